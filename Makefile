@@ -1,0 +1,72 @@
+# The study's commands; each can be repeated and takes what is already there.
+.POSIX:
+.PHONY: help setup setup-dev demo test lint unit bench docs lock clean
+
+# Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
+IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
+CORES = $$(nproc 2>/dev/null || echo 2)
+# Tests of models gain nothing from more threads, and fight over cores.
+TEST_ENV = OMP_NUM_THREADS=1
+
+help:
+	@echo 'make demo    set up .venv and run the whole study on a made genome (about 5 minutes on 2 cores)'
+	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
+	@echo 'make test    lint, types, import rules and tests'
+	@echo 'make lint    the first three'
+	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
+	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
+	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
+	@echo 'make clean   remove .venv and caches; results and downloads stay'
+
+setup:
+	@sh envs/setup.sh
+
+setup-dev:
+	@sh envs/setup.sh --dev
+
+demo: setup
+	@$(IN_VENV) snakemake --cores $(CORES) --configfile config/demo.yaml
+	@echo
+	@echo 'The demo study is in results/demo. Look here first:'
+	@echo "  $$PWD/results/demo/report/index.html"
+	@echo 'Beside the report: evaluation/metrics.tsv, statistics/, attributions/, figures/ and the trained models.'
+	@echo 'Next: the study of the paper, snakemake --cores 2 --configfile config/paper.yaml (see README.md).'
+
+lint: setup-dev
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) snakefmt --check Snakefile workflow/rules
+	$(IN_VENV) snakemake --lint --configfile config/demo.yaml
+	$(IN_VENV) mypy
+	$(IN_VENV) lint-imports
+
+unit: setup-dev
+	$(IN_VENV) $(TEST_ENV) pytest -n auto tests/unit
+
+test: lint
+	$(IN_VENV) $(TEST_ENV) pytest -n auto
+
+bench: setup-dev
+	@$(IN_VENV) && export PATH && for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
+
+# The tables of keys in config/README.md, from the schemas.
+docs: setup-dev
+	$(IN_VENV) python -m tfbs_moe.config_reference config/README.md
+
+# uv reads pyproject.toml for all supported versions of Python at once. torch and what only its CUDA
+# builds need are left out: envs/setup.sh chooses the build, and the build pins those itself.
+COMPILE = uv pip compile --quiet --universal --upgrade --no-annotate --no-header --python-version 3.11 pyproject.toml
+NO_TORCH = grep -Ev '^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)=='
+
+lock: setup-dev
+	$(IN_VENV) && export PATH && $(COMPILE) --constraint requirements/torch.txt --extra workflow \
+		| $(NO_TORCH) > requirements/run.new
+	$(IN_VENV) && export PATH && $(COMPILE) --constraint requirements/torch.txt --constraint requirements/run.new \
+		--extra workflow --extra dev | $(NO_TORCH) > requirements/all.new
+	{ echo '-r run.txt'; grep -vxFf requirements/run.new requirements/all.new; } > requirements/dev.txt
+	mv requirements/run.new requirements/run.txt
+	rm requirements/all.new
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache workflow/tfbs_moe.egg-info
+	find workflow tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,64 @@
+"""TFBS-MoE: from ChIP-seq peaks to a report on mixtures of per-factor experts.
+
+Entry point: reads and checks config and experiments table, then includes one file of rules per stage.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+LIBRARY = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(LIBRARY))
+# The scripts of rules run in processes of their own, often in environments of their own.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+from tfbs_moe.config import complete_config, read_experiments
+from tfbs_moe.errors import InputError
+from tfbs_moe.study import make_study
+
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+try:
+    config.update(complete_config(config))
+    STUDY = make_study(config, read_experiments(config["experiments"]))
+except InputError as error:
+    raise WorkflowError(str(error))
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/experts.smk"
+include: "workflow/rules/moe.smk"
+include: "workflow/rules/predictions.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/attribution.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.input,
+
+
+localrules:
+    all,
+    data,
+    experts,
+    moe,
+    evaluation,
+    attribution,
+    statistics,
+    figures,
+    report,

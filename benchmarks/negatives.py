@@ -1,0 +1,136 @@
+"""GC-matched negatives: this package and tangermeme.match, side by side, on made chromosomes."""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tangermeme.match
+from measuring import alternating, made_chromosome, parser, write_fasta, write_result
+from scipy.stats import ks_2samp, wasserstein_distance
+
+from tfbs_moe.data.candidates import Negatives, Task
+from tfbs_moe.data.gc_matching import gc_count, gc_matched
+from tfbs_moe.data.genome import Genome, prepare_genome
+from tfbs_moe.data.intervals import free_space
+
+LENGTH = 101
+MEGABASE = 1_000_000
+CHROM = "chr1"
+HUMAN_BASES = 3.1e9
+GIBIBYTE = 2**30
+# Of so many random places per locus the one with most G and C is taken: peaks are richer than the genome.
+RICHEST_OF = 4
+MEMORY_HELP = "measure the memory of one run on this prepared genome and print it (the script calls itself so)"
+
+
+def main() -> None:
+    """Measure and write the result."""
+    arguments = parser(__doc__, "negatives.json")
+    arguments.add_argument("--megabases", type=int, nargs="+", default=[15, 60, 250])
+    arguments.add_argument("--loci", type=int, default=5_000)
+    arguments.add_argument("--memory-of", type=Path, help=MEMORY_HELP)
+    given = arguments.parse_args()
+    if given.memory_of:
+        print(json.dumps(_memory(given.memory_of, given.loci, given.seed)))
+        return
+    rows = [_one_size(size, given) for size in given.megabases]
+    write_result(given.output, ["tangermeme", "numpy", "pandas", "pybedtools"], sizes=rows, **_slopes(rows))
+
+
+def _one_size(megabases: int, given: argparse.Namespace) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        fasta, prepared = Path(folder, "genome.fa"), Path(folder, "genome.h5")
+        write_fasta(fasta, {CHROM: made_chromosome(megabases * MEGABASE, np.random.default_rng(given.seed))})
+        start = time.perf_counter()
+        prepare_genome(fasta, prepared)
+        preparing = time.perf_counter() - start
+        loci = _draw_loci(Genome.open(prepared), given.loci, given.seed)
+
+        def ours() -> Negatives:
+            return _ours(prepared, loci, given.seed)
+
+        def theirs() -> pd.DataFrame:
+            return tangermeme.match.extract_matching_loci(
+                loci, str(fasta), in_window=LENGTH, out_window=LENGTH, random_state=given.seed
+            )
+
+        # The other side takes half a minute on the largest chromosome; its median needs no more runs.
+        seconds = alternating({"ours": ours, "tangermeme": theirs}, max(1, given.repeats if megabases < 100 else 2))
+        command = [sys.executable, __file__, "--memory-of", prepared, "--loci", given.loci, "--seed", given.seed]
+        memory = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+        genome = Genome.open(prepared)
+        return {
+            "bases": megabases * MEGABASE,
+            "loci": given.loci,
+            "prepare_once_seconds": preparing,
+            "seconds": seconds,
+            "times_faster": seconds["tangermeme"] / seconds["ours"],
+            "mismatch": _mismatches(genome, loci, ours(), theirs()),
+            "memory": json.loads(memory.stdout),
+        }
+
+
+def _draw_loci(genome: Genome, number: int, seed: int) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    places = draw.permutation(np.arange(20_000, genome.sizes[CHROM] - LENGTH, 2 * LENGTH))[: number * RICHEST_OF]
+    gc = gc_count(genome.windows(np.full(len(places), CHROM), places, LENGTH)).reshape(-1, RICHEST_OF)
+    start = np.sort(places.reshape(-1, RICHEST_OF)[np.arange(len(gc)), gc.argmax(axis=1)])
+    return pd.DataFrame({"chrom": CHROM, "start": start, "end": start + LENGTH})
+
+
+def _ours(prepared: Path, loci: pd.DataFrame, seed: int) -> Negatives:
+    genome = Genome.open(prepared)
+    windows = loci.assign(name=".", summit=loci.start + LENGTH // 2)
+    codes = genome.windows(loci.chrom, loci.start, LENGTH)
+    task = Task(windows, codes, genome, free_space(genome.sizes, loci))
+    return gc_matched(task, np.arange(len(loci)), np.random.default_rng(seed))
+
+
+def _mismatches(genome: Genome, loci: pd.DataFrame, ours: Negatives, theirs: pd.DataFrame) -> dict[str, object]:
+    """Say how far the GC content of negatives is from that of positives; shares, not percent."""
+    wanted = gc_count(genome.windows(loci.chrom, loci.start, LENGTH)) / LENGTH
+    found = gc_count(ours.codes) / LENGTH
+    other = gc_count(genome.windows(theirs.chrom, theirs.start.to_numpy(), LENGTH)) / LENGTH
+    sides = {"ours": found, "tangermeme": other}
+    return {
+        "mean_absolute_difference_within_pairs_ours": float(np.abs(found - wanted[ours.parent]).mean()),
+        "wasserstein": {name: float(wasserstein_distance(wanted, values)) for name, values in sides.items()},
+        "ks_statistic": {name: float(ks_2samp(wanted, values).statistic) for name, values in sides.items()},
+        "number": {name: len(values) for name, values in sides.items()},
+    }
+
+
+def _memory(prepared: Path, loci: int, seed: int) -> dict[str, float]:
+    """Return what one run allocates at most, and how far the process grew, mapped pages included."""
+    drawn = _draw_loci(Genome.open(prepared), loci, seed)
+    tracemalloc.start()
+    _ours(prepared, drawn, seed)
+    _, peak = tracemalloc.get_traced_memory()
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"allocated_gib": peak / GIBIBYTE, "resident_gib": resident / GIBIBYTE}
+
+
+def _slopes(rows: list[dict]) -> dict[str, float]:
+    """Fit seconds and memory against bases, and say what a whole human genome would take."""
+    bases = np.array([row["bases"] for row in rows], dtype=float)
+    seconds = np.polyfit(bases, [row["seconds"]["ours"] for row in rows], 1)
+    memory = np.polyfit(bases, [row["memory"]["allocated_gib"] for row in rows], 1)
+    exponent = np.polyfit(np.log(bases), np.log([row["seconds"]["ours"] for row in rows]), 1)[0]
+    return {
+        "nanoseconds_per_base": seconds[0] * 1e9,
+        "exponent_of_time_in_bases": exponent,
+        "human_genome_seconds": float(np.polyval(seconds, HUMAN_BASES)),
+        "human_genome_allocated_gib": float(np.polyval(memory, HUMAN_BASES)),
+    }
+
+
+if __name__ == "__main__":
+    main()

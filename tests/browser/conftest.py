@@ -1,0 +1,61 @@
+"""A headless Chromium and a report for it to open."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from made_run import made_study, write_made_run
+
+from tfbs_moe.figures.catalogue import figure_item
+from tfbs_moe.figures.draw import Source, draw
+from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.style import nothing_to_draw, save
+from tfbs_moe.report import build_report
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+)  # fmt: skip
+DRAWN = ("overlap", "set_means.sound", "auroc.sound", "roc.sound", "logos.sound.CTCF", "published")
+GIVEN_REPORT = "TFBS_MOE_REPORT"
+"""Environment variable: a report to open in place of the made one, such as the demo's."""
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report: the one that the environment names, or one made from small made tables."""
+    if given := os.environ.get(GIVEN_REPORT):
+        return Path(given).resolve()
+    folder, study, published = tmp_path_factory.mktemp("browser"), made_study(), read_published(PUBLISHED)
+    write_made_run(folder, study)
+    for name in DRAWN:
+        save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
+    save(*nothing_to_draw("No site is known."), folder / "figures" / "localisation")
+    build_report(folder, study, published, folder / "report" / "index.html", {"commit": "abc"})
+    return folder / "report" / "index.html"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
+    """A headless Chromium with a profile of its own that records console and network."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no Chromium with chromedriver on this machine (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    yield chrome
+    chrome.quit()

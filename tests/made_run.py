@@ -1,0 +1,134 @@
+"""A small made run on disk: every table the figures and the report read, with chance numbers from a fixed seed."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.attribution.store import make_attributions, write_attributions
+from tfbs_moe.config import complete_config
+from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.figures.catalogue import LOGO_METHODS, training_folders
+from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.study import Study, make_study
+from tfbs_moe.tables import write_json, write_parquet, write_tsv
+
+TRAINING = ("ARID3A", "FOXM1", "GATA3")
+UNSEEN = ("BCLAF1", "CTCF", "POLR2A", "RBBP5", "SAP30", "STAT3")
+PAIRS = 20
+LENGTH = 30
+
+
+def made_study(**changes: object) -> Study:
+    """Return the paper's study in small: its twelve experiments, two protocols, two seeds."""
+    config = {
+        "run": "made",
+        "experiments": "config/made.tsv",
+        "replicates": [0, 1],
+        "window": {"length": LENGTH},
+        "protocols": {"published": {"training_negatives": "block_shuffle"}, "sound": {}},
+    }
+    common = {"cell": "HepG2", "format": "deepbind", "source": "https://example.org/data.gz", "checksum": ""}
+    rows = [{"name": factor, "factor": factor, "role": "train"} for factor in TRAINING]
+    rows += [{"name": f"{factor}_test", "factor": factor, "role": "test"} for factor in TRAINING]
+    rows += [{"name": factor, "factor": factor, "role": "ood"} for factor in UNSEEN]
+    strata = {"train": "in_distribution", "test": "in_distribution", "ood": "cross_family"}
+    experiments = [row | common | {"stratum": strata[row["role"]]} for row in rows]
+    return make_study(complete_config(config | changes), experiments)
+
+
+def write_made_run(folder: Path, study: Study) -> None:
+    """Write every table of a run; the mixture is made better than its rivals by the same amount everywhere."""
+    draw = np.random.default_rng(1)
+    metrics, weights = [], []
+    for protocol in study.protocols:
+        for test in study.test_sets:
+            identity = {"protocol": protocol} | study.identity(test)
+            predictions, measured = _predictions(study, protocol, draw)
+            write_parquet(predictions, folder / f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet")
+            metrics += [identity | row for row in measured]
+            weights += _weights(study, identity, draw)
+            _write_attributions(folder / f"attributions/{protocol}/moe.softmax/{test.experiment}", draw)
+        for path, _ in training_folders(study, protocol):
+            _write_training(folder / path, draw)
+    for test in study.test_sets:
+        _write_rows(folder, study, test.experiment, test.negatives, draw)
+    table = pd.DataFrame(metrics)
+    write_tsv(table, folder / "evaluation/metrics.tsv")
+    write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
+    write_tsv(compare_models(table, "moe.softmax"), folder / "statistics/factors.tsv")
+    sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
+    summary = [
+        {"protocol": "sound", "model": "moe.softmax", "experiment": test.experiment, "method": method} | sites
+        for test in study.test_sets
+        for method in LOGO_METHODS
+    ]
+    write_tsv(pd.DataFrame(summary), folder / "attributions/summary.tsv")
+    counts = [
+        {key: study.identity(test)[key] for key in ("experiment", "factor", "cell", "negatives")}
+        | {"split": "test", "rows": 2 * PAIRS, "positives": PAIRS, "paired": 2 * PAIRS, "overlapping": 3}
+        for test in study.test_sets
+    ]
+    write_tsv(pd.DataFrame(counts), folder / "datasets/summary.tsv")
+
+
+def _predictions(study: Study, protocol: str, draw: np.random.Generator) -> tuple[pd.DataFrame, list[dict]]:
+    """Return predictions of one test set, and rows of metrics in which the mixture leads by 0.04 ± 0.01."""
+    label = np.repeat([1, 0], PAIRS).astype(np.uint8)
+    base = draw.uniform(0.6, 0.8)
+    parts, rows = [], []
+    for model in [*study.models(protocol), "control.mean"]:
+        for seed in study.config["replicates"]:
+            logit = (draw.normal(size=2 * PAIRS) + label).astype(np.float32)
+            parts.append(pd.DataFrame({"label": label, "model": model, "seed": np.int16(seed), "logit": logit}))
+            value = base + (0.04 if model.startswith("moe") else 0) + draw.uniform(-0.005, 0.005)
+            for row_set in ("all", "overlap_free"):
+                rows.append(
+                    {"model": model, "seed": seed, "rows": row_set, "metric": "auroc", "value": value}
+                    | {"lower": value - 0.03, "upper": value + 0.02, "n": 2 * PAIRS, "n_positive": PAIRS}
+                    | {"resampled": "pairs"}
+                )
+    return pd.concat(parts, ignore_index=True), rows
+
+
+def _weights(study: Study, identity: dict[str, str], draw: np.random.Generator) -> list[dict]:
+    rows = []
+    for seed in study.config["replicates"]:
+        for label in (0, 1):
+            shares = draw.dirichlet(np.full(len(study.training), 2.0))
+            for expert, weight in zip(study.training, shares, strict=True):
+                rows.append(
+                    identity
+                    | {"model": "moe.softmax", "seed": seed, "label": label, "expert": expert, "weight": weight}
+                    | {"lower": weight - 0.01, "upper": weight + 0.01, "n": PAIRS}
+                )
+    return rows
+
+
+def _one_hot(count: int, draw: np.random.Generator) -> np.ndarray:
+    return np.eye(4, dtype=np.uint8)[draw.integers(0, 4, (count, LENGTH))].transpose(0, 2, 1)
+
+
+def _write_attributions(folder: Path, draw: np.random.Generator) -> None:
+    one_hot, logit = _one_hot(5, draw), draw.normal(size=5)
+    for method in LOGO_METHODS:
+        values = draw.normal(size=one_hot.shape)
+        write_attributions(make_attributions(values, one_hot, np.arange(5), logit, {}), folder / f"{method}.h5")
+
+
+def _write_training(folder: Path, draw: np.random.Generator) -> None:
+    epoch = np.arange(1, 6)
+    auroc = 0.6 + 0.02 * epoch + draw.uniform(0, 0.01, len(epoch))
+    history = pd.DataFrame({"epoch": epoch, "train_loss": 0.7 - 0.02 * epoch, "validation_auroc": auroc})
+    write_tsv(history, folder / "history.tsv")
+    write_json({"architecture": "convnet", "training": {"best_epoch": 5, "device": "cpu"}}, folder / "model.json")
+
+
+def _write_rows(folder: Path, study: Study, experiment: str, negatives: str, draw: np.random.Generator) -> None:
+    label = np.repeat([1, 0], PAIRS)
+    dataset = make_dataset(_one_hot(2 * PAIRS, draw), label, pair=np.tile(np.arange(PAIRS), 2))
+    write_dataset(dataset, folder / f"datasets/{experiment}/{negatives}/test.h5")
+    rows = pd.DataFrame({"row": np.arange(2 * PAIRS), "overlaps_training": (np.arange(2 * PAIRS) < 5)})
+    for name in study.training:
+        rows[f"shares_kmer_{name}"] = rows["overlaps_training"] & (name == study.training[0])
+    write_parquet(rows, folder / f"audit/{experiment}/{negatives}/rows.parquet")

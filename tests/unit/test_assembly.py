@@ -1,0 +1,93 @@
+"""Peaks and genomes that do not belong together are refused, with what looks wrong."""
+
+import numpy as np
+import pandas as pd
+import pybedtools
+import pytest
+from peak_files import make_genome, random_codes
+
+from tfbs_moe.data.assembly import check_assembly, name_assembly
+from tfbs_moe.errors import InputError
+
+
+class Sizes:
+    """A genome of which nothing but its chromosomes' lengths is looked at."""
+
+    path = "genome.fa"
+
+    def __init__(self, sizes):
+        self.sizes = sizes
+
+    def size_of(self, chrom):
+        return np.array([self.sizes.get(name, 0) for name in chrom])
+
+    def windows(self, chrom, start, length):
+        return np.zeros((len(start), length), dtype=np.uint8)
+
+
+def full(assembly: str) -> dict[str, int]:
+    return {name: size for name, (_, size) in pybedtools.chromsizes(assembly).items() if "_" not in name}
+
+
+def peaks(chrom, summits) -> pd.DataFrame:
+    return pd.DataFrame({"chrom": chrom, "summit": np.asarray(summits, dtype=np.int64)})
+
+
+@pytest.mark.parametrize(("registered", "name"), [("hg19", "hg19"), ("hg38", "GRCh38"), ("mm10", "mm10")])
+def test_a_genome_is_named_by_its_chromosomes_lengths(registered, name):
+    sizes = full(registered)
+    assert name_assembly(sizes) == name
+    assert name_assembly({chrom.removeprefix("chr").replace("M", "MT"): size for chrom, size in sizes.items()}) == name
+    assert name_assembly({"chr7": sizes["chr7"]}) == name
+    assert name_assembly(sizes | {"chr1": sizes["chr1"] - 1}) is None
+    assert name_assembly({"contig1": 500}) is None
+
+
+def test_a_stated_assembly_that_the_genome_does_not_have(tmp_path):
+    with pytest.raises(InputError, match="a.bed: the peaks are said to be of hg19, but genome.fa .* sizes of GRCh38"):
+        check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), name="a.bed", assembly="hg19")
+    check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), assembly="hg38")
+    check_assembly(peaks("chr1", [500]), Sizes(full("hg19")), assembly="GRCh37")
+
+
+@pytest.mark.parametrize(("in_peaks", "in_genome"), [("chr1", "1"), ("1", "chr1")])
+def test_names_with_and_without_chr(in_peaks, in_genome):
+    with pytest.raises(InputError, match="9 of 9 peaks lie on chromosomes .* without 'chr'; rename them"):
+        check_assembly(peaks(in_peaks, range(9)), Sizes({in_genome: 1000}))
+
+
+def test_chromosomes_of_another_species():
+    with pytest.raises(InputError, match="chrII in the peaks, chr1 in the genome. The peaks are of another assembly"):
+        check_assembly(peaks("chrII", range(9)), Sizes({"chr1": 1000}))
+
+
+def test_half_of_the_peaks_may_lie_elsewhere():
+    table = pd.concat([peaks("chr1", range(5)), peaks("chrUn", range(5))])
+    check_assembly(table, Sizes({"chr1": 1000}))
+
+
+def test_summits_beyond_the_end_name_the_assembly_that_has_room():
+    hg19, hg38 = full("hg19"), full("hg38")
+    # chr17 is longer in GRCh38, chr1 in hg19.
+    beyond = np.array([1, 2, 3, 4]) + hg19["chr17"]
+    table = peaks("chr17", np.concatenate([np.arange(3000), beyond]))
+    with pytest.raises(
+        InputError, match=r"4 of 3004 summits .* \(hg19\), such as chr17:81195211.* fit GRCh38 or"
+    ) as said:
+        check_assembly(table, Sizes({"chr17": hg19["chr17"]}), name="a.bed")
+    assert "81195210 bases" in str(said.value)
+    check_assembly(table, Sizes({"chr17": hg38["chr17"]}))
+
+
+def test_one_odd_peak_is_no_proof_and_a_tiny_share_neither():
+    check_assembly(peaks("chr1", [5, 6, 1000]), Sizes({"chr1": 1000}))
+    check_assembly(peaks("chr1", [*range(900)] * 3 + [1000, 1001]), Sizes({"chr1": 1000}))
+
+
+def test_summits_on_unknown_bases(tmp_path):
+    codes = random_codes(5000)
+    codes[1000:2000] = 4
+    genome = make_genome(tmp_path, {"chr1": codes})
+    with pytest.raises(InputError, match="2 of 3 summits lie on N in .*, such as chr1:1500; no peak is called there"):
+        check_assembly(peaks("chr1", [100, 1500, 1999]), genome)
+    check_assembly(peaks("chr1", [100, 999, 2000]), genome)

@@ -1,0 +1,129 @@
+"""From a peak file to a split of a dataset."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from peak_files import make_genome, narrow_peak, random_codes, write_lines
+
+from tfbs_moe.data.build import PeakSettings, build_peaks
+from tfbs_moe.data.dataset import read_dataset, write_dataset
+from tfbs_moe.data.genome import prepare_genome
+from tfbs_moe.data.negatives import PROVIDERS
+from tfbs_moe.data.splits import SPLITS, ChromosomeSplit
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import codes_from_one_hot
+
+SPLIT = ChromosomeSplit(validation=("chr2",), test=("chr3",))
+
+
+@pytest.fixture
+def genome(tmp_path):
+    return make_genome(tmp_path, {f"chr{i}": random_codes(40_000, i) for i in (1, 2, 3)})
+
+
+@pytest.fixture
+def files(tmp_path):
+    def rows(first):
+        places = [(f"chr{i}", at) for i in (1, 2, 3) for at in range(first, 39_000, 1000)]
+        return [narrow_peak(chrom, at - 60, at + 80, 60, signal=at % 977) for chrom, at in places]
+
+    return {
+        "peaks": write_lines(tmp_path / "a.narrowPeak", rows(1000)),
+        "others": write_lines(tmp_path / "b.narrowPeak", [*rows(1400), *rows(1550)]),
+        "blacklist": write_lines(tmp_path / "list.bed", ["chr1\t0\t1500\tx", "chr9\t5\t10\ty"]),
+    }
+
+
+def build(files, genome, split="train", kind="dinucleotide_shuffle", **settings):
+    given = {"other_peaks": [files["others"]], "blacklist": files["blacklist"], "seed": 3, "name": "e"} | settings
+    return build_peaks(files["peaks"], split, kind, genome, SPLIT, **given)
+
+
+@pytest.mark.parametrize("kind", [*PROVIDERS, {"gc_matched": 0.5, "other_peaks": 0.5}])
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_kind_and_split(files, genome, split, kind):
+    dataset, counts = build(files, genome, split, kind)
+    chrom = {"train": "chr1", "validation": "chr2", "test": "chr3"}[split]
+    positives = 37 if split == "train" else 38
+    assert dataset.label.tolist() == [1] * positives + [0] * positives
+    assert set(dataset.chrom) <= {chrom, ""}
+    assert set(dataset.chrom[:positives]) == {chrom}
+    placed = dataset.chrom != ""
+    codes = codes_from_one_hot(dataset.one_hot)
+    np.testing.assert_array_equal(codes[placed], genome.windows(dataset.chrom[placed], dataset.start[placed], 101))
+    assert (counts.rows_in.iloc[1:].to_numpy() == counts.rows_out.iloc[:-1].to_numpy()).all()
+    assert counts.rows_in.iloc[0] == 114
+    assert counts.rows_out.iloc[-1] == len(dataset)
+    assert dataset.attributes["split"] == split
+    assert dataset.attributes["negatives"] == ("gc_matched:0.5+other_peaks:0.5" if isinstance(kind, dict) else kind)
+
+
+def test_pairs_and_sources(files, genome):
+    dataset, _ = build(files, genome, kind="flanks")
+    assert dataset.pair.tolist() == [*range(37), *range(37)]
+    assert dataset.source[0] == "chr1:1940-2080"
+    assert dataset.source[37] == "flanks:chr1:1940-2080"
+    unpaired, _ = build(files, genome, kind="other_peaks")
+    assert set(unpaired.pair) == {-1}
+    mixed, _ = build(files, genome, kind={"flanks": 0.5, "other_peaks": 0.5})
+    assert mixed.pair[:37].tolist() == list(range(37))
+    assert (mixed.pair[37:] == -1).sum() == 19
+
+
+def test_positives_do_not_depend_on_the_negatives_nor_on_the_form_of_the_genome(files, genome, tmp_path):
+    prepare_genome(genome.path, tmp_path / "genome.h5")
+    one, _ = build(files, genome, kind="gc_matched")
+    other, _ = build(files, type(genome).open(tmp_path / "genome.h5"), kind="gc_matched")
+    shuffled, _ = build(files, genome)
+    for name in ("one_hot", "label", "pair", "chrom", "start", "source"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.one_hot[:37], shuffled.one_hot[:37])
+
+
+def test_what_is_built_can_be_written_and_read(files, genome, tmp_path):
+    dataset, _ = build(files, genome, kind={"flanks": 0.5, "block_shuffle": 0.5}, attributes={"factor": "CTCF"})
+    write_dataset(dataset, tmp_path / "a.h5")
+    again = read_dataset(tmp_path / "a.h5")
+    assert again.attributes == dataset.attributes
+    assert again.attributes["factor"] == "CTCF"
+    np.testing.assert_array_equal(again.pair, dataset.pair)
+    write_dataset(
+        build(files, genome, kind={"flanks": 0.5, "block_shuffle": 0.5}, attributes={"factor": "CTCF"})[0],
+        tmp_path / "b.h5",
+    )
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_negatives_avoid_peaks_that_were_not_chosen(files, genome):
+    dataset, _ = build(files, genome, kind="gc_matched", peak_settings=PeakSettings(top=20))
+    peaks = pd.read_csv(files["peaks"], sep="\t", header=None)
+    peaks = peaks[peaks[0] == "chr1"]
+    for start in dataset.start[dataset.label == 0]:
+        assert not ((peaks[1] < start + 101) & (peaks[2] > start)).any()
+        assert start >= 1500
+
+
+def test_settings_reach_their_place(files, genome):
+    dataset, counts = build(files, genome, peak_settings=PeakSettings(length=64, top=30), ratio=2)
+    assert dataset.length == 64
+    assert len(dataset) == 3 * int(dataset.label.sum())
+    assert "weaker than the strongest 30" in set(counts.reason)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "gc"}, "unknown kind 'gc'"),
+        ({"kind": "other_peaks", "other_peaks": []}, "a.narrowPeak: negatives: other_peaks needs"),
+        ({"kind": "gc_matched", "ratio": 50}, "a.narrowPeak: negatives: too few of kind gc_matched"),
+        ({"peak_settings": PeakSettings(length=0)}, "windows of 0 bases"),
+        (
+            {"peak_settings": PeakSettings(length=90_000)},
+            "no positive for train: no row is left. Rows were lost to: 114",
+        ),
+        ({"assembly": "hg19", "blacklist": "absent.bed"}, "absent.bed: there is no such file"),
+    ],
+)
+def test_what_cannot_be_built_is_one_message(files, genome, settings, message):
+    with pytest.raises(InputError, match=message):
+        build(files, genome, **settings)

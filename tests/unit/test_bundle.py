@@ -1,0 +1,123 @@
+"""Bundles: what was saved comes back, and what is damaged is refused with the reason."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle, registry
+from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.registry import build, build_gate
+
+WINDOW = 31
+
+
+def expert(seed: int = 0) -> Expert:
+    return build("convnet", WINDOW, {"motif_width": 8, "weight_sd": 0.1}, seed=seed).eval()
+
+
+@pytest.fixture
+def mixture_folder(tmp_path: Path) -> Path:
+    folders = {name: tmp_path / "experts" / name for name in ("A", "B")}
+    for seed, folder in enumerate(folders.values()):
+        bundle.save(expert(seed), folder)
+    bundle.save_mixture(build_gate("softmax", 2, 32, {}, seed=0).eval(), folders, tmp_path / "moe" / "softmax")
+    return tmp_path / "moe" / "softmax"
+
+
+def change_json(folder: Path, **changes: object) -> None:
+    path = folder / bundle.DESCRIPTION
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_an_expert_comes_back(tmp_path: Path) -> None:
+    model = expert()
+    written = bundle.save(model, tmp_path / "m", {"metrics": {"validation_auroc": 0.9}, "licence": "CC0-1.0"})
+    loaded = bundle.load(tmp_path / "m")
+    x = torch.rand(3, 4, WINDOW)
+    assert isinstance(loaded, Expert) and not loaded.training
+    torch.testing.assert_close(loaded(x), model(x), rtol=0, atol=0)
+    assert bundle.describe(tmp_path / "m") == written
+    assert written["preprocessing"]["padding"] == {"columns": 7, "value": 0.25}
+    assert written["licence"] == "CC0-1.0" and written["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        bundle.save(expert(), tmp_path / name, {"seed": 1})
+    for file in (bundle.WEIGHTS, bundle.DESCRIPTION):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_mixture_comes_back_and_moves_as_a_whole(mixture_folder: Path, tmp_path: Path) -> None:
+    x = torch.rand(3, 4, WINDOW)
+    model = bundle.load(mixture_folder)
+    assert isinstance(model, MixtureOfExperts) and model.names == ("A", "B")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "experts", elsewhere / "experts")
+    shutil.copytree(tmp_path / "moe", elsewhere / "moe")
+    torch.testing.assert_close(bundle.load(elsewhere / "moe" / "softmax")(x), model(x))
+
+
+def test_a_mixture_refuses_another_expert(mixture_folder: Path, tmp_path: Path) -> None:
+    bundle.save(expert(9), tmp_path / "experts" / "B")
+    with pytest.raises(InputError, match="'B' in .* is not the one this mixture was trained with"):
+        bundle.load(mixture_folder)
+
+
+def test_a_mixture_where_an_expert_is_wanted(mixture_folder: Path) -> None:
+    with pytest.raises(InputError, match="holds a mixture where the expert 'X' was expected"):
+        bundle.load_experts({"X": mixture_folder})
+
+
+def test_damage_is_refused_with_the_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    with pytest.raises(InputError, match="model.json is missing"):
+        bundle.load(folder)
+    bundle.save(expert(), folder)
+    weights = folder / bundle.WEIGHTS
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="damaged or belongs to another model"):
+        bundle.load(folder)
+    weights.unlink()
+    with pytest.raises(InputError, match="model.safetensors is missing"):
+        bundle.load(folder)
+    (folder / bundle.DESCRIPTION).write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "pickle"}, "describes no model"),
+        ({"format": 99}, "is of format 99"),
+        ({"hyperparameters": {"motif_width": 9}}, "does not match model.json: tensor 'scan.convolution.weight'"),
+        ({"architecture": "os.system"}, "a bundle does not import code by itself"),
+    ],
+)
+def test_a_description_that_does_not_fit(tmp_path: Path, changes: dict, message: str) -> None:
+    bundle.save(expert(), tmp_path)
+    change_json(tmp_path, **changes)
+    with pytest.raises(InputError, match=message):
+        bundle.load(tmp_path)
+
+
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
+    bundle.save(expert(), tmp_path)
+    (tmp_path / bundle.WEIGHTS).write_bytes(b"\x80\x04not a tensor")
+    digest = bundle.sha256_file(tmp_path / bundle.WEIGHTS)
+    change_json(tmp_path, weights={"file": bundle.WEIGHTS, "sha256": digest})
+    with pytest.raises(InputError, match="no safetensors file"):
+        bundle.load(tmp_path)
+
+
+def test_save_refuses_a_description_that_overrides_the_facts(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="may not set window"):
+        bundle.save(expert(), tmp_path, {"window": 5})
+    assert "convnet" in registry.ARCHITECTURES

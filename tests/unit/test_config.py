@@ -1,0 +1,199 @@
+"""Config and experiments table: defaults, overrides from the command line, and what is refused how."""
+
+import pytest
+
+from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
+from tfbs_moe.errors import InputError
+from tfbs_moe.study import make_study
+
+MINIMAL = {"run": "r", "experiments": "t.tsv"}
+HEADER = "name\tfactor\tcell\trole\tstratum\tformat\tsource\tchecksum"
+
+
+def closed_objects(schema, path="config"):
+    """Yield every object of a schema that lists its keys."""
+    if "properties" in schema:
+        yield path, schema
+        for key, sub in schema["properties"].items():
+            yield from closed_objects(sub, f"{path}.{key}")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from closed_objects(schema["additionalProperties"], f"{path}.*")
+
+
+def test_every_object_is_closed_and_every_key_described():
+    for name in ("config", "experiments"):
+        for path, schema in closed_objects(load_schema(name)):
+            assert schema["additionalProperties"] is not True, path
+            if not isinstance(schema["additionalProperties"], dict):
+                assert schema["additionalProperties"] is False, path
+            for key, sub in schema["properties"].items():
+                assert sub.get("description"), f"{path}.{key} has no description"
+
+
+def test_defaults_are_valid_and_filled_to_the_bottom():
+    config = complete_config(MINIMAL)
+    assert complete_config(config) == config
+    assert config["protocols"]["sound"]["training_negatives"] == "dinucleotide_shuffle"
+    assert config["experts"]["convnet"]["factors"] == {}
+    assert defaults(load_schema("config"))["window"] == {"length": 101}
+
+
+def test_the_callers_config_is_not_changed():
+    given = {**MINIMAL, "statistics": {"draws": "3"}}
+    complete_config(given)
+    assert given == {**MINIMAL, "statistics": {"draws": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ({"statistics": {"draws": "3"}}, ("statistics", "draws"), 3),
+        ({"replicates": ["4", "5"]}, ("replicates",), [4, 5]),
+        ({"mirror": "null"}, ("mirror",), None),
+        ({"mirror": ""}, ("mirror",), None),
+        ({"mirror": "2024"}, ("mirror",), "2024"),
+        ({"deterministic": "false"}, ("deterministic",), False),
+        (
+            {"experts": {"convnet": {"training": {"learning_rate": "1e-3"}}}},
+            ("experts", "convnet", "training", "learning_rate"),
+            1e-3,
+        ),
+        ({"protocols": {"p": {"architectures": ["convnet"]}}}, ("protocols", "p", "dropout"), "standard"),
+    ],
+)
+def test_command_line_text_is_read_as_the_schema_asks(override, path, expected):
+    value = complete_config({**MINIMAL, **override})
+    for key in path:
+        value = value[key]
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    [
+        ({**MINIMAL, "experimets": 1}, ["unknown key 'experimets'", "'experiments'"]),
+        ({**MINIMAL, "window": {"lenght": 3}}, ["config: window", "'lenght'", "did you mean 'length'"]),
+        ({"run": "r"}, ["'experiments' is a required property"]),
+        ({**MINIMAL, "run": "../up"}, ["config: run", "'../up'"]),
+        ({**MINIMAL, "replicates": []}, ["config: replicates"]),
+        ({**MINIMAL, "statistics": {"draws": "many"}}, ["statistics.draws", "'many' is not of type 'integer'"]),
+        ({**MINIMAL, "device": "tpu"}, ["config: device", "'tpu'", "['auto', 'cpu', 'cuda']"]),
+    ],
+)
+def test_faults_name_the_key_and_what_was_expected(config, parts):
+    with pytest.raises(InputError) as caught:
+        complete_config(config)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_all_faults_come_at_once():
+    with pytest.raises(InputError) as caught:
+        complete_config({"run": 3, "device": "tpu", "extra": 1})
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def write_table(tmp_path, *rows, header=HEADER):
+    path = tmp_path / "t.tsv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def row(name="a", **changes):
+    cells = {"name": name, "factor": "F", "cell": "K562", "role": "train", "stratum": "in_distribution"}
+    cells |= {"format": "deepbind", "source": "f.gz", "checksum": ""} | changes
+    return "\t".join(cells.values())
+
+
+def test_table_is_read_with_comments_crlf_and_byte_order_mark(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_bytes(("\ufeff# made by hand\r\n" + HEADER + "\r\n\r\n" + row() + "\r\n").encode())
+    assert read_experiments(path)[0]["source"] == "f.gz"
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        ([row(), row("A")], ["line 3", "'A' stands already in line 2"]),
+        ([row(role="training")], ["line 2: role", "'training'"]),
+        ([row(checksum="md5:12")], ["line 2: checksum"]),
+        ([row(name="a/b")], ["line 2: name"]),
+        ([row() + "\textra"], ["line 2: 9 fields where the header has 8"]),
+        ([], ["no row below its header"]),
+    ],
+)
+def test_table_faults_name_file_and_line(tmp_path, rows, parts):
+    with pytest.raises(InputError) as caught:
+        read_experiments(write_table(tmp_path, *rows))
+    for part in ["t.tsv", *parts]:
+        assert part in str(caught.value)
+
+
+def test_table_with_wrong_columns_names_the_nearest(tmp_path):
+    with pytest.raises(InputError, match="missing: factor.*did you mean 'factor'"):
+        read_experiments(write_table(tmp_path, row(), header=HEADER.replace("factor", "factr")))
+
+
+def study(tmp_path, *rows, **settings):
+    config = complete_config({**MINIMAL, **settings})
+    return make_study(config, read_experiments(write_table(tmp_path, *rows)))
+
+
+TRAINED = (row("a"), row("b", factor="G"))
+
+
+def test_study_orders_sets_and_names_models(tmp_path):
+    made = study(
+        tmp_path, row("o", role="ood", stratum="cross_family"), *TRAINED, row("t", role="test")
+    )
+    assert made.training == ["a", "b"]
+    assert [(test.experiment, test.negatives) for test in made.test_sets] == [("t", "supplied"), ("o", "supplied")]
+    assert made.models("sound") == ["convnet.a", "convnet.b", "moe.softmax"]
+    assert made.identity(made.test_sets[1])["set"] == "out_of_distribution"
+
+
+def test_an_experiments_own_settings_win_and_the_protocols_quirks_are_added(tmp_path):
+    own = {"training": {"momentum": 0.9}, "network": {"pooling": "max"}}
+    made = study(
+        tmp_path,
+        *TRAINED,
+        row("o", role="ood"),
+        experts={"convnet": {"training": {"momentum": 0.5}, "factors": {"b": own}}},
+        protocols={"published": {"dropout": "batch_mask", "validation_auroc": "batch_mean"}},
+    )
+    a, b = (made.expert_settings("published", "convnet", name) for name in "ab")
+    assert (a["training"]["momentum"], b["training"]["momentum"]) == (0.5, 0.9)
+    assert (a["network"]["pooling"], b["network"]["pooling"]) == ("max_mean", "max")
+    assert b["training"]["learning_rate"] == a["training"]["learning_rate"]
+    assert b["network"]["dropout_kind"] == "batch_mask" and b["training"]["validation"] == "batch_mean"
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "part"),
+    [
+        ((row("a"), row("o", role="ood")), {}, "at least two experiments of role train"),
+        (TRAINED, {}, "nothing to test on"),
+        ((*TRAINED, row("p", role="ood", format="peaks")), {}, "p has peaks, which need a genome"),
+        ((*TRAINED, row("o", role="ood")), {"experts": {"convnet": {"factors": {"x": {}}}}}, "factors.x"),
+        ((*TRAINED, row("o", role="ood")), {"protocols": {"s": {"architectures": ["net"]}}}, "'net' is not known"),
+        ((*TRAINED, row("o", role="ood")), {"protocols": {"s": {"training_negatives": "flanks"}}}, "needs coordinates"),
+        (
+            (*TRAINED, row("p", role="ood", format="peaks", source="planted:MA0139.2")),
+            {"genome": {"assembly": "hg19"}},
+            "planted sources and the assembly 'planted' go together",
+        ),
+    ],
+)
+def test_config_and_table_must_fit(tmp_path, rows, settings, part):
+    with pytest.raises(InputError) as caught:
+        study(tmp_path, *rows, **settings)
+    assert part in str(caught.value)
+
+
+def test_the_reference_is_in_step_with_the_schema():
+    from pathlib import Path
+
+    from tfbs_moe.config_reference import with_reference
+
+    text = (Path(__file__).resolve().parents[2] / "config" / "README.md").read_text()
+    assert with_reference(text) == text, "run `make docs`"

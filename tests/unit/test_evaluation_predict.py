@@ -1,0 +1,140 @@
+"""Prediction with real bundles of small experts and a mixture."""
+
+import numpy as np
+import pytest
+import torch
+
+from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.predict import predict_dataset, predict_models
+from tfbs_moe.evaluation.scores import read_scores
+from tfbs_moe.models import bundle
+from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.sequence import one_hot_from_codes
+
+WINDOW = 31
+
+
+@pytest.fixture
+def dataset():
+    codes = np.random.default_rng(0).integers(0, 4, (37, WINDOW))
+    label = np.r_[np.ones(20, int), np.zeros(17, int)]
+    pair = np.r_[np.arange(20), np.arange(17)]
+    return make_dataset(one_hot_from_codes(codes), label, pair=pair, attributes={"experiment": "CTCF_K562"})
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two seeds of two experts and a mixture: (name, seed, folder)."""
+    models = []
+    for seed in (0, 1):
+        members = {}
+        for index, name in enumerate(("A", "B")):
+            folder = tmp_path / f"{name}{seed}"
+            bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3}, seed=10 * seed + index), folder)
+            members[name] = folder
+            models.append((f"convnet.{name}", seed, folder))
+        gate = build_gate("softmax", 2, 32, {}, seed=seed)
+        bundle.save_mixture(gate, members, tmp_path / f"moe{seed}")
+        models.append(("moe.softmax", seed, tmp_path / f"moe{seed}"))
+    return models
+
+
+def test_the_table_is_the_contract(dataset, folders):
+    table = predict_dataset(folders, dataset)
+    assert {name: str(kind) for name, kind in table.dtypes.items() if name != "model"} == {
+        "row": "int32",
+        "label": "uint8",
+        "pair": "int32",
+        "seed": "int16",
+        "logit": "float32",
+        "probability": "float32",
+        "weight_A": "float32",
+        "weight_B": "float32",
+    }
+    scores = read_scores(table)
+    names = ["convnet.A", "convnet.B", "moe.softmax", "control.mean", "control.max"]
+    assert scores.models == tuple((name, seed) for seed in (0, 1) for name in names)
+    assert (scores.label == dataset.label.astype(bool)).all()
+    mixture = table[table["model"] == "moe.softmax"]
+    assert np.allclose(mixture["weight_A"] + mixture["weight_B"], 1)
+    assert table[table["model"] != "moe.softmax"][["weight_A", "weight_B"]].isna().all(axis=None)
+
+
+def test_shared_embeddings_change_no_number(dataset, folders):
+    scores = read_scores(predict_dataset(folders, dataset))
+    x = torch.from_numpy(dataset.one_hot).float()
+    with torch.inference_mode():
+        for name, seed, folder in folders:
+            expected = bundle.load(folder)(x).numpy()
+            assert np.allclose(scores.of(name, seed), expected, atol=1e-5), name
+
+
+def test_batches_change_no_number(dataset, folders):
+    whole, small = (predict_dataset(folders, dataset, batch_size=size) for size in (1000, 5))
+    assert np.allclose(whole["logit"], small["logit"], atol=1e-5)
+    assert whole.equals(predict_dataset(folders, dataset, batch_size=1000))
+
+
+def test_controls_are_mean_and_maximum_of_the_experts(dataset, folders):
+    scores = read_scores(predict_dataset(folders, dataset))
+    for seed in (0, 1):
+        experts = np.stack([scores.of("convnet.A", seed), scores.of("convnet.B", seed)])
+        assert np.allclose(scores.of("control.mean", seed), experts.mean(axis=0), atol=1e-6)
+        assert (scores.of("control.max", seed) == experts.max(axis=0)).all()
+
+
+def test_one_expert_has_no_controls(dataset, folders):
+    assert set(predict_dataset(folders[:1], dataset)["model"]) == {"convnet.A"}
+
+
+def test_an_embedding_is_computed_once(dataset, folders, monkeypatch):
+    loaded = {name: bundle.load(folder) for name, seed, folder in folders if seed == 0}
+    loaded["moe.other"] = MixtureOfExperts(
+        {name: loaded[f"convnet.{name}"] for name in ("A", "B")}, build_gate("softmax", 2, 32, {}, seed=5)
+    )
+    passes = []
+    original = torch.nn.Module.__call__
+
+    def counted(module, *args, **kwargs):
+        if type(module).__name__ in ("ExpertStack", "ConvNet"):
+            passes.append(module)
+        return original(module, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", counted)
+    outputs = predict_models(loaded, dataset.one_hot)
+    assert len(outputs) == 4
+    assert len(passes) == 1
+
+
+def test_models_leave_in_the_mode_they_came_in(dataset, folders):
+    model = bundle.load(folders[0][2]).train()
+    predict_models({"convnet.A": model}, dataset.one_hot)
+    assert model.training
+
+
+def test_an_empty_dataset_gives_an_empty_table(dataset, folders):
+    empty = make_dataset(np.zeros((0, 4, WINDOW), np.uint8), np.zeros(0))
+    table = predict_dataset(folders, empty)
+    assert table.empty
+    assert "weight_A" in table
+
+
+def test_another_sequence_length_is_one_clear_message(folders):
+    short = make_dataset(np.zeros((2, 4, 20), np.uint8), [1, 0], attributes={"experiment": "CTCF_K562"})
+    with pytest.raises(InputError, match="built for sequences of 31 bases; those of CTCF_K562 have 20"):
+        predict_dataset(folders, short)
+
+
+def test_a_model_named_twice_is_refused(dataset, folders):
+    with pytest.raises(InputError, match="convnet.A, seed 0 is named twice"):
+        predict_dataset([*folders, folders[0]], dataset)
+
+
+def test_a_logit_that_is_not_finite_is_refused(dataset, folders):
+    model = bundle.load(folders[0][2])
+    with torch.no_grad():
+        model.head.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match="convnet.A gives a logit that is not finite at row 0"):
+        predict_models({"convnet.A": model}, dataset.one_hot)

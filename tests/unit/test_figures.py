@@ -1,0 +1,191 @@
+"""Figures: the numbers drawn, their files, and the catalogue that says which there are."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from made_run import LENGTH, made_study, write_made_run
+from sklearn.metrics import roc_auc_score
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.figures import aggregate, attribution, performance, study
+from tfbs_moe.figures.catalogue import figure_item, figure_items
+from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
+from tfbs_moe.figures.published import compare, read_published, reproduction
+from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / "resources" / "published.tsv"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """A made run and all that figures are drawn from."""
+    folder = tmp_path_factory.mktemp("made")
+    made = made_study()
+    write_made_run(folder, made)
+    return Source(folder, made, read_published(PUBLISHED))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "overlap", "auroc.sound", "set_means.sound", "roc.sound", "differences.sound", "learning_curves.sound",
+        "gate_weights.sound.softmax", "logos.sound.CTCF", "published", "localisation",
+    ],
+)  # fmt: skip
+def test_every_kind_of_figure_draws_numbers_from_its_own_files(source: Source, name: str) -> None:
+    """Each figure has axes with something on them and a table that is no excuse."""
+    figure, table = draw(figure_item(source.study, name), source)
+    assert len(table) > 0
+    assert list(table.columns) != [REASON]
+    assert any(axes.has_data() or axes.patches for axes in figure.axes)
+
+
+def test_a_figure_names_the_file_it_lacks(source: Source, tmp_path: Path) -> None:
+    """The message says which file, and that its stage is to be run."""
+    empty = Source(tmp_path, source.study, source.published)
+    with pytest.raises(InputError, match=r"auroc\.sound.*metrics\.tsv.*not there"):
+        draw(figure_item(source.study, "auroc.sound"), empty)
+
+
+def test_the_catalogue_names_every_figure_once_and_inputs_exist(source: Source) -> None:
+    """Names are unique, each protocol has its own figures, and every input is a file of the run."""
+    items = figure_items(source.study)
+    names = [item.name for item in items]
+    assert len(set(names)) == len(names)
+    assert {"auroc.published", "auroc.sound"} <= set(names)
+    assert sum(item.kind == "logos" for item in items) == 2 * 9
+    assert all((source.folder / path).is_file() for item in items for path in item.inputs)
+    assert all(item.caption.endswith(".") and item.alt for item in items)
+
+
+def test_saved_files_are_the_same_bytes_each_time_and_leave_nothing_else(tmp_path: Path) -> None:
+    """Two savings of the same drawing agree byte for byte in every format."""
+    for attempt in ("first", "second"):
+        figure = new_figure(2, 2)
+        figure.subplots().plot([1, 2], [3, 4])
+        save(figure, pd.DataFrame({"x": [1, 2], "y": [3.0, 4.0]}), tmp_path / attempt / "auroc.sound")
+    for suffix in (*FORMATS, "tsv"):
+        first, second = (tmp_path / attempt / f"auroc.sound.{suffix}" for attempt in ("first", "second"))
+        assert first.read_bytes() == second.read_bytes()
+    assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [".pdf", ".png", ".svg", ".tsv"]
+    assert b"/FontFile2" in (tmp_path / "first" / "auroc.sound.pdf").read_bytes()
+
+
+def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
+    """A caller's own figures look as before."""
+    before = dict(mpl.rcParams)
+    nothing_to_draw("There is nothing.")
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_figure_without_data_says_why() -> None:
+    """An empty table becomes a sentence, in picture and table alike."""
+    _, table = performance.auroc_by_factor(pd.DataFrame(columns=[*METRIC_COLUMNS]))
+    assert table[REASON].tolist() == ["No auroc was measured."]
+
+
+def test_the_roc_table_holds_the_curve_whose_area_is_the_auroc() -> None:
+    """The area under the drawn mean curve is the mean AUROC, but for the grid."""
+    draws = np.random.default_rng(3)
+    label = np.repeat([0, 1], 400)
+    parts = [
+        pd.DataFrame({"experiment": "A", "label": label, "model": "moe.softmax", "seed": seed})
+        for seed in range(2)
+    ]
+    for part in parts:
+        part["logit"] = draws.normal(size=len(label)) + label
+    expected = np.mean([roc_auc_score(part["label"], part["logit"]) for part in parts])
+    _, table = performance.roc_panels(pd.concat(parts))
+    assert np.trapezoid(table["tpr"], table["fpr"]) == pytest.approx(expected, abs=0.005)
+    assert (table["lowest"] <= table["tpr"]).all() and (table["tpr"] <= table["highest"]).all()
+
+
+def test_a_test_set_of_one_class_has_no_roc_curve() -> None:
+    """A defined result instead of an error."""
+    rows = pd.DataFrame({"experiment": "A", "label": 1, "model": "moe.softmax", "seed": 0, "logit": [0.1, 0.2]})
+    _, table = performance.roc_panels(rows)
+    assert "both bound and unbound" in table[REASON].iloc[0]
+
+
+def test_the_mean_over_factors_has_the_t_interval() -> None:
+    """Known answer: 0.6, 0.7, 0.8 have mean 0.7 and half-width 4.3027 · 0.1 / √3."""
+    found = aggregate.mean_and_interval(np.array([0.6, 0.7, 0.8]))
+    assert found["value"] == pytest.approx(0.7)
+    assert found["upper"] - found["value"] == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
+    assert np.isnan(aggregate.mean_and_interval(np.array([0.6]))["lower"])
+
+
+def test_overlap_counts_bound_rows_only() -> None:
+    """Two of four bound rows overlap; unbound ones are not asked."""
+    rows = pd.DataFrame(
+        {"experiment": "A", "negatives": "supplied", "label": [1, 1, 1, 1, 0, 0]}
+        | {"overlaps_training": [True, True, False, False, False, False]}
+        | {"shares_kmer_X": [True, False, False, False, False, False]}
+    )
+    shares = study.overlap_shares(rows).set_index("training")["share"]
+    assert shares.to_dict() == {"X": 0.25, "any": 0.5}
+
+
+def test_logos_choose_by_rule_and_box_sites() -> None:
+    """Highest, median and lowest logit are drawn; the box spans the site."""
+    one_hot = np.eye(4, dtype=np.uint8)[np.zeros((5, LENGTH), dtype=int)].transpose(0, 2, 1)
+    sites = np.zeros((5, LENGTH), dtype=bool)
+    sites[:, 10:18] = True
+    values = {"gradient": np.ones((5, 4, LENGTH))}
+    explained = attribution.Explained(one_hot, np.arange(10, 15), np.array([0.0, 3.0, 1.0, -2.0, 2.0]), values, sites)
+    figure, table = attribution.logos(explained)
+    assert table.drop_duplicates("rule").set_index("rule")["row"].to_dict() == {
+        "highest logit": 11,
+        "median logit": 12,
+        "lowest logit": 13,
+    }
+    box = figure.axes[0].patches[-1]
+    assert (box.get_x(), box.get_width()) == (9.5, 8)
+    assert set(table["base"]) == {"A"}
+
+
+def test_every_kind_of_model_keeps_its_hue_whatever_stands_beside_it() -> None:
+    """The first mixture is blue in every figure, and no two models of a kind share colour and marker."""
+    few, many = model_styles(["moe.softmax"]), model_styles(["control.mean", "convnet.A", "moe.softmax", "convnet.B"])
+    assert few["moe.softmax"] == many["moe.softmax"]
+    assert list(many) == ["moe.softmax", "convnet.A", "convnet.B", "control.mean"]
+    assert len({(style.colour, style.marker) for style in many.values()}) == len(many)
+
+
+def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> None:
+    """The paper's MoE on CTCF, .934, stands beside our mixture on CTCF and nothing else."""
+    table = compare(read_metrics(source.folder / "evaluation/metrics.tsv"), source.published)
+    row = table[(table["model"] == "moe.softmax") & (table["name"] == "CTCF") & (table["protocol"] == "sound")]
+    assert row["published"].tolist() == [0.934]
+    assert {"in-distribution", "out-of-distribution"} <= set(table["name"])
+
+
+def test_a_mean_over_other_factors_is_not_held_against_the_papers(source: Source) -> None:
+    """Without STAT3 the out-of-distribution mean is not the paper's mean."""
+    metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
+    fewer = metrics[metrics["factor"] != "STAT3"]
+    assert "out-of-distribution" not in set(compare(fewer, source.published)["name"])
+    assert reproduction(fewer, source.published, "published", "moe.softmax")["set"].tolist() == ["in_distribution"]
+
+
+def test_reproduction_is_judged_by_the_tolerance(source: Source) -> None:
+    """0.702 + 0.029 counts as reproduced, 0.686 + 0.031 does not."""
+    metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
+    metrics["value"] = np.where(metrics["set"] == "in_distribution", 0.731, 0.717)
+    table = reproduction(metrics, source.published, "published", "moe.softmax").set_index("set")
+    assert table["within"].to_dict() == {"in_distribution": True, "out_of_distribution": False}
+    assert table["reference"].to_dict() == {"in_distribution": 0.702, "out_of_distribution": 0.686}
+
+
+def test_the_papers_means_agree_with_its_factors() -> None:
+    """The table of published numbers was copied without a slip: the means follow from the factors to rounding."""
+    published = read_published(PUBLISHED)
+    legacy = published[(published["evaluation"] == "legacy") & (published["metric"] == "auroc")]
+    for (_, _), group in legacy.groupby(["name", "set"]):
+        factors = group[group["factor"].notna()]["value"]
+        assert group[group["factor"].isna()]["value"].iloc[0] == pytest.approx(factors.mean(), abs=0.0011)
+    assert published["source"].notna().all()

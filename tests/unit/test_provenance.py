@@ -1,0 +1,51 @@
+"""A code digest changes with the modules a script uses, and with no other."""
+
+from tfbs_moe.provenance import code_digest, digest, sha256_file
+
+
+def library(folder):
+    """Make a small library: top uses middle (inside a function), middle uses low; other stands alone."""
+    package = folder / "tfbs_moe"
+    (package / "part").mkdir(parents=True)
+    for name in ("__init__", "low", "other", "part/__init__"):
+        (package / f"{name}.py").write_text("")
+    (package / "part/middle.py").write_text("from tfbs_moe import low\n")
+    (package / "top.py").write_text("def run():\n    from tfbs_moe.part.middle import thing\n")
+    script = folder / "script.py"
+    script.write_text("from tfbs_moe.top import run\n")
+    return package, script
+
+
+def changed_by(folder, name):
+    """Return whether adding a line to a module changes the script's digest (in a fresh library)."""
+    package, script = library(folder / name.replace("/", "_"))
+    root = package.parent
+    before = code_digest(script, root)
+    fresh = library(folder / f"{name.replace('/', '_')}_changed")
+    (fresh[0] / f"{name}.py").write_text((fresh[0] / f"{name}.py").read_text() + "\nX = 1\n")
+    return before != code_digest(fresh[1], fresh[0].parent)
+
+
+def test_only_used_modules_count(tmp_path):
+    assert changed_by(tmp_path, "low")
+    assert changed_by(tmp_path, "part/middle")
+    assert changed_by(tmp_path, "part/__init__")
+    assert changed_by(tmp_path, "top")
+    assert not changed_by(tmp_path, "other")
+
+
+def test_the_script_itself_counts(tmp_path):
+    package, script = library(tmp_path)
+    before = code_digest(script, tmp_path)
+    script.write_text(script.read_text() + "# more\n")
+    assert code_digest(script, tmp_path) != before
+
+
+def test_digest_ignores_key_order_only():
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,140 @@
+"""Real peaks on real sequence: what must hold of data that nobody made for a test."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfbs_moe.data.assembly import check_assembly
+from tfbs_moe.data.build import PeakSettings, build_peaks
+from tfbs_moe.data.gc_matching import gc_count
+from tfbs_moe.data.genome import Genome, prepare_genome
+from tfbs_moe.data.peaks import read_intervals, read_peaks
+from tfbs_moe.data.splits import ChromosomeSplit
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import codes_from_one_hot, decode, reverse_complement
+
+# The well conserved middle of CTCF's motif (JASPAR MA0139), as letters.
+CTCF_CORE = re.compile("CCA[CG][CT]AG[AG][GT]GGC")
+SPLIT = ChromosomeSplit(validation=(), test=("chr22",))
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data) -> Path:
+    return shared_data
+
+
+@pytest.fixture(scope="module")
+def genome(folder, tmp_path_factory) -> Genome:
+    prepared = tmp_path_factory.mktemp("genome") / "hg19.h5"
+    prepare_genome(folder / "genome" / "hg19_slices.fa.gz", prepared)
+    return Genome.open(prepared)
+
+
+@pytest.fixture(scope="module")
+def blacklist(folder) -> Path:
+    return next(folder.glob("mirror/*/Boyle-Lab/Blacklist/*/lists/hg19-blacklist.v2.bed.gz"))
+
+
+def peak_file(folder, accession) -> Path:
+    return next((folder / "peaks_hg19").glob(f"*{accession}*"))
+
+
+def with_core(one_hot: np.ndarray) -> np.ndarray:
+    """Return which sequences hold CTCF's core on either strand."""
+    strands = [decode(one_hot), decode(reverse_complement(one_hot))]
+    return np.array([any(map(CTCF_CORE.search, both)) for both in zip(*strands, strict=True)])
+
+
+def test_ctcf_positives_hold_its_core_far_more_often_than_any_negatives(folder, genome, blacklist):
+    others = [
+        path for path in (folder / "peaks_hg19").iterdir() if "CTCF" not in path.name and "RAD21" not in path.name
+    ]
+    shares = {}
+    for kind in ("flanks", "gc_matched", "other_peaks", "dinucleotide_shuffle"):
+        dataset, counts = build_peaks(
+            peak_file(folder, "ENCFF199YFA"),
+            "train",
+            kind,
+            genome,
+            SPLIT,
+            blacklist=blacklist,
+            other_peaks=others,
+            assembly="hg19",
+            seed=1,
+            name="CTCF",
+        )
+        core = with_core(dataset.one_hot)
+        bound = dataset.label == 1
+        shares["bound"], shares[kind] = core[bound].mean(), core[~bound].mean()
+        assert counts.rows_out.iloc[-1] == len(dataset)
+        assert (dataset.one_hot.sum(axis=1) == 1).all()
+    assert shares["bound"] > 0.1
+    assert max(share for kind, share in shares.items() if kind != "bound") < 0.25 * shares["bound"]
+
+
+def test_gc_matched_negatives_of_real_peaks_have_their_gc(folder, genome, blacklist):
+    dataset, _ = build_peaks(
+        peak_file(folder, "ENCFF159PYD"), "train", "gc_matched", genome, SPLIT, blacklist=blacklist, seed=1
+    )
+    gc = gc_count(codes_from_one_hot(dataset.one_hot))
+    unbound = dataset.label == 0
+    difference = np.abs(gc[unbound] - gc[dataset.pair[unbound]])
+    assert difference.max() <= 2
+    assert difference.mean() < 0.1
+    assert unbound.sum() >= 0.99 * (~unbound).sum()
+
+
+def test_every_slice_reads_in_full_and_fits_its_genome(folder, genome):
+    for path in sorted((folder / "peaks_hg19").iterdir()):
+        peaks, counts = read_peaks(path)
+        check_assembly(peaks, genome, name=path.name, assembly="hg19")
+        assert len(peaks) == counts.rows == counts.first
+        on_end = [reason for reason in counts.table().reason if "moved to its last base" in reason]
+        assert len(on_end) == 1, path.name
+        assert peaks.summit_known.all()
+        assert ((peaks.start <= peaks.summit) & (peaks.summit < peaks.end)).all()
+
+
+def test_whole_files_of_the_portal_and_of_ucsc_read_in_full(folder):
+    sizes = {"ENCFF205OKL": 46196, "ENCFF079UOJ": 18383, "wgEncodeAwgTfbsHaibA549Atf3": None}
+    for part, rows in sizes.items():
+        path = next(path for path in (folder / "mirror").rglob("*.gz") if path.name.startswith(part))
+        peaks, counts = read_peaks(path)
+        assert len(peaks) == counts.rows
+        assert counts.first == (rows or len(peaks))
+
+
+def test_grch38_peaks_on_hg19_are_refused(folder, genome):
+    for path in sorted((folder / "mirror" / "www.encodeproject.org").rglob("*.bed.gz")):
+        peaks, _ = read_peaks(path)
+        inside = peaks[(peaks.summit < genome.size_of(peaks.chrom))]
+        # What the cut chromosomes have room for is given away by the N of hg19 alone.
+        with pytest.raises(InputError, match=f"{path.name}: .* summits lie on N in .*different assemblies"):
+            check_assembly(inside, genome, name=path.name)
+        with pytest.raises(InputError, match=path.name):
+            build_peaks(path, "train", "flanks", genome, SPLIT)
+
+
+def test_the_blacklist_is_what_bedtools_says_it_is(folder, genome, blacklist, tmp_path):
+    path = peak_file(folder, "ENCFF551IJP")
+    dataset, _ = build_peaks(
+        path,
+        "train",
+        "block_shuffle",
+        genome,
+        SPLIT,
+        blacklist=blacklist,
+        peak_settings=PeakSettings(overlapping="keep", min_distance=0),
+    )
+    peaks, _ = read_peaks(path)
+    windows = pd.DataFrame({"chrom": peaks.chrom, "start": peaks.summit - 50, "end": peaks.summit + 51})
+    windows[windows.chrom == "chr1"].to_csv(tmp_path / "windows.bed", sep="\t", header=False, index=False)
+    command = ["bedtools", "intersect", "-v", "-a", str(tmp_path / "windows.bed"), "-b", str(blacklist)]
+    kept = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    bound = dataset.label == 1
+    assert sorted({int(line.split("\t")[1]) for line in kept}) == sorted(dataset.start[bound])
+    assert len(read_intervals(blacklist)) == 834

@@ -1,0 +1,257 @@
+"""The report: what it says follows from the tables, what is missing says why, and the page needs nothing else."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_run import made_study, write_made_run
+
+from tfbs_moe.config import defaults, load_schema
+from tfbs_moe.figures.catalogue import METRICS, figure_item
+from tfbs_moe.figures.draw import Source, draw
+from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.style import nothing_to_draw, save
+from tfbs_moe.report import build, build_report
+from tfbs_moe.report.answer import answer, differences, verdict
+from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, Run, read_run, report_inputs
+from tfbs_moe.report.methods import methods, parameters
+from tfbs_moe.report.page import identifier, interval, make_table, number
+from tfbs_moe.report.reproduction import reproduction
+from tfbs_moe.tables import read_tsv
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"
+DRAWN = ("auroc.sound", "overlap")
+NONE_TO_DRAW = "localisation"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A made run with two figures, and one that had nothing to draw."""
+    folder = tmp_path_factory.mktemp("made")
+    study = made_study(title="Do <mixtures> help?")
+    write_made_run(folder, study)
+    published = read_published(PUBLISHED)
+    for name in DRAWN:
+        save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
+    save(*nothing_to_draw("No site is known."), folder / "figures" / NONE_TO_DRAW)
+    return read_run(folder, study, published)
+
+
+@pytest.fixture(scope="module")
+def page(run: Run) -> str:
+    """The report's HTML."""
+    output = run.folder / "report" / "index.html"
+    build_report(run.folder, run.study, run.published, output, {"commit": "abc"})
+    return output.read_text(encoding="utf-8")
+
+
+class _Outline(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_the_page_needs_no_other_file_or_host(page: str) -> None:
+    """Every link, picture and style is within the page; no address is loaded."""
+    outline = _Outline(page)
+    loaded = [attributes.get("src") or attributes.get("href") for _, attributes in outline.tags]
+    assert all(address.startswith(("data:", "#")) for address in loaded if address)
+    assert "url(" not in page
+    assert not [attributes for attributes in outline.all("script") if attributes]
+
+
+def test_the_page_can_be_found_ones_way_in(page: str) -> None:
+    """Language, title, landmarks, alternative texts, scopes, one first heading, unique ids, sections in order."""
+    outline = _Outline(page)
+    assert outline.all("html") == [{"lang": "en"}]
+    assert len(outline.all("h1")) == len(outline.all("main")) == len(outline.all("nav")) == 1
+    assert all(len(str(attributes["alt"])) > 20 for attributes in outline.all("img"))
+    assert all(attributes["scope"] in ("col", "row") for attributes in outline.all("th"))
+    identifiers = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    assert [attributes["id"] for attributes in outline.all("section")] == [
+        "question", "answer", "glance", "data", "results", "gate", "statistics", "attribution", "published", "methods",
+        "training", "provenance",
+    ]  # fmt: skip
+    targets = [str(attributes["href"])[1:] for attributes in outline.all("a") if str(attributes["href"])[0] == "#"]
+    assert set(targets) <= set(identifiers)
+
+
+def test_what_a_user_wrote_is_text_and_not_markup(page: str) -> None:
+    """A title with angle brackets stays a title."""
+    assert "Do &lt;mixtures&gt; help?" in page
+    assert "<mixtures>" not in page
+
+
+def test_the_same_run_gives_the_same_bytes(run: Run, page: str, tmp_path: Path) -> None:
+    """Built twice, the page is the same."""
+    build_report(run.folder, run.study, run.published, tmp_path / "again.html", {"commit": "abc"})
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_figures_and_tables_can_be_saved_with_their_numbers(run: Run, page: str) -> None:
+    """The downloads hold the very files of the run."""
+    links = [attributes for attributes in _Outline(page).all("a") if "download" in attributes]
+    files = {str(attributes["download"]): str(attributes["href"]) for attributes in links}
+    saved = base64.b64decode(files["auroc.sound.tsv"].split(",")[1])
+    assert saved == (run.folder / "figures/auroc.sound.tsv").read_bytes()
+    assert base64.b64decode(files["auroc.sound.pdf"].split(",")[1]).startswith(b"%PDF")
+
+
+def test_a_missing_figure_and_an_empty_one_have_their_place_and_reason(page: str) -> None:
+    """The place of a figure that was not made names its files; that of an empty one says why it is empty."""
+    assert re.search(r"Logos|logos", page)
+    assert "roc.sound.svg, roc.sound.png, roc.sound.pdf, roc.sound.tsv not found" in page
+    assert "No site is known." in page
+
+
+def test_a_run_without_any_result_still_has_a_report(tmp_path: Path) -> None:
+    """Every section says what it lacks; nothing is claimed."""
+    build_report(tmp_path / "empty", made_study(), read_published(PUBLISHED), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "There is no answer yet. The file evaluation/metrics.tsv was not made in this run." in text
+    assert "The file statistics/factors.tsv was not made in this run." in text
+    assert "mean AUROC of 0" not in text
+
+
+def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: Run) -> None:
+    """One sentence for each table, in the order a reader asks."""
+    sentences = answer(run)
+    assert len(sentences) == 6
+    assert "“sound”" in sentences[0] and "on 3 factors" in sentences[0] and "on 6 factors" in sentences[0]
+    assert sentences[1].startswith("It is higher than its strongest rival")
+    assert "share no sequence with training" in sentences[2]
+    assert "0.702" in sentences[3] and "tolerance of 0.03" in sentences[3]
+    assert "ARID3A" in sentences[4]
+    assert "shiftsmooth 0.500" in sentences[5]
+
+
+def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None:
+    """The same numbers with wider intervals are not told apart."""
+    tests = run.tables[FACTOR_STATISTICS].copy()
+    tests["effect_lower"] = tests["effect"] - 1
+    tests["effect_upper"] = tests["effect"] + 1
+    wide = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
+    sentence = answer(wide)[1]
+    assert "is not told apart from it" in sentence
+    assert "higher than" not in sentence and "lower than" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ((0.02, 0.01, 0.03), "higher"),
+        ((-0.02, -0.03, -0.01), "lower"),
+        ((0.02, -0.01, 0.05), "not told apart"),
+        ((0.02, 0.0, 0.04), "not told apart"),
+        ((0.02, np.nan, np.nan), "not told apart"),
+    ],
+)
+def test_a_verdict_needs_an_interval_without_zero(bounds: tuple[float, float, float], expected: str) -> None:
+    """Zero at the very end of the interval, or no interval, is no verdict."""
+    assert verdict(*bounds) == expected
+
+
+def test_the_strongest_rival_comes_first_with_its_interval(run: Run) -> None:
+    """Rivals are ordered by their own mean, whatever the difference says."""
+    table = differences(run, "sound", "moe.softmax", "out_of_distribution")
+    assert table["rival_mean"].is_monotonic_decreasing
+    assert set(table["rival"]) == {"convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3", "control.mean"}
+    assert (table["n"] == 6).all()
+
+
+def test_an_unreached_reproduction_comes_with_what_the_tables_say_of_why(run: Run) -> None:
+    """The verdict names value, reference and tolerance, and the reasons name factors, experts, seeds and the rerun."""
+    metrics = run.tables[METRICS].copy()
+    metrics["value"] = 0.60
+    text = _text(reproduction(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})))
+    assert "Not reached, in-distribution: mean AUROC 0.600" in text
+    assert "against 0.702; difference −0.102, tolerance ±0.03" in text
+    assert "CTCF −0.334" in text
+    assert "FOXM1 expert −0.135" in text
+    assert "0.679 ± 0.004 over 3 seeds" in text
+
+
+def test_a_reached_reproduction_gives_no_reasons(run: Run) -> None:
+    """Nothing is explained that needs no explanation."""
+    metrics = run.tables[METRICS].copy()
+    metrics["value"] = 0.70
+    text = _text(reproduction(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})))
+    assert "Reached, in-distribution" in text and "Reached, out-of-distribution" in text
+    assert "Not reached" not in text and "why" not in text
+
+
+def test_large_downloads_become_links_to_the_files_beside_the_page(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page above its limit sheds the largest files first and stays below it."""
+    output = tmp_path / "report.html"
+    build_report(run.folder, run.study, run.published, output)
+    limit = output.stat().st_size - 5_000
+    monkeypatch.setattr(build, "LARGEST_PAGE", limit)
+    build_report(run.folder, run.study, run.published, output)
+    assert output.stat().st_size <= limit
+    assert 'href="../figures/auroc.sound.pdf"' in output.read_text(encoding="utf-8")
+
+
+def test_inputs_cover_tables_figures_and_models(run: Run) -> None:
+    """What the report reads is declared, so that a change of it makes the report anew."""
+    inputs = report_inputs(run.study)
+    assert len(set(inputs)) == len(inputs)
+    assert {METRICS, GATE_WEIGHTS, "figures/roc.published.svg"} <= set(inputs)
+    assert "moe/sound/softmax/seed1/model.json" in inputs
+
+
+def test_methods_and_parameters_come_from_the_config(run: Run) -> None:
+    """Every key of the config has a row with the schema's own words; prose names seeds, draws and negatives."""
+    table = parameters(run.study.config).set_index("parameter")
+    assert table.loc["evaluation.bootstrap", "value"] == "1000"
+    assert table.loc["evaluation.bootstrap", "meaning"] == "Draws of the bootstrap."
+    assert set(defaults(load_schema("config"))) <= {name.split(".")[0] for name in table.index}
+    text = " ".join(methods(run.study))
+    assert "seeds 0, 1" in text and "1,000 bootstrap draws" in text and "permute non-overlapping pairs" in text
+
+
+def test_table_cells_keep_full_precision_as_sort_keys() -> None:
+    """A cell shows three decimals and sorts by all of them; what is missing sorts apart."""
+    frame = pd.DataFrame({"a": ["x", "y"], "p": [0.123456, np.nan], "n": [1200, 3], "small": [1e-7, -0.5]})
+    table = make_table(frame, "caption", "name")
+    assert table.rows[0] == [("x", "x"), ("0.123", "0.123456"), ("1,200", "1200.0"), ("1.00e−07", "1e-07")]
+    assert table.rows[1][1] == ("–", "")
+    assert table.rows[1][3] == ("−0.500", "-0.5")
+    assert table.numeric == [False, True, True, True]
+
+
+def test_numbers_read_as_printed_ones() -> None:
+    """True minus signs, an en dash for what does not exist, no interval where there is none."""
+    assert number(-0.5) == "−0.500"
+    assert number(float("nan")) == "–"
+    assert interval(0.1, -0.05, 0.25, sign=True) == "+0.100 [−0.050, +0.250]"
+    assert interval(0.1, float("nan"), float("nan")) == "0.100"
+    assert identifier("logos.sound.CTCF (K562)") == "logos-sound-ctcf-k562"
+
+
+def test_the_table_of_metrics_on_the_page_is_that_of_the_run(run: Run, page: str) -> None:
+    """A value of metrics.tsv, averaged over seeds, stands in the page with its full precision as key."""
+    metrics = read_tsv(run.folder / METRICS)
+    one = metrics[(metrics["protocol"] == "sound") & (metrics["model"] == "moe.softmax")]
+    value = one[(one["experiment"] == "CTCF") & (one["rows"] == "all")]["value"].mean()
+    assert f'data-key="{float(value)!r}"' in page
+
+
+def _text(blocks: list) -> str:
+    """Return the words of paragraphs and lists."""
+    return " ".join(getattr(block, "text", "") + " ".join(getattr(block, "items", [])) for block in blocks)

@@ -1,0 +1,218 @@
+"""What a source means, and where its bytes come from."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfbs_moe.data import sources
+from tfbs_moe.data.sources import (
+    LOCK_COLUMNS,
+    Checksum,
+    Local,
+    Planted,
+    Portal,
+    Remote,
+    addresses,
+    locked,
+    parse_checksum,
+    parse_source,
+    resource_path,
+    with_lock,
+)
+from tfbs_moe.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "67a2ecf547a83f8ef6545b1f1604fe69482e4d6f"
+PAPER_URL = f"https://raw.githubusercontent.com/lab-rasool/TFBS/{COMMIT}/data/test/ARID3A_HepG2_ARID3A_(NB100-279)_B.gz"
+PORTAL_URL = "https://www.encodeproject.org/files/ENCFF562YSV/@@download/ENCFF562YSV.bed.gz"
+MD5 = "e73266496359531529a6e99c9a162a72"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PAPER_URL, Remote(PAPER_URL)),
+        (f"  {PAPER_URL} ", Remote(PAPER_URL)),
+        ("ENCFF562YSV", Remote(PORTAL_URL, accession="ENCFF562YSV")),
+        (PORTAL_URL, Remote(PORTAL_URL, accession="ENCFF562YSV")),
+        ("planted:MA0139.2", Planted("MA0139.2")),
+        ("encode", Portal()),
+        ("../my data/peaks (1).bed", Local(Path("../my data/peaks (1).bed"))),
+        ("/data/peaks.bed.gz", Local(Path("/data/peaks.bed.gz"))),
+        ("file:///data/a%20b.bed", Local(Path("/data/a b.bed"))),
+        ("ENCFF562YSV.bed.gz", Local(Path("ENCFF562YSV.bed.gz"))),
+    ],
+)
+def test_parse_source(text, expected):
+    assert parse_source(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the source is empty"),
+        ("ENCSR000EEI", "not the accession of a file.*https://www.encodeproject.org/ENCSR000EEI/"),
+        ("ftp://hgdownload.cse.ucsc.edu/a.gz", "ftp addresses cannot be fetched"),
+        ("s3://encode-public/a.gz", "s3 addresses cannot be fetched"),
+        ("planted:CTCF", "names no JASPAR matrix; give its id with the version"),
+        ("https://host.org/", "the address of a folder"),
+        ("https://host.org/a/../b.gz", r"holds a \.\. step"),
+        ("https://host.org/a/%2e%2e/b.gz", r"holds a \.\. step"),
+        ("https://user:word@host.org/a.gz", "keep credentials out of tables"),
+        ("https:///a.gz", "not an http.s. address with a host"),
+        ("https://host.org/a b.gz", "holds white space; write it as %20"),
+        ("https://host.org:x/a.gz", "not a well-formed address"),
+    ],
+)
+def test_parse_source_refuses(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_source(text)
+
+
+def test_credentials_are_not_repeated():
+    with pytest.raises(InputError) as caught:
+        parse_source("https://user:secret@host.org/a.gz")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://Host.org/a/B_(x).gz", "host.org/a/B_(x).gz"),
+        ("http://host.org/a/B_%28x%29.gz", "host.org/a/B_(x).gz"),
+        (PORTAL_URL, "www.encodeproject.org/files/ENCFF562YSV/@@download/ENCFF562YSV.bed.gz"),
+        ("https://host.org//a//b.gz", "host.org/a/b.gz"),
+        ("http://127.0.0.1:8000/a.gz", "127.0.0.1:8000/a.gz"),
+        ("https://host.org/get?id=3&as=bed/gz", "host.org/get?id=3&as=bed%2Fgz"),
+        ("https://host.org/a%2Fb.gz", "host.org/a%2Fb.gz"),
+        ("https://host.org/%7Bsample%7D.gz", "host.org/%7Bsample%7D.gz"),
+        ("https://host.org/%C3%A9.gz", "host.org/é.gz"),
+        ("https://host.org/a.gz#part", "host.org/a.gz"),
+    ],
+)
+def test_resource_path(url, path):
+    assert resource_path(url) == Path("resources/downloads", path)
+    assert resource_path(url, "/mirror") == Path("/mirror", path)
+
+
+NAMES = st.text(st.characters(blacklist_characters="/{}", blacklist_categories=("Cs", "Cc")), min_size=1).filter(
+    lambda name: name not in (".", "..")
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4))
+def test_any_name_survives_percent_encoding_and_stays_below_its_host(names):
+    url = "https://host.org/" + "/".join(quote(name, safe="") for name in names)
+    path = resource_path(url, "root")
+    assert path.parts == ("root", "host.org", *names)
+
+
+def test_addresses_in_order():
+    cdn = f"https://cdn.jsdelivr.net/gh/lab-rasool/TFBS@{COMMIT}/data/test/ARID3A_HepG2_ARID3A_(NB100-279)_B.gz"
+    assert addresses(PAPER_URL, ("https://archive.org/a.gz",)) == [PAPER_URL, "https://archive.org/a.gz", cdn]
+    ucsc = "http://hgdownload.cse.ucsc.edu/goldenPath/hg19/a.gz"
+    assert addresses(ucsc) == [ucsc, "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/a.gz"]
+    assert addresses("https://raw.githubusercontent.com/o/r/main/a.gz") == [
+        "https://raw.githubusercontent.com/o/r/main/a.gz"
+    ]
+
+
+def test_a_mirror_is_the_only_address():
+    assert addresses(PORTAL_URL, ("https://archive.org/a.gz",), "https://mirror.org/m/") == [
+        "https://mirror.org/m/www.encodeproject.org/files/ENCFF562YSV/@@download/ENCFF562YSV.bed.gz"
+    ]
+    assert addresses("https://h.org/B%20%28x%29%25?a=1", mirror="http://m:81") == ["http://m:81/h.org/B%20(x)%25%3Fa=1"]
+    assert addresses("https://h.org/B%20%28x%29", mirror="mirror") == ["mirror/h.org/B (x)"]
+    assert addresses("https://h.org/B%20%28x%29", mirror="file:///m%20m") == ["/m m/h.org/B (x)"]
+    with pytest.raises(InputError, match="give a folder or an http"):
+        addresses(PORTAL_URL, mirror="ftp://mirror.org")
+
+
+@pytest.mark.parametrize("text", ["md5:" + MD5, "MD5:" + MD5.upper()])
+def test_parse_checksum(text):
+    assert parse_checksum(text) == Checksum("md5", MD5)
+
+
+def test_parse_checksum_of_other_kinds():
+    assert parse_checksum("  ") is None
+    assert parse_checksum("sha256:" + "0" * 64) == Checksum("sha256", "0" * 64)
+    for text in (MD5, "md5:" + MD5[:-1], "sha1:" + "0" * 40, "sha256:" + MD5, "md5:" + "g" * 32):
+        with pytest.raises(InputError, match="is no checksum"):
+            parse_checksum(text)
+
+
+@pytest.fixture
+def lock(tmp_path):
+    path = tmp_path / "encode.lock.tsv"
+    known = {"source": "encode", "factor": "JUND", "cell": "HepG2", "assembly": "GRCh38", "md5": MD5, "size": "727603"}
+    known |= {"accession": "ENCFF562YSV", "url": PORTAL_URL, "archive": "https://s3.org/a.bed.gz"}
+    row = [known.get(column, "") for column in LOCK_COLUMNS]
+    path.write_text("\t".join(LOCK_COLUMNS) + "\n" + "\t".join(row) + "\n")
+    return path
+
+
+def test_locked(lock):
+    remote = locked(lock, "JUND", "HepG2", "GRCh38")
+    assert remote == Remote(PORTAL_URL, "ENCFF562YSV", ("https://s3.org/a.bed.gz",), Checksum("md5", MD5), 727603)
+    assert locked(lock, "JUND", "HepG2", "hg38") == remote
+    assert remote.addresses() == [PORTAL_URL, "https://s3.org/a.bed.gz"]
+    assert with_lock(parse_source("ENCFF562YSV"), lock) == remote
+    assert with_lock(parse_source("ENCFF000AAA"), lock).checksum is None
+    assert with_lock(parse_source(PAPER_URL), lock) == Remote(PAPER_URL)
+
+
+def test_resolve(lock):
+    row = {"factor": "JUND", "cell": "HepG2", "source": "encode", "checksum": ""}
+    remote = sources.resolve(row, "hg38", lock)
+    assert remote.expected == {"md5": MD5, "size": 727603}
+    pinned = sources.resolve(row | {"source": "ENCFF562YSV", "checksum": "sha256:" + "0" * 64}, "hg38", lock)
+    assert pinned.expected == {"sha256": "0" * 64, "size": 727603}
+    assert sources.resolve(row | {"source": PAPER_URL}, "hg38", lock).expected == {}
+    assert sources.resolve(row | {"source": "a.bed"}, "hg38", lock) == Local(Path("a.bed"))
+    assert sources.resolve(row | {"source": "planted:MA0139.2"}, "hg38", lock) == Planted("MA0139.2")
+    with pytest.raises(InputError, match="names no file for JUND in HepG2 on hg19"):
+        sources.resolve(row, "hg19", lock)
+
+
+def test_locked_says_how_to_make_the_lock(lock, tmp_path):
+    with pytest.raises(InputError, match="names no file for JUND in K562 on GRCh38; run `snakemake lock`"):
+        locked(lock, "JUND", "K562", "GRCh38")
+    with pytest.raises(InputError, match="there is no .*none.tsv; run `snakemake lock`"):
+        locked(tmp_path / "none.tsv", "JUND", "K562", "GRCh38")
+    lock.write_text(lock.read_text().replace("\tmd5\t", "\tsum\t"))
+    with pytest.raises(InputError, match="lacks the column.s. md5"):
+        locked(lock, "JUND", "HepG2", "GRCh38")
+    lock.write_text(lock.read_text().replace("\tsum\t", "\tmd5\t").replace("727603", "large"))
+    with pytest.raises(InputError, match="'large' is no size in bytes"):
+        locked(lock, "JUND", "HepG2", "GRCh38")
+
+
+def test_only_the_standard_library_is_imported():
+    code = (
+        "import sys; sys.path.insert(0, 'workflow'); before = set(sys.modules); import tfbs_moe.data.sources;"
+        "names = {name.split('.')[0] for name in set(sys.modules) - before};"
+        "print(sorted(names - sys.stdlib_module_names))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['tfbs_moe']"
+
+
+def test_paper_table():
+    with open(ROOT / "config" / "paper.tsv", newline="") as handle:
+        rows = list(csv.DictReader(handle, delimiter="\t"))
+    with open(ROOT / "resources" / "paper_files.tsv", newline="") as handle:
+        files = {row["url"]: row for row in csv.DictReader(handle, delimiter="\t")}
+    assert [row["role"] for row in rows] == ["train"] * 3 + ["test"] * 3 + ["ood"] * 6
+    assert len({row["name"] for row in rows}) == 12
+    for row in rows:
+        source = parse_source(row["source"])
+        assert isinstance(source, sources.Remote)
+        assert parse_checksum(row["checksum"]) == Checksum("sha256", files[source.url]["sha256"])
+        assert files[source.url]["split"] == row["role"]
+        assert files[source.url]["file"].startswith(f"{row['factor']}_{row['cell']}_")

@@ -1,0 +1,49 @@
+"""Overlap of test rows with training, and the table over all datasets."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.data.summary import summarise_datasets
+from tfbs_moe.data.training_overlap import training_overlap
+from tfbs_moe.sequence import one_hot, reverse_complement
+from tfbs_moe.tables import write_parquet
+
+LENGTH = 40
+
+
+def random_rows(count, seed):
+    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(count, LENGTH))
+    return one_hot(["".join(row) for row in letters])
+
+
+def labelled(rows, positives, **attributes):
+    return make_dataset(rows, np.arange(len(rows)) < positives, attributes=attributes)
+
+
+def test_only_training_positives_count_and_on_either_strand():
+    rows = random_rows(6, 0)
+    trained = labelled(np.concatenate([reverse_complement(rows[:1]), rows[1:2], random_rows(2, 1)]), 1)
+    found = training_overlap(labelled(rows, 3), {"A": [trained], "B": [labelled(random_rows(4, 2), 2)]}, k=31)
+    assert found["shares_kmer_A"].tolist() == [True] + [False] * 5
+    assert not found["shares_kmer_B"].any()
+    assert found["overlaps_training"].equals(found["shares_kmer_A"].rename("overlaps_training"))
+    assert found["row"].tolist() == list(range(6))
+
+
+def test_every_split_of_training_counts():
+    rows = random_rows(4, 3)
+    parts = [labelled(random_rows(2, 4), 2), labelled(rows[2:3], 1)]
+    assert training_overlap(labelled(rows, 4), {"A": parts}, k=31)["overlaps_training"].tolist() == [0, 0, 1, 0]
+
+
+def test_summary_counts_overlapping_positives_only(tmp_path):
+    names = {"experiment": "T", "factor": "F", "cell": "K562", "negatives": "supplied"}
+    test, train = tmp_path / "test.h5", tmp_path / "train.h5"
+    write_dataset(labelled(random_rows(4, 5), 2, **names, split="test"), test)
+    write_dataset(labelled(random_rows(6, 6), 3, **names, split="train"), train)
+    audit = tmp_path / "T" / "supplied" / "rows.parquet"
+    write_parquet(pd.DataFrame({"row": range(4), "overlaps_training": [True, False, True, False]}), audit)
+    table = summarise_datasets([train, test], [audit])
+    assert table["rows"].tolist() == [6, 4] and table["positives"].tolist() == [3, 2]
+    assert table["overlapping"].isna().tolist() == [True, False] and table["overlapping"].iloc[1] == 1

@@ -1,0 +1,328 @@
+"""The training engine: it learns, it resumes to the bit, it ends on a signal, it refuses bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tfbs_moe.data.dataset import Dataset, make_dataset, write_dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.provenance import sha256_file
+from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.training import embeddings
+from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.expert import train_expert
+from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.interrupt import Interrupted, watch_signals
+from tfbs_moe.training.optimizer import learning_rate
+from tfbs_moe.training.settings import TrainingSettings, read_settings
+from tfbs_moe.training.validation import auroc, batch_mean_auroc
+
+WINDOW = 41
+MOTIF = np.array([2, 0, 3, 0, 0, 2])  # GATAAG
+CPU = torch.device("cpu")
+HYPERPARAMETERS = {"motif_width": 8, "motifs": 8, "weight_sd": 0.1}
+SETTINGS = {"learning_rate": 1e-2, "batch_size": 64, "max_epochs": 4, "patience": 4, "optimizer": "adamw"}
+
+
+def planted(count: int, seed: int, motif: np.ndarray = MOTIF) -> Dataset:
+    """Random sequences; the first half holds the motif somewhere."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, (count, WINDOW))
+    for row in range(count // 2):
+        start = rng.integers(0, WINDOW - len(motif))
+        codes[row, start : start + len(motif)] = motif
+    return make_dataset(one_hot_from_codes(codes), np.arange(count) < count // 2)
+
+
+TRAIN, VALIDATION = planted(800, 0), planted(300, 1)
+
+
+def train(folder: Path, **changes: object) -> dict:
+    arguments = {
+        "architecture": "convnet",
+        "hyperparameters": HYPERPARAMETERS,
+        "settings": SETTINGS,
+        "seed": 1,
+        "folder": folder,
+        "device": CPU,
+        "description": {"factor": "GATA"},
+    }
+    return train_expert(TRAIN, VALIDATION, **(arguments | changes))
+
+
+def test_an_expert_learns_a_planted_motif(tmp_path: Path) -> None:
+    written = train(tmp_path, settings=SETTINGS | {"max_epochs": 15})
+    assert written["metrics"]["validation_auroc"] > 0.95
+    history = np.genfromtxt(tmp_path / "history.tsv", names=True)
+    assert written["metrics"]["validation_auroc"] == pytest.approx(history["validation_auroc"].max())
+    assert list(history.dtype.names) == ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
+    model = bundle.load(tmp_path)
+    scores = model(torch.from_numpy(VALIDATION.one_hot).float()).detach().numpy()
+    assert roc_auc_score(VALIDATION.label, scores) == pytest.approx(written["metrics"]["validation_auroc"], abs=1e-6)
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert timing["samples_per_second"] > 0 and 0 <= timing["data_share"] < 1 and timing["device"] == "cpu"
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"augmentation": "reverse_complement", "optimizer": "sgd"}])
+def test_two_trainings_give_the_same_bytes(tmp_path: Path, changes: dict) -> None:
+    for name in ("a", "b"):
+        torch.manual_seed(len(name))
+        train(tmp_path / name, settings=SETTINGS | changes)
+    for file in ("model.safetensors", "model.json", "history.tsv"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_seed_and_settings_change_the_weights(tmp_path: Path) -> None:
+    variants = [{}, {"seed": 2}, {"settings": SETTINGS | {"class_weight": "balanced", "clip_norm": 0.01}}]
+    hashes = [train(tmp_path / str(k), **changes)["weights"]["sha256"] for k, changes in enumerate(variants)]
+    assert len(set(hashes)) == 3
+
+
+def test_finished_work_is_not_repeated_but_a_damaged_one_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    first = train(tmp_path)
+    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    assert train(tmp_path) == first
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
+    assert "already trained" in caplog.text
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert train(tmp_path) == first
+    assert bundle.load(tmp_path)
+    assert train(tmp_path, seed=5)["weights"] != first["weights"]
+
+
+class Stop(Exception):
+    """Raised by a report to end a training as a crash would."""
+
+
+def crash_at(epoch: int):
+    def report(done: int, _: float) -> None:
+        if done == epoch:
+            raise Stop
+
+    return report
+
+
+@pytest.mark.parametrize("settings", [{"schedule": "cosine"}, {"optimizer": "sgd", "schedule": "plateau"}])
+def test_a_crashed_training_goes_on_to_the_same_weights(tmp_path: Path, settings: dict) -> None:
+    chosen = SETTINGS | {"checkpoint_seconds": 0} | settings
+    train(tmp_path / "whole", settings=chosen)
+    for epoch in (1, 3):
+        with pytest.raises(Stop):
+            train(tmp_path / "parts", settings=chosen, report=crash_at(epoch))
+    train(tmp_path / "parts", settings=chosen)
+    for file in ("model.safetensors", "model.json", "history.tsv"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
+
+
+def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    chosen = SETTINGS | {"checkpoint_seconds": 0}
+    with pytest.raises(Stop):
+        train(tmp_path / "a", settings=chosen, report=crash_at(2))
+    changed = train(tmp_path / "a", settings=chosen, seed=7)
+    assert "is of other data, settings or code" in caplog.text
+    assert changed["weights"] == train(tmp_path / "b", settings=chosen, seed=7)["weights"]
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / CHECKPOINT).write_bytes(b"half a checkpoi")
+    assert train(tmp_path / "c", settings=chosen, seed=7)["weights"] == changed["weights"]
+    assert "cannot be read" in caplog.text
+
+
+def test_a_signal_writes_a_checkpoint_and_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    train(tmp_path / "whole")
+
+    def send(epoch: int, _: float) -> None:
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(Interrupted) as stopped:
+        train(tmp_path / "parts", report=send)
+    assert stopped.value.code == 128 + signal.SIGUSR1
+    assert "stopped by a signal in epoch 3, batch 1 of 13" in caplog.text
+    assert (tmp_path / "parts" / CHECKPOINT).exists()
+    train(tmp_path / "parts")
+    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(tmp_path / "whole" / "model.safetensors")
+
+
+def test_signal_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with watch_signals() as watch:
+        assert not watch.check()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+CHILD = """
+import sys, torch
+from pathlib import Path
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.training.expert import train_expert
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+train_expert(
+    read_dataset(folder / "train.h5"), read_dataset(folder / "validation.h5"), architecture="convnet",
+    hyperparameters={"motif_width": 8, "dropout": 0.5}, seed=3, folder=folder / sys.argv[2],
+    device=torch.device("cpu"),
+    settings={"max_epochs": 12, "patience": 12, "batch_size": 16, "checkpoint_seconds": 0.02,
+              "augmentation": "reverse_complement"},
+)
+"""
+
+
+def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
+    write_dataset(TRAIN, tmp_path / "train.h5")
+    write_dataset(VALIDATION, tmp_path / "validation.h5")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
+    def start(name: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name], env=environment)
+
+    assert start("whole").wait() == 0
+    killed = start("parts")
+    checkpoint = tmp_path / "parts" / CHECKPOINT
+    while not checkpoint.exists() and killed.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert start("parts").wait() == 0
+    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(tmp_path / "whole" / "model.safetensors")
+    assert [path.name for path in (tmp_path / "parts").iterdir() if "tmp" in path.name] == []
+
+
+def test_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
+    written = train(tmp_path, settings=SETTINGS | {"max_epochs": 60, "patience": 3, "min_delta": 0.01})
+    assert written["metrics"]["stopped"] == "patience"
+    areas = np.genfromtxt(tmp_path / "history.tsv", names=True)["validation_auroc"]
+    assert len(areas) == written["metrics"]["epochs"] < 60
+    assert areas[written["metrics"]["best_epoch"] - 1] == areas.max()
+    assert areas[-3:].max() <= areas[:-3].max() + 0.01
+
+
+def test_divergence_is_one_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="training diverged: the loss of epoch 1 is"):
+        train(tmp_path, settings=SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30})
+
+
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    bound = replace(TRAIN, label=np.ones_like(TRAIN.label))
+    with pytest.raises(InputError, match="training: 800 of 800 rows are positive"):
+        train_expert(
+            bound, VALIDATION, architecture="convnet", hyperparameters=HYPERPARAMETERS, settings=SETTINGS, seed=0,
+            folder=tmp_path, device=CPU,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"learning_rat": 1}, "did you mean 'learning_rate'"),
+        ({"optimizer": "adam"}, "expected one of 'sgd', 'adamw'"),
+        ({"learning_rate": 0}, "learning_rate is 0.0; must be above 0"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"clip_norm": "high"}, "expected a number or null"),
+    ],
+)
+def test_settings_are_checked(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_settings(values)
+
+
+def test_learning_rate_schedules() -> None:
+    cosine = TrainingSettings(learning_rate=2.0, schedule="cosine", max_epochs=10, warmup_epochs=2.0)
+    assert learning_rate(cosine, 1.0, 0) == pytest.approx(1.0)
+    assert learning_rate(cosine, 2.0, 0) == pytest.approx(2.0)
+    assert learning_rate(cosine, 6.0, 0) == pytest.approx(1.0)
+    assert learning_rate(cosine, 10.0, 0) == pytest.approx(0.0)
+    assert learning_rate(TrainingSettings(learning_rate=2.0, schedule="plateau"), 5.0, 2) == 0.5
+    assert learning_rate(TrainingSettings(learning_rate=2.0), 5.0, 0) == 2.0
+
+
+def test_auroc_is_scikit_learns_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 500), rng.integers(0, 30, 500).astype(float)
+    assert auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    parts = [roc_auc_score(labels[i : i + 96], scores[i : i + 96]) for i in range(0, 500, 96)]
+    assert batch_mean_auroc(labels, scores, 96) == pytest.approx(np.mean(parts))
+    assert np.isnan(auroc(np.ones(3), np.arange(3)))
+    assert batch_mean_auroc(np.array([1, 1, 0, 1]), np.array([1.0, 2.0, 0.0, 3.0]), 2) == 1.0
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("experts")
+    folders = {name: folder / name for name in ("A", "B")}
+    for seed, path in enumerate(folders.values()):
+        train(path, seed=seed, settings=SETTINGS | {"max_epochs": 8})
+    return folders
+
+
+def train_softmax(experts: dict[str, Path], folder: Path, **changes: object) -> dict:
+    other = np.array([0, 1, 1, 2, 3, 0])
+    arguments = {
+        "train": [TRAIN, planted(400, 2, other)],
+        "validation": [VALIDATION, planted(200, 3, other)],
+        "gate": "softmax",
+        "hyperparameters": {},
+        "settings": {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 4},
+        "seed": 0,
+        "folder": folder,
+        "device": CPU,
+    }
+    return train_gate(experts, **(arguments | changes))
+
+
+def test_a_gate_learns_and_its_bundle_predicts_alike(experts: dict[str, Path], tmp_path: Path) -> None:
+    written = train_softmax(experts, tmp_path)
+    assert written["metrics"]["validation_auroc"] > 0.6
+    assert [record["rows"] for record in written["data"]["train"]] == [800, 400]
+    model = bundle.load(tmp_path)
+    x = torch.from_numpy(VALIDATION.one_hot).float()
+    assert model.weights(x).shape == (300, 2)
+    assert roc_auc_score(VALIDATION.label, model(x).detach()) > 0.8
+
+
+def test_gate_from_files_and_from_a_mapped_array_is_the_same(
+    experts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(TRAIN, tmp_path / "train.h5")
+    write_dataset(VALIDATION, tmp_path / "validation.h5")
+    files = {"train": [tmp_path / "train.h5"], "validation": [tmp_path / "validation.h5"]}
+    here = train_softmax(experts, tmp_path / "here", train=[TRAIN], validation=[VALIDATION])
+    monkeypatch.setattr(embeddings, "_MEMORY_BYTES", 1000)
+    there = train_softmax(experts, tmp_path / "there", **files)
+    assert here["weights"] == there["weights"]
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
+        "history.tsv", "model.json", "model.safetensors", "timing.json",
+    ]  # fmt: skip
+
+
+def test_gate_rows(experts: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    pooled = train_softmax(experts, tmp_path / "pooled", rows="pooled_random")
+    assert "1360 training rows, 340 validation rows" in caplog.text
+    assert pooled["rows"] == "pooled_random"
+    train_softmax(experts, tmp_path / "few", max_rows=100)
+    assert "100 of 1200 training rows, 25 of 500 validation rows" in caplog.text
+    with pytest.raises(InputError, match="rows of the gate are 'all'"):
+        train_softmax(experts, tmp_path / "bad", rows="all")
+
+
+def test_gate_refuses_mixed_lengths(experts: dict[str, Path], tmp_path: Path) -> None:
+    short = make_dataset(TRAIN.one_hot[:, :, :30], TRAIN.label)
+    with pytest.raises(InputError, match="must have one length"):
+        train_softmax(experts, tmp_path, train=[TRAIN, short])

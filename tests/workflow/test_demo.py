@@ -1,0 +1,79 @@
+"""The demo, from a made genome to the report: what is made, what a second run does, what a change re-runs."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def planned(finished) -> dict[str, int]:
+    """Return how many jobs of each rule a dry run plans."""
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total", finished.stdout, flags=re.S | re.M)
+    return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines() if line.strip()} if table else {}
+
+
+def run_folder(project) -> Path:
+    return project.folder / "results" / "demo"
+
+
+def test_everything_is_made(demo):
+    folder = run_folder(demo)
+    for name in (
+        "config.yaml",
+        "datasets/summary.tsv",
+        "evaluation/metrics.tsv",
+        "statistics/paper_anova.tsv",
+        "statistics/factors.tsv",
+        "attributions/summary.tsv",
+        "report/index.html",
+    ):
+        assert (folder / name).stat().st_size > 0, name
+    assert not list(folder.rglob("*.tmp.*"))
+
+
+def test_experts_learn_their_own_motif(demo):
+    metrics = pd.read_csv(run_folder(demo) / "evaluation/metrics.tsv", sep="\t")
+    auroc = metrics.query("metric == 'auroc' and rows == 'all'")
+    own = auroc[auroc.model == "convnet." + auroc.experiment]
+    assert len(own) and own.groupby("experiment").value.mean().min() > 0.85
+
+
+def test_second_run_does_nothing(demo):
+    finished = demo.run("--configfile", "config/demo.yaml")
+    assert finished.returncode == 0
+    assert "Nothing to be done" in finished.stdout
+
+
+def test_a_library_change_reruns_its_steps_only(demo):
+    module = demo.folder / "workflow/tfbs_moe/statistics/factors.py"
+    before = module.read_text()
+    try:
+        module.write_text(before + "\n_CHANGED = True\n")
+        jobs = planned(demo.run("-n", "--configfile", "config/demo.yaml"))
+    finally:
+        module.write_text(before)
+    assert "factor_statistics" in jobs
+    assert not {"dataset", "expert", "gate", "predictions", "metrics"} & set(jobs)
+
+
+def test_figures_are_redrawn_from_tables(demo):
+    figures = sorted((run_folder(demo) / "figures").iterdir())
+    before = {path.name: path.read_bytes() for path in figures}
+    for path in figures:
+        path.unlink()
+    jobs = planned(demo.run("-n", "--configfile", "config/demo.yaml", "figures"))
+    assert "expert" not in jobs and "gate" not in jobs
+    finished = demo.run("--configfile", "config/demo.yaml", "figures")
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    after = {path.name: path.read_bytes() for path in sorted((run_folder(demo) / "figures").iterdir())}
+    assert after == before
+
+
+def test_snakemake_report(demo, tmp_path):
+    finished = demo.run("--configfile", "config/demo.yaml", "--report", str(tmp_path / "report.zip"))
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    assert (tmp_path / "report.zip").stat().st_size > 0

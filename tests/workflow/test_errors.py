@@ -1,0 +1,99 @@
+"""A user's mistake is one clear message, before the long work, with nothing half-made left behind."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+HEADER = "FoldID\tEventID\tseq\tBound\n"
+LENGTH = 101
+
+
+def deepbind_file(path: Path, sequences: list[str]) -> Path:
+    """Write sequences as a DeepBind training file."""
+    lines = [f"A\tseq_{row:05d}_peak\t{sequence}\t1\n" for row, sequence in enumerate(sequences)]
+    path.write_bytes(gzip.compress((HEADER + "".join(lines)).encode()))
+    return path
+
+
+def random_sequences(count: int, seed: int) -> list[str]:
+    """Return random sequences of the window's length."""
+    import numpy as np
+
+    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(count, LENGTH))
+    return ["".join(row) for row in letters]
+
+
+@pytest.fixture
+def prepared(project):
+    """A small study on prepared files; tests damage one of them."""
+    for seed, name in enumerate(("a", "b", "t")):
+        deepbind_file(project.folder / f"{name}.seq.gz", random_sequences(60, seed))
+    table = project.table(
+        "small",
+        "A A cell train in_distribution deepbind a.seq.gz -",
+        "B B cell train in_distribution deepbind b.seq.gz -",
+        "T T cell ood cross_family deepbind t.seq.gz -",
+    )
+    return project, project.config("small", run="small", experiments=table)
+
+
+def assert_one_message(finished, *parts: str) -> None:
+    """Check that a run failed, said every part, and showed no traceback."""
+    assert finished.returncode != 0
+    for part in parts:
+        assert part in finished.stdout, finished.stdout
+    assert "Traceback" not in finished.stdout, finished.stdout
+
+
+def test_unknown_key_names_the_nearest(project):
+    config = project.config("typo", run="typo", experiments="config/demo.tsv", statistics={"draw": 3})
+    assert_one_message(project.run("-n", "--configfile", config), "statistics", "'draw'", "did you mean 'draws'?")
+
+
+def test_missing_table(project):
+    config = project.config("none", run="none", experiments="config/absent.tsv")
+    assert_one_message(project.run("-n", "--configfile", config), "config/absent.tsv", "cannot be read")
+
+
+def test_duplicate_names_and_wrong_columns(project):
+    row = "A A cell train in_distribution deepbind a.gz -"
+    table = project.table("twice", row, row)
+    config = project.config("twice", run="twice", experiments=table)
+    assert_one_message(project.run("-n", "--configfile", config), "config/twice.tsv, line 3", "'A' stands already in line 2")
+    (project.folder / "config/twice.tsv").write_text("name\tfactr\n")
+    assert_one_message(project.run("-n", "--configfile", config), "wrong columns", "did you mean 'factor'?")
+
+
+def test_missing_source(prepared):
+    project, config = prepared
+    (project.folder / "b.seq.gz").unlink()
+    assert_one_message(project.run("-n", "--configfile", config), "config/small.tsv", "B", "b.seq.gz")
+
+
+def sequences_with(row: int, replacement: str) -> list[str]:
+    """Return sequences of which one is replaced."""
+    sequences = random_sequences(60, 1)
+    sequences[row] = replacement
+    return sequences
+
+
+@pytest.mark.parametrize(
+    ("damage", "parts"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-200]), ("b.seq.gz", "truncated")),
+        (lambda path: path.write_text("no gzip at all"), ("b.seq.gz",)),
+        (lambda path: deepbind_file(path, sequences_with(7, "ACGT" * 25)), ("b.seq.gz", "line 9", "100", "101")),
+        (lambda path: deepbind_file(path, sequences_with(7, "ACXT" + "A" * 97)), ("b.seq.gz", "line 9", "'X'")),
+    ],
+    ids=["truncated", "no-gzip", "wrong-length", "no-base"],
+)
+def test_damaged_source(prepared, damage, parts):
+    project, config = prepared
+    damage(project.folder / "b.seq.gz")
+    finished = project.run("--configfile", config, "experts")
+    assert_one_message(finished, *parts)
+    results = project.folder / "results" / "small"
+    assert not list(results.glob("datasets/B/**/*.h5"))
+    assert not list(results.glob("**/*.tmp*"))
+    assert not list(results.glob("experts/**/model.safetensors")), "training began before the data was checked"

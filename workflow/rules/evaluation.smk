@@ -1,0 +1,66 @@
+"""Evaluation: metrics with intervals, ROC curves and gate weights from the predictions.
+
+Needs predictions and the audit's overlap; makes `evaluation/*.tsv`. One job per protocol and test
+set, and one that joins their tables.
+"""
+
+PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
+
+
+rule metrics:
+    input:
+        predictions=rules.predictions.output[0],
+        audit=rules.audit_rows.output[0],
+    output:
+        metrics=f"{PARTS}.metrics.tsv",
+        curves=f"{PARTS}.curves.tsv",
+        gate_weights=f"{PARTS}.gate_weights.tsv",
+    log:
+        f"{LOGS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.log",
+    benchmark:
+        f"{BENCHMARKS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        identity=lambda wildcards: {"protocol": wildcards.protocol}
+        | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
+        settings=config["evaluation"],
+        seed=config["seed"],
+        code=code("metrics.py"),
+    message:
+        "Measuring the models of {wildcards.protocol} on {wildcards.experiment} ({wildcards.negatives})"
+    script:
+        "../scripts/metrics.py"
+
+
+rule evaluation_table:
+    input:
+        lambda wildcards: per_protocol_and_test_set(f"{PARTS}.{wildcards.table}.tsv"),
+    output:
+        f"{RUN}/evaluation/{{table}}.tsv",
+    log:
+        f"{LOGS}/evaluation_{{table}}.log",
+    wildcard_constraints:
+        table="metrics|curves|gate_weights",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("join_tables.py"),
+    message:
+        "Joining the {wildcards.table} of all protocols and test sets"
+    script:
+        "../scripts/join_tables.py"
+
+
+EVALUATION = expand(rules.evaluation_table.output[0], table=["metrics", "curves", "gate_weights"])
+
+
+rule evaluation:
+    input:
+        EVALUATION,

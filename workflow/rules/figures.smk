@@ -1,0 +1,46 @@
+"""Figures: each drawn from the tables it names, as PDF, PNG and SVG beside the numbers it shows.
+
+Needs tables, predictions and attributions of the run; makes `figures/<name>.{pdf,png,svg,tsv}`.
+"""
+
+from tfbs_moe.figures.catalogue import figure_items
+
+FIGURES = {item.name: item for item in figure_items(STUDY)}
+FIGURE = f"{RUN}/figures/{{figure}}"
+PUBLISHED = "resources/published.tsv"
+
+
+rule figure:
+    input:
+        files=lambda wildcards: [f"{RUN}/{path}" for path in FIGURES[wildcards.figure].inputs],
+        config=rules.run_config.output.config,
+        published=PUBLISHED,
+    output:
+        report(
+            f"{FIGURE}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels=lambda wildcards: {"figure": FIGURES[wildcards.figure].title},
+        ),
+        multiext(FIGURE, ".pdf", ".png", ".tsv"),
+    log:
+        f"{LOGS}/figures/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(map(re.escape, FIGURES)),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        caption=lambda wildcards: FIGURES[wildcards.figure].caption,
+        code=code("draw_figure.py"),
+    message:
+        "Drawing {wildcards.figure}"
+    script:
+        "../scripts/draw_figure.py"
+
+
+rule figures:
+    input:
+        expand(f"{FIGURE}.{{suffix}}", figure=FIGURES, suffix=["pdf", "png", "svg", "tsv"]),

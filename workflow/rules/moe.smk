@@ -1,0 +1,53 @@
+"""Mixtures: a gate over the experts of one protocol and seed.
+
+Needs the experts and their training and validation rows; makes `moe/<protocol>/<gate>/seed<k>/`.
+"""
+
+
+rule gate:
+    input:
+        experts=lambda wildcards: all_experts(wildcards.protocol, [wildcards.seed]),
+        train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
+        validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
+    output:
+        weights=f"{GATE}/model.safetensors",
+        description=f"{GATE}/model.json",
+        history=f"{GATE}/history.tsv",
+    log:
+        f"{LOGS}/moe/{{protocol}}.{{gate}}.seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/gate/{{protocol}}.{{gate}}.seed{{seed}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=lambda wildcards: config["gates"][wildcards.gate],
+        rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
+        experts=lambda wildcards: {
+            name: model_folder(wildcards.protocol, f"{kind}.{name}", wildcards.seed)
+            for kind, name in STUDY.experts(wildcards.protocol)
+        },
+        deterministic=config["deterministic"],
+        code=code("train_gate.py"),
+    message:
+        "Training the {wildcards.gate} gate ({wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/train_gate.py"
+
+
+def all_gates(protocol, seeds):
+    """Return the description of every gate of a protocol, seed by seed."""
+    return [
+        rules.gate.output.description.format(protocol=protocol, gate=gate, seed=seed)
+        for seed in seeds
+        for gate in STUDY.gates(protocol)
+    ]
+
+
+rule moe:
+    input:
+        [all_gates(protocol, SEEDS) for protocol in STUDY.protocols],

@@ -1,0 +1,41 @@
+"""Predictions: every model of a protocol on one test set, in one file.
+
+Needs the trained models and the test rows; makes `predictions/<protocol>/<experiment>/<negatives>.parquet`.
+A file per model and test set would be quadratic in files; a new test set adds one job.
+"""
+
+
+rule predictions:
+    input:
+        dataset=DATASET.replace("{split}", "test"),
+        experts=lambda wildcards: all_experts(wildcards.protocol, SEEDS),
+        gates=lambda wildcards: all_gates(wildcards.protocol, SEEDS),
+    output:
+        f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet",
+    log:
+        f"{LOGS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.log",
+    benchmark:
+        f"{BENCHMARKS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
+    params:
+        models=lambda wildcards: [
+            {
+                "name": model,
+                "seed": seed,
+                "folder": model_folder(wildcards.protocol, model, seed),
+            }
+            for seed in SEEDS
+            for model in STUDY.models(wildcards.protocol)
+        ],
+        batch_size=config["evaluation"]["batch_size"],
+        code=code("predict.py"),
+    message:
+        "Predicting {wildcards.experiment} ({wildcards.negatives}) with every model of {wildcards.protocol}"
+    script:
+        "../scripts/predict.py"

@@ -1,0 +1,52 @@
+"""Report: one self-contained page from the tables and figures of the run.
+
+Needs every stage's tables and every figure; makes `report/index.html`.
+"""
+
+
+rule build_report:
+    input:
+        rules.figures.input,
+        tables=[
+            *rules.dataset_summary.output,
+            *EVALUATION,
+            *STATISTICS,
+            *rules.attribution_summary.output,
+        ],
+        models=[
+            path
+            for protocol in STUDY.protocols
+            for path in [*all_experts(protocol, SEEDS), *all_gates(protocol, SEEDS)]
+        ],
+        attributions=ATTRIBUTION_FILES,
+        config=rules.run_config.output.config,
+        published=PUBLISHED,
+        templates=[LIBRARY / "tfbs_moe/report/templates" / name for name in ("index.html.j2", "style.css", "script.js")],
+        schema=LIBRARY / "schemas/config.schema.yaml",
+    output:
+        report(
+            f"{RUN}/report/index.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"report": "the whole study on one page"},
+        ),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=15,
+    params:
+        code=code("build_report.py"),
+    message:
+        "Writing the report: {output}"
+    script:
+        "../scripts/build_report.py"
+
+
+rule report:
+    input:
+        rules.build_report.output,

@@ -1,0 +1,8 @@
+"""Count the rows of every dataset, and the test rows that overlap training."""
+
+from tfbs_moe.data.summary import summarise_datasets
+from tfbs_moe.runtime import step
+from tfbs_moe.tables import write_tsv
+
+with step(snakemake.log[0]):
+    write_tsv(summarise_datasets(snakemake.input.datasets, snakemake.input.audits), snakemake.output[0])

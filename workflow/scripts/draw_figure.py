@@ -1,0 +1,17 @@
+"""Draw one figure from the files it names."""
+
+from pathlib import Path
+
+from tfbs_moe.figures.catalogue import figure_item
+from tfbs_moe.figures.draw import Source, draw
+from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.style import save
+from tfbs_moe.runtime import step
+from tfbs_moe.study import load_study
+
+with step(snakemake.log[0]):
+    run = Path(snakemake.input.config).parent
+    study = load_study(run)
+    item = figure_item(study, snakemake.wildcards.figure)
+    drawing = draw(item, Source(run, study, read_published(snakemake.input.published)))
+    save(*drawing, run / "figures" / item.name)

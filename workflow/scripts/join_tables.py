@@ -1,0 +1,10 @@
+"""Join the tables of many jobs into one, in the order given."""
+
+import pandas as pd
+
+from tfbs_moe.runtime import step
+from tfbs_moe.tables import read_tsv, write_tsv
+
+with step(snakemake.log[0]):
+    parts = [read_tsv(path) for path in snakemake.input]
+    write_tsv(pd.concat(parts, ignore_index=True), snakemake.output[0])

@@ -1,0 +1,1 @@
+"""Which bases a model looks at, and how that is judged."""

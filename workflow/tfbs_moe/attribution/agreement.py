@@ -1,0 +1,72 @@
+"""How alike two attributions of the same sequences are."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tfbs_moe.errors import InputError
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Return Spearman's rank correlation (N,) between two attributions, sequence by sequence.
+
+    Args:
+        a: (N, ...), all that follows the first axis is one sequence's values.
+        b: the same shape.
+        mask: bool, the same shape or one that broadcasts to it; values to leave out are False.
+
+    Returns:
+        float64 (N,); NaN where one side is constant, for which no rank correlation exists.
+    """
+    left, right, kept = _flattened(a, b, mask)
+    if kept is None:
+        return _correlation(rankdata(left, axis=1), rankdata(right, axis=1))
+    result = np.full(len(left), np.nan)
+    for row in range(len(left)):
+        if kept[row].sum() > 1:
+            ranks = [rankdata(side[row, kept[row]])[None] for side in (left, right)]
+            result[row] = _correlation(*ranks)[0]
+    return result
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine (N,) between two attributions, sequence by sequence; NaN where one is zero."""
+    left, right, _ = _flattened(a, b, None)
+    return _cosine(left, right)
+
+
+def top_overlap(a: np.ndarray, b: np.ndarray, count: int = 10) -> np.ndarray:
+    """Return the share (N,) of the ``count`` strongest positions that two position scores (N, L) have in common.
+
+    Ties go to the position further to the left.
+
+    Raises:
+        InputError: ``count`` is not between 1 and L.
+    """
+    left, right, _ = _flattened(a, b, None)
+    if not 1 <= count <= left.shape[1]:
+        raise InputError(f"the number of strongest positions must lie between 1 and {left.shape[1]}; it is {count}")
+    chosen = np.zeros((2, *left.shape), dtype=bool)
+    for picked, scores in zip(chosen, (left, right), strict=True):
+        np.put_along_axis(picked, np.argsort(-scores, axis=1, kind="stable")[:, :count], True, axis=1)
+    return (chosen[0] & chosen[1]).sum(axis=1) / count
+
+
+def _flattened(
+    a: np.ndarray, b: np.ndarray, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    if a.shape != b.shape:
+        raise InputError(f"attributions of different shapes cannot be compared: {a.shape} and {b.shape}")
+    count = len(a)
+    width = int(np.prod(a.shape[1:]))
+    kept = None if mask is None else np.broadcast_to(mask, a.shape).reshape(count, width)
+    return a.reshape(count, width).astype(np.float64), b.reshape(count, width).astype(np.float64), kept
+
+
+def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return _cosine(left - left.mean(axis=1, keepdims=True), right - right.mean(axis=1, keepdims=True))
+
+
+def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    size = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 0, np.einsum("nl,nl->n", left, right) / size, np.nan)

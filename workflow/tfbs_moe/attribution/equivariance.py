@@ -1,0 +1,88 @@
+"""How far a model is from being blind to position: where it is, ShiftSmooth has nothing to smooth.
+
+A convolution with global pooling scores a shifted sequence as it scores the sequence, and its gradient
+moves with it; strided pooling and dense layers over positions break that.
+"""
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from tfbs_moe.attribution.agreement import cosine, rank_correlation
+from tfbs_moe.attribution.methods import attribute, logits
+from tfbs_moe.attribution.shiftsmooth import NEUTRAL
+from tfbs_moe.errors import InputError
+
+
+def equivariance(
+    model: nn.Module,
+    X: np.ndarray,
+    *,
+    n: int = 2,
+    padding: str = "neutral",
+    device: str | None = None,
+    batch_size: int = 1024,
+) -> pd.DataFrame:
+    """Compare a model's logit and gradient on sequences and on shifted sequences.
+
+    Only the positions that a shift keeps within the window enter the comparison of gradients.
+
+    Args:
+        model: gives one logit per sequence.
+        X: (N, 4, L).
+        n: largest shift each way.
+        padding: ``neutral`` (columns of 0.25 come in) or ``circular``.
+        device: where to compute; None for where the model is.
+        batch_size: rows per pass.
+
+    Returns:
+        One row per sequence and shift (the shift 0 left out): ``sequence``, ``shift``, ``logit_change``
+        (absolute), ``logit_change_relative`` (the same in standard deviations of the logit over X; NaN where
+        it does not vary), ``gradient_rank_correlation``, ``gradient_cosine``, ``gradient_change`` (norm of
+        the difference over norm of the gradient).
+    """
+    if n < 1 or n >= X.shape[2]:
+        raise InputError(f"n, the largest shift, must lie between 1 and {X.shape[2] - 1}; it is {n}")
+    if padding not in ("neutral", "circular"):
+        raise InputError(f"padding must be 'neutral' or 'circular'; it is {padding!r}")
+    logit = logits(model, X, device=device, batch_size=batch_size)
+    gradient = attribute(model, X, "gradient", device=device, batch_size=batch_size)
+    spread = float(logit.std()) if len(logit) else 0.0
+    tables = []
+    for shift in (s for s in range(-n, n + 1) if s):
+        moved = shifted(X, shift, padding)
+        back, kept = _unshifted(attribute(model, moved, "gradient", device=device, batch_size=batch_size), shift)
+        change = np.abs(logits(model, moved, device=device, batch_size=batch_size) - logit)
+        window = slice(None) if padding == "circular" else kept
+        a, b = gradient[..., window], back[..., window]
+        size = np.linalg.norm(a.reshape(len(a), -1), axis=1)
+        difference = np.linalg.norm((b - a).reshape(len(a), -1), axis=1)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "sequence": np.arange(len(X)),
+                    "shift": shift,
+                    "logit_change": change,
+                    "logit_change_relative": change / spread if spread else np.nan,
+                    "gradient_rank_correlation": rank_correlation(a, b),
+                    "gradient_cosine": cosine(a, b),
+                    "gradient_change": np.divide(difference, size, out=np.full(len(a), np.nan), where=size > 0),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def shifted(X: np.ndarray, shift: int, padding: str) -> np.ndarray:
+    """Return sequences moved ``shift`` bases to the right (to the left where it is negative), float32 (N, 4, L)."""
+    moved = np.roll(X.astype(np.float32), shift, axis=2)
+    if padding == "neutral" and shift:
+        moved[..., slice(None, shift) if shift > 0 else slice(shift, None)] = NEUTRAL
+    return moved
+
+
+def _unshifted(attribution: np.ndarray, shift: int) -> tuple[np.ndarray, slice]:
+    """Return an attribution moved back, and the positions that never left the window."""
+    length = attribution.shape[2]
+    kept = slice(0, length - shift) if shift > 0 else slice(-shift, length)
+    return np.roll(attribution, -shift, axis=2), kept

@@ -1,0 +1,93 @@
+"""How a model is lent out for explanation, and given back as it came."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import nn
+
+from tfbs_moe.attribution.motif_scorer import MotifScorer, take_apart
+from tfbs_moe.attribution.scorer import Output, Scorer
+from tfbs_moe.errors import InputError
+
+
+@contextmanager
+def lend(
+    model: nn.Module,
+    *,
+    device: torch.device | str | None = None,
+    batch_size: int = 1024,
+    output: Output = "logit",
+) -> Iterator[Scorer]:
+    """Lend a model out for explanation and leave it as it came, even on an error.
+
+    The model is set to evaluation mode and its parameters ask for no gradient; both are put back. Where
+    the model is not on ``device``, a copy of it is moved there and the caller's model stays untouched.
+
+    Args:
+        model: gives one logit per sequence.
+        device: where to compute; None for where the model is.
+        batch_size: rows per pass.
+        output: what is explained.
+
+    Raises:
+        InputError: ``batch_size`` is not positive or ``output`` is unknown.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1; it is {batch_size}")
+    if output not in ("logit", "probability"):
+        raise InputError(f"output must be 'logit' or 'probability'; it is {output!r}")
+    tensors = [*model.parameters(), *model.buffers()]
+    home = tensors[0].device if tensors else torch.device("cpu")
+    target = torch.empty(0, device=device if device is not None else home).device
+    if any(tensor.device != target for tensor in tensors):
+        model = copy.deepcopy(model).to(target)
+    with ExitStack() as stack:
+        stack.enter_context(_evaluating(model))
+        if target.type == "cuda":
+            stack.enter_context(_exact_cudnn(model))
+        parts = take_apart(model) if target.type == "cpu" else None
+        if parts is None:
+            yield Scorer(model, target, batch_size, output)
+        else:
+            yield MotifScorer(model, target, batch_size, output, *parts)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Set evaluation mode and freeze the parameters; put back what was, module by module."""
+    modes = [(module, module.training) for module in model.modules()]
+    asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        for parameter, _ in asked:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, wanted in asked:
+            parameter.requires_grad_(wanted)
+
+
+@contextmanager
+def _exact_cudnn(model: nn.Module) -> Iterator[None]:
+    """Turn off TF32, whose 10-bit mantissa drowns single-base effects, and cuDNN where it cannot go backward.
+
+    cuDNN's recurrent layers refuse a backward pass in evaluation mode; torch's own do not.
+    """
+    cudnn = torch.backends.cudnn
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    matmul_tf32 = torch.backends.cuda.matmul.allow_tf32
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        with cudnn.flags(
+            enabled=cudnn.enabled and not recurrent,
+            benchmark=cudnn.benchmark,
+            deterministic=cudnn.deterministic,
+            allow_tf32=False,
+        ):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul_tf32

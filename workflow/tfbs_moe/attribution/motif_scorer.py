@@ -1,0 +1,282 @@
+"""The paper's networks on a CPU, at a fraction of the work; the numbers stay the same to rounding.
+
+A ConvNet is a convolution, ReLU and global pooling (``MotifScan``), then a few small layers. Three things
+follow. A transposed convolution is linear, so the gradients of many copies of a sequence can be added up
+behind the convolution and brought back to the bases once. A mutation touches one filter width of the
+convolution, so the rest of it is computed once for all mutations. And bringing gradients back to four
+channels is quick when several neighbouring bases are computed as channels of one strided convolution.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfbs_moe.attribution.scorer import Scorer
+from tfbs_moe.models.convnet import ConvNet
+from tfbs_moe.models.layers import pad_neutral
+from tfbs_moe.models.moe import MixtureOfExperts
+
+# Neighbouring bases computed as channels of one strided convolution: 4 bases × 4 channels fill a register.
+PHASES = 4
+# Rows that go through together: enough to make little of each call's overhead, few enough for a core's cache.
+CACHED_ROWS = 640
+# The same for sequences whose mutations are computed together; each takes (filters, L, width) numbers.
+CACHED_MUTANTS = 8
+
+Head = Callable[[Sequence[Tensor]], Tensor]
+
+
+class Branch:
+    """One strand of one ConvNet, from the sequence to what its filters find.
+
+    ``hits`` is what the convolution gives before ReLU, (N, F, T). With a padding of one base less than the
+    filters' width, T is L + width - 1 and the gradient of base p hangs on the hits p to p + width - 1.
+    """
+
+    def __init__(self, expert: ConvNet, flipped: bool) -> None:
+        """Read the filters of an expert, for the strand as given or the other one (``flipped``)."""
+        scan = expert.scan
+        self.flipped = flipped
+        self.mean = scan.mean
+        self.weight = scan.convolution.weight.detach()
+        self.bias = scan.convolution.bias
+        self.width = self.weight.shape[2]
+        self.kernel = self.weight.flip(2)
+        filters = len(self.weight)
+        phases = self.weight.new_zeros(PHASES, 4, filters, self.width + PHASES - 1)
+        for phase in range(PHASES):
+            phases[phase, ..., phase : phase + self.width] = self.kernel.transpose(0, 1)
+        self.phases = phases.flatten(0, 1)
+
+    def hits(self, x: Tensor) -> Tensor:
+        """Return what the filters give on sequences (N, 4, L): (N, F, T)."""
+        strand = x.flip(1, 2) if self.flipped else x
+        return F.conv1d(pad_neutral(strand, self.width - 1), self.weight, self.bias)
+
+    def to_bases(self, d: Tensor) -> Tensor:
+        """Bring gradients of hits (N, F, M) back to the M - width + 1 bases between them, in the branch's strand."""
+        length = d.shape[2] - self.width + 1
+        bases = F.conv1d(F.pad(d, (0, -length % PHASES)), self.phases, stride=PHASES)
+        return bases.unflatten(1, (PHASES, 4)).permute(0, 2, 3, 1).flatten(2)[..., :length]
+
+    def to_input(self, bases: Tensor) -> Tensor:
+        """Turn a gradient in the branch's strand into one in the sequence's."""
+        return bases.flip(1, 2) if self.flipped else bases
+
+
+@dataclass(frozen=True, eq=False)
+class Pooling:
+    """What it takes to bring a gradient back through ReLU and global pooling of R rows.
+
+    Attributes:
+        active: (R, F, T), 1 where ReLU lets a hit through, else 0.
+        where: (R, F), the position of each filter's maximum.
+        maximum: (R, F), the gradient of each filter's maximum, 0 where no hit is let through.
+        mean: (R, F, 1), the gradient of each filter's mean, shared out to one position, or None.
+    """
+
+    active: Tensor
+    where: Tensor
+    maximum: Tensor
+    mean: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class MotifScorer(Scorer):
+    """A ``Scorer`` for a ConvNet or a mixture of them.
+
+    Attributes:
+        branches: every strand of every expert.
+        head: from what each branch pools, (N, F) or (N, 2F), to the logit (N,).
+    """
+
+    branches: Sequence[Branch]
+    head: Head
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """Return the gradient (N, 4, L); see ``Scorer``."""
+        return self.mean_gradient(x[:, None], x.new_ones(1))
+
+    def mean_gradient(self, copies: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted sum (N, 4, L) of the gradients of copies (N, C, 4, L); see ``Scorer``."""
+        count = copies.shape[1]
+        if count > self.batch_size:
+            return super().mean_gradient(copies, weight)
+
+        def summed(branch: Branch, pooling: Pooling) -> Tensor:
+            return branch.to_input(branch.to_bases(_behind_pooling(pooling, [0] * count)))
+
+        return torch.cat([self._each(part.flatten(0, 1), weight, summed) for part in copies.split(self._rows(count))])
+
+    def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
+        """Return gradients (N, 2n + 1, 4, L); what every shift keeps is added up at shift 0. See ``Scorer``."""
+        count, length = windows.shape[1], windows.shape[3]
+        n = count // 2
+        if count > self.batch_size or length < 4 * n or not n:
+            return super().shift_gradients(windows, weight)
+        edge = _edges(n, windows)
+
+        def smoothed(branch: Branch, pooling: Pooling) -> Tensor:
+            positions = pooling.active.shape[2]
+            reach = branch.width - 1 + 2 * n
+            result = windows.new_zeros(len(pooling.active), 4, length)
+            result[..., : 2 * n] = branch.to_bases(_behind_pooling(pooling, size=reach))
+            result[..., length - 2 * n :] = branch.to_bases(_behind_pooling(pooling, [positions - reach], reach))
+            result = branch.to_input(result).view(-1, count, 4, length)
+            result[..., : 2 * n] *= edge[0]
+            result[..., length - 2 * n :] *= edge[1]
+            # In the other strand a shift goes the other way.
+            starts = range(count) if branch.flipped else range(count - 1, -1, -1)
+            inner = branch.to_bases(_behind_pooling(pooling, starts, positions - 2 * n))
+            result[:, n, :, n : length - n] = branch.to_input(inner)
+            return result
+
+        # Weighted from the start, so that the sum over shifts can be taken inside.
+        parts = [self._each(part.flatten(0, 1), weight, smoothed) for part in windows.split(self._rows(count))]
+        return torch.cat(parts)
+
+    def mutation_effects(self, x: Tensor) -> Tensor:
+        """Return the change of the score (N, 4, L) at every mutation; see ``Scorer``."""
+        at_once = max(1, min(CACHED_MUTANTS, self.batch_size // (4 * x.shape[2])))
+        return torch.cat([self._mutation_effects(part) for part in x.split(at_once)])
+
+    def _rows(self, copies: int) -> int:
+        """Return how many sequences of so many copies are computed together."""
+        return max(1, min(self.batch_size, CACHED_ROWS) // copies)
+
+    def _each(self, x: Tensor, weight: Tensor, gradient: Callable[[Branch, Pooling], Tensor]) -> Tensor:
+        """Sum ``gradient(branch, pooling)`` over branches; row r of x counts with weight r modulo C."""
+        scanned = [(branch, *_pool(branch.hits(x), branch.mean)) for branch in self.branches]
+        with torch.enable_grad():
+            leaves = [pooled.requires_grad_(True) for _, _, pooled, _ in scanned]
+            grads = torch.autograd.grad(self.explained(self.head(leaves)).sum(), leaves)
+        each = weight.to(x).repeat(len(x) // len(weight))[:, None]
+        terms = [
+            gradient(branch, _pooling(hits, pooled.detach(), where, grad * each))
+            for (branch, hits, pooled, where), grad in zip(scanned, grads, strict=True)
+        ]
+        return terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
+
+    def _mutation_effects(self, x: Tensor) -> Tensor:
+        count, _, length = x.shape
+        with torch.no_grad():
+            reference = self.explained(self.head([_pool(b.hits(x), b.mean)[1] for b in self.branches]))
+            pooled = [_pooled_mutants(branch, x) for branch in self.branches]
+            score = self.explained(self.head([part.flatten(0, 2) for part in pooled])).view(count, length, 4)
+        effect = score.transpose(1, 2) - reference[:, None, None]
+        return effect.masked_fill(x == 1, 0)
+
+
+def take_apart(model: nn.Module) -> tuple[list[Branch], Head] | None:
+    """Take a ConvNet or a mixture of ConvNets apart into its branches and what follows them.
+
+    Returns None for any other network, and where a hook listens to a layer, which would no longer be called.
+    """
+    if any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in model.modules()):
+        return None
+    if type(model) is ConvNet:
+        return _branches(model), lambda pooled: model.classify(_embedding(model, iter(pooled)))
+    if type(model) is MixtureOfExperts:
+        experts = [member for member in model.experts.members if type(member) is ConvNet]
+        if len(experts) == len(model.experts) and len({expert.embedding_size for expert in experts}) == 1:
+            branches = [branch for expert in experts for branch in _branches(expert)]
+            return branches, lambda pooled: _mix(model, experts, iter(pooled))
+    return None
+
+
+def _branches(expert: ConvNet) -> list[Branch]:
+    return [Branch(expert, flipped) for flipped in _strands(expert)]
+
+
+def _embedding(expert: ConvNet, pooled: Iterator[Tensor]) -> Tensor:
+    embeddings = [expert.norm(expert.linear(next(pooled))) for _ in _strands(expert)]
+    return embeddings[0] if len(embeddings) == 1 else torch.stack(embeddings).mean(0)
+
+
+def _strands(expert: ConvNet) -> tuple[bool, ...]:
+    return (False, True) if expert.settings.reverse_complement == "average" else (False,)
+
+
+def _mix(mixture: MixtureOfExperts, experts: Sequence[ConvNet], pooled: Iterator[Tensor]) -> Tensor:
+    embeddings = torch.stack([_embedding(expert, pooled) for expert in experts], dim=1)
+    return mixture.gate(embeddings)[0]
+
+
+def _pooling(hits: Tensor, pooled: Tensor, where: Tensor, grad: Tensor) -> Pooling:
+    filters, positions = hits.shape[1:]
+    maximum = grad[:, :filters] * (pooled[:, :filters] > 0)
+    mean = (grad[:, filters:] / positions)[:, :, None] if grad.shape[1] > filters else None
+    return Pooling(hits.sign_(), where, maximum, mean)
+
+
+def _pool(hits: Tensor, mean: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return hits after ReLU (N, F, T), what is pooled of them, and where the maximum is (N, F)."""
+    hits = hits.clamp_(min=0)
+    maximum, where = F.max_pool1d(hits, hits.shape[2], return_indices=True)
+    pooled = maximum.squeeze(2)
+    return hits, torch.cat([pooled, hits.mean(2)], 1) if mean else pooled, where.squeeze(2)
+
+
+def _behind_pooling(pooling: Pooling, starts: Sequence[int] = (0,), size: int | None = None) -> Tensor:
+    """Return the gradient of hits before ReLU, given that of what was pooled of them.
+
+    Args:
+        pooling: of N · C rows, the C copies of a sequence one after another.
+        starts: first position to be read of each copy.
+        size: positions to be read, all from the start on where it is None.
+
+    Returns:
+        (N, F, size), the sum over copies.
+    """
+    copies = len(starts)
+    rows, filters, positions = pooling.active.shape
+    size = positions if size is None else size
+    # One place more than asked for takes the maxima that lie outside.
+    total = pooling.active.new_zeros(rows // copies, filters, size + 1)
+    place = pooling.where.view(-1, copies, filters).transpose(1, 2) - pooling.where.new_tensor(starts)
+    place = place.masked_fill((place < 0) | (place >= size), size)
+    total.scatter_add_(2, place, pooling.maximum.view(-1, copies, filters).transpose(1, 2))
+    if pooling.mean is not None:
+        for copy, start in enumerate(starts):
+            mine = slice(copy, None, copies)
+            total[..., :size].addcmul_(pooling.active[mine, :, start : start + size], pooling.mean[mine])
+    return total[..., :size]
+
+
+def _edges(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which of the outer 2n bases of each window fold onto the outer n bases of the sequence, (2n + 1, 1, 2n)."""
+    shift = n - torch.arange(2 * n + 1, device=like.device)[:, None, None]
+    place = torch.arange(2 * n, device=like.device)
+    return (place < n + shift).to(like), (place >= n + shift).to(like)
+
+
+def _pooled_mutants(branch: Branch, x: Tensor) -> Tensor:
+    """Return what a branch pools for every mutation: (N, L, 4, F) or (N, L, 4, 2F).
+
+    A mutation at base p changes hits p to p + width - 1. The maximum of the others comes from running
+    maxima from either end, their mean from a difference.
+    """
+    strand = x.flip(1, 2) if branch.flipped else x
+    hits = branch.hits(x)
+    count, filters, positions = hits.shape
+    windows = hits.unfold(2, branch.width, 1)
+    without = windows - torch.einsum("fco,ncp->nfpo", branch.kernel, strand)
+    edge = hits.new_zeros(count, filters, 1)
+    before = torch.cat([edge, hits.cummax(2).values], 2)[..., : strand.shape[2]]
+    after = torch.cat([hits.flip(2).cummax(2).values.flip(2), edge], 2)[..., branch.width :]
+    outside = torch.maximum(before, after).clamp_(min=0)
+    active = hits.clamp(min=0)
+    rest = active.sum(2, keepdim=True) - active.unfold(2, branch.width, 1).sum(3)
+    pooled = []
+    for base in range(4):
+        changed = (without + branch.kernel[:, base, None]).clamp_(min=0)
+        parts = [torch.maximum(outside, changed.amax(3))]
+        parts += [(rest + changed.sum(3)) / positions] if branch.mean else []
+        pooled.append(torch.cat(parts, 1).transpose(1, 2))
+    if branch.flipped:
+        return torch.stack(pooled[::-1], 2).flip(1)
+    return torch.stack(pooled, 2)
+

@@ -1,0 +1,69 @@
+"""How much an attribution moves when the sequence changes where it should not matter."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfbs_moe.attribution.agreement import rank_correlation
+from tfbs_moe.errors import InputError
+from tfbs_moe.runtime import rng as named_rng
+
+Explain = Callable[[np.ndarray], np.ndarray]
+
+
+def substituted(
+    X: np.ndarray, count: int, *, seed: int, protected: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put another base at ``count`` random positions of each sequence: a change that stays on the simplex.
+
+    Args:
+        X: one-hot (N, 4, L).
+        count: positions to change per sequence; all that may change where there are fewer.
+        seed: root seed of the draw.
+        protected: bool (N, L), positions that keep their base (known sites).
+
+    Returns:
+        The changed sequences, as X, and the changed positions, bool (N, L). Unknown bases are not changed.
+    """
+    if count < 1:
+        raise InputError(f"the number of substitutions must be at least 1; it is {count}")
+    stream = named_rng(seed, "attribution substitutions")
+    known = X.sum(axis=1) == 1
+    free = known if protected is None else known & ~protected
+    # The positions with the largest of independent uniform draws are a uniform draw without replacement.
+    order = np.argsort(-np.where(free, stream.random(free.shape), -1), axis=1, kind="stable")[:, :count]
+    changed = np.zeros(free.shape, dtype=bool)
+    np.put_along_axis(changed, order, True, axis=1)
+    changed &= free
+    step = stream.integers(1, 4, size=free.shape)
+    old = X.argmax(axis=1)
+    new = np.where(changed, (old + step) % 4, old)
+    result = X.copy()
+    sequence, position = np.nonzero(changed)
+    result[sequence, :, position] = np.eye(4, dtype=X.dtype)[new[sequence, position]]
+    return result, changed
+
+
+def substitution_stability(
+    explain: Explain,
+    X: np.ndarray,
+    attribution: np.ndarray,
+    *,
+    seed: int,
+    count: int = 3,
+    protected: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the rank correlation (N,) of attributions before and after substitutions outside known sites.
+
+    Only positions that kept their base are compared.
+
+    Args:
+        explain: (N, 4, L) → (N, 4, L).
+        X: one-hot (N, 4, L).
+        attribution: what ``explain`` gives for X.
+        seed: root seed of the substitutions; methods with one seed see the same changed sequences.
+        count: substitutions per sequence.
+        protected: bool (N, L), known sites.
+    """
+    changed_X, changed = substituted(X, count, seed=seed, protected=protected)
+    return rank_correlation(attribution, explain(changed_X), mask=~changed[:, None, :])

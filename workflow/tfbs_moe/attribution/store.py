@@ -1,0 +1,121 @@
+"""Attributions on disk: one HDF5 file per protocol, model, experiment and method."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import check_one_hot
+from tfbs_moe.tables import atomic
+
+_ARRAYS: dict[str, type[np.generic]] = {
+    "attribution": np.float32,
+    "one_hot": np.uint8,
+    "row": np.int32,
+    "logit": np.float32,
+}
+_PLAIN = (str, int, float, bool)
+_CHUNK_ROWS = 256
+_GZIP_LEVEL = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Attributions:
+    """What one method says about some rows of a dataset; checked when it is made.
+
+    Attributes:
+        attribution: float32 (N, 4, L).
+        one_hot: uint8 (N, 4, L), the sequences that were explained.
+        row: int32 (N,), their rows in the dataset.
+        logit: float32 (N,), what the model gives them.
+        settings: method, model and whatever else holds for the file as a whole.
+    """
+
+    attribution: np.ndarray
+    one_hot: np.ndarray
+    row: np.ndarray
+    logit: np.ndarray
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise InputError where the arrays do not belong together."""
+        check_one_hot(self.one_hot, "one_hot")
+        for name, dtype in _ARRAYS.items():
+            if getattr(self, name).dtype != dtype:
+                raise InputError(f"{name} must be {np.dtype(dtype).name}; it is {getattr(self, name).dtype}")
+        if self.attribution.shape != self.one_hot.shape:
+            raise InputError(f"attribution has shape {self.attribution.shape} beside one_hot {self.one_hot.shape}")
+        for name in ("row", "logit"):
+            if getattr(self, name).shape != (len(self.one_hot),):
+                raise InputError(f"{name} has shape {getattr(self, name).shape} beside {len(self.one_hot)} sequences")
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.row)
+
+
+def make_attributions(
+    attribution: np.ndarray, one_hot: np.ndarray, row: np.ndarray, logit: np.ndarray, settings: Mapping[str, Any]
+) -> Attributions:
+    """Make ``Attributions`` with types set right.
+
+    Raises:
+        InputError: the arrays do not belong together.
+    """
+    arrays = dict(zip(_ARRAYS, (attribution, one_hot, row, logit), strict=True))
+    typed = {name: np.ascontiguousarray(values, dtype=_ARRAYS[name]) for name, values in arrays.items()}
+    return Attributions(**typed, settings=dict(settings))
+
+
+def write_attributions(attributions: Attributions, path: str | Path) -> None:
+    """Write attributions as HDF5: compressed, checksummed, the same bytes each time.
+
+    A setting that is no str, number or bool (a list of weights, None) is stored as JSON text.
+    """
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for name in _ARRAYS:
+            values = getattr(attributions, name)
+            options: dict[str, Any] = {}
+            if values.size:
+                options = {
+                    "chunks": (min(_CHUNK_ROWS, len(values)), *values.shape[1:]),
+                    "compression": "gzip",
+                    "compression_opts": _GZIP_LEVEL,
+                    "shuffle": True,
+                    "fletcher32": True,
+                }
+            file.create_dataset(name, data=values, **options)
+        for key, value in sorted(attributions.settings.items()):
+            file.attrs[key] = value if isinstance(value, _PLAIN) else json.dumps(value, sort_keys=True)
+
+
+def read_attributions(path: str | Path) -> Attributions:
+    """Read what ``write_attributions`` wrote.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or it holds no attributions.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such attribution file")
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in _ARRAYS if not isinstance(file.get(name), h5py.Dataset)]
+            if missing:
+                raise InputError(f"it is HDF5 but holds no attributions: it lacks {', '.join(missing)}")
+            arrays = {name: file[name][()] for name in _ARRAYS}
+            settings = {
+                str(key): value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()
+            }
+        return Attributions(**arrays, settings=settings)
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from None
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
+            "Delete it and make it again."
+        ) from None

@@ -1,0 +1,174 @@
+"""Reading and checking what a user writes: the config and the experiments table.
+
+Imports nothing outside the standard library, PyYAML and jsonschema, which Snakemake itself brings:
+the Snakefile imports this module under a bare Snakemake.
+"""
+
+import copy
+import csv
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from tfbs_moe.errors import InputError
+
+SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
+
+Experiment = dict[str, str]
+
+
+def load_schema(name: str) -> dict[str, Any]:
+    """Return the JSON schema ``workflow/schemas/<name>.schema.yaml``."""
+    return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+
+
+def complete_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Check a config against its schema and return a copy with every default filled in.
+
+    Values given on the command line arrive as text (``--config training={max_epochs: 3}``) and are
+    read as YAML where the schema asks for a number, a truth value or null.
+
+    Raises:
+        InputError: one message with a line for every fault; an unknown key comes with the nearest known one.
+    """
+    schema = load_schema("config")
+    config = _coerce(config, schema)
+    faults = list(_faults(config, schema, "config"))
+    if faults:
+        raise InputError("\n".join(faults))
+    return _fill(config, schema)
+
+
+def defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the defaults of an object schema, nested objects included."""
+    return _fill({}, schema)
+
+
+def read_experiments(path: str | Path) -> list[Experiment]:
+    """Read and check an experiments table.
+
+    Args:
+        path: tab-separated text with a header; ``#`` opens a comment line.
+
+    Returns:
+        One dict per row in the order of the file, with the columns of the schema.
+
+    Raises:
+        InputError: the file is missing, a column is missing or unknown, a value is not allowed, or a
+            name stands twice; the message names file, row and column.
+    """
+    schema = load_schema("experiments")
+    columns = list(schema["properties"])
+    rows = list(_tsv_rows(Path(path), columns))
+    if not rows:
+        raise InputError(f"{path}: the table has no row below its header; one row per dataset was expected")
+    faults: list[str] = []
+    first_line: dict[str, int] = {}
+    for line, row in rows:
+        faults += _faults(row, schema, f"{path}, line {line}")
+        name = row["name"].casefold()
+        if name in first_line:
+            faults.append(
+                f"{path}, line {line}: the name {row['name']!r} stands already in line {first_line[name]}; names must differ (in more than case)"
+            )
+        first_line.setdefault(name, line)
+    if faults:
+        raise InputError("\n".join(faults))
+    return [row for _, row in rows]
+
+
+def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]]:
+    """Yield line number and row of a tab-separated table whose columns are checked."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: the experiments table cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the experiments table is not UTF-8 text; save it as tab-separated text") from None
+    lines = [
+        (number, line)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if not lines:
+        raise InputError(f"{path}: the experiments table is empty; expected the columns {', '.join(columns)}")
+    table = list(csv.reader((line for _, line in lines), delimiter="\t", quoting=csv.QUOTE_NONE))
+    header = [cell.strip() for cell in table[0]]
+    missing = [column for column in columns if column not in header]
+    unknown = [column for column in header if column not in columns]
+    if missing or unknown or len(set(header)) != len(header):
+        parts = [f"missing: {', '.join(missing)}"] if missing else []
+        parts += [_unknown_key(column, columns, "column") for column in unknown]
+        parts += ["a column stands twice"] if len(set(header)) != len(header) else []
+        raise InputError(f"{path}, line {lines[0][0]}: wrong columns ({'; '.join(parts)}); expected, separated by tabs: {', '.join(columns)}")
+    for (number, _), cells in zip(lines[1:], table[1:], strict=True):
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {number}: {len(cells)} fields where the header has {len(header)}; fields are separated by single tabs")
+        yield number, dict(zip(header, (cell.strip() for cell in cells), strict=True))
+
+
+def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
+    """Yield one sentence for every way in which a value breaks its schema."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(value), key=lambda fault: [str(part) for part in fault.absolute_path]):
+        place = ".".join(str(part) for part in error.absolute_path)
+        subject = f"{where}: {place}" if place else where
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            for key in error.instance:
+                if key not in known:
+                    yield f"{subject}: {_unknown_key(str(key), known, 'key')}"
+        else:
+            described = error.schema.get("description", "") if error.validator != "required" else ""
+            yield f"{subject}: {error.message}" + (f" — {described}" if described else "")
+
+
+def _unknown_key(key: str, known: list[str], kind: str) -> str:
+    """Say that a key is unknown, and which known one is nearest."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"unknown {kind} {key!r}; did you mean {near[0]!r}?" if near else f"unknown {kind} {key!r}; none is allowed here"
+
+
+def _coerce(value: Any, schema: dict[str, Any]) -> Any:
+    """Return a copy of a value in which text is read as YAML where the schema does not allow text."""
+    if isinstance(value, dict):
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+        fallback = rest if isinstance(rest, dict) else {}
+        return {key: _coerce(item, known.get(key, fallback)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_coerce(item, schema.get("items", {})) for item in value]
+    types = schema.get("type", "string")
+    if not isinstance(value, str) or "enum" in schema or "string" in types:
+        return _null_if_allowed(value, types)
+    try:
+        return float(value) if types == "number" else yaml.safe_load(value)
+    except (ValueError, yaml.YAMLError):
+        return value
+
+
+def _null_if_allowed(value: Any, types: str | list[str]) -> Any:
+    """Return None for the text ``null`` where the schema allows null beside text."""
+    return None if value in ("null", "") and "null" in types and types != "null" else value
+
+
+def _fill(value: Any, schema: dict[str, Any]) -> Any:
+    """Fill the defaults of a schema into a value, in place, and return it."""
+    if not isinstance(value, dict):
+        return value
+    for key, sub in schema.get("properties", {}).items():
+        if key not in value and "default" in sub:
+            value[key] = copy.deepcopy(sub["default"])
+        if key in value:
+            value[key] = _fill(value[key], sub)
+    rest = schema.get("additionalProperties")
+    # What stands under a name of the user's own either is complete (a protocol) or replaces single
+    # values of what stands above it (an experiment's hyper-parameters): a default there would undo those.
+    if isinstance(rest, dict) and not schema.get("x-overrides"):
+        for key in value:
+            if key not in schema.get("properties", {}):
+                value[key] = _fill(value[key], rest)
+    return value

@@ -1,0 +1,1 @@
+"""From peaks or prepared sequence files to audited one-hot datasets."""

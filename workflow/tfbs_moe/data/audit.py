@@ -1,0 +1,218 @@
+"""What can be wrong with datasets, each by itself and each against every other, as tables."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.data.audit_negatives import find_negatives, gc_share
+from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
+from tfbs_moe.data.composition import MAX_ROWS, WORD_LENGTHS, composition_auroc
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.overlap import DEFAULT_K, sequence_ids
+from tfbs_moe.data.sharing import Sharing, shared_sequences, shared_words
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
+
+ATTRIBUTES = ("experiment", "factor", "cell", "negatives", "split")
+# A row is a near duplicate where at least this share of its k-mers stands in another row: with 31-mers
+# and 101 bases, a copy with one base changed, or a window 35 bases further on.
+NEAR_DUPLICATE = 0.5
+# Further apart than any chromosome is long.
+_CHROMOSOME_STRIDE = 2**40
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Tables of an audit.
+
+    Attributes:
+        datasets: one row per dataset; shares are of its rows but where a column says otherwise.
+        pairs: one row per ordered pair of datasets: how many rows of ``dataset`` are found in ``other``.
+        warnings: what crossed a threshold: ``severity``, ``dataset``, ``other``, ``what``, ``value``,
+            ``threshold``, ``sentence``.
+    """
+
+    datasets: pd.DataFrame
+    pairs: pd.DataFrame
+    warnings: pd.DataFrame
+
+
+def audit(
+    datasets: Mapping[str, Dataset],
+    training: Collection[str],
+    *,
+    k: int = DEFAULT_K,
+    thresholds: AuditThresholds | None = None,
+    composition_rows: int = MAX_ROWS,
+    seed: int = 0,
+) -> Audit:
+    """Audit datasets of one sequence length.
+
+    Args:
+        datasets: by name.
+        training: names of those that models learn from or are chosen on.
+        k: length of the words that mark shared sequence.
+        thresholds: what turns a finding into a warning.
+        composition_rows: rows per dataset, about, that composition is judged on.
+        seed: root seed of the study.
+
+    Raises:
+        InputError: there is no dataset, lengths differ, or a training name is unknown.
+    """
+    unknown = sorted(set(training) - set(datasets))
+    lengths = sorted({dataset.length for dataset in datasets.values()})
+    if unknown:
+        raise InputError(f"audit: no dataset is called {', '.join(unknown)}")
+    if len(lengths) != 1:
+        raise InputError(f"audit: datasets of one sequence length were expected; there are {lengths or 'none'}")
+    names = list(datasets)
+    codes = [codes_from_one_hot(dataset.one_hot) for dataset in datasets.values()]
+    words, sequences = shared_words(codes, k), shared_sequences(codes)
+    label = np.concatenate([dataset.label for dataset in datasets.values()])
+    is_training = np.array([name in training for name in names])
+    pairs = _pairs(datasets, words, sequences, label)
+    table = pd.DataFrame(
+        [
+            {
+                "dataset": name,
+                **_facts(dataset, own),
+                **_negatives(name, datasets),
+                **_composition(name, dataset, composition_rows, seed),
+            }
+            for (name, dataset), own in zip(datasets.items(), codes, strict=True)
+        ]
+    )
+    table = table.assign(**_repeats(words, sequences, len(names)), **_in_training(datasets, words, label, is_training))
+    return Audit(table, pairs, audit_warnings(table, pairs, set(training), thresholds or AuditThresholds()))
+
+
+def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
+    bound = dataset.label == 1
+    known = (codes != UNKNOWN).sum(axis=1)
+    gc = gc_share(codes)
+    ids = sequence_ids(codes)
+    return {
+        **{key: dataset.attributes.get(key, "") for key in ATTRIBUTES},
+        "rows": len(dataset),
+        "positives": int(bound.sum()),
+        "length": dataset.length,
+        "known_bases_positive": _mean(known[bound]),
+        "known_bases_negative": _mean(known[~bound]),
+        "gc_positive": _mean(gc[bound]),
+        "gc_negative": _mean(gc[~bound]),
+        "paired": _mean(dataset.pair >= 0),
+        "placed": _mean(dataset.chrom != ""),
+        "contradictions": int(np.isin(ids[bound], ids[~bound]).sum()),
+    }
+
+
+def _negatives(name: str, datasets: Mapping[str, Dataset]) -> dict[str, object]:
+    dataset = datasets[name]
+    relatives = [
+        other.one_hot[other.label == 1]
+        for key, other in datasets.items()
+        if key != name and "experiment" in other.attributes
+        if other.attributes["experiment"] == dataset.attributes.get("experiment")
+    ]
+    more = codes_from_one_hot(np.concatenate(relatives)) if relatives else None
+    finding = find_negatives(dataset, more)
+    return {
+        "negatives_found": finding.kind,
+        "dinucleotide_shuffles": finding.dinucleotide_shuffle,
+        "dinucleotide_shuffles_in_order": finding.in_order,
+        "block_shuffles": finding.block_shuffle,
+        "letter_shuffles": finding.letter_shuffle,
+        "flanks": finding.flanks,
+        "gc_mismatch": finding.gc_mismatch,
+    }
+
+
+def _composition(name: str, dataset: Dataset, rows: int, seed: int) -> dict[str, float]:
+    scores = composition_auroc(dataset, word_lengths=WORD_LENGTHS, max_rows=rows, seed=seed, name=name)
+    return {f"auroc_{k}mers": auroc for k, auroc in zip(scores["word_length"], scores["auroc"], strict=True)}
+
+
+def _repeats(words: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.ndarray]:
+    """Count, per dataset, the rows that repeat another of its own rows, wholly or nearly."""
+    rows = np.arange(len(words.things))
+    own = words.dataset_of_row
+    exact = np.asarray(sequences.held[rows, own]) > 0
+    near = _nearly(words, rows, np.asarray(words.held[rows, own]))
+    return {
+        "exact_duplicates": np.bincount(own[exact], minlength=datasets),
+        "near_duplicates": np.bincount(own[near], minlength=datasets),
+    }
+
+
+def _in_training(
+    datasets: Mapping[str, Dataset], words: Sharing, label: np.ndarray, is_training: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Give, per dataset that no model saw, the share of positives and of rows that share a word with training."""
+    shares = np.asarray(words.held[:, np.flatnonzero(is_training)].sum(axis=1)).ravel() > 0
+    of_positives = np.full(len(datasets), np.nan)
+    of_rows = np.full(len(datasets), np.nan)
+    for number in np.flatnonzero(~is_training) if is_training.any() else []:
+        mine = words.dataset_of_row == number
+        of_rows[number] = _mean(shares[mine])
+        of_positives[number] = _mean(shares[mine & (label == 1)])
+    return {"positives_in_training": of_positives, "rows_in_training": of_rows}
+
+
+def _pairs(datasets: Mapping[str, Dataset], words: Sharing, sequences: Sharing, label: np.ndarray) -> pd.DataFrame:
+    names = np.array(list(datasets))
+    count = len(names)
+    held = words.held.tocoo()
+    same = sequences.held.tocoo()
+
+    def per_pair(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        key = words.dataset_of_row[rows] * count + others
+        return np.bincount(key, minlength=count**2)
+
+    near = _nearly(words, held.row, held.data)
+    bound = label[held.row] == 1
+    first, second = np.divmod(np.arange(count**2), count)
+    sizes = np.array([len(dataset) for dataset in datasets.values()])
+    positives = np.array([int(dataset.label.sum()) for dataset in datasets.values()])
+    table = pd.DataFrame(
+        {
+            "dataset": names[first],
+            "other": names[second],
+            "rows": sizes[first],
+            "positives": positives[first],
+            "exact_duplicates": per_pair(same.row, same.col),
+            "near_duplicates": per_pair(held.row[near], held.col[near]),
+            "rows_sharing": per_pair(held.row, held.col),
+            "positives_sharing": per_pair(held.row[bound], held.col[bound]),
+            "rows_overlapping": _rows_overlapping(list(datasets.values())).ravel(),
+        }
+    ).astype({"rows_overlapping": "Int64"})
+    return table[first != second].reset_index(drop=True)
+
+
+def _rows_overlapping(datasets: list[Dataset]) -> np.ndarray:
+    """Count, for every ordered pair, rows that lie on a row of the other; None where places are unknown."""
+    chroms = sorted({chrom for dataset in datasets for chrom in np.unique(dataset.chrom)})
+    places = []
+    for dataset in datasets:
+        placed = dataset.chrom != ""
+        number = np.searchsorted(chroms, dataset.chrom[placed])
+        places.append(np.sort(number * _CHROMOSOME_STRIDE + dataset.start[placed]))
+    table = np.full((len(datasets), len(datasets)), None, dtype=object)
+    for one, mine in enumerate(places):
+        for two, theirs in enumerate(places):
+            same_assembly = datasets[one].attributes.get("assembly") == datasets[two].attributes.get("assembly")
+            if len(mine) and len(theirs) and same_assembly:
+                before = np.searchsorted(theirs, mine - datasets[two].length, side="right")
+                after = np.searchsorted(theirs, mine + datasets[one].length, side="left")
+                table[one, two] = int((after > before).sum())
+    return table
+
+
+def _nearly(words: Sharing, rows: np.ndarray, held: np.ndarray) -> np.ndarray:
+    return np.asarray((held > 0) & (held >= NEAR_DUPLICATE * words.things[rows]))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,188 @@
+"""From the numbers of an audit to sentences that a reader should not miss."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+Severity = Literal["serious", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
+COLUMNS = ("severity", "dataset", "other", "what", "value", "threshold", "sentence")
+
+_SHUFFLES = ("dinucleotide_shuffle", "block_shuffle", "letter_shuffle")
+# What a declared kind may turn out to be; a kind that is not here may be anything.
+_COMPATIBLE = {
+    "dinucleotide_shuffle": ("dinucleotide_shuffle",),
+    "block_shuffle": ("block_shuffle",),
+    "gc_matched": ("gc_matched",),
+    "flanks": ("flanks",),
+    "other_peaks": ("gc_matched", "unmatched"),
+}
+_IN_WORDS = {
+    "dinucleotide_shuffle": "exact dinucleotide shuffles of its positives",
+    "block_shuffle": "positives cut into pairs of letters and shuffled, which does not keep their dinucleotides",
+    "letter_shuffle": "positives with their letters shuffled, which does not keep their dinucleotides",
+    "flanks": "sequence from beside its positives",
+    "gc_matched": "other sequence with the GC content of its positives",
+    "unmatched": "other sequence whose GC content differs from that of its positives",
+    "mixture": "a mixture of several kinds",
+    "none": "missing",
+}
+
+
+@dataclass(frozen=True)
+class AuditThresholds:
+    """What turns a finding into a warning: values above (for ``min_class_rows``, below) it do.
+
+    Attributes:
+        positives_in_training: share of a test set's positives that share a word with training.
+        exact_duplicates: share of rows that equal another row of the dataset on either strand.
+        near_duplicates: share of rows with half their words in other rows of the dataset.
+        gc_mismatch: distance between the GC distributions of positives and negatives, in GC share.
+        composition_auroc: AUROC of letters or dinucleotides alone.
+        min_class_rows: rows of the smaller class.
+    """
+
+    positives_in_training: float = 0.05
+    exact_duplicates: float = 0.01
+    near_duplicates: float = 0.05
+    gc_mismatch: float = 0.03
+    composition_auroc: float = 0.6
+    min_class_rows: int = 100
+
+
+def audit_warnings(
+    datasets: pd.DataFrame, pairs: pd.DataFrame, training: Collection[str], thresholds: AuditThresholds
+) -> pd.DataFrame:
+    """Return what a reader of the study must know of its datasets, the worst first.
+
+    Args:
+        datasets: see ``audit.Audit``.
+        pairs: see ``audit.Audit``.
+        training: names of the datasets that models saw.
+        thresholds: when a finding becomes a warning.
+    """
+    found: list[dict[str, object]] = []
+    for row in datasets.to_dict("records"):
+        found.extend(_of_dataset(row, thresholds))
+    found.extend(_of_pairs(pairs, training))
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    rank = table["severity"].map(SEVERITIES.index)
+    return table.iloc[rank.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _finding(
+    severity: Severity, row: dict, what: str, value: object, threshold: object, sentence: str, other: str = ""
+) -> dict[str, object]:
+    return {
+        "severity": severity,
+        "dataset": row["dataset"],
+        "other": other,
+        "what": what,
+        "value": value,
+        "threshold": threshold,
+        "sentence": f"{row['dataset']}: {sentence}",
+    }
+
+
+def _of_dataset(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
+    yield from _size(row, limits)
+    yield from _repeats(row, limits)
+    yield from _kind(row)
+    yield from _composition(row, limits)
+    share = row["positives_in_training"]
+    if share > limits.positives_in_training:
+        yield _finding(
+            "warning",
+            row,
+            "positives_in_training",
+            share,
+            limits.positives_in_training,
+            f"{share:.0%} of its positives share sequence with training data; "
+            "read its results on the rows that share nothing.",
+        )
+
+
+def _size(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
+    smaller = min(row["positives"], row["rows"] - row["positives"])
+    if smaller < limits.min_class_rows:
+        yield _finding(
+            "warning",
+            row,
+            "min_class_rows",
+            smaller,
+            limits.min_class_rows,
+            f"its smaller class has {smaller} rows; intervals will be wide.",
+        )
+
+
+def _repeats(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
+    if row["contradictions"]:
+        yield _finding(
+            "serious",
+            row,
+            "contradictions",
+            row["contradictions"],
+            0,
+            f"{row['contradictions']} of its positives also stand among its negatives.",
+        )
+    for what, words in (("exact_duplicates", "equal another of its rows"), ("near_duplicates", "nearly equal others")):
+        share, limit = row[what] / max(row["rows"], 1), getattr(limits, what)
+        if share > limit:
+            yield _finding(
+                "warning", row, what, share, limit, f"{row[what]} rows ({share:.1%}) {words}, on either strand."
+            )
+
+
+def _kind(row: dict) -> Iterator[dict[str, object]]:
+    declared, found = row["negatives"], row["negatives_found"]
+    sentence = f"its negatives ({declared or 'undeclared'}) prove to be {_IN_WORDS[found]}"
+    if found in ("none", "letter_shuffle", "block_shuffle"):
+        yield _finding("warning", row, "negatives_found", found, "", f"{sentence}.")
+    elif found not in _COMPATIBLE.get(declared, (found,)):
+        yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what it says.")
+    elif declared not in _COMPATIBLE:
+        in_order, negatives = row["dinucleotide_shuffles_in_order"], row["rows"] - row["positives"]
+        paired = f" ({in_order} of {negatives} in the order of the positives: they are pairs)" if in_order else ""
+        yield _finding("note", row, "negatives_found", found, "", f"{sentence}{paired}.")
+
+
+def _composition(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
+    for k, words in ((1, "letters"), (2, "dinucleotides")):
+        auroc = row[f"auroc_{k}mers"]
+        if auroc > limits.composition_auroc:
+            yield _finding(
+                "warning",
+                row,
+                f"auroc_{k}mers",
+                auroc,
+                limits.composition_auroc,
+                f"counts of {words} alone tell its classes apart with AUROC {auroc:.2f}; "
+                "a model need not learn a motif to do well on it.",
+            )
+    if row["gc_mismatch"] > limits.gc_mismatch and row["negatives_found"] not in _SHUFFLES:
+        yield _finding(
+            "warning",
+            row,
+            "gc_mismatch",
+            row["gc_mismatch"],
+            limits.gc_mismatch,
+            f"the GC contents of positives ({row['gc_positive']:.2f}) and negatives ({row['gc_negative']:.2f}) differ.",
+        )
+
+
+def _of_pairs(pairs: pd.DataFrame, training: Collection[str]) -> Iterator[dict[str, object]]:
+    """Name the test sets that lie on training data, which a split by chromosome cannot bring about."""
+    seen = pairs["other"].isin(list(training)) & ~pairs["dataset"].isin(list(training))
+    for row in pairs[seen & (pairs["rows_overlapping"].fillna(0) > 0)].to_dict("records"):
+        yield _finding(
+            "serious",
+            row,
+            "rows_overlapping",
+            row["rows_overlapping"],
+            0,
+            f"{row['rows_overlapping']} of its {row['rows']} rows lie where rows of {row['other']} lie, "
+            "which models were trained on.",
+            other=row["other"],
+        )

@@ -1,0 +1,188 @@
+"""From a peak file and a genome to one split of a dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.data.assembly import check_assembly
+from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
+from tfbs_moe.data.counts import Counts
+from tfbs_moe.data.dataset import UNPAIRED, UNPLACED, Attribute, Dataset, make_dataset
+from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.intervals import FreeSpace, free_space
+from tfbs_moe.data.negatives import Mixture, make_negatives, read_mixture
+from tfbs_moe.data.peak_selection import Overlapping, select_peaks
+from tfbs_moe.data.peaks import read_intervals, read_peaks
+from tfbs_moe.data.splits import ChromosomeSplit, Split
+from tfbs_moe.data.windows import cut_windows, window_start
+from tfbs_moe.errors import InputError
+from tfbs_moe.provenance import sha256_file
+from tfbs_moe.sequence import one_hot_from_codes
+
+UNNAMED = (".", "")
+
+
+@dataclass(frozen=True)
+class PeakSettings:
+    """Which peaks become positives, and how their windows are cut.
+
+    Attributes:
+        length: bases per window.
+        top: the strongest so many peaks; None for all.
+        max_q: largest q-value; None for any.
+        overlapping: of overlapping peaks, ``strongest`` or ``keep`` (all).
+        min_distance: least distance between the centres of two windows, in bases.
+    """
+
+    length: int = 101
+    top: int | None = None
+    max_q: float | None = None
+    overlapping: Overlapping = "strongest"
+    min_distance: int = 50
+
+
+def build_peaks(
+    path: str | Path,
+    split: Split,
+    negatives: str | Mixture,
+    genome: Genome,
+    chromosomes: ChromosomeSplit,
+    *,
+    peak_settings: PeakSettings | None = None,
+    negative_settings: NegativeSettings | None = None,
+    ratio: float = 1.0,
+    other_peaks: Sequence[str | Path] = (),
+    blacklist: str | Path | None = None,
+    assembly: str | None = None,
+    seed: int = 0,
+    name: str = "",
+    attributes: Mapping[str, Attribute] | None = None,
+) -> tuple[Dataset, pd.DataFrame]:
+    """Make one split of a dataset from a peak file.
+
+    Peaks are chosen and windows cut over the whole file before it is split, so that the splits of
+    one file never disagree.
+
+    Args:
+        path: narrowPeak, broadPeak or BED, plain or gzip.
+        split: ``train``, ``validation`` or ``test``.
+        negatives: a kind of ``negatives.PROVIDERS``, or shares by kind.
+        genome: the reference.
+        chromosomes: which chromosomes validate and test.
+        peak_settings: see ``PeakSettings``.
+        negative_settings: see ``NegativeSettings``.
+        ratio: negatives per positive.
+        other_peaks: peak files of other factors in the same cell; needed for kind ``other_peaks``.
+        blacklist: BED of places no window may touch, or None.
+        assembly: the assembly the peaks are said to have, if known.
+        seed: root seed of the study.
+        name: the experiment, for the seeds' names.
+        attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
+
+    Returns:
+        The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``.
+        ``pair`` of a negative is the positive it was made from, matched to or taken beside.
+
+    Raises:
+        InputError: a file cannot be used, peaks and genome do not belong together, no positive is
+            left, or negatives are too few; the message opens with the peak file's name.
+    """
+    peak_settings = peak_settings or PeakSettings()
+    shares = read_mixture(negatives)
+    names = chromosomes.chromosomes(split, genome.sizes)
+    peaks, counts = read_peaks(path)
+    check_assembly(peaks, genome, name=str(path), assembly=assembly)
+    banned = None if blacklist is None else read_intervals(blacklist)
+    try:
+        windows, codes = _positives(peaks, genome, peak_settings, banned, counts)
+        inside = windows.chrom.isin(names).to_numpy()
+        counts.drop("split", int((~inside).sum()), f"on a chromosome that is not of the {split} split")
+        windows, codes = windows[inside].reset_index(drop=True), codes[inside]
+        counts.require_rows(f"no positive for {split}")
+        task = Task(
+            windows=windows,
+            codes=codes,
+            genome=genome,
+            free=_free_of(peaks, banned, genome, names, peak_settings.length),
+            others=_others(other_peaks, genome, assembly, counts) if "other_peaks" in shares else None,
+            settings=negative_settings or NegativeSettings(),
+        )
+        made = make_negatives(task, negatives, counts, ratio=ratio, seed=seed, name=f"{name}/{split}")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    facts: dict[str, Attribute] = {
+        "negatives": _named(shares),
+        "split": split,
+        "seed": seed,
+        "source_sha256": sha256_file(path),
+    }
+    return _dataset(windows, codes, made, {**(attributes or {}), **facts}), counts.table()
+
+
+def _positives(
+    peaks: pd.DataFrame, genome: Genome, settings: PeakSettings, banned: pd.DataFrame | None, counts: Counts
+) -> tuple[pd.DataFrame, np.ndarray]:
+    chosen = select_peaks(peaks, counts, top=settings.top, max_q=settings.max_q, overlapping=settings.overlapping)
+    place = chosen.chrom + ":" + chosen.start.astype(str) + "-" + chosen.end.astype(str)
+    chosen = chosen.assign(name=chosen.name.mask(chosen.name.isin(UNNAMED), place))
+    allowed = None if banned is None else free_space(genome.sizes, banned)
+    return cut_windows(
+        chosen, genome, counts, length=settings.length, min_distance=settings.min_distance, allowed=allowed
+    )
+
+
+def _free_of(
+    peaks: pd.DataFrame, banned: pd.DataFrame | None, genome: Genome, names: Sequence[str], length: int
+) -> FreeSpace:
+    """Return what neither a peak of the factor, chosen or not, nor the window around it, nor the blacklist covers."""
+    start = window_start(peaks.summit.to_numpy(), length)
+    around = pd.DataFrame(
+        {
+            "chrom": peaks.chrom,
+            "start": np.minimum(peaks.start.to_numpy(), start),
+            "end": np.maximum(peaks.end.to_numpy(), start + length),
+        }
+    )
+    occupied = [around] if banned is None else [around, banned]
+    return free_space({chrom: genome.sizes[chrom] for chrom in names}, *occupied)
+
+
+def _others(paths: Sequence[str | Path], genome: Genome, assembly: str | None, counts: Counts) -> pd.DataFrame:
+    tables = []
+    for path in paths:
+        peaks, its_counts = read_peaks(path)
+        check_assembly(peaks, genome, name=str(path), assembly=assembly)
+        counts.note("other peaks", its_counts.rows, f"peaks of {Path(path).name}, of {its_counts.first} lines")
+        tables.append(peaks.assign(name=Path(path).name))
+    if not tables:
+        raise InputError("negatives: other_peaks needs peak files of other factors in the same cell; none was given")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _named(shares: Mapping[str, float]) -> str:
+    """Return ``gc_matched``, or ``gc_matched:0.5+flanks:0.5`` for a mixture."""
+    return next(iter(shares)) if len(shares) == 1 else "+".join(f"{kind}:{share:g}" for kind, share in shares.items())
+
+
+def _dataset(
+    windows: pd.DataFrame, codes: np.ndarray, negatives: Negatives, attributes: Mapping[str, Attribute]
+) -> Dataset:
+    positives, length = codes.shape
+    paired = bool((negatives.parent != UNPAIRED).any())
+    own = np.arange(positives) if paired else np.full(positives, UNPAIRED)
+    ends = np.where(negatives.start == UNPLACED, UNPLACED, negatives.start + length)
+    strand = np.where(negatives.chrom == "", "", ".")
+    return make_dataset(
+        one_hot_from_codes(np.concatenate([codes, negatives.codes])),
+        np.repeat([1, 0], [positives, len(negatives)]),
+        pair=np.concatenate([own, negatives.parent]),
+        chrom=np.concatenate([windows.chrom.to_numpy(dtype=np.str_), negatives.chrom]),
+        start=np.concatenate([windows.start.to_numpy(), negatives.start]),
+        end=np.concatenate([windows.end.to_numpy(), ends]),
+        strand=np.concatenate([windows.strand.to_numpy(dtype=np.str_), strand]),
+        source=np.concatenate([windows.name.to_numpy(dtype=np.str_), negatives.source]),
+        attributes=attributes,
+    )

@@ -1,0 +1,57 @@
+"""Rows in and rows out of every step that may lose some."""
+
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+
+COLUMNS = ("step", "rows_in", "rows_out", "reason")
+
+
+class Counts:
+    """A ledger of one chain of steps: what one step lets through is what the next one takes in.
+
+    Args:
+        rows: rows that enter the first step.
+    """
+
+    def __init__(self, rows: int = 0) -> None:
+        """Start with ``rows`` rows."""
+        self.rows = rows
+        self._steps: list[tuple[str, int, int, str]] = []
+
+    @property
+    def first(self) -> int:
+        """Rows that entered the first step."""
+        return self._steps[0][1] if self._steps else self.rows
+
+    def begin(self, step: str, rows: int, reason: str) -> None:
+        """Open a new chain: what follows counts ``rows`` rows that come from elsewhere."""
+        self.rows = rows
+        self._steps.append((step, rows, rows, reason))
+
+    def drop(self, step: str, lost: int, reason: str) -> None:
+        """Note that a step lost ``lost`` rows; a step that lost none is noted too, by its 0."""
+        if not 0 <= lost <= self.rows:
+            raise ValueError(f"step {step} cannot lose {lost} of {self.rows} rows")
+        self._steps.append((step, self.rows, self.rows - lost, reason))
+        self.rows -= lost
+
+    def add(self, step: str, gained: int, reason: str) -> None:
+        """Note that a step added ``gained`` rows."""
+        self._steps.append((step, self.rows, self.rows + gained, reason))
+        self.rows += gained
+
+    def note(self, step: str, changed: int, reason: str) -> None:
+        """Note rows that a step changed and kept; none is not worth a line."""
+        if changed:
+            self._steps.append((step, self.rows, self.rows, f"{reason}: {changed} rows"))
+
+    def table(self) -> pd.DataFrame:
+        """Return the ledger: ``step``, ``rows_in``, ``rows_out``, ``reason``."""
+        return pd.DataFrame(self._steps, columns=list(COLUMNS))
+
+    def require_rows(self, subject: str) -> None:
+        """Raise InputError, with the ledger as its reason, where no row is left."""
+        if not self.rows:
+            lost = "; ".join(f"{before - after} {reason}" for _, before, after, reason in self._steps if after < before)
+            raise InputError(f"{subject}: no row is left. Rows were lost to: {lost or 'nothing; there was none'}")

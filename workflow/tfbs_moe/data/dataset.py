@@ -1,0 +1,307 @@
+"""The dataset: one-hot sequences, their labels and where they come from, in memory and as HDF5.
+
+Everything above the data layer reads sequences through ``Dataset`` and ``read_dataset``; the file's
+contract is in ``docs/architecture.md``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import check_one_hot
+from tfbs_moe.tables import atomic
+
+UNPAIRED = -1
+UNPLACED = -1
+STRANDS = ("+", "-", ".", "")
+
+Attribute = str | int | float | bool
+
+_NUMBERS: dict[str, type[np.generic]] = {
+    "one_hot": np.uint8,
+    "label": np.uint8,
+    "pair": np.int32,
+    "start": np.int64,
+    "end": np.int64,
+}
+_TEXTS = ("chrom", "strand", "source")
+_CHUNK_ROWS = 1024
+_GZIP_LEVEL = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Sequences of one length with labels and origins; checked when it is made.
+
+    Attributes:
+        one_hot: uint8 (N, 4, L), rows A, C, G, T; a zero column is an unknown base.
+        label: uint8 (N,), 1 bound, 0 unbound.
+        pair: int32 (N,), the row of the positive a negative was made from, its own row for a
+            positive, -1 where a row is not paired.
+        chrom: str (N,), empty where the place is unknown.
+        start: int64 (N,), 0-based, -1 where unknown.
+        end: int64 (N,), exclusive, -1 where unknown.
+        strand: str (N,), ``+``, ``-``, ``.`` or empty.
+        source: str (N,), what the row was made from, such as a peak's or a sequence's name.
+        attributes: what holds for the dataset as a whole.
+    """
+
+    one_hot: np.ndarray
+    label: np.ndarray
+    pair: np.ndarray
+    chrom: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    strand: np.ndarray
+    source: np.ndarray
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise InputError where the arrays do not make a dataset."""
+        _check_columns(self)
+        _check_pairs(self.label, self.pair)
+        _check_places(self)
+        _check_attributes(self.attributes)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.label)
+
+    @property
+    def length(self) -> int:
+        """Bases per sequence."""
+        return int(self.one_hot.shape[2])
+
+
+def make_dataset(
+    one_hot: np.ndarray,
+    label: np.ndarray | Sequence[int],
+    *,
+    pair: np.ndarray | None = None,
+    chrom: np.ndarray | Sequence[str] | None = None,
+    start: np.ndarray | None = None,
+    end: np.ndarray | None = None,
+    strand: np.ndarray | Sequence[str] | None = None,
+    source: np.ndarray | Sequence[str] | None = None,
+    attributes: Mapping[str, Attribute] | None = None,
+) -> Dataset:
+    """Make a dataset, with types set right and what is not given marked as unknown.
+
+    Args:
+        one_hot: (N, 4, L).
+        label: (N,) of 0 and 1.
+        pair: see ``Dataset``; no row is paired where it is not given.
+        chrom: chromosome per row.
+        start: 0-based start per row.
+        end: exclusive end per row.
+        strand: strand per row.
+        source: origin per row.
+        attributes: what holds for the dataset as a whole.
+
+    Raises:
+        InputError: the arrays do not fit together.
+    """
+    count = len(one_hot)
+
+    def text(values: np.ndarray | Sequence[str] | None) -> np.ndarray:
+        return np.full(count, "", dtype=np.str_) if values is None else np.asarray(values, dtype=np.str_)
+
+    def integers(values: np.ndarray | None, dtype: type[np.generic]) -> np.ndarray:
+        return np.full(count, -1, dtype=dtype) if values is None else np.asarray(values).astype(dtype)
+
+    return Dataset(
+        one_hot=np.ascontiguousarray(one_hot, dtype=np.uint8),
+        label=np.asarray(label).astype(np.uint8),
+        pair=integers(pair, np.int32),
+        chrom=text(chrom),
+        start=integers(start, np.int64),
+        end=integers(end, np.int64),
+        strand=text(strand),
+        source=text(source),
+        attributes=dict(attributes or {}),
+    )
+
+
+def write_dataset(dataset: Dataset, path: str | Path) -> None:
+    """Write a dataset as HDF5: compressed, with a checksum on every chunk, the same bytes each time."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for name in _NUMBERS:
+            _write_column(file, name, getattr(dataset, name))
+        for name in _TEXTS:
+            encoded = np.char.encode(getattr(dataset, name), "utf-8")
+            width = max(1, encoded.dtype.itemsize)
+            _write_column(file, name, encoded.astype(f"S{width}").astype(h5py.string_dtype("utf-8", width)))
+        for key in sorted(dataset.attributes):
+            file.attrs[key] = dataset.attributes[key]
+
+
+def read_dataset(path: str | Path) -> Dataset:
+    """Read a dataset that ``write_dataset`` wrote.
+
+    Raises:
+        InputError: there is no such file, it is no HDF5 or is damaged, or it holds no dataset.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such dataset file")
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in (*_NUMBERS, *_TEXTS) if not isinstance(file.get(name), h5py.Dataset)]
+            if missing:
+                raise InputError(f"it is HDF5 but no dataset of this project: it lacks {', '.join(missing)}")
+            numbers = {name: file[name][()] for name in _NUMBERS}
+            texts = {name: _as_text(name, file[name]) for name in _TEXTS}
+            attributes = {str(key): _as_attribute(key, value) for key, value in file.attrs.items()}
+        return Dataset(**numbers, **texts, attributes=attributes)
+    except InputError as error:
+        raise InputError(f"{path} cannot be used as a dataset: {error}") from None
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
+            "Delete it and make it again."
+        ) from None
+
+
+def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute] | None = None) -> Dataset:
+    """Put datasets one after another; ``pair`` points at the same rows as before.
+
+    Args:
+        datasets: at least one, all of one length L.
+        attributes: of the result; where not given, those on which all datasets agree.
+
+    Raises:
+        InputError: nothing was given, or lengths differ.
+    """
+    if not datasets:
+        raise InputError("no dataset was given to concatenate")
+    lengths = sorted({dataset.length for dataset in datasets})
+    if len(lengths) > 1:
+        raise InputError(f"datasets of different sequence lengths cannot be put together: {lengths} bases")
+    offsets = np.cumsum([0, *(len(dataset) for dataset in datasets[:-1])])
+    pairs = [
+        np.where(dataset.pair == UNPAIRED, UNPAIRED, dataset.pair + offset)
+        for dataset, offset in zip(datasets, offsets, strict=True)
+    ]
+    columns = {
+        name: np.concatenate([getattr(dataset, name) for dataset in datasets])
+        for name in (*_NUMBERS, *_TEXTS)
+        if name != "pair"
+    }
+    pair = np.concatenate(pairs).astype(np.int32)
+    return Dataset(**columns, pair=pair, attributes=_agreed(datasets) if attributes is None else dict(attributes))
+
+
+def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """Return the given rows, in the given order; a negative whose positive is left out is unpaired.
+
+    Args:
+        dataset: what to take from.
+        rows: integer (M,) of distinct rows, or bool (N,).
+
+    Raises:
+        InputError: a row is named twice or does not exist.
+    """
+    rows = np.asarray(rows)
+    if rows.dtype == bool:
+        if len(rows) != len(dataset):
+            raise InputError(f"a mask of {len(rows)} values does not fit a dataset of {len(dataset)} rows")
+        rows = np.flatnonzero(rows)
+    rows = rows.astype(np.int64)
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(dataset)):
+        raise InputError(f"rows {rows.min()} to {rows.max()} were asked for; the dataset has {len(dataset)}")
+    if len(np.unique(rows)) != len(rows):
+        raise InputError("a row was asked for twice; a dataset holds each row once")
+    # One place more than there are rows: UNPAIRED (-1) looks up the last one and stays UNPAIRED.
+    new_row = np.full(len(dataset) + 1, UNPAIRED, dtype=np.int32)
+    new_row[rows] = np.arange(len(rows), dtype=np.int32)
+    columns = {name: getattr(dataset, name)[rows] for name in (*_NUMBERS, *_TEXTS)}
+    return replace(dataset, **columns | {"pair": new_row[columns["pair"]]})
+
+
+def _check_columns(dataset: Dataset) -> None:
+    check_one_hot(dataset.one_hot, "one_hot")
+    for name, dtype in _NUMBERS.items():
+        values = getattr(dataset, name)
+        if values.dtype != dtype:
+            raise InputError(f"{name} must be {np.dtype(dtype).name}; it is {values.dtype}")
+    for name in _TEXTS:
+        if getattr(dataset, name).dtype.kind != "U":
+            raise InputError(f"{name} must be an array of str; it is {getattr(dataset, name).dtype}")
+    count = len(dataset.one_hot)
+    for name in (*_NUMBERS, *_TEXTS):
+        values = getattr(dataset, name)
+        if len(values) != count or (name != "one_hot" and values.ndim != 1):
+            raise InputError(f"{name} has shape {values.shape} beside {count} sequences")
+    if count and dataset.label.max() > 1:
+        row = int(np.flatnonzero(dataset.label > 1)[0])
+        raise InputError(f"row {row} has label {dataset.label[row]}; labels are 0 and 1")
+
+
+def _check_pairs(label: np.ndarray, pair: np.ndarray) -> None:
+    if len(pair) and (pair.min() < UNPAIRED or pair.max() >= len(pair)):
+        raise InputError(f"pair must lie between -1 and {len(pair) - 1}; it goes from {pair.min()} to {pair.max()}")
+    paired = np.flatnonzero(pair != UNPAIRED)
+    partner = pair[paired]
+    wrong = (label[partner] != 1) | (pair[partner] != partner) | ((label[paired] == 1) & (partner != paired))
+    if wrong.any():
+        row = int(paired[wrong][0])
+        raise InputError(
+            f"row {row} is paired with row {pair[row]}; a pair is the row of a positive that names itself, "
+            "and a positive's pair is its own row"
+        )
+
+
+def _check_places(dataset: Dataset) -> None:
+    placed = dataset.chrom != ""
+    width = dataset.end - dataset.start
+    wrong = np.where(
+        placed, (dataset.start < 0) | (width != dataset.length), (dataset.start != UNPLACED) | (dataset.end != UNPLACED)
+    )
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        place = f"{dataset.chrom[row] or '(no chromosome)'}:{dataset.start[row]}-{dataset.end[row]}"
+        raise InputError(
+            f"row {row} lies at {place}; a place is a chromosome, a start from 0 and an end {dataset.length} bases on, "
+            "or none of the three (empty, -1, -1)"
+        )
+    strange = ~np.isin(dataset.strand, STRANDS)
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise InputError(f"row {row} has strand {str(dataset.strand[row])!r}; it must be +, -, . or empty")
+
+
+def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
+    for key, value in attributes.items():
+        if not isinstance(value, str | int | float | bool):
+            raise InputError(f"attribute {key} is a {type(value).__name__}; it must be a str, int, float or bool")
+
+
+def _write_column(file: h5py.File, name: str, values: np.ndarray) -> None:
+    if not values.size:
+        file.create_dataset(name, data=values)
+        return
+    chunks = (min(_CHUNK_ROWS, len(values)), *values.shape[1:])
+    file.create_dataset(
+        name, data=values, chunks=chunks, compression="gzip", compression_opts=_GZIP_LEVEL, fletcher32=True
+    )
+
+
+def _as_text(name: str, column: h5py.Dataset) -> np.ndarray:
+    if h5py.check_string_dtype(column.dtype) is None:
+        raise InputError(f"{name} must hold text; it holds {column.dtype}")
+    return np.asarray(column.asstr()[()], dtype=np.str_)
+
+
+def _as_attribute(key: str, value: object) -> Attribute:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(plain, str | int | float | bool):
+        raise InputError(f"attribute {key} is a {type(plain).__name__}; it must be a str, int, float or bool")
+    return plain
+
+
+def _agreed(datasets: Sequence[Dataset]) -> dict[str, Attribute]:
+    first, *others = (dataset.attributes for dataset in datasets)
+    return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}

@@ -1,0 +1,310 @@
+"""Downloads that come through whole or fail with one clear sentence.
+
+A broken transfer goes on where it broke, also after the process was killed. A file takes its name only
+when it is whole and its length and digests are as expected.
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from tfbs_moe.data import transport
+from tfbs_moe.data.partial import PartialFile, partial_file
+from tfbs_moe.data.transport import Patience, Policy, SourceError, TransientError
+from tfbs_moe.errors import InputError
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 10.0
+MEGABYTE = 1e6
+GZIP_MAGIC = b"\x1f\x8b"
+# Wrong bytes may come from one bad transfer, or from two versions pieced together; twice is no accident.
+MISMATCHES_ALLOWED = 1
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_LISTED = re.compile(r"([0-9a-fA-F]{32})\s+\*?(?:\./)?(\S+)")
+_DEFAULT_POLICY = Policy()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a file before it is there; digests as lower-case hex, size in bytes."""
+
+    md5: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests that are known, by algorithm."""
+        known = {"md5": self.md5, "sha256": self.sha256}
+        return {algorithm: digest.lower() for algorithm, digest in known.items() if digest}
+
+    def problem(self, path: Path, name: str) -> str | None:
+        """Say in what a file differs from what was expected, or None.
+
+        Args:
+            path: the file.
+            name: its final name; where no digest is known, a ``.gz`` must at least be a gzip.
+        """
+        length = path.stat().st_size
+        if self.size is not None and length != self.size:
+            return f"it is {length} bytes long where {self.size} were expected"
+        for algorithm, digest in self.digests.items():
+            with open(path, "rb") as handle:
+                found = hashlib.file_digest(handle, algorithm).hexdigest()
+            if found != digest:
+                return f"its {algorithm} is {found} where {digest} was expected"
+        if not self.digests and name.endswith(".gz"):
+            with open(path, "rb") as handle:
+                if handle.read(len(GZIP_MAGIC)) != GZIP_MAGIC:
+                    return "it is not a gzip file"
+        return None
+
+
+def fetch(
+    addresses: Sequence[str | Path],
+    target: str | Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    size: int | None = None,
+    policy: Policy = _DEFAULT_POLICY,
+) -> Path:
+    """Get a file from the first of its sources that gives it whole.
+
+    A file that is there already and right is taken as it is. Two processes may ask for the same target: one
+    downloads, the other waits for it.
+
+    Args:
+        addresses: http(s) addresses, or paths of local files (a mirror in a folder), in the order to try.
+        target: where the file goes; its folder is made.
+        md5: hex digest the file must have, if known.
+        sha256: the same.
+        size: length in bytes it must have, if known.
+        policy: patience and time limits.
+
+    Returns:
+        ``target`` as a path.
+
+    Raises:
+        InputError: no source gave the file, or it cannot be written; one sentence with each source's reason.
+    """
+    target = Path(target)
+    expected = Expected(md5, sha256, size)
+    with partial_file(target) as part:
+        if _is_there(target, expected):
+            part.discard()
+            return target
+        reasons = []
+        for address in map(str, addresses):
+            try:
+                _from_source(address, part, expected, policy)
+            except SourceError as error:
+                log.warning("%s: %s", address, error)
+                reasons.append(f"{address}: {error}")
+            else:
+                part.publish()
+                checked = " and ".join(expected.digests) or "length alone"
+                log.info("%s is there (checked by %s)", target, checked)
+                return target
+    raise InputError(_all_failed(target, reasons, addresses))
+
+
+def listed_md5(path: str | Path, name: str) -> str:
+    """Return the md5 that a list in the format of ``md5sum`` (UCSC's ``md5sum.txt``) gives for a file name.
+
+    Raises:
+        InputError: the list has no such file.
+    """
+    for line in Path(path).read_text(errors="replace").splitlines():
+        match = _LISTED.fullmatch(line.strip())
+        if match and match[2] == name:
+            return match[1].lower()
+    raise InputError(f"{path} lists no md5 of {name}; is it the list beside the file?")
+
+
+def _is_there(target: Path, expected: Expected) -> bool:
+    if not target.is_file():
+        return False
+    problem = expected.problem(target, target.name)
+    if problem:
+        log.warning("%s is there but %s; it is fetched again", target, problem)
+        return False
+    log.info("%s is there already", target)
+    return True
+
+
+def _from_source(address: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
+    """Fill the unfinished file from one source; on return it is whole and right."""
+    log.info("getting %s from %s", part.target.name, address)
+    if urlsplit(address).scheme in ("http", "https"):
+        with transport.session() as http:
+            _download(http, address, part, expected, policy)
+    else:
+        _copy(Path(address), part, expected)
+
+
+def _copy(source: Path, part: PartialFile, expected: Expected) -> None:
+    try:
+        with open(source, "rb") as handle:
+            part.restart(str(source), None, None)
+            while block := handle.read(transport.BLOCK):
+                part.append(block)
+    except FileNotFoundError:
+        raise SourceError("there is no such file") from None
+    except OSError as error:
+        raise SourceError(f"it cannot be read: {error.strerror}") from error
+    if problem := expected.problem(part.path, part.target.name):
+        part.empty()
+        raise SourceError(problem)
+
+
+def _download(http: requests.Session, url: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
+    patience = Patience(policy)
+    mismatches = 0
+    furthest = part.length
+    while True:
+        try:
+            if not _is_complete(part, expected):
+                _transfer(http, url, part, expected, policy)
+        except TransientError as error:
+            patience.wait(error, progressed=part.length > furthest)
+            furthest = max(furthest, part.length)
+            continue
+        problem = expected.problem(part.path, part.target.name)
+        if not problem:
+            return
+        part.empty()
+        mismatches += 1
+        if mismatches > MISMATCHES_ALLOWED:
+            raise SourceError(problem)
+        log.warning("%s: %s; getting it again from the start", url, problem)
+
+
+def _is_complete(part: PartialFile, expected: Expected) -> bool:
+    """Tell whether a process was killed after the last byte and before the renaming."""
+    total = expected.size if expected.size is not None else part.state.get("total")
+    return part.length > 0 and part.length == total
+
+
+def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
+    """Make one request for what is missing of a file and append what comes."""
+    headers = {"Accept-Encoding": "identity", **_resume_headers(url, part, expected)}
+    accepted = frozenset({200, 206, 416}) if "Range" in headers else frozenset({200})
+    with transport.opened(http, url, policy, headers, accepted) as response:
+        total = _total(response, part)
+        if response.status_code == 416:
+            if total is None or total != part.length:
+                part.empty()
+                raise TransientError("the file changed since the last attempt")
+            return
+        if total is not None and expected.size is not None and total != expected.size:
+            raise SourceError(f"it is {total} bytes long where {expected.size} were expected")
+        if response.status_code == 200:
+            if part.length:
+                log.info("the server starts from the beginning: it knows no ranges, or the file changed")
+            part.restart(url, _validator(response), total)
+        _check_space(part, total)
+        progress = _Progress(part.target.name, part.length, total)
+        for block in transport.blocks(response, policy):
+            part.append(block)
+            progress.add(len(block))
+        if total is not None and part.length > total:
+            part.empty()
+            raise TransientError("more bytes came than the server had said")
+        if total is not None and part.length < total:
+            raise TransientError(f"the line broke off at {part.length} of {total} bytes")
+        progress.end()
+
+
+def _resume_headers(url: str, part: PartialFile, expected: Expected) -> dict[str, str]:
+    """Return the headers that ask for the rest of the same version, or none where that cannot be made sure."""
+    if not part.length:
+        return {}
+    span = {"Range": f"bytes={part.length}-"}
+    state = part.state
+    if state.get("address") == url and state.get("validator"):
+        return {**span, "If-Range": str(state["validator"])}
+    # Without the server's word for the version, a digest at the end is what catches a mixture.
+    return span if expected.digests else {}
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Return what names this version of the file byte for byte: a strong ETag, or an old enough date (RFC 9110)."""
+    etag = response.headers.get("ETag", "")
+    if etag.startswith('"'):
+        return etag
+    modified, now = response.headers.get("Last-Modified"), response.headers.get("Date")
+    try:
+        # A file changed within the second of the answer could change again under the same date.
+        if modified and now and (parsedate_to_datetime(now) - parsedate_to_datetime(modified)).total_seconds() >= 1:
+            return modified
+    except (ValueError, TypeError):
+        return None
+    return None
+
+
+def _total(response: requests.Response, part: PartialFile) -> int | None:
+    """Return the length of the whole file as the server gives it, None where it does not."""
+    if response.status_code == 200:
+        length = response.headers.get("Content-Length", "")
+        return int(length) if length.isdigit() else None
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if response.status_code == 206 and (not match or match[1] is None or int(match[1]) != part.length):
+        part.empty()
+        raise TransientError("the server sent another part of the file than was asked for")
+    return int(match[2]) if match and match[2] != "*" else None
+
+
+def _check_space(part: PartialFile, total: int | None) -> None:
+    needed = (total or 0) - part.length
+    free = shutil.disk_usage(part.target.parent).free
+    if needed > free:
+        raise InputError(
+            f"{part.target} needs {needed / MEGABYTE:.0f} MB and its disk has {free / MEGABYTE:.0f} MB free; make room"
+        )
+
+
+class _Progress:
+    """Says in the log how far a transfer is, now and then."""
+
+    def __init__(self, name: str, start: int, total: int | None) -> None:
+        self._name, self._start, self._done, self._total = name, start, start, total
+        self._began = self._said = time.monotonic()
+        if start:
+            log.info("%s: going on at %.1f MB", name, start / MEGABYTE)
+
+    def add(self, count: int) -> None:
+        self._done += count
+        if time.monotonic() - self._said >= PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            log.info("%s: %s", self._name, self._text())
+
+    def end(self) -> None:
+        log.info("%s: %s, whole", self._name, self._text())
+
+    def _text(self) -> str:
+        rate = (self._done - self._start) / max(time.monotonic() - self._began, 1e-3) / MEGABYTE
+        share = f" of {self._total / MEGABYTE:.1f} MB ({self._done / self._total:.0%})" if self._total else " MB"
+        return f"{self._done / MEGABYTE:.1f}{share}, {rate:.1f} MB/s"
+
+
+def _all_failed(target: Path, reasons: list[str], addresses: Sequence[str | Path]) -> str:
+    told = "; ".join(reasons) if reasons else "no address is known"
+    if addresses and all(urlsplit(str(address)).scheme not in ("http", "https") for address in addresses):
+        advice = "the mirror must hold the file at exactly this path"
+    else:
+        advice = (
+            "check the network and the proxy; where there is none, fill a folder laid out <host>/<path> "
+            "(snakemake mirror_list prints what is needed) and give it with --config mirror=<folder>"
+        )
+    return f"{target.name} could not be had from any source. {told}. What to do: {advice}."

@@ -1,0 +1,126 @@
+"""Genomic negatives matched to each positive in GC content.
+
+What is free of the factor's peaks and the blacklist is tiled with windows, stretch by stretch from a
+random phase, so that no two candidates overlap. Each positive then draws a candidate with the same
+number of G and C or, where none is left, the nearest number within a tolerance. Time and memory
+grow with the number of bases, and one chromosome's pages are touched at a time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from tfbs_moe.data.candidates import Negatives, Task
+from tfbs_moe.data.intervals import FreeSpace
+
+_BLOCK_ROWS = 8192
+# Keeps 2.0 bases of 100 at tolerance 0.02 from rounding down to 1.
+_ROUNDING = 1e-9
+UNMATCHED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Windows that do not overlap: chromosome number, 0-based start and number of G and C."""
+
+    chrom: np.ndarray
+    start: np.ndarray
+    gc: np.ndarray
+
+
+def gc_matched(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
+    """Find for each parent an unbound window of the same GC content; see the top of this module."""
+    names = list(task.free.starts)
+    candidates = gc_candidates(task, draw)
+    tolerance = int(task.settings.gc_tolerance * task.length + _ROUNDING)
+    wanted = gc_count(task.codes[parents])
+    chosen = match_counts(wanted, candidates.gc, task.length, tolerance, draw)
+    found = chosen != UNMATCHED
+    rows, parent = chosen[found], parents[found]
+    chrom = np.asarray(names, dtype=np.str_)[candidates.chrom[rows]]
+    return Negatives.placed(task, chrom, candidates.start[rows], parent, task.sources("gc_matched", parent))
+
+
+def gc_candidates(task: Task, draw: np.random.Generator) -> Candidates:
+    """Tile the free stretches of the split's chromosomes; windows with an N are left out."""
+    parts = []
+    for number, chrom in enumerate(task.free.starts):
+        start = tile(task.free, chrom, task.length, draw)
+        gc, unknown = _composition(task.genome.codes(chrom), start, task.length)
+        known = ~unknown
+        parts.append((np.full(known.sum(), number, dtype=np.int32), start[known], gc[known]))
+    return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def tile(free: FreeSpace, chrom: str, length: int, draw: np.random.Generator) -> np.ndarray:
+    """Return the starts of windows laid end to end in each free stretch, from a random phase."""
+    starts, ends = free.starts[chrom], free.ends[chrom]
+    number, slack = np.divmod(ends - starts, length)
+    first = starts + draw.integers(0, slack + 1)
+    # Position of each tile within its stretch: 0, 1, 2, ... then again from 0.
+    within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+    return np.repeat(first, number) + within * length
+
+
+def gc_count(codes: np.ndarray) -> np.ndarray:
+    """Return the number of G and C in each sequence of codes (N, L), int64 (N,)."""
+    return _is_gc(codes).sum(axis=1, dtype=np.int64)
+
+
+def match_counts(
+    wanted: np.ndarray, available: np.ndarray, length: int, tolerance: int, draw: np.random.Generator
+) -> np.ndarray:
+    """Give each wanted number a candidate of the same number, or the nearest within a tolerance.
+
+    Exact matches are dealt out first, then those 1 off, and so on; among equals chance decides.
+
+    Args:
+        wanted: int (M,), 0 to ``length``.
+        available: int (K,), one per candidate.
+        length: largest number.
+        tolerance: largest difference.
+        draw: random generator.
+
+    Returns:
+        int64 (M,): a candidate's row for each, none twice, ``UNMATCHED`` where none is left.
+    """
+    waiting = _by_number(wanted, length, draw)
+    stock = _by_number(available, length, draw)
+    chosen = np.full(len(wanted), UNMATCHED, dtype=np.int64)
+    for difference in range(tolerance + 1):
+        for number in range(length + 1):
+            sides = {number - difference, number + difference} & set(range(length + 1))
+            # The side with more to give goes first, which spares the scarce one.
+            for side in sorted(sides, key=lambda value: (-len(stock[value]), value)):
+                dealt = min(len(waiting[number]), len(stock[side]))
+                chosen[waiting[number][:dealt]] = stock[side][:dealt]
+                waiting[number], stock[side] = waiting[number][dealt:], stock[side][dealt:]
+    return chosen
+
+
+def _by_number(values: np.ndarray, length: int, draw: np.random.Generator) -> list[np.ndarray]:
+    """Return the rows that hold each number 0 to ``length``, each list in random order."""
+    shuffled = draw.permutation(len(values))
+    order = shuffled[np.argsort(values[shuffled], kind="stable")]
+    return np.split(order, np.searchsorted(values[order], np.arange(1, length + 1)))
+
+
+def _composition(codes: np.ndarray, start: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of G and C of each window of a chromosome, and whether it holds an N."""
+    gc = np.zeros(len(start), dtype=np.int32)
+    unknown = np.zeros(len(start), dtype=bool)
+    if not len(start):
+        return gc, unknown
+    views = sliding_window_view(codes, length)
+    for first in range(0, len(start), _BLOCK_ROWS):
+        rows = slice(first, first + _BLOCK_ROWS)
+        block = views[start[rows]]
+        gc[rows] = _is_gc(block).sum(axis=1, dtype=np.int32)
+        unknown[rows] = block.max(axis=1) > 3
+    return gc, unknown
+
+
+def _is_gc(codes: np.ndarray) -> np.ndarray:
+    # C and G are the codes 1 and 2, so bit 1 of the code plus one is set for them alone.
+    return ((codes + np.uint8(1)) >> np.uint8(1)) & np.uint8(1)

@@ -1,0 +1,85 @@
+"""Genomic negatives from near bound places: flanks of the same peaks, and peaks of other factors."""
+
+import numpy as np
+
+from tfbs_moe.data.candidates import Negatives, Task
+from tfbs_moe.data.windows import near_stronger, window_start
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN
+
+# Places tried for each positive before it goes without a flank.
+_TRIES = 64
+
+
+def flanks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
+    """Take for each parent a window beside its peak that touches no peak, no N and no other flank.
+
+    Side and distance are drawn evenly; a place that cannot be used is drawn again, up to 64 times.
+    """
+    chrom = task.windows.chrom.to_numpy(dtype=object)[parents]
+    summit = task.windows.summit.to_numpy(np.int64)[parents]
+    start = np.zeros(len(parents), dtype=np.int64)
+    waiting = np.arange(len(parents))
+    axis = _Axis(task)
+    for _ in range(_TRIES):
+        settings = task.settings
+        distance = draw.integers(settings.flank_nearest, settings.flank_farthest, size=len(waiting), endpoint=True)
+        side = draw.choice([-1, 1], size=len(waiting))
+        proposed = window_start(summit[waiting] + side * distance, task.length)
+        usable = _usable(task, chrom[waiting], proposed)
+        usable[usable] = axis.take(chrom[waiting][usable], proposed[usable])
+        start[waiting[usable]] = proposed[usable]
+        waiting = waiting[~usable]
+        if not len(waiting):
+            break
+    found = np.delete(np.arange(len(parents)), waiting)
+    return Negatives.placed(task, chrom[found], start[found], parents[found], task.sources("flanks", parents[found]))
+
+
+def other_peaks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
+    """Take windows around summits of other factors' peaks, away from this factor's; drawn evenly.
+
+    They belong to no positive. Of windows that overlap one another the strongest peak's stays.
+    """
+    if task.others is None or task.others.empty:
+        raise InputError("negatives: other_peaks needs peak files of other factors in the same cell; none was given")
+    others = task.others[task.others.chrom.isin(list(task.free.starts))].reset_index(drop=True)
+    start = window_start(others.summit.to_numpy(), task.length)
+    usable = _usable(task, others.chrom.to_numpy(dtype=object), start)
+    others, start = others[usable].reset_index(drop=True), start[usable]
+    apart = np.flatnonzero(~near_stronger(others, task.length))
+    rows = np.sort(draw.permutation(apart)[: len(parents)])
+    source = np.array([f"other_peaks:{name}" for name in others.name.to_numpy()[rows]], dtype=np.str_)
+    return Negatives.placed(task, others.chrom.to_numpy(dtype=object)[rows], start[rows], None, source)
+
+
+def _usable(task: Task, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return which windows are free, within their chromosome and without N."""
+    usable = task.free.holds(chrom, start, start + task.length)
+    codes = task.genome.windows(chrom[usable], start[usable], task.length)
+    usable[usable] = (codes != UNKNOWN).all(axis=1)
+    return usable
+
+
+class _Axis:
+    """Places taken so far, on one axis for all chromosomes; no two windows may overlap."""
+
+    def __init__(self, task: Task) -> None:
+        sizes = [task.genome.sizes[chrom] for chrom in task.free.starts]
+        # A window's length between chromosomes, so that none reaches into the next.
+        ends = np.cumsum([size + task.length for size in sizes])
+        self._first = dict(zip(task.free.starts, [0, *ends[:-1]], strict=True))
+        self._length = task.length
+        self._taken = np.zeros(0, dtype=np.int64)
+
+    def take(self, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Take the windows that overlap neither a taken one nor the one before them; say which."""
+        place = np.array([self._first[name] for name in chrom], dtype=np.int64) + start
+        order = np.argsort(place, kind="stable")
+        apart = np.ones(len(place), dtype=bool)
+        apart[order[1:]] = np.diff(place[order]) >= self._length
+        bounds = np.concatenate([[-self._length], self._taken, [np.iinfo(np.int64).max]])
+        after = np.searchsorted(bounds, place, side="right")
+        apart &= (place - bounds[after - 1] >= self._length) & (bounds[after] - place >= self._length)
+        self._taken = np.sort(np.concatenate([self._taken, place[apart]]))
+        return apart

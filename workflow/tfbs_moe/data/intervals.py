@@ -1,0 +1,79 @@
+"""Interval arithmetic, by bedtools: what of a genome is free of given intervals.
+
+Reference: Quinlan and Hall 2010, Bioinformatics 26:841; Dale et al. 2011, Bioinformatics 27:3423.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pybedtools
+
+from tfbs_moe.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class FreeSpace:
+    """Stretches of a genome, sorted, none touching another.
+
+    Attributes:
+        starts: by chromosome, int64 (K,), 0-based.
+        ends: by chromosome, int64 (K,), exclusive.
+    """
+
+    starts: dict[str, np.ndarray]
+    ends: dict[str, np.ndarray]
+
+    def holds(self, chrom: np.ndarray | pd.Series, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Return bool (N,): which intervals lie in one stretch from first to last base."""
+        held = np.zeros(len(start), dtype=bool)
+        for name, rows in pd.Series(np.arange(len(start))).groupby(np.asarray(chrom), sort=False):
+            if not len(self.starts.get(str(name), ())):
+                continue
+            index = rows.to_numpy()
+            place = np.searchsorted(self.starts[str(name)], start[index], side="right") - 1
+            # Place -1 is before the first stretch; 0 stands in for it and is then refused.
+            held[index] = (place >= 0) & (end[index] <= self.ends[str(name)][np.maximum(place, 0)])
+        return held
+
+
+def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
+    """Return what of the chromosomes no given interval covers.
+
+    Args:
+        sizes: the chromosomes to look at, and their lengths.
+        occupied: tables with ``chrom``, ``start``, ``end``; those of other chromosomes are passed over.
+
+    Raises:
+        InputError: the program bedtools is not installed.
+    """
+    numbers = {name: number for number, name in enumerate(sizes)}
+    tables = [table.loc[table.chrom.isin(list(numbers)), ["chrom", "start", "end"]] for table in occupied]
+    taken = pd.concat(tables) if tables else pd.DataFrame({"chrom": [], "start": [], "end": []})
+    # bedtools reads a name such as "track1" or "#1" as no interval; numbers are safe.
+    taken = taken.assign(chrom=taken.chrom.map(numbers), start=taken.start.clip(lower=0))
+    taken = taken[taken.start < taken.end]
+    whole = pd.DataFrame({"chrom": list(numbers.values()), "start": 0, "end": list(sizes.values())})
+    left = _subtract(whole, taken)
+    parts = {name: left[left.chrom == number].sort_values("start") for name, number in numbers.items()}
+    return FreeSpace(
+        {name: part.start.to_numpy(np.int64) for name, part in parts.items()},
+        {name: part.end.to_numpy(np.int64) for name, part in parts.items()},
+    )
+
+
+def _subtract(whole: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
+    if taken.empty:
+        return whole
+    if not shutil.which("bedtools"):
+        raise InputError("the program bedtools is not on the PATH; install it (conda install -c bioconda bedtools)")
+    try:
+        result = pybedtools.BedTool.from_dataframe(whole).subtract(pybedtools.BedTool.from_dataframe(taken))
+        # Nothing left is an empty file, which pandas does not read.
+        empty = not Path(result.fn).stat().st_size
+        return whole.iloc[:0] if empty else result.to_dataframe(names=list(whole.columns))
+    finally:
+        pybedtools.cleanup()

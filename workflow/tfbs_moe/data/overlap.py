@@ -1,0 +1,170 @@
+"""Which sequences share a k-mer with which others, on either strand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN
+
+DEFAULT_K = 31
+MAX_K = 31
+_BITS = 2
+# k-mers packed at a time; a block of them takes some 100 MB while it is packed.
+_BLOCK_WORDS = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class KmerIndex:
+    """The distinct canonical k-mers of a set of sequences.
+
+    Attributes:
+        words: uint64 (D,), sorted; see ``canonical_kmers``.
+        k: length of the k-mers.
+    """
+
+    words: np.ndarray
+    k: int
+
+    @classmethod
+    def build(cls, codes: np.ndarray, k: int = DEFAULT_K) -> "KmerIndex":
+        """Index sequences (N, L) of codes 0 to 4; a k-mer that holds an N is left out."""
+        # Each block loses its own repeats first, which keeps a repetitive input small.
+        parts = [distinct(words[valid]) for _, words, valid in _blocks(codes, k)]
+        return cls(distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts])), k)
+
+    def shared_by(self, codes: np.ndarray) -> np.ndarray:
+        """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
+        return self._rows_with(codes, np.ones(len(self.words), dtype=bool))
+
+    def _held_by(self, codes: np.ndarray) -> np.ndarray:
+        """Return bool (D,): which k-mers of this index some sequence (M, L) holds."""
+        held = np.zeros(len(self.words), dtype=bool)
+        for _, words, valid in _blocks(codes, self.k):
+            place, found = self._find(words)
+            held[place[found & valid]] = True
+        return held
+
+    def _rows_with(self, codes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        rows = np.zeros(len(codes), dtype=bool)
+        for block, words, valid in _blocks(codes, self.k):
+            place, found = self._find(words)
+            hit = found & valid
+            hit[hit] = wanted[place[hit]]
+            rows[block] |= hit.any(axis=1)
+        return rows
+
+    def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the place of each word in the index, and whether it is there at all."""
+        if not len(self.words):
+            return np.zeros(words.shape, dtype=np.int64), np.zeros(words.shape, dtype=bool)
+        place = np.minimum(np.searchsorted(self.words, words), len(self.words) - 1)
+        return place, self.words[place] == words
+
+
+def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = DEFAULT_K) -> np.ndarray:
+    """Say which query sequences share a k-mer with any reference sequence on either strand.
+
+    Only the query is indexed and the reference streams past it, so that a whole chromosome
+    (1, L) may be the reference. To ask of one reference many times, build its ``KmerIndex``.
+
+    Args:
+        query_codes: uint8 (N, L), 0 to 3 for A, C, G, T and 4 for N.
+        reference_codes: uint8 (M, L2).
+        k: 1 to 31; a k-mer that holds an N is shared with nothing.
+
+    Returns:
+        bool (N,).
+    """
+    index = KmerIndex.build(query_codes, k)
+    return index._rows_with(query_codes, index._held_by(reference_codes))
+
+
+def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:
+    """Pack every k-mer into two bits a base and take the smaller of it and its reverse complement.
+
+    Args:
+        codes: uint8 (N, L), 0 to 4.
+        k: 1 to 31.
+
+    Returns:
+        words uint64 (N, L - k + 1), and valid bool of that shape: False where the k-mer holds an N.
+    """
+    _check(codes, k)
+    width = max(0, codes.shape[1] - k + 1)
+    if not width:
+        return np.zeros((len(codes), 0), dtype=np.uint64), np.zeros((len(codes), 0), dtype=bool)
+    letters = (codes & 3).astype(np.uint64)
+    forward, backward = _pack(_Words(letters, np.uint64(3) - letters, 1), k)
+    unknown_before = np.zeros((len(codes), codes.shape[1] + 1), dtype=np.int32)
+    np.cumsum(codes == UNKNOWN, axis=1, out=unknown_before[:, 1:])
+    valid = unknown_before[:, k : k + width] == unknown_before[:, :width]
+    return np.minimum(forward, backward), valid
+
+
+class _Words(NamedTuple):
+    """Every word of one length, packed: as it reads, and as it reads on the other strand."""
+
+    forward: np.ndarray
+    backward: np.ndarray
+    length: int
+
+    def followed_by(self, other: "_Words") -> "_Words":
+        length = self.length + other.length
+        width = self.forward.shape[1] + self.length - length
+        here, there = slice(width), slice(self.length, self.length + width)
+        forward = self.forward[:, here] << np.uint64(_BITS * other.length) | other.forward[:, there]
+        backward = other.backward[:, there] << np.uint64(_BITS * self.length) | self.backward[:, here]
+        return _Words(forward, backward, length)
+
+
+def _pack(letters: _Words, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Put words of ``k`` letters together from words of 1, 2, 4, ... letters: some 2 log2(k) steps, not k."""
+    whole, power = None, letters
+    while True:
+        if k & power.length:
+            whole = power if whole is None else whole.followed_by(power)
+        if whole is not None and whole.length == k:
+            return whole.forward, whole.backward
+        power = power.followed_by(power)
+
+
+def sequence_ids(codes: np.ndarray) -> np.ndarray:
+    """Number sequences (N, L) of codes 0 to 4 so that equal ones, on either strand, have one number."""
+    reverse = np.where(codes == UNKNOWN, UNKNOWN, 3 - codes)[:, ::-1]
+    # The strand is chosen by the first place where the two differ.
+    first = (codes != reverse).argmax(axis=1)
+    rows = np.arange(len(codes))
+    backward = reverse[rows, first] < codes[rows, first]
+    canonical = np.ascontiguousarray(np.where(backward[:, None], reverse, codes).astype(np.uint8))
+    _, number = np.unique(canonical.view(f"V{codes.shape[1]}").ravel(), return_inverse=True)
+    return np.asarray(number)
+
+
+def distinct(words: np.ndarray) -> np.ndarray:
+    """Return the distinct values of an array, sorted; for millions of integers faster than ``np.unique``."""
+    ordered = np.sort(words, axis=None)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
+
+
+def _blocks(codes: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield (rows, words, valid) for pieces of bounded size; long rows are cut with k - 1 overlap."""
+    _check(codes, k)
+    width = codes.shape[1] - k + 1
+    if width < 1:
+        return
+    rows_at_once = max(1, _BLOCK_WORDS // width)
+    for row in range(0, len(codes), rows_at_once):
+        rows = slice(row, row + rows_at_once)
+        for column in range(0, width, _BLOCK_WORDS):
+            piece = codes[rows, column : column + _BLOCK_WORDS + k - 1]
+            yield rows, *canonical_kmers(piece, k)
+
+
+def _check(codes: np.ndarray, k: int) -> None:
+    if not 1 <= k <= MAX_K:
+        raise InputError(f"k-mers of {k} bases were asked for; k must be 1 to {MAX_K}")
+    if codes.ndim != 2 or codes.dtype != np.uint8:
+        raise InputError(f"codes must be uint8 (N, L); they are {codes.dtype} {codes.shape}")

@@ -1,0 +1,291 @@
+"""Reading peak files: narrowPeak, broadPeak, gappedPeak and BED with 3 columns or more.
+
+A file may hold odd rows; each is either set right by a rule or left out, and counted either way.
+What makes the file as a whole untrustworthy is an InputError.
+
+Columns of a peak table, everywhere in this package: ``chrom``; ``start`` (0-based) and ``end``
+(exclusive); ``name``; ``score``; ``strand``; ``signal``, ``p`` and ``q`` (as the file has them,
+-log10 in narrowPeak; missing where it has none); ``summit`` (0-based, absolute; the midpoint where
+the file has none) and ``summit_known``.
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.data.counts import Counts
+from tfbs_moe.data.textfile import open_bytes
+from tfbs_moe.errors import InputError
+
+COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit", "summit_known")
+# A file with more unusable rows than this is of another format, not a peak file with odd rows.
+MAX_UNUSABLE = 0.5
+MAX_COORDINATE = 2**40
+
+_BED_COLUMNS = 6
+_BROAD_COLUMNS = 9
+_NARROW_COLUMNS = 10
+# BED12 and gappedPeak (BED12+3) hold blocks, not a summit, in their tenth column.
+_BLOCK_COLUMNS = (12, 15)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_MAX_NUMBER_LENGTH = 40
+_MISSING = frozenset({".", "", "NA", "nan", "NaN"})
+_INFINITE = {"inf": math.inf, "Inf": math.inf, "-inf": -math.inf, "-Inf": -math.inf}
+_HEADER = re.compile(r"(track|browser)(\s|$)|#")
+_COLUMN_TITLES = frozenset({"chrom", "chr", "#chrom", "#chr", "seqnames", "seqname", "chromosome"})
+_OFFSET = "offset"
+_UNKNOWN_OFFSET = -1
+_NOT_AVAILABLE = -1.0
+_SHOWN = 80
+
+_WRONG_WIDTH = "another number of columns than most rows"
+_TOO_NARROW = "fewer than 3 columns"
+_NO_NUMBER = "start or end is no whole number"
+_NEGATIVE = "start below 0"
+_NOT_BEFORE = "start not below end"
+_TOO_FAR = "end beyond any chromosome"
+_NO_NAME = "no chromosome name"
+_BAD_STRENGTH = "score, signal, p or q is no number"
+_BAD_SUMMIT = "summit is no whole number"
+
+
+class _UnusableError(Exception):
+    """A row cannot be used; the message is the reason it is counted under."""
+
+
+@dataclass(frozen=True)
+class _Fault:
+    line: int
+    reason: str
+    shown: str
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.shown!r} is no peak ({self.reason})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Parsed:
+    """Usable rows with their summit's offset, faults, rows of data and lines of the file."""
+
+    table: pd.DataFrame
+    faults: list[_Fault]
+    rows: int
+    lines: int
+
+
+def read_peaks(path: str | Path) -> tuple[pd.DataFrame, Counts]:
+    """Read a peak file.
+
+    Rules: a summit of -1 or ``.``, or one outside the peak, is unknown and becomes the midpoint; one
+    on the peak's end (offset equal to its width) becomes the last base; of rows with the same
+    place and summit the strongest stays; comments, ``track`` and ``browser`` lines, a line of
+    column titles and blank lines are passed over. All are counted.
+
+    Args:
+        path: plain, gzip or bgzip text; fields separated by tabs, or by blanks where there is no tab.
+
+    Returns:
+        The peaks in the file's order, see the top of this module, and the ledger of rows.
+
+    Raises:
+        InputError: the file is missing, damaged, empty, binary or of another format (for instance
+            more than half of its rows are unusable); the message names the first wrong line.
+    """
+    path = Path(path)
+    parsed = _parse(path)
+    counts = Counts()
+    counts.begin("read", parsed.lines, f"lines of {path.name}")
+    counts.drop("read", parsed.lines - parsed.rows, "comment, header or blank line")
+    for reason, number in sorted(Counter(fault.reason for fault in parsed.faults).items()):
+        counts.drop("read", number, reason)
+    if len(parsed.faults) > MAX_UNUSABLE * parsed.rows:
+        raise InputError(
+            f"{path}, line {parsed.faults[0]}, and so are {len(parsed.faults)} of {parsed.rows} rows. "
+            "A narrowPeak or BED file was expected: chromosome, 0-based start, end, and more columns separated by tabs."
+        )
+    table = _with_summits(parsed.table, path, counts)
+    return _without_duplicates(table, counts), counts
+
+
+def read_intervals(path: str | Path) -> pd.DataFrame:
+    """Read intervals that all must be right, such as a blacklist.
+
+    Returns:
+        ``chrom``, ``start``, ``end``; possibly overlapping.
+
+    Raises:
+        InputError: see ``read_peaks``; and where any row is unusable.
+    """
+    parsed = _parse(Path(path))
+    if parsed.faults:
+        raise InputError(f"{path}, line {parsed.faults[0]}. Mend the row or remove it.")
+    return parsed.table[["chrom", "start", "end"]]
+
+
+def _parse(path: Path) -> "_Parsed":
+    numbered, lines = _rows(path)
+    width = _usual_width(path, [fields for _, fields in numbered])
+    layout = _layout(width, [fields for _, fields in numbered if len(fields) == width])
+    kept: list[tuple[object, ...]] = []
+    faults: list[_Fault] = []
+    for line, fields in numbered:
+        try:
+            kept.append(_row(fields, width, layout))
+        except _UnusableError as error:
+            faults.append(_Fault(line, str(error), " ".join(fields)[:_SHOWN]))
+    return _Parsed(pd.DataFrame(kept, columns=[*COLUMNS[:-2], _OFFSET]), faults, len(numbered), lines)
+
+
+def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], int]:
+    """Return (line number, fields) of every row of data, and the number of lines."""
+    with open_bytes(path) as handle:
+        data = handle.read()
+    if b"\0" in data:
+        raise InputError(f"{path} is binary; a text file of peaks, plain or gzip, was expected")
+    # A letter outside UTF-8 can stand in a name; no column that is used holds one.
+    text = data.decode("utf-8-sig", errors="replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    rows: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or _HEADER.match(line):
+            continue
+        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        if not rows and fields[0].lower() in _COLUMN_TITLES and not any(map(_NUMBER.fullmatch, fields[1:3])):
+            _refuse_one_based(path, number, fields)
+            continue
+        rows.append((number, fields))
+    if not rows:
+        raise InputError(f"{path} holds no peak: {len(lines)} lines, none of them a row of data")
+    return rows, len(lines)
+
+
+def _refuse_one_based(path: Path, line: int, titles: list[str]) -> None:
+    if {"abs_summit", "length"} <= set(titles):
+        raise InputError(
+            f"{path}, line {line}: this is a MACS .xls table, which counts from 1; give the .narrowPeak file beside it"
+        )
+
+
+def _usual_width(path: Path, rows: list[list[str]]) -> int:
+    """Return the number of columns most rows have; the larger of two that are as frequent."""
+    widths = Counter(map(len, rows))
+    width = max(widths, key=lambda value: (widths[value], value))
+    if width < 3:
+        raise InputError(
+            f"{path}: most rows have {width} column(s), such as {' '.join(rows[0])[:_SHOWN]!r}; "
+            "a peak needs chromosome, start and end, separated by tabs"
+        )
+    return width
+
+
+def _layout(width: int, rows: list[list[str]]) -> str:
+    """Say which format rows of ``width`` columns have: ``bed``, ``broad`` or ``narrow``."""
+    if width < _BROAD_COLUMNS or width in _BLOCK_COLUMNS:
+        return "bed"
+    if width > _BROAD_COLUMNS:
+        return "narrow"
+    # BED9 has thick start, thick end and a colour where broadPeak has signal, p and q.
+    coloured = sum("," in fields[8] or (fields[6] == fields[1] and fields[7] == fields[2]) for fields in rows)
+    return "bed" if 2 * coloured > len(rows) else "broad"
+
+
+def _row(fields: list[str], width: int, layout: str) -> tuple[object, ...]:
+    if len(fields) < 3:
+        raise _UnusableError(_TOO_NARROW)
+    if len(fields) != width:
+        raise _UnusableError(_WRONG_WIDTH)
+    if not fields[0]:
+        raise _UnusableError(_NO_NAME)
+    start, end = _whole(fields[1], _NO_NUMBER), _whole(fields[2], _NO_NUMBER)
+    if start < 0:
+        raise _UnusableError(_NEGATIVE)
+    if start >= end:
+        raise _UnusableError(_NOT_BEFORE)
+    if end > MAX_COORDINATE:
+        raise _UnusableError(_TOO_FAR)
+    name = fields[3] if width > 3 else "."
+    score = _strength(fields[4]) if width > 4 else math.nan
+    strand = fields[5] if width >= _BED_COLUMNS and fields[5] in ("+", "-") else "."
+    if layout == "bed":
+        return fields[0], start, end, name, score, strand, math.nan, math.nan, math.nan, _UNKNOWN_OFFSET
+    signal, p, q = map(_strength, fields[6:9])
+    offset = _UNKNOWN_OFFSET
+    if layout == "narrow" and fields[9] not in _MISSING:
+        offset = _whole(fields[9], _BAD_SUMMIT)
+    return fields[0], start, end, name, score, strand, signal, _available(p), _available(q), offset
+
+
+def _whole(text: str, reason: str) -> int:
+    """Read a whole number, which some programs write as 1e+05 or 100.0."""
+    if text.isascii() and text.isdigit() and len(text) < _MAX_NUMBER_LENGTH:
+        return int(text)
+    if len(text) >= _MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
+        raise _UnusableError(reason)
+    value = float(text)
+    if not math.isfinite(value) or value != int(value):
+        raise _UnusableError(reason)
+    return int(value)
+
+
+def _strength(text: str) -> float:
+    if text in _MISSING:
+        return math.nan
+    if text in _INFINITE:
+        return _INFINITE[text]
+    if not _NUMBER.fullmatch(text):
+        raise _UnusableError(_BAD_STRENGTH)
+    return float(text)
+
+
+def _available(value: float) -> float:
+    """Return a p- or q-value, for which -1 says that there is none."""
+    return math.nan if value == _NOT_AVAILABLE else value
+
+
+def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFrame:
+    start, end = table.start.to_numpy(np.int64), table.end.to_numpy(np.int64)
+    # Offsets beyond 2**53 are nonsense of their own; as floats they stay comparable.
+    offset = table.pop(_OFFSET).to_numpy(np.float64)
+    width = end - start
+    on_end = offset == width
+    unknown = offset == _UNKNOWN_OFFSET
+    outside = (offset > width) | (offset < _UNKNOWN_OFFSET)
+    if outside.sum() > MAX_UNUSABLE * len(table):
+        row = int(np.flatnonzero(outside)[0])
+        raise InputError(
+            f"{path}: {outside.sum()} of {len(table)} summits lie outside their peaks, such as {offset[row]:.0f} in "
+            f"{table.chrom[row]}:{start[row]}-{end[row]}. Column 10 must hold the summit's distance from the start."
+        )
+    counts.note("summits", int(on_end.sum()), "summit on the peak's end moved to its last base")
+    counts.note("summits", int(unknown.sum()), "no summit in the file, midpoint taken")
+    counts.note("summits", int(outside.sum()), "summit outside the peak, midpoint taken")
+    known = ~unknown & ~outside
+    inside = np.where(known, np.minimum(offset, width - 1), width // 2).astype(np.int64)
+    return table.assign(start=start, end=end, summit=start + inside, summit_known=known)[list(COLUMNS)]
+
+
+def _without_duplicates(table: pd.DataFrame, counts: Counts) -> pd.DataFrame:
+    order = strength_order(table)
+    repeated = table.iloc[order].duplicated(["chrom", "start", "end", "summit"])
+    counts.drop("duplicates", int(repeated.sum()), "same place and summit as a stronger row")
+    keep = np.sort(order[~repeated.to_numpy()])
+    return table.iloc[keep].reset_index(drop=True)
+
+
+def strength_order(peaks: pd.DataFrame) -> np.ndarray:
+    """Return row numbers from the strongest peak to the weakest: by signal, then p, q and score.
+
+    A missing value counts as weaker than any; rows that agree in all are ordered by place, so that
+    the order of the file does not matter.
+    """
+    strengths = [-peaks[name].fillna(-math.inf).to_numpy(float) for name in ("signal", "p", "q", "score")]
+    chrom = pd.factorize(peaks.chrom, sort=True)[0]
+    keys = [*strengths, chrom, peaks.start.to_numpy(), peaks.end.to_numpy(), peaks.summit.to_numpy()]
+    return np.lexsort(keys[::-1])

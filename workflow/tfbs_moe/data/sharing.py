@@ -1,0 +1,141 @@
+"""What many datasets have in common with each other, found in one pass over all of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from tfbs_moe.data.overlap import DEFAULT_K, canonical_kmers, sequence_ids
+
+# k-mers sorted at a time; 16 million of them take about 1 GB while they are sorted.
+_PASS_WORDS = 16_000_000
+_BLOCK_ROWS = 32_768
+# An odd 64-bit constant (the golden ratio): multiplied by it, the high bits of words are well mixed.
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, eq=False)
+class Sharing:
+    """For rows of all datasets, one after another: how many of their things some dataset holds too.
+
+    Attributes:
+        dataset_of_row: int (R,), which dataset a row belongs to.
+        things: int (R,), distinct things (k-mers, say) of the row.
+        held: sparse int (R, D), how many of them occur in each dataset; in the row's own dataset,
+            how many occur in its other rows.
+    """
+
+    dataset_of_row: np.ndarray
+    things: np.ndarray
+    held: csr_array
+
+
+def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
+    """Find out how many of the k-mers of every row occur in every dataset, on either strand.
+
+    Cost grows with the number of rows and of k-mers that are shared, not with the number of pairs
+    of datasets. Words are dealt out over as many passes as keep memory bounded.
+
+    Args:
+        codes: one uint8 (N_d, L_d) per dataset, 0 to 4.
+        k: 1 to 31.
+    """
+    dataset_of_row = _dataset_of_row(codes)
+    words = sum(len(part) * max(0, part.shape[1] - k + 1) for part in codes)
+    passes = max(1, -(-words // _PASS_WORDS))
+    things = np.zeros(len(dataset_of_row), dtype=np.int64)
+    held = csr_array((len(dataset_of_row), len(codes)), dtype=np.int32)
+    for number in range(passes):
+        one = _shared(*_words_of_pass(codes, k, number, passes), dataset_of_row, len(codes))
+        things, held = things + one.things, held + one.held
+    return Sharing(dataset_of_row, things, held.tocsr())
+
+
+def shared_sequences(codes: Sequence[np.ndarray]) -> Sharing:
+    """Find out which rows are the same sequence, on either strand, as a row of each dataset.
+
+    Args:
+        codes: one uint8 (N_d, L) per dataset, all of one length L.
+    """
+    dataset_of_row = _dataset_of_row(codes)
+    return _shared(sequence_ids(np.concatenate(codes)), np.arange(len(dataset_of_row)), dataset_of_row, len(codes))
+
+
+def _dataset_of_row(codes: Sequence[np.ndarray]) -> np.ndarray:
+    return np.repeat(np.arange(len(codes)), [len(part) for part in codes])
+
+
+def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, passes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the words that fall to one pass, and the row of each."""
+    found = list(_dealt(codes, k, number, passes))
+    words = [np.zeros(0, dtype=np.uint64), *(words for words, _ in found)]
+    rows = [np.zeros(0, dtype=np.int64), *(rows for _, rows in found)]
+    return np.concatenate(words), np.concatenate(rows)
+
+
+def _dealt(codes: Sequence[np.ndarray], k: int, number: int, passes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    first_row = 0
+    for part in codes:
+        for start in range(0, len(part), _BLOCK_ROWS):
+            words, wanted = canonical_kmers(part[start : start + _BLOCK_ROWS], k)
+            if passes > 1:
+                wanted &= (words * _MIX >> np.uint64(32)) % np.uint64(passes) == number
+            rows, _ = np.nonzero(wanted)
+            yield words[wanted], rows + first_row + start
+        first_row += len(part)
+
+
+def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, datasets: int) -> Sharing:
+    """Count, for every row, the distinct words that each dataset holds.
+
+    Args:
+        words: (M,), with repeats, in order of ``rows``.
+        rows: (M,), the row of each word, rising.
+        dataset_of_row: (R,).
+        datasets: D.
+    """
+    count = len(dataset_of_row)
+    # Stable, so that within a word the rows still rise, and with them the datasets.
+    order = np.argsort(words, kind="stable")
+    words, rows = words[order], rows[order]
+    new_word = _changes(words)
+    distinct = new_word | _changes(rows)
+    rows, number = rows[distinct], np.cumsum(new_word)[distinct] - 1
+    things = np.bincount(rows, minlength=count)
+    several = np.bincount(number)[number] > 1 if len(number) else np.zeros(0, dtype=bool)
+    rows, number = rows[several], _renumbered(number[several])
+    size = int(number[-1]) + 1 if len(number) else 0
+    # Per word and dataset, in how many rows it is.
+    key = number * datasets + dataset_of_row[rows]
+    place, holding = key[_changes(key)], _renumbered(key)
+    rows_with = np.bincount(holding, minlength=len(place))
+    holders = csr_array(
+        (np.ones(len(place), dtype=np.int32), (place // datasets, place % datasets)), shape=(size, datasets)
+    )
+    members = csr_array((np.ones(len(rows), dtype=np.int32), (rows, number)), shape=(count, size))
+    elsewhere = coo_array(members @ holders)
+    other = elsewhere.col != dataset_of_row[elsewhere.row]
+    own = np.bincount(rows, weights=rows_with[holding] > 1, minlength=count).astype(np.int32)
+    with_own = np.flatnonzero(own)
+    held = csr_array(
+        (
+            np.concatenate([elsewhere.data[other], own[with_own]]),
+            (
+                np.concatenate([elsewhere.row[other], with_own]),
+                np.concatenate([elsewhere.col[other], dataset_of_row[with_own]]),
+            ),
+        ),
+        shape=(count, datasets),
+    )
+    return Sharing(dataset_of_row, things, held)
+
+
+def _changes(ordered: np.ndarray) -> np.ndarray:
+    """Return bool: where a value differs from the one before it; the first one does."""
+    return np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]
+
+
+def _renumbered(ordered: np.ndarray) -> np.ndarray:
+    """Number the distinct values of a sorted array from 0, each value by its number."""
+    return np.cumsum(_changes(ordered)) - 1

@@ -1,0 +1,348 @@
+"""What a ``source`` cell of the experiments table means, and where its bytes come from.
+
+Standard library only: the Snakefile imports this module under a bare Snakemake. Nothing here
+touches the network; ``data.download`` fetches and ``data.encode`` asks the ENCODE portal.
+
+A source is one of
+
+===========================  ==================================================================
+``https://…`` ``http://…``   a file at this address
+``ENCFF…``                   a file of the ENCODE portal by its accession
+``encode``                   the file the lock table names for the row's factor, cell and assembly
+``planted:<matrix>``         a made dataset with this JASPAR matrix planted at known places
+anything else                a local file
+===========================  ==================================================================
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from tfbs_moe.errors import InputError
+
+DOWNLOADS = "resources/downloads"
+LOCK = "resources/encode.lock.tsv"
+PORTAL = "https://www.encodeproject.org"
+PLANTED_PREFIX = "planted:"
+PORTAL_WORD = "encode"
+
+# ``source`` is what was asked for: ``encode`` (a search by factor, cell and assembly) or an accession.
+LOCK_COLUMNS = (
+    *("source", "factor", "cell", "assembly", "accession", "experiment", "target", "biosample", "output_type"),
+    *("preferred_default", "replicates", "experiment_replicates", "audit", "lab", "url", "archive", "md5", "size"),
+    *("queried", "note"),
+)
+
+_FILE_ACCESSION = re.compile(r"ENCFF\d{3}[A-Z]{3}")
+_ANY_ACCESSION = re.compile(r"ENC[A-Z]{2}\d{3}[A-Z]{3}")
+_MATRIX_ID = re.compile(r"(MA|UN)\d{4}\.\d+")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_DIGEST_LENGTH = {"md5": 32, "sha256": 64}
+# What RFC 3986 allows in a path segment as it stands; everything else is percent-encoded.
+_PATH_SAFE = "/@:!$&'()*+,;=~"
+# A decoded character that no file name may hold, or that Snakemake would read as a wildcard.
+_NOT_IN_NAMES = re.compile(r"[/{}\x00-\x1f\x7f]")
+
+# Hosts that serve the same tree under another name, to be asked when the first does not answer.
+_SAME_TREE = {
+    "hgdownload.cse.ucsc.edu": ("hgdownload.soe.ucsc.edu",),
+    "hgdownload.soe.ucsc.edu": ("hgdownload.cse.ucsc.edu",),
+}
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a file's bytes must hash to: ``algorithm`` is ``md5`` or ``sha256``, ``digest`` lower-case hex."""
+
+    algorithm: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file at an http(s) address, with what is known of it.
+
+    Attributes:
+        url: the address it is published at; with its host and path it also names the local file.
+        accession: its ENCODE accession, where it has one.
+        archives: other addresses of the same bytes, in the order to try them.
+        checksum: what its bytes must hash to, where known.
+        size: its length in bytes, where known.
+    """
+
+    url: str
+    accession: str | None = None
+    archives: tuple[str, ...] = ()
+    checksum: Checksum | None = None
+    size: int | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is kept once it was downloaded; see ``resource_path``."""
+        return resource_path(self.url)
+
+    @property
+    def expected(self) -> dict[str, str | int]:
+        """What is known of the bytes, as the keywords of ``data.download.fetch``."""
+        known: dict[str, str | int] = {}
+        if self.checksum:
+            known[self.checksum.algorithm] = self.checksum.digest
+        if self.size is not None:
+            known["size"] = self.size
+        return known
+
+    def addresses(self, mirror: str | None = None) -> list[str]:
+        """Return where to get the file, in order; see ``addresses``."""
+        return addresses(self.url, self.archives, mirror)
+
+
+@dataclass(frozen=True)
+class Local:
+    """A file that is there already; ``path`` as the user wrote it."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A made dataset with sites drawn from the JASPAR matrix ``matrix_id`` (such as ``MA0139.2``)."""
+
+    matrix_id: str
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The file that the lock table names for a factor, cell and assembly; see ``locked``."""
+
+
+Source = Remote | Local | Planted | Portal
+
+
+def parse_source(text: str) -> Source:
+    """Read a ``source`` cell.
+
+    Raises:
+        InputError: the cell is empty, an address of a kind that cannot be fetched, an accession that is
+            no file's, or no JASPAR matrix.
+    """
+    text = text.strip()
+    if not text:
+        raise InputError("the source is empty; give an address, an ENCFF accession, a local path or planted:<matrix>")
+    if text == PORTAL_WORD:
+        return Portal()
+    if text.startswith(PLANTED_PREFIX):
+        return Planted(_matrix_id(text.removeprefix(PLANTED_PREFIX)))
+    if scheme := _SCHEME.match(text):
+        return _by_scheme(scheme[1].lower(), text)
+    if _ANY_ACCESSION.fullmatch(text):
+        return Remote(accession_url(text), accession=text)
+    return Local(Path(text))
+
+
+def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOCK) -> Remote | Local | Planted:
+    """Return where the file of an experiment comes from, with all that table and lock know of it.
+
+    Args:
+        experiment: a row of the experiments table.
+        assembly: the study's assembly; only searches of the ENCODE portal hang on it.
+        lock: the lock table.
+
+    Raises:
+        InputError: the source or the checksum cannot be read, or the lock lacks what the row asks for.
+    """
+    source = parse_source(experiment["source"])
+    if isinstance(source, Portal):
+        source = locked(lock, experiment["factor"], experiment["cell"], assembly)
+    elif isinstance(source, Remote):
+        source = with_lock(source, lock)
+    checksum = parse_checksum(experiment["checksum"])
+    return replace(source, checksum=checksum) if checksum and isinstance(source, Remote) else source
+
+
+def parse_checksum(text: str) -> Checksum | None:
+    """Read a ``checksum`` cell, ``sha256:<hex>`` or ``md5:<hex>``; an empty one is None."""
+    text = text.strip()
+    if not text:
+        return None
+    algorithm, _, digest = text.partition(":")
+    length = _DIGEST_LENGTH.get(algorithm.lower())
+    if length is None or not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", digest):
+        raise InputError(f"{text!r} is no checksum; md5:<32 hexadecimal digits> or sha256:<64> was expected")
+    return Checksum(algorithm.lower(), digest.lower())
+
+
+def portal_assembly(assembly: str) -> str:
+    """Return the portal's name of an assembly."""
+    return {"hg38": "GRCh38", "GRCh37": "hg19"}.get(assembly, assembly)
+
+
+def accession_url(accession: str) -> str:
+    """Return the address of a peak file (gzip BED) on the ENCODE portal."""
+    if not _FILE_ACCESSION.fullmatch(accession):
+        raise InputError(
+            f"{accession} is not the accession of a file; give one that starts with ENCFF, such as ENCFF562YSV "
+            f"(an experiment's files are listed at {PORTAL}/{accession}/)"
+        )
+    return f"{PORTAL}/files/{accession}/@@download/{accession}.bed.gz"
+
+
+def addresses(url: str, archives: tuple[str, ...] = (), mirror: str | None = None) -> list[str]:
+    """Return where to get a file, in the order to try: its address, its archives, or the mirror alone.
+
+    Args:
+        url: the address the file is published at.
+        archives: other addresses of the same bytes.
+        mirror: folder or http(s) address laid out ``<host>/<path>``; when given, nothing else is asked.
+
+    Returns:
+        http(s) addresses, or the path of one file for a folder.
+    """
+    if mirror:
+        return [_on_mirror(url, mirror)]
+    parts = _split(url)
+    others = [parts._replace(scheme="https", netloc=host).geturl() for host in _SAME_TREE.get(parts.netloc, ())]
+    if parts.netloc == "raw.githubusercontent.com":
+        others += _github_copies(parts)
+    return list(dict.fromkeys([url, *archives, *others]))
+
+
+def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
+    """Return the local file of an address, ``<root>/<host>/<path>``, as ``wget --force-directories`` lays it out.
+
+    Percent-encoding is undone, so that ``%28`` and ``(`` are one file; a character that may not stand in a
+    file name, or that Snakemake reads as a wildcard, stays encoded. A query becomes part of the name.
+    """
+    parts = _split(url)
+    segments = [_file_name(segment, url) for segment in parts.path.split("/") if segment]
+    if not segments or parts.path.endswith("/"):
+        raise InputError(f"{url} is the address of a folder; the address of a file was expected")
+    if parts.query:
+        segments[-1] += "?" + quote(unquote(parts.query), safe="=&+,:;@")
+    return Path(root, parts.netloc, *segments)
+
+
+def locked(lock: str | Path, factor: str, cell: str, assembly: str) -> Remote:
+    """Return the ENCODE file that the lock table names for a factor, cell and assembly.
+
+    Args:
+        lock: the lock table that ``data.encode.update_lock`` writes.
+        factor: the portal's target label, such as ``POLR2A``.
+        cell: the portal's biosample, such as ``HepG2``.
+        assembly: ``GRCh38`` (or ``hg38``) or ``hg19``.
+
+    Raises:
+        InputError: there is no lock table, or no such row in it; the message says how to make it.
+    """
+    wanted = (PORTAL_WORD, factor, cell, portal_assembly(assembly))
+    for row in read_lock(lock):
+        if (row["source"], row["factor"], row["cell"], row["assembly"]) == wanted:
+            return _from_lock(row, lock)
+    raise InputError(
+        f"{lock} names no file for {factor} in {cell} on {assembly}; run `snakemake lock` on a machine with a "
+        "network to ask the ENCODE portal, and keep the table under version control"
+    )
+
+
+def with_lock(source: Remote, lock: str | Path) -> Remote:
+    """Add to an accession what the lock table knows of it: address, archive, md5 and size."""
+    if source.accession is None or not Path(lock).is_file():
+        return source
+    for row in read_lock(lock):
+        if row["accession"] == source.accession:
+            known = _from_lock(row, lock)
+            return replace(known, url=source.url)
+    return source
+
+
+def read_lock(lock: str | Path) -> list[dict[str, str]]:
+    """Return the rows of a lock table; a missing or damaged one is an InputError that says how to make it."""
+    if not Path(lock).is_file():
+        raise InputError(f"there is no {lock}; run `snakemake lock` on a machine with a network to make it")
+    with open(lock, newline="") as handle:
+        rows = csv.DictReader(handle, delimiter="\t")
+        missing = [column for column in LOCK_COLUMNS if column not in (rows.fieldnames or ())]
+        if missing:
+            raise InputError(f"{lock} lacks the column(s) {', '.join(missing)}; make it again with `snakemake lock`")
+        return list(rows)
+
+
+def _matrix_id(text: str) -> str:
+    if not _MATRIX_ID.fullmatch(text):
+        raise InputError(f"planted:{text} names no JASPAR matrix; give its id with the version, such as MA0139.2")
+    return text
+
+
+def _by_scheme(scheme: str, text: str) -> Source:
+    if scheme == "file":
+        return Local(Path(unquote(urlsplit(text).path)))
+    if scheme not in ("http", "https"):
+        raise InputError(f"{text}: {scheme} addresses cannot be fetched; give an http(s) address or a local path")
+    resource_path(text)
+    accession = PurePosixPath(urlsplit(text).path).name.split(".")[0]
+    is_portal = text.startswith(f"{PORTAL}/files/") and _FILE_ACCESSION.fullmatch(accession)
+    return Remote(text, accession=accession if is_portal else None)
+
+
+def _split(url: str) -> SplitResult:
+    """Split an http(s) address, its host in lower case; refuse what cannot be a file's address."""
+    if any(character.isspace() for character in url):
+        raise InputError(f"{url!r} holds white space; write it as %20 in an address")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InputError(f"{url} is not a well-formed address: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise InputError(f"{url} is not an http(s) address with a host")
+    if parts.username is not None:
+        raise InputError(f"an address for {host} holds a user name; keep credentials out of tables (~/.netrc is read)")
+    return parts._replace(netloc=f"{host}:{port}" if port else host, fragment="")
+
+
+def _file_name(segment: str, url: str) -> str:
+    name = unquote(segment, errors="strict") if _is_utf8(segment) else segment
+    if name in (".", ".."):
+        raise InputError(f"{url} holds a {name} step; give the address without it")
+    return _NOT_IN_NAMES.sub(lambda match: quote(match[0], safe=""), name)
+
+
+def _is_utf8(segment: str) -> bool:
+    try:
+        unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _on_mirror(url: str, mirror: str) -> str:
+    scheme = _SCHEME.match(mirror)
+    if not scheme:
+        return str(resource_path(url, Path(mirror).expanduser()))
+    if scheme[1].lower() == "file":
+        return str(resource_path(url, unquote(urlsplit(mirror).path)))
+    if scheme[1].lower() not in ("http", "https"):
+        raise InputError(f"mirror={mirror}: give a folder or an http(s) address")
+    return f"{mirror.rstrip('/')}/{quote(resource_path(url, '').as_posix(), safe=_PATH_SAFE)}"
+
+
+def _github_copies(parts: SplitResult) -> list[str]:
+    """Return the copy that jsDelivr keeps of a file pinned to a commit."""
+    owner, repository, commit, path = ([*parts.path.strip("/").split("/", 3), "", "", ""])[:4]
+    if not re.fullmatch(r"[0-9a-f]{40}", commit) or not path:
+        return []
+    return [f"https://cdn.jsdelivr.net/gh/{owner}/{repository}@{commit}/{path}"]
+
+
+def _from_lock(row: dict[str, str], lock: str | Path) -> Remote:
+    if not row["size"].isdigit():
+        raise InputError(f"{lock}, {row['accession']}: {row['size']!r} is no size in bytes")
+    return Remote(
+        url=row["url"],
+        accession=row["accession"],
+        archives=(row["archive"],) if row["archive"] else (),
+        checksum=parse_checksum(f"md5:{row['md5']}"),
+        size=int(row["size"]),
+    )

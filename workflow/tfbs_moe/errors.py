@@ -1,0 +1,9 @@
+"""The one exception a user is meant to read."""
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used.
+
+    The message stands alone: which file, which row, what was expected, what to do. Workflow
+    scripts and the command line print it without a traceback and exit with status 1.
+    """

@@ -1,0 +1,137 @@
+"""The variance of an AUROC, and the covariance of several, from ranks alone.
+
+DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837, computed from midranks as in Sun and Xu (2014),
+IEEE Signal Process. Lett. 21:1389. Rows that belong together (a positive and the negatives made from it) are taken
+as clusters, as in Obuchowski (1997), Biometrics 53:567; where every row stands alone the two are the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.bootstrap import resampling_units
+from tfbs_moe.evaluation.evaluate import ALL, IDENTITY, LEVEL
+from tfbs_moe.evaluation.scores import Scores
+
+DELONG_COLUMNS = (
+    "protocol",
+    "model",
+    "seed",
+    "experiment",
+    "factor",
+    "cell",
+    "set",
+    "stratum",
+    "negatives",
+    "rows",
+    "auroc",
+    "standard_error",
+    "lower",
+    "upper",
+    "n",
+    "n_positive",
+    "clusters",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Aurocs:
+    """AUROCs of K models on the same rows.
+
+    Attributes:
+        value: float (K,).
+        covariance: float (K, K), over test sets of this size drawn anew; the models stay as they are.
+        clusters: what was taken as one observation, in words.
+    """
+
+    value: np.ndarray
+    covariance: np.ndarray
+    clusters: str
+
+    def contrast(self, weights: np.ndarray) -> tuple[float, float]:
+        """Return a weighted sum of the AUROCs, weights (K,), and its standard error."""
+        variance = float(weights @ self.covariance @ weights)
+        return float(weights @ self.value), float(np.sqrt(max(variance, 0.0)))
+
+
+def delong(label: np.ndarray, logit: np.ndarray, pair: np.ndarray) -> Aurocs:
+    """Return the AUROCs of several models on the same rows and their covariance.
+
+    Args:
+        label: bool (N,).
+        logit: float (K, N).
+        pair: int (N,), rows of equal value belong together; -1 is a row by itself.
+
+    Raises:
+        InputError: fewer than two positives or two negatives.
+    """
+    positives, negatives = int(label.sum()), int((~label).sum())
+    if min(positives, negatives) < 2:
+        raise InputError(
+            f"DeLong's variance needs two bound and two unbound rows; there are {positives} and {negatives}"
+        )
+    every = stats.rankdata(logit, axis=1)
+    # Share of negatives below each positive, and of positives above each negative; ties count half.
+    above = (every[:, label] - stats.rankdata(logit[:, label], axis=1)) / negatives
+    below = 1 - (every[:, ~label] - stats.rankdata(logit[:, ~label], axis=1)) / positives
+    value = above.mean(axis=1)
+    units = resampling_units(label, pair)
+    count = sum(units.sizes)
+    of_positives = _cluster_sums((above - value[:, None]) / positives, units.unit[label], count)
+    of_negatives = _cluster_sums((below - value[:, None]) / negatives, units.unit[~label], count)
+    mixed = of_positives @ of_negatives.T
+    covariance = (
+        _small_sample(len(np.unique(units.unit[label]))) * of_positives @ of_positives.T
+        + _small_sample(len(np.unique(units.unit[~label]))) * of_negatives @ of_negatives.T
+        + _small_sample(count) * (mixed + mixed.T)
+    )
+    return Aurocs(value, covariance, units.resampled)
+
+
+def delong_table(
+    scores: Scores,
+    identity: Mapping[str, object],
+    row_sets: Mapping[str, np.ndarray] | None = None,
+    *,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """Return AUROC, standard error and interval of every model and seed on one dataset.
+
+    Args:
+        scores: predictions of one dataset.
+        identity: see ``evaluate``.
+        row_sets: names of row sets and their masks (N,); all rows where none are given.
+        level: of the normal intervals, which are cut off at 0 and 1.
+
+    Returns:
+        One row per model × seed × row set, columns ``DELONG_COLUMNS``; missing values where a row set
+        has fewer than two rows of a class.
+    """
+    records: list[dict[str, object]] = []
+    half = float(stats.norm.ppf((1 + level) / 2))
+    for rows, mask in (row_sets or {ALL: np.ones(len(scores.row), dtype=bool)}).items():
+        part = scores.rows(mask)
+        counts = {"n": len(part.row), "n_positive": int(part.label.sum())}
+        enough = min(counts["n_positive"], counts["n"] - counts["n_positive"]) >= 2
+        found = delong(part.label, part.logit, part.pair) if enough else None
+        for index, (model, seed) in enumerate(part.models):
+            record = {name: identity[name] for name in IDENTITY} | {"model": model, "seed": seed, "rows": rows} | counts
+            if found is not None:
+                value, error = float(found.value[index]), float(np.sqrt(max(found.covariance[index, index], 0)))
+                record |= {"auroc": value, "standard_error": error, "clusters": found.clusters}
+                record |= {"lower": max(value - half * error, 0.0), "upper": min(value + half * error, 1.0)}
+            records.append(record)
+    return pd.DataFrame(records, columns=list(DELONG_COLUMNS))
+
+
+def _cluster_sums(values: np.ndarray, unit: np.ndarray, count: int) -> np.ndarray:
+    """Add up values (K, M) of rows within their clusters: (K, count)."""
+    return np.stack([np.bincount(unit, weights=row, minlength=count) for row in values])
+
+
+def _small_sample(clusters: int) -> float:
+    return clusters / (clusters - 1) if clusters > 1 else 1.0

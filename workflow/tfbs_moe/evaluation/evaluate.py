@@ -1,0 +1,133 @@
+"""From the predictions of one dataset to rows of the table of metrics."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
+from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, auroc, curve_metrics, mean_metrics, row_losses
+from tfbs_moe.evaluation.scores import Scores, read_scores
+from tfbs_moe.runtime import rng
+
+IDENTITY = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
+METRIC_COLUMNS = (
+    "protocol",
+    "model",
+    "seed",
+    "experiment",
+    "factor",
+    "cell",
+    "set",
+    "stratum",
+    "negatives",
+    "rows",
+    "metric",
+    "value",
+    "lower",
+    "upper",
+    "n",
+    "n_positive",
+    "resampled",
+)
+ALL = "all"
+OVERLAP_FREE = "overlap_free"
+DRAWS = 1000
+LEVEL = 0.95
+
+
+def evaluate(
+    predictions: pd.DataFrame | Scores,
+    identity: Mapping[str, object],
+    row_sets: Mapping[str, np.ndarray] | None = None,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+    settings: MetricSettings | None = None,
+) -> pd.DataFrame:
+    """Evaluate every model and seed on one dataset, with percentile bootstrap intervals.
+
+    All models, seeds and protocols share the draws of a dataset and row set, which hang on its name.
+
+    Args:
+        predictions: predictions of one dataset (``docs/architecture.md``).
+        identity: ``IDENTITY``, the same for every row of the result.
+        row_sets: names of row sets and their masks (N,) over the rows in ascending order; all rows where
+            none are given. A metric of an empty row set, or one that lacks a class it needs, is missing.
+        seed: the study's root seed.
+        draws: number of bootstrap draws.
+        level: of the intervals.
+        settings: choices of the metrics.
+
+    Returns:
+        One row per model × seed × row set × metric, columns ``METRIC_COLUMNS``.
+
+    Raises:
+        InputError: the predictions cannot be used, or the identity lacks a name.
+    """
+    lacking = [name for name in IDENTITY if name not in identity]
+    if lacking:
+        raise InputError(f"the identity of a dataset lacks {', '.join(lacking)}")
+    scores = predictions if isinstance(predictions, Scores) else read_scores(predictions, _name(identity))
+    settings = settings or MetricSettings()
+    records: list[dict[str, object]] = []
+    for rows, mask in (row_sets or {ALL: np.ones(len(scores.row), dtype=bool)}).items():
+        if len(mask) != len(scores.row):
+            raise InputError(f"{_name(identity)}: row set {rows} has {len(mask)} values for {len(scores.row)} rows")
+        part = scores.rows(mask)
+        units = resampling_units(part.label, part.pair)
+        common = {"rows": rows, "n": len(part.row), "n_positive": int(part.label.sum()), "resampled": units.resampled}
+        stream = draw_stream(seed, identity, rows)
+        for (model, model_seed), values in zip(part.models, _evaluated(part, draws, stream, settings), strict=True):
+            lower, upper = percentile_interval(values[:, 1:], level)
+            for index, metric in enumerate(settings.names):
+                value = {"metric": metric, "value": values[index, 0], "lower": lower[index], "upper": upper[index]}
+                records.append({**identity, "model": model, "seed": model_seed, **common, **value})
+    return pd.DataFrame(records, columns=list(METRIC_COLUMNS))
+
+
+def draw_stream(seed: int, identity: Mapping[str, object], rows: str) -> np.random.Generator:
+    """Return the generator that draws the rows of one dataset and row set, the same for all models."""
+    return rng(seed, "bootstrap", identity["experiment"], identity["negatives"], rows)
+
+
+def auroc_draws(scores: Scores, draws: int, stream: np.random.Generator) -> np.ndarray:
+    """Return the AUROC of every model in every bootstrap draw, float (K, draws)."""
+    ranked = [Ranked(scores.label, logit) for logit in scores.logit]
+    blocks = draw_counts(resampling_units(scores.label, scores.pair), draws, stream)
+    parts = [[auroc(model.curve(weights)) for model in ranked] for weights in blocks]
+    return np.concatenate([np.stack(part) for part in parts], axis=1)
+
+
+def _evaluated(
+    scores: Scores, draws: int, stream: np.random.Generator, settings: MetricSettings
+) -> Iterator[np.ndarray]:
+    """Yield, per model, float (metrics, 1 + draws): the value of the rows themselves, then the draws."""
+    if not len(scores.row):
+        yield from (np.full((len(settings.names), 1 + draws), np.nan) for _ in scores.models)
+        return
+    ranked = [Ranked(scores.label, logit) for logit in scores.logit]
+    losses = [
+        row_losses(scores.label, logit, probability, settings.calibration_bins)
+        for logit, probability in zip(scores.logit, scores.probability, strict=True)
+    ]
+    values = np.empty((len(ranked), len(settings.names), 1 + draws))
+    done = 0
+    for weights in _weights(scores, draws, stream):
+        for model, loss, found in zip(ranked, losses, values, strict=True):
+            metrics = curve_metrics(model.curve(weights), settings) | mean_metrics(loss, weights)
+            for index, name in enumerate(settings.names):
+                found[index, done : done + len(weights)] = metrics[name]
+        done += len(weights)
+    yield from values
+
+
+def _weights(scores: Scores, draws: int, stream: np.random.Generator) -> Iterator[np.ndarray]:
+    yield np.ones((1, len(scores.row)), dtype=np.uint8)
+    yield from draw_counts(resampling_units(scores.label, scores.pair), draws, stream)
+
+
+def _name(identity: Mapping[str, object]) -> str:
+    return f"predictions of {identity['experiment']} ({identity['negatives']}, protocol {identity['protocol']})"

@@ -1,0 +1,76 @@
+"""How a mixture's gate spreads its weight over the experts, per dataset."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
+from tfbs_moe.evaluation.evaluate import ALL, DRAWS, LEVEL, draw_stream
+from tfbs_moe.evaluation.scores import WEIGHT, experts_of
+
+LABELS = {"all": (0, 1), "bound": (1,), "unbound": (0,)}
+GATE_COLUMNS = (
+    "protocol",
+    "model",
+    "seed",
+    "experiment",
+    "factor",
+    "cell",
+    "set",
+    "stratum",
+    "negatives",
+    "label",
+    "expert",
+    "value",
+    "lower",
+    "upper",
+    "n",
+)
+
+
+def gate_weights(
+    predictions: pd.DataFrame, identity: Mapping[str, object], *, seed: int, draws: int = DRAWS, level: float = LEVEL
+) -> pd.DataFrame:
+    """Return the mean weight of each expert, over all, bound and unbound rows of one dataset.
+
+    Args:
+        predictions: predictions of one dataset; rows without weights (no mixture) are passed over.
+        identity: see ``evaluate``.
+        seed: the study's root seed; the draws are those of ``evaluate``.
+        draws: number of bootstrap draws.
+        level: of the percentile intervals.
+
+    Returns:
+        One row per mixture × seed × label × expert, columns ``GATE_COLUMNS``; none without a mixture.
+    """
+    experts = experts_of([str(column) for column in predictions.columns])
+    records: list[dict[str, object]] = []
+    weighted = predictions.dropna(subset=[WEIGHT + expert for expert in experts], how="all") if experts else None
+    if weighted is None or weighted.empty:
+        return pd.DataFrame(columns=list(GATE_COLUMNS))
+    for (model, model_seed), group in weighted.groupby(["model", "seed"], sort=False, observed=True):
+        rows = group.sort_values("row", kind="stable")
+        present = [expert for expert in experts if rows[WEIGHT + expert].notna().all()]
+        weights = rows[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
+        label = rows["label"].to_numpy()
+        units = resampling_units(label == 1, rows["pair"].to_numpy())
+        masks = {name: mask for name, labels in LABELS.items() if (mask := np.isin(label, labels)).any()}
+        drawn: dict[str, list[np.ndarray]] = {name: [] for name in masks}
+        for counts in draw_counts(units, draws, draw_stream(seed, identity, ALL)):
+            for name, mask in masks.items():
+                drawn[name].append(_weighted_means(counts[:, mask], weights[mask]))
+        for name, mask in masks.items():
+            value = weights[mask].mean(axis=0)
+            lower, upper = percentile_interval(np.concatenate(drawn[name]).T, level)
+            for index, expert in enumerate(present):
+                found = {"value": value[index], "lower": lower[index], "upper": upper[index], "n": int(mask.sum())}
+                who = {"model": model, "seed": model_seed, "label": name, "expert": expert}
+                records.append({**identity, **who, **found})
+    return pd.DataFrame(records, columns=list(GATE_COLUMNS))
+
+
+def _weighted_means(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean weights (B, K) of rows that are drawn as often as ``counts`` (B, N) say."""
+    drawn = counts.astype(np.float64)
+    return np.asarray(drawn @ weights / drawn.sum(axis=1, keepdims=True))

@@ -1,0 +1,235 @@
+"""Predict a dataset with every expert, every mixture, and the controls that experts alone make."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.scores import WEIGHT
+from tfbs_moe.models import bundle
+from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.moe import MixtureOfExperts
+
+BATCH_SIZE = 1024
+CONTROL = "control."
+CONTROL_MEAN = "control.mean"
+CONTROL_MAX = "control.max"
+
+Model = Expert | MixtureOfExperts
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """What one model says of a dataset.
+
+    Attributes:
+        logit: float32 (N,).
+        weights: float32 (N, K), the gate's weights, or (N, 0) for a model without a gate.
+        experts: names of the K experts.
+    """
+
+    logit: np.ndarray
+    weights: np.ndarray
+    experts: tuple[str, ...] = ()
+
+
+def predict_dataset(
+    models: Sequence[tuple[str, int, str | Path]],
+    dataset: Dataset,
+    device: torch.device | str = "cpu",
+    batch_size: int = BATCH_SIZE,
+) -> pd.DataFrame:
+    """Predict every row of a dataset with every model.
+
+    One seed's models are in memory at a time. Where a mixture holds an expert that is predicted by itself
+    as well, the expert's embedding is computed once. For each seed, ``control.mean`` and ``control.max`` are
+    the mean and the maximum of the logits of its experts, where it has two or more.
+
+    Args:
+        models: model name, seed, and the folder of the model's bundle.
+        dataset: what to predict.
+        device: where to compute.
+        batch_size: rows in memory at a time.
+
+    Returns:
+        The table of predictions of ``docs/architecture.md``.
+
+    Raises:
+        InputError: a model is named twice, was built for another sequence length, or gives a logit
+            that is not finite.
+    """
+    names = [(name, seed) for name, seed, _ in models]
+    for name, seed in names:
+        if names.count((name, seed)) > 1:
+            raise InputError(f"model {name}, seed {seed} is named twice among the models to predict with")
+    outputs: dict[tuple[str, int], Output] = {}
+    for seed in sorted({seed for _, seed in names}):
+        folders = {name: folder for name, its_seed, folder in models if its_seed == seed}
+        loaded = {name: _load(name, folder, dataset, device) for name, folder in folders.items()}
+        found = predict_models(loaded, dataset.one_hot, device, batch_size)
+        found |= _controls({name: found[name] for name, model in loaded.items() if _is_expert(name, model)})
+        outputs |= {(name, seed): output for name, output in found.items()}
+    return _table(dataset, outputs)
+
+
+def predict_models(
+    models: dict[str, Model], one_hot: np.ndarray, device: torch.device | str = "cpu", batch_size: int = BATCH_SIZE
+) -> dict[str, Output]:
+    """Predict one-hot sequences with models that are in memory.
+
+    Args:
+        models: by name; they come back as they were.
+        one_hot: uint8 (N, 4, L).
+        device: where the models are.
+        batch_size: rows in memory at a time.
+
+    Raises:
+        InputError: a logit is not finite.
+    """
+    stacks = _stacks(models)
+    modes = {name: model.training for name, model in models.items()}
+    parts: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in models}
+    try:
+        for model in models.values():
+            model.eval()
+        with torch.inference_mode():
+            for start in range(0, len(one_hot), batch_size):
+                x = torch.from_numpy(one_hot[start : start + batch_size]).to(device).float()
+                for name, logit, weights in _predict_batch(models, stacks, x):
+                    parts[name].append((logit.cpu(), weights.cpu()))
+    finally:
+        for name, model in models.items():
+            model.train(modes[name])
+    return {name: _joined(name, model, parts[name]) for name, model in models.items()}
+
+
+def _predict_batch(
+    models: dict[str, Model], stacks: dict[str, tuple[str, int]], x: torch.Tensor
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    """Yield name, logit (B,) and weights (B, K) of every model for one batch (B, 4, L)."""
+    embeddings: dict[str, torch.Tensor] = {}
+
+    def embedded(name: str) -> torch.Tensor:
+        mixture = models[name]
+        assert isinstance(mixture, MixtureOfExperts)
+        if name not in embeddings:
+            embeddings[name] = mixture.experts(x)
+        return embeddings[name]
+
+    for name, model in models.items():
+        if isinstance(model, MixtureOfExperts):
+            yield name, *model.gate(embedded(stacks[name][0]))
+        elif name in stacks:
+            mixture, position = stacks[name]
+            embedding = embedded(mixture)[:, position, : model.embedding_size]
+            yield name, model.classify(embedding), x.new_empty((len(x), 0))
+        else:
+            yield name, model(x), x.new_empty((len(x), 0))
+
+
+def _stacks(models: dict[str, Model]) -> dict[str, tuple[str, int]]:
+    """Say where each model's embeddings come from: the name of a mixture and the position in its experts.
+
+    A mixture over the same experts as an earlier one takes the earlier one's; an expert that is in no
+    mixture is left out and runs by itself.
+    """
+    sources: dict[str, tuple[str, int]] = {}
+    distinct: dict[str, list[Expert]] = {}
+    for name, model in models.items():
+        if not isinstance(model, MixtureOfExperts):
+            continue
+        members = [member for member in model.experts.members if isinstance(member, Expert)]
+        same = (other for other, experts in distinct.items() if _all_same(experts, members))
+        source = next(same, name)
+        distinct.setdefault(source, members)
+        sources[name] = (source, 0)
+    for name, model in models.items():
+        if isinstance(model, Expert):
+            places = (
+                (mixture, position)
+                for mixture, members in distinct.items()
+                for position, member in enumerate(members)
+                if _same(model, member)
+            )
+            place = next(places, None)
+            if place:
+                sources[name] = place
+    return sources
+
+
+def _all_same(first: Sequence[Expert], second: Sequence[Expert]) -> bool:
+    return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
+
+
+def _same(first: Expert, second: Expert) -> bool:
+    """Say whether two experts are one network: the same class, hyper-parameters and weights."""
+    if type(first) is not type(second) or first.hyperparameters != second.hyperparameters:
+        return False
+    weights, others = first.state_dict(), second.state_dict()
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def _load(name: str, folder: str | Path, dataset: Dataset, device: torch.device | str) -> Model:
+    model = bundle.load(folder, device)
+    if model.window != dataset.length:
+        experiment = dataset.attributes.get("experiment", "the dataset")
+        raise InputError(
+            f"{folder}: model {name} was built for sequences of {model.window} bases; those of {experiment} have "
+            f"{dataset.length}. Train and predict on datasets of one length."
+        )
+    return model
+
+
+def _is_expert(name: str, model: Model) -> bool:
+    return isinstance(model, Expert) and not name.startswith(CONTROL)
+
+
+def _controls(experts: dict[str, Output]) -> dict[str, Output]:
+    if len(experts) < 2:
+        return {}
+    logits = np.stack([output.logit for output in experts.values()])
+    none = np.empty((logits.shape[1], 0), dtype=np.float32)
+    return {
+        CONTROL_MEAN: Output(logits.mean(axis=0, dtype=np.float64).astype(np.float32), none),
+        CONTROL_MAX: Output(logits.max(axis=0), none),
+    }
+
+
+def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Output:
+    experts = model.names if isinstance(model, MixtureOfExperts) else ()
+    if not parts:
+        return Output(np.empty(0, np.float32), np.empty((0, len(experts)), np.float32), experts)
+    logit = torch.cat([logit for logit, _ in parts]).numpy().astype(np.float32, copy=False)
+    weights = torch.cat([weight for _, weight in parts]).numpy().astype(np.float32, copy=False)
+    if not np.isfinite(logit).all():
+        row = int(np.flatnonzero(~np.isfinite(logit))[0])
+        raise InputError(f"model {name} gives a logit that is not finite at row {row}; its weights are damaged")
+    return Output(logit, weights, experts)
+
+
+def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataFrame:
+    """Put the outputs into one long table, a block of N rows per model and seed."""
+    count, blocks = len(dataset), len(outputs)
+    logit = np.concatenate([output.logit for output in outputs.values()] or [np.empty(0, np.float32)])
+    columns = {
+        "row": np.tile(np.arange(count, dtype=np.int32), blocks),
+        "label": np.tile(dataset.label.astype(np.uint8), blocks),
+        "pair": np.tile(dataset.pair.astype(np.int32), blocks),
+        "model": np.repeat(np.array([name for name, _ in outputs], dtype=object), count),
+        "seed": np.repeat(np.array([seed for _, seed in outputs], dtype=np.int16), count),
+        "logit": logit,
+        "probability": torch.sigmoid(torch.from_numpy(logit)).numpy(),
+    }
+    experts = list(dict.fromkeys(expert for output in outputs.values() for expert in output.experts))
+    for expert in experts:
+        weight = np.full((blocks, count), np.nan, dtype=np.float32)
+        for index, output in enumerate(outputs.values()):
+            if expert in output.experts:
+                weight[index] = output.weights[:, output.experts.index(expert)]
+        columns[WEIGHT + expert] = weight.ravel()
+    return pd.DataFrame(columns)

@@ -1,0 +1,1 @@
+"""Tables and arrays in, figures out; no result is computed here."""

@@ -1,0 +1,105 @@
+"""Means over seeds and over factors, as the figures and the report show them."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+SETS = {"in_distribution": "in-distribution", "out_of_distribution": "out-of-distribution"}
+ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
+STRATA = ("in_distribution", "within_family", "cross_family", "other_cell", "non_motif")
+CONFIDENCE = 0.95
+_TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
+
+
+def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Average a metrics table over training seeds.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv``.
+
+    Returns:
+        One row per protocol, model, test set, set of rows and metric: ``value`` ``lower`` ``upper`` (means over
+        seeds), ``lowest`` ``highest`` (over seeds), ``seeds``, ``n``.
+    """
+    return metrics.groupby(_TEST_SET, sort=False, dropna=False, as_index=False).agg(
+        value=("value", "mean"),
+        lower=("lower", "mean"),
+        upper=("upper", "mean"),
+        lowest=("value", "min"),
+        highest=("value", "max"),
+        seeds=("seed", "nunique"),
+        n=("n", "first"),
+    )
+
+
+def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
+    """Average a metrics table over the test sets of each set, with a t interval whose unit is the test set.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv``.
+        confidence: coverage of the interval.
+
+    Returns:
+        One row per protocol, model, set, kind of negatives, set of rows and metric: ``value`` ``lower`` ``upper``
+        ``n_factors`` ``seeds``, and ``lowest`` ``highest``, the extremes of the single seeds' means.
+    """
+    keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
+    by_seed = metrics.groupby([*keys, "seed"], sort=False, as_index=False)["value"].mean()
+    spread = by_seed.groupby(keys, sort=False, as_index=False).agg(
+        lowest=("value", "min"), highest=("value", "max"), seeds=("seed", "nunique")
+    )
+    rows = []
+    for key, group in over_seeds(metrics).groupby(keys, sort=False):
+        rows.append(
+            dict(zip(keys, key, strict=True)) | mean_and_interval(group["value"].to_numpy(dtype=float), confidence)
+        )
+    columns = [*keys, "value", "lower", "upper", "n_factors"]
+    return pd.DataFrame(rows, columns=columns).merge(spread, on=keys, how="left")
+
+
+def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Subtract every other model's metric from one model's on the same test rows, averaged over seeds.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv`` of one metric.
+        model: the model that the others are subtracted from.
+
+    Returns:
+        One row per rival and test set, with ``difference`` = model − rival.
+    """
+    table = over_seeds(metrics)
+    keys = [column for column in _TEST_SET if column != "model"]
+    ours = table.loc[table["model"] == model, [*keys, "value"]]
+    rivals = table.loc[table["model"] != model, [*keys, "model", "value"]]
+    joined = rivals.merge(ours, on=keys, suffixes=("_rival", "_model"))
+    joined["difference"] = joined["value_model"] - joined["value_rival"]
+    return joined.rename(columns={"model": "rival"})
+
+
+def mean_and_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> dict[str, float]:
+    """Return mean, t interval and number of finite values; one value alone has no interval (NaN)."""
+    values = values[np.isfinite(values)]
+    count = len(values)
+    mean = float(values.mean()) if count else float("nan")
+    half = float("nan")
+    if count > 1:
+        half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+    return {"value": mean, "lower": mean - half, "upper": mean + half, "n_factors": count}
+
+
+def ordered_tests(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the test sets of a table, one row each, with a ``label``: strata in their order, table order within.
+
+    A test set is called by its factor; where that does not tell it from the others, by its experiment, and where
+    the experiment is tested on several kinds of negatives, by these too.
+    """
+    columns = ["experiment", "factor", "cell", "set", "stratum", "negatives"]
+    tests = table[columns].drop_duplicates().reset_index(drop=True)
+    rank = {stratum: place for place, stratum in enumerate(STRATA)}
+    order = tests["stratum"].map(lambda stratum: rank.get(stratum, len(rank)))
+    tests = tests.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
+    one_experiment = tests.groupby("factor")["experiment"].transform("nunique") == 1
+    name = tests["factor"].where(one_experiment, tests["experiment"])
+    several = tests["experiment"].duplicated(keep=False)
+    negatives = " · " + tests["negatives"].str.replace("_", " ")
+    return tests.assign(label=name.where(~several, name + negatives))

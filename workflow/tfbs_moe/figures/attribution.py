@@ -1,0 +1,207 @@
+"""Figures of what models look at: logos, and how well attribution finds known sites."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
+from tfbs_moe.figures.style import (
+    GRID,
+    INK,
+    MUTED,
+    TWO_COLUMNS,
+    Drawing,
+    grid_of_axes,
+    new_figure,
+    nothing_to_draw,
+    styled,
+)
+from tfbs_moe.sequence import ALPHABET
+
+LETTER_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
+METHOD_LABELS = {
+    "gradient": "vanilla gradient",
+    "gradient_corrected": "vanilla gradient, corrected",
+    "shiftsmooth": "ShiftSmooth",
+    "shiftsmooth_corrected": "ShiftSmooth, corrected",
+    "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
+    "ism": "in-silico mutagenesis",
+    "random": "random",
+}
+SITE_METRICS = {
+    "site_average_precision": "average precision over positions",
+    "site_auroc": "AUROC over positions",
+    "site_peak_hit": "share whose strongest position lies in a site",
+}
+_TRACK_HEIGHT = 0.62
+_BITS = 2.0
+"""Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
+_BASE_LABEL_STEP = 20
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Attributions of one model on one test set by several methods, on the same sequences.
+
+    Attributes:
+        one_hot: uint8 (N, 4, L).
+        row: int (N,), rows of the test set.
+        logit: float (N,), what the model says.
+        attribution: float (N, 4, L) per method.
+        sites: bool (N, L), True within a known site; None where no site is known.
+    """
+
+    one_hot: np.ndarray
+    row: np.ndarray
+    logit: np.ndarray
+    attribution: Mapping[str, np.ndarray]
+    sites: np.ndarray | None = None
+
+
+def chosen_by_rule(logit: np.ndarray) -> dict[str, int]:
+    """Return the places of the highest, the median and the lowest logit; ties go to the first."""
+    order = np.argsort(-logit, kind="stable")
+    return {"highest logit": int(order[0]), "median logit": int(order[len(order) // 2]), "lowest logit": int(order[-1])}
+
+
+@styled
+def logos(explained: Explained) -> Drawing:
+    """Draw stacked logos of three sequences chosen by rule, with known sites boxed.
+
+    Args:
+        explained: attributions of one model on one test set.
+    """
+    if not len(explained.row):
+        return nothing_to_draw("No sequence was explained.")
+    chosen = chosen_by_rule(explained.logit)
+    tracks = ["sequence", *explained.attribution]
+    figure = new_figure(TWO_COLUMNS, _TRACK_HEIGHT * len(tracks) * len(chosen) + 0.3 * len(chosen) + 0.2)
+    axes = figure.subplots(len(tracks) * len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+    tables = []
+    for block, (rule, place) in enumerate(chosen.items()):
+        sequence = explained.one_hot[place].astype(float)
+        heights = {"sequence": sequence * _BITS} | {
+            method: values[place] * sequence for method, values in explained.attribution.items()
+        }
+        row = int(explained.row[place])
+        for track, (name, values) in enumerate(heights.items()):
+            ax = axes[block * len(tracks) + track]
+            _logo(ax, values)
+            if explained.sites is not None:
+                _boxes(ax, explained.sites[place])
+            ax.set_ylabel("bits" if name == "sequence" else f"{METHOD_LABELS.get(name, name)}\n× input", fontsize=5.5)
+            if track == 0:
+                ax.set_title(f"{rule} ({explained.logit[place]:+.2f}), test row {row}", loc="left")
+            tables.append(_logo_table(rule, row, name, values))
+    axes[-1].set_xlabel("position in the sequence")
+    return figure, pd.concat(tables, ignore_index=True)
+
+
+@styled
+def localisation(summary: pd.DataFrame, metrics: Mapping[str, str] = SITE_METRICS) -> Drawing:
+    """Draw how well each method finds known sites, with intervals over sequences.
+
+    Args:
+        summary: rows of ``attributions/summary.tsv``: ``protocol`` ``model`` ``experiment`` ``method`` ``metric``
+            ``value`` ``lower`` ``upper``.
+        metrics: measures that compare with known sites and their titles, in the order of the panels.
+    """
+    table = summary[summary["metric"].isin(metrics)].dropna(subset=["value"]) if len(summary) else summary
+    if table.empty:
+        return nothing_to_draw("No site is known in the sequences of this study, so there is no truth to compare with.")
+    methods = list(dict.fromkeys(table["method"]))
+    shown = [metric for metric in metrics if (table["metric"] == metric).any()]
+    panels = [(metric, protocol) for metric in shown for protocol in dict.fromkeys(table["protocol"])]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(TWO_COLUMNS, rows * (0.7 + 0.24 * len(methods)))
+    axes = grid_of_axes(figure, len(panels), columns, sharey=True)
+    for ax, (metric, protocol) in zip(axes, panels, strict=True):
+        part = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+        for place, method in enumerate(methods):
+            if place % 2 == 0:
+                ax.axhspan(place - 0.5, place + 0.5, color=GRID, alpha=0.45, linewidth=0)
+            values = part[part["method"] == method]
+            ax.plot(values["value"], np.full(len(values), place + 0.18), "|", color=MUTED, markersize=5)
+            ax.errorbar(
+                values["value"].mean(),
+                place - 0.1,
+                xerr=[
+                    [max(0.0, values["value"].mean() - values["lower"].mean())],
+                    [max(0.0, values["upper"].mean() - values["value"].mean())],
+                ]
+                if len(values)
+                else None,
+                fmt="o",
+                color=INK,
+                markersize=4,
+                elinewidth=0.9,
+            )
+        ax.set(title=f"{metrics[metric]}\nprotocol {protocol}", xlim=(0, 1))
+        ax.set_yticks(range(len(methods)), [METHOD_LABELS.get(method, method) for method in methods])
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_ylim(len(methods) - 0.5, -0.5)
+    return figure, table.reset_index(drop=True)
+
+
+def _logo(ax: Axes, heights: np.ndarray) -> None:
+    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down.
+
+    All letters of a base are one path: a logo library's path per letter made a study's logos take minutes.
+    """
+    length = heights.shape[1]
+    for base, values in zip(ALPHABET, heights, strict=True):
+        letters = [
+            Affine2D().scale(1, value).translate(place - 0.5, 0).transform_path(_glyph(base))
+            for place, value in enumerate(values)
+            if value
+        ]
+        if letters:
+            ax.add_patch(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
+    ax.axhline(0, color=INK, linewidth=0.4)
+    low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
+    ax.set(xlim=(-0.5, length - 0.5), ylim=(low, high if high > low else low + 1))
+    ticks = range(_BASE_LABEL_STEP - 1, length, _BASE_LABEL_STEP)
+    ax.set_xticks(ticks, [str(tick + 1) for tick in ticks])
+    ax.locator_params(axis="y", nbins=3)
+
+
+@cache
+def _glyph(base: str) -> Outline:
+    """Return a letter's outline, scaled to fill the unit square."""
+    outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+    box = outline.get_extents()
+    return Affine2D().translate(-box.x0, -box.y0).scale(1 / box.width, 1 / box.height).transform_path(outline)
+
+
+def _boxes(ax: Axes, inside: np.ndarray) -> None:
+    """Box the known sites of one sequence: bool (L,), True within a site."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(np.int8)))
+    low, high = ax.get_ylim()
+    for start, end in edges.reshape(-1, 2):
+        ax.add_patch(
+            Rectangle((start - 0.5, low), end - start, high - low, fill=False, edgecolor=INK, lw=0.8, clip_on=False)
+        )
+
+
+def _logo_table(rule: str, row: int, track: str, values: np.ndarray) -> pd.DataFrame:
+    """Return the letter and its height at every position of one track."""
+    letters = np.array(list(ALPHABET))[np.abs(values).argmax(axis=0)]
+    return pd.DataFrame(
+        {
+            "rule": rule,
+            "row": row,
+            "track": track,
+            "position": np.arange(1, values.shape[1] + 1),
+            "base": letters,
+            "height": values.sum(axis=0),
+        }
+    )

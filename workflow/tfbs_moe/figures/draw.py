@@ -1,0 +1,179 @@
+"""From the files of a run to the figures named in the catalogue."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.attribution.localisation import site_mask
+from tfbs_moe.attribution.store import read_attributions
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.figures import attribution, performance, published, study
+from tfbs_moe.figures.catalogue import FigureItem, training_folders
+from tfbs_moe.figures.style import Drawing
+from tfbs_moe.study import Study
+from tfbs_moe.tables import read_parquet, read_tsv
+
+METRIC_COLUMNS = (
+    "protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric",
+    "value", "lower", "upper", "n",
+)  # fmt: skip
+_PREDICTION_COLUMNS = ("label", "model", "seed", "logit")
+_TEST_COLUMNS = (
+    "protocol", "set", "negatives", "rows", "metric", "test", "comparison", "n", "effect",
+    "effect_lower", "effect_upper",
+)  # fmt: skip
+_HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a figure may be drawn from.
+
+    Attributes:
+        folder: ``results/<run>``.
+        study: the study.
+        published: published numbers, from ``published.read_published``.
+    """
+
+    folder: Path
+    study: Study
+    published: pd.DataFrame
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of every interval of the study."""
+        return float(self.study.config["evaluation"]["confidence"])
+
+
+def draw(item: FigureItem, source: Source) -> Drawing:
+    """Draw one figure of a study from the files it names.
+
+    Raises:
+        InputError: a file is missing, or lacks a column.
+    """
+    for path in item.inputs:
+        if not (source.folder / path).is_file():
+            raise InputError(
+                f"figure {item.name} is drawn from {source.folder / path}, which is not there; "
+                "run the stage that makes it"
+            )
+    return _KINDS[item.kind](item, source)
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """Read ``evaluation/metrics.tsv``."""
+    return read_tsv(path, METRIC_COLUMNS)
+
+
+def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path | None) -> attribution.Explained:
+    """Read attributions of the same sequences by several methods, and the known sites in them.
+
+    Args:
+        paths: an HDF5 file per method.
+        dataset: the test set the sequences are from; None where no site is known.
+        sites: table of known sites, with ``chrom`` ``start`` ``end``; None where no site is known.
+
+    Raises:
+        InputError: a file cannot be read, or explains other rows than the first.
+    """
+    found = {method: read_attributions(path) for method, path in paths.items()}
+    first = next(iter(found.values()))
+    for method, path in paths.items():
+        if not np.array_equal(first.row, found[method].row):
+            raise InputError(f"{path} explains other rows than the other methods do; delete both and make them again")
+    mask = None
+    if dataset is not None and sites is not None:
+        rows = read_dataset(dataset)
+        places = (rows.chrom[first.row], rows.start[first.row], rows.strand[first.row])
+        mask = site_mask(read_tsv(sites, ("chrom", "start", "end")), *places, rows.length)
+    values = {method: item.attribution for method, item in found.items()}
+    return attribution.Explained(first.one_hot, first.row, first.logit, values, mask)
+
+
+def _auroc(item: FigureItem, source: Source) -> Drawing:
+    return performance.auroc_by_factor(_metrics(item, source))
+
+
+def _set_means(item: FigureItem, source: Source) -> Drawing:
+    return performance.set_means(_metrics(item, source), confidence=source.confidence)
+
+
+def _differences(item: FigureItem, source: Source) -> Drawing:
+    protocol = item.parameters["protocol"]
+    tests = read_tsv(source.folder / item.inputs[1], _TEST_COLUMNS)
+    return performance.factor_differences(
+        _metrics(item, source), tests[tests["protocol"] == protocol], item.parameters["model"]
+    )
+
+
+def _roc(item: FigureItem, source: Source) -> Drawing:
+    parts = [
+        read_parquet(source.folder / path, _PREDICTION_COLUMNS).assign(experiment=Path(path).parent.name)
+        for path in item.inputs
+    ]
+    columns = ["experiment", *_PREDICTION_COLUMNS]
+    return performance.roc_panels(pd.concat([part[columns] for part in parts], ignore_index=True))
+
+
+def _published(item: FigureItem, source: Source) -> Drawing:
+    metrics = read_metrics(source.folder / item.inputs[0])
+    return performance.published_comparison(published.compare(metrics, source.published))
+
+
+def _overlap(item: FigureItem, source: Source) -> Drawing:
+    half = len(item.inputs) // 2
+    parts = []
+    for audit, dataset in zip(item.inputs[:half], item.inputs[half:], strict=True):
+        rows = read_parquet(source.folder / audit, ("row", "overlaps_training"))
+        negatives, experiment = Path(audit).parent.name, Path(audit).parent.parent.name
+        label = read_dataset(source.folder / dataset).label[rows["row"]]
+        parts.append(rows.assign(label=label, experiment=experiment, negatives=negatives))
+    return study.overlap_overview(pd.concat(parts, ignore_index=True))
+
+
+def _learning_curves(item: FigureItem, source: Source) -> Drawing:
+    trainings = training_folders(source.study, item.parameters["protocol"])
+    parts = [
+        read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS).assign(model=model, seed=seed)
+        for folder, (model, seed) in trainings
+    ]
+    return study.learning_curves(pd.concat(parts, ignore_index=True))
+
+
+def _gate_weights(item: FigureItem, source: Source) -> Drawing:
+    weights = read_tsv(source.folder / item.inputs[0], ("protocol", "experiment", "expert"))
+    return study.gate_weights(weights[weights["protocol"] == item.parameters["protocol"]], item.parameters["model"])
+
+
+def _logos(item: FigureItem, source: Source) -> Drawing:
+    explained = [path for path in item.inputs if path.startswith("attributions/")]
+    methods = {Path(path).stem: source.folder / path for path in explained}
+    known = {Path(path).name: source.folder / path for path in item.inputs if path not in explained}
+    return attribution.logos(read_explained(methods, known.get("test.h5"), known.get("sites.tsv")))
+
+
+def _localisation(item: FigureItem, source: Source) -> Drawing:
+    return attribution.localisation(read_tsv(source.folder / item.inputs[0]))
+
+
+def _metrics(item: FigureItem, source: Source) -> pd.DataFrame:
+    metrics = read_metrics(source.folder / item.inputs[0])
+    return metrics[metrics["protocol"] == item.parameters["protocol"]]
+
+
+_KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
+    "auroc": _auroc,
+    "set_means": _set_means,
+    "differences": _differences,
+    "roc": _roc,
+    "published": _published,
+    "overlap": _overlap,
+    "learning_curves": _learning_curves,
+    "gate_weights": _gate_weights,
+    "logos": _logos,
+    "localisation": _localisation,
+}

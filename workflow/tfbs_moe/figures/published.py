@@ -1,0 +1,88 @@
+"""The numbers others have published on the same test files, beside ours."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.tables import read_tsv
+
+COLUMNS = ("evaluation", "name", "our_model", "factor", "set", "metric", "value", "spread", "seeds", "source", "note")
+LEGACY = "legacy"
+"""What the paper prints: its own evaluation, with replicates that are draws of one trained model."""
+SAME_FILES = "same_files"
+"""One deterministic pass over the 500 + 500 rows of each published test file."""
+RETRAINED = "MoE, retrained by the authors"
+"""The authors' own later figure under one deterministic pass: what a reproduction is held against."""
+RUN_AGAIN = "the authors' code, run again"
+TOLERANCE = 0.03
+"""How far from the authors' retrained figure still counts as reproduced."""
+SUPPLIED = "supplied"
+
+
+def read_published(path: str | Path) -> pd.DataFrame:
+    """Read the table of published numbers, ``resources/published.tsv``."""
+    return read_tsv(path, COLUMNS)
+
+
+def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Join our AUROCs with the paper's own on the same test files.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv``.
+        published: from ``read_published``.
+
+    Returns:
+        ``protocol`` ``model`` ``name`` (a factor, or a set) ``set`` ``published`` ``value`` ``lowest`` ``highest``
+        ``difference``; empty where the study tests on other files than the paper.
+    """
+    ours = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == SUPPLIED)]
+    theirs = published[(published["evaluation"] == LEGACY) & (published["metric"] == "auroc")]
+    by_factor = aggregate.over_seeds(ours)
+    by_factor["name"] = by_factor["factor"]
+    by_set = aggregate.over_factors(ours)
+    by_set["name"] = by_set["set"].map(aggregate.SETS)
+    columns = ["protocol", "model", "name", "set", "value", "lowest", "highest"]
+    mine = pd.concat([by_factor[columns], by_set[columns]], ignore_index=True)
+    theirs = theirs.assign(name=theirs["factor"].fillna(theirs["set"].map(aggregate.SETS)))
+    # A mean over some of the factors is not comparable with the paper's mean over all of them.
+    whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(theirs, name)]
+    keep = theirs["factor"].notna() | theirs["set"].isin(whole)
+    joined = theirs[keep].rename(columns={"value": "published", "our_model": "model"})
+    joined = joined[["model", "name", "published"]].merge(mine, on=["model", "name"])
+    joined["difference"] = joined["value"] - joined["published"]
+    order = ["protocol", "model", "name", "set", "published", "value", "lowest", "highest", "difference"]
+    return joined[order]
+
+
+def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, model: str) -> pd.DataFrame:
+    """Hold one mixture's set means against the authors' retrained figure.
+
+    Returns:
+        One row per set: ``set`` ``reference`` ``value`` ``lowest`` ``highest`` ``seeds`` ``difference`` ``within``;
+        empty where the study does not test on the paper's files.
+    """
+    rows = published[(published["evaluation"] == SAME_FILES) & (published["name"] == RETRAINED)]
+    reference = rows.set_index("set")["value"]
+    ours = metrics[
+        (metrics["metric"] == "auroc")
+        & (metrics["rows"] == "all")
+        & (metrics["negatives"] == SUPPLIED)
+        & (metrics["protocol"] == protocol)
+        & (metrics["model"] == model)
+    ]
+    legacy = published[published["evaluation"] == LEGACY]
+    means = aggregate.over_factors(ours) if len(ours) else pd.DataFrame(columns=["set"])
+    whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(legacy, name)]
+    means = means[means["set"].isin(whole)]
+    table = means.assign(reference=means["set"].map(reference))
+    table["difference"] = table["value"] - table["reference"]
+    table["within"] = table["difference"].abs() <= TOLERANCE
+    return table[["set", "reference", "value", "lowest", "highest", "seeds", "difference", "within"]].reset_index(
+        drop=True
+    )
+
+
+def _factors_of(table: pd.DataFrame, set_name: str) -> set[str]:
+    """Return the factors that the rows of a table have in one set."""
+    return set(table.loc[table["set"] == set_name, "factor"].dropna())

@@ -1,0 +1,202 @@
+"""One look for every figure: sizes, fonts, colours, and files that are the same bytes each time."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tfbs_moe.tables import atomic, write_tsv
+
+Drawing = tuple[Figure, pd.DataFrame]
+P = ParamSpec("P")
+
+ONE_COLUMN = 3.46
+"""Width of one journal column in inches (88 mm)."""
+TWO_COLUMNS = 7.09
+"""Width of two journal columns in inches (180 mm)."""
+PNG_DPI = 200
+FORMATS = ("pdf", "png", "svg")
+REASON = "reason"
+"""The only column of the table of a figure that has nothing to draw."""
+
+INK = "#1f2933"
+MUTED = "#7b8794"
+GRID = "#e4e7eb"
+
+# Okabe and Ito's colours, which readers of every kind of colour vision can tell apart; a hue says what kind of model.
+_PALETTE = {
+    "moe": ("#0072B2", "#56B4E9", "#004166"),
+    "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
+    "control": ("#009E73", "#5A5A5A", "#A6D854", "#999999", "#1B7837", "#C7C7C7"),
+}
+_MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "control": "Xdh8H1"}
+_LINES = {"moe": "-", "expert": (0, (4, 1.2)), "control": (0, (1, 1))}
+
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "savefig.dpi": PNG_DPI,
+    # TrueType in PDF and outlines in SVG: text is embedded, whatever fonts the reader's machine has.
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    # Matplotlib salts the identifiers in an SVG at random unless told otherwise.
+    "svg.hashsalt": "tfbs-moe",
+}
+
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "ModDate": None},
+    "png": {"Software": None},
+    "svg": {"Date": None},
+}
+
+
+@dataclass(frozen=True)
+class ModelStyle:
+    """How one model is drawn, in every figure alike."""
+
+    label: str
+    colour: str
+    marker: str
+    line: Any
+
+
+def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
+    """Run a drawing function under this module's settings and leave matplotlib's as they were."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Drawing:
+        with mpl.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of ``width`` × ``height`` inches that lays itself out and needs no display."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def grid_of_axes(figure: Figure, panels: int, columns: int, **options: Any) -> list[Axes]:
+    """Return ``panels`` axes in a grid of ``columns``; the places that stay over are blank."""
+    rows = -(-panels // columns)
+    axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False, **options)))
+    for blank in axes[panels:]:
+        blank.axis("off")
+    return axes[:panels]
+
+
+def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
+    """Return a figure that says why it is empty, with the same sentence as its table."""
+    with mpl.rc_context(RC):
+        figure = new_figure(width, 0.9)
+        figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True, color=INK)
+    return figure, pd.DataFrame({REASON: [reason]})
+
+
+def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
+    """Write ``<stem>.pdf``, ``.png`` and ``.svg`` and the numbers drawn as ``<stem>.tsv``.
+
+    All formats are rendered before the first is written, and no file holds a date or a random
+    name: the same figure gives the same bytes.
+    """
+    rendered: dict[str, bytes] = {}
+    with mpl.rc_context(RC):
+        figure.canvas.draw()
+        # The layout is settled; working it out anew for every format takes most of the time.
+        figure.set_layout_engine("none")
+        for suffix in FORMATS:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
+            rendered[suffix] = buffer.getvalue()
+    for suffix, content in rendered.items():
+        with atomic(f"{stem}.{suffix}") as temporary:
+            temporary.write_bytes(content)
+    write_tsv(table, f"{stem}.tsv")
+
+
+def model_kind(model: str) -> str:
+    """Return ``moe``, ``control`` or ``expert`` for a model's name."""
+    prefix = model.split(".", maxsplit=1)[0]
+    return prefix if prefix in ("moe", "control") else "expert"
+
+
+def model_label(model: str, several_architectures: bool = False) -> str:
+    """Return what a reader calls a model: ``convnet.ARID3A`` is the ARID3A expert."""
+    prefix, _, rest = model.partition(".")
+    if prefix == "moe":
+        return f"mixture ({rest})"
+    if prefix == "control":
+        return f"control: {rest.replace('_', ' ')}"
+    return f"{rest} expert ({prefix})" if several_architectures else f"{rest} expert"
+
+
+def ordered_models(models: Iterable[str]) -> list[str]:
+    """Return model names without repeats: mixtures, then experts, then controls, each by name."""
+    rank = {"moe": 0, "expert": 1, "control": 2}
+    return sorted(set(models), key=lambda model: (rank[model_kind(model)], model))
+
+
+def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
+    """Give every model its label, colour, marker and line; the hue says its kind."""
+    names = ordered_models(models)
+    architectures = {name.split(".", maxsplit=1)[0] for name in names if model_kind(name) == "expert"}
+    styles: dict[str, ModelStyle] = {}
+    for kind, colours in _PALETTE.items():
+        members = [name for name in names if model_kind(name) == kind]
+        for place, name in enumerate(members):
+            markers = _MARKERS[kind]
+            styles[name] = ModelStyle(
+                label=model_label(name, several_architectures=len(architectures) > 1),
+                colour=colours[place % len(colours)],
+                marker=markers[place % len(markers)],
+                line=_LINES[kind],
+            )
+    return {name: styles[name] for name in names}
+
+
+def shared_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Put one legend for the whole figure below it, from the handles of one of its panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+def row_offsets(count: int, span: float = 0.7) -> Sequence[float]:
+    """Return ``count`` offsets, centred on 0, that spread marks within one row of a dot plot."""
+    return [0.0] if count == 1 else list(np.linspace(-span / 2, span / 2, count))

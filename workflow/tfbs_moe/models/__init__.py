@@ -1,0 +1,1 @@
+"""Experts, gates, and their bundles on disk."""

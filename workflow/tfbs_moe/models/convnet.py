@@ -1,0 +1,68 @@
+"""The paper's expert, a DeepBind-like network (arXiv 2507.09754), exactly.
+
+Neutral padding of width - 1 columns, one convolution, ReLU, global maximum (and mean), a linear
+layer, layer normalisation (the embedding), dropout, a linear layer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters
+from tfbs_moe.models.layers import BatchMask, pad_neutral
+from tfbs_moe.models.motif_scan import MotifScan
+
+
+@dataclass(frozen=True)
+class ConvNetParameters(ExpertParameters):
+    """Hyper-parameters of the paper's network.
+
+    Attributes:
+        motifs: filters of the convolution.
+        motif_width: their width in bases.
+        pooling: what is taken over positions, the maximum or the maximum and the mean.
+        dropout: share of the embedding's units that drop out (1 - the paper's keep probability).
+        dropout_kind: ``standard``, or ``batch_mask`` as the authors wrote it (see ``BatchMask``).
+        weight_sd: standard deviation of the filters' first weights.
+    """
+
+    motifs: int = 16
+    motif_width: int = 24
+    pooling: Literal["max", "max_mean"] = "max_mean"
+    dropout: float = 0.25
+    dropout_kind: Literal["standard", "batch_mask"] = "standard"
+    weight_sd: float = 1e-4
+
+
+class ConvNet(Expert):
+    """The paper's expert; about 2.5 thousand weights."""
+
+    Parameters = ConvNetParameters
+
+    def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the network for sequences of ``window`` bases; weights come from torch's generator."""
+        super().__init__(window, hyperparameters)
+        settings: ConvNetParameters = self.settings
+        self.receptive_field = settings.motif_width
+        self.padding = {"columns": settings.motif_width - 1, "value": 1.0 / ALPHABET_SIZE}
+        length = window + 2 * (settings.motif_width - 1)
+        both = settings.pooling == "max_mean"
+        self.scan = MotifScan(ALPHABET_SIZE, settings.motifs, settings.motif_width, length, mean=both)
+        nn.init.normal_(self.scan.convolution.weight, std=settings.weight_sd)
+        with torch.no_grad():
+            self.scan.convolution.bias.copy_(-torch.randn(settings.motifs))  # type: ignore[union-attr]
+        self.linear = nn.Linear(settings.motifs * (1 + both), settings.embedding_size)
+        self.norm = nn.LayerNorm(settings.embedding_size)
+        self.dropout = (BatchMask if settings.dropout_kind == "batch_mask" else nn.Dropout)(settings.dropout)
+        self.head = nn.Linear(settings.embedding_size, 1)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed (N, 4, L) into (N, E)."""
+        return self.norm(self.linear(self.scan(pad_neutral(x, self.settings.motif_width - 1))))
+
+    def classify(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Turn embeddings (N, E) into logits (N,)."""
+        return self.head(self.dropout(embedding)).squeeze(1)

@@ -1,0 +1,92 @@
+"""What every expert is: a network from one sequence to an embedding and to a logit."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.models.parameters import as_json, parse
+
+ALPHABET_SIZE = 4
+
+
+@dataclass(frozen=True)
+class ExpertParameters:
+    """Hyper-parameters that every architecture has.
+
+    Attributes:
+        embedding_size: length E of the vector that the gate sees.
+        reverse_complement: ``average`` embeds both strands and takes the mean; ``none`` leaves the
+            network as it is.
+    """
+
+    embedding_size: int = 32
+    reverse_complement: Literal["none", "average"] = "none"
+
+
+class Expert(nn.Module, ABC):
+    """A network for sequences of one length; subclass it for an architecture of your own.
+
+    A subclass sets ``Parameters`` (a frozen dataclass derived from ``ExpertParameters``), builds its
+    layers in ``__init__`` after ``super().__init__(window, hyperparameters)``, and defines ``encode``
+    and ``classify``.
+
+    Attributes:
+        window: bases L of the sequences it takes.
+        embedding_size: E.
+        receptive_field: bases that one unit before the last pooling sees.
+        padding: the columns that the network sets on each side of the sequence, and their value.
+        hyperparameters: every hyper-parameter with its value, as plain JSON.
+    """
+
+    Parameters: ClassVar[type[ExpertParameters]] = ExpertParameters
+    # Whether torch.vmap can run several networks of this kind as one (recurrent layers cannot).
+    stackable: ClassVar[bool] = True
+
+    receptive_field: int
+    padding: dict[str, float]
+
+    def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Check the hyper-parameters; ``self.settings`` holds them as the dataclass ``Parameters``."""
+        super().__init__()
+        self.settings: Any = parse(self.Parameters, hyperparameters, f"hyper-parameters of {type(self).__name__}")
+        self.window = window
+        self.embedding_size: int = self.settings.embedding_size
+        self.hyperparameters = as_json(self.settings)
+        self.padding = {"columns": 0, "value": 0.0}
+
+    @abstractmethod
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed one strand: float (N, 4, L) to (N, E)."""
+
+    @abstractmethod
+    def classify(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Turn embeddings (N, E) into logits (N,); what drops out in training drops out here."""
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed sequences: float (N, 4, L), unpadded, rows A C G T, to (N, E)."""
+        if self.settings.reverse_complement == "average":
+            return (self.encode(x) + self.encode(x.flip(1, 2))) / 2
+        return self.encode(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logit (N,) of sequences (N, 4, L)."""
+        return self.classify(self.embed(x))
+
+
+def check_window(x: torch.Tensor, window: int) -> None:
+    """Raise InputError unless ``x`` is (N, 4, window)."""
+    if x.ndim != 3 or x.shape[1] != ALPHABET_SIZE or x.shape[2] != window:
+        raise InputError(
+            f"a model of window {window} takes sequences (N, {ALPHABET_SIZE}, {window}); got {tuple(x.shape)}. "
+            "Use sequences of the length the model was trained on."
+        )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of weights of a network."""
+    return sum(parameter.numel() for parameter in model.parameters())

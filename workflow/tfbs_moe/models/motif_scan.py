@@ -1,0 +1,115 @@
+"""Wide filters over a sequence, ReLU, and pooling over all positions: what DeepBind-like networks begin with."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+
+class MotifScan(nn.Module):
+    """A convolution, ReLU, and the global maximum (and mean) of each filter.
+
+    Where the gradient of the input is wanted (attribution), and on a GPU, the layers run as they
+    stand. On a CPU their general kernels spend most of a training step in memory traffic and in the
+    gradient of the weights; there the same numbers, to rounding, come out of fewer passes: channels
+    lie innermost, and the maximum passes its gradient to one window per filter and sequence alone.
+    """
+
+    def __init__(self, channels: int, filters: int, width: int, length: int, mean: bool) -> None:
+        """Scan (N, channels, length) with ``filters`` of ``width``; ``mean`` adds the mean to the maximum."""
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, filters, width)
+        self.activation = nn.ReLU()
+        # MaxPool1d over all positions, not AdaptiveMaxPool1d: DeepLIFT implementations know the former only.
+        self.maximum = nn.MaxPool1d(length - width + 1)
+        self.mean = mean
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (N, filters), or (N, 2 · filters) where the mean is taken too."""
+        if x.requires_grad or x.device.type != "cpu":
+            hits = self.activation(self.convolution(x))
+            pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
+            return torch.cat(pooled, dim=1)
+        weight, bias = self.convolution.weight, self.convolution.bias
+        assert bias is not None
+        if torch.is_grad_enabled() and weight.requires_grad:
+            maximum, mean, _ = _Scan.apply(x, weight, bias, self.mean)
+        else:
+            maximum, mean, _ = _scan(x, weight, bias, self.mean)
+        return torch.cat([maximum, mean], dim=1) if self.mean else maximum
+
+
+class _Scan(torch.autograd.Function):
+    """The scan with a gradient for weight and bias, not for the input."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(
+        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return maximum and mean (N, F), and the hits before ReLU (N, positions, F)."""
+        return _scan(x, weight, bias, mean)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        x, weight, _, ctx.mean = inputs
+        maximum, _, hits = output
+        ctx.mark_non_differentiable(hits)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, maximum, hits)
+        ctx.width = weight.shape[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_maximum: torch.Tensor, grad_mean: torch.Tensor | None, _: None) -> tuple[Any, ...]:
+        """Return the gradients of weight (F, C, W) and bias (F,)."""
+        x, maximum, hits = ctx.saved_tensors
+        count, positions, filters = hits.shape
+        peak = grad_maximum * (maximum > 0)
+        highest = hits == maximum.unsqueeze(1)
+        order = torch.arange(positions, dtype=hits.dtype, device=hits.device).unsqueeze(1)
+        where = _highest(highest * order).long()
+        windows = _windows(x, ctx.width)
+        if ctx.mean and grad_mean is not None:
+            grad = (hits > 0) * (grad_mean / positions).unsqueeze(1)
+            grad = grad.scatter_add(1, where.unsqueeze(1), peak.unsqueeze(1)).flatten(0, 1)
+            kernel, bias = grad.t() @ windows.flatten(0, 1), grad.sum(dim=0)
+        else:
+            sequence = torch.arange(count, device=hits.device).unsqueeze(1)
+            best = windows[sequence, where].transpose(0, 1)
+            kernel, bias = torch.bmm(peak.t().unsqueeze(1), best).squeeze(1), peak.sum(dim=0)
+        return None, kernel.view(filters, ctx.width, -1).transpose(1, 2), bias, None
+
+
+def _scan(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return maximum and mean of ReLU (N, F), and the hits before it (N, positions, F)."""
+    # A convolution in two dimensions knows the layout with channels innermost; one in one dimension does not.
+    columns = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+    hits = F.conv2d(columns, weight.unsqueeze(2), bias).squeeze(2).transpose(1, 2)
+    maximum = _highest(hits).relu()
+    return maximum, hits.relu().mean(dim=1) if mean else maximum.clone(), hits
+
+
+def _highest(values: torch.Tensor) -> torch.Tensor:
+    """Return the maximum over the second dimension of (N, P, F), by halves.
+
+    A reduction over a dimension that is not the innermost is slow in torch; the larger of two halves is not.
+    """
+    while (length := values.shape[1]) > 1:
+        half = (length + 1) // 2
+        # For an odd length the middle takes part twice, which does not change a maximum.
+        values = torch.maximum(values[:, :half], values[:, length - half :])
+    return values.squeeze(1)
+
+
+def _windows(x: torch.Tensor, width: int) -> torch.Tensor:
+    """Return every window of (N, C, L) as a view (N, positions, width · C), channels innermost."""
+    count, channels, length = x.shape
+    columns = x.transpose(1, 2).contiguous()
+    # Windows overlap in memory: the one at position p starts C numbers after the one at p - 1.
+    return columns.as_strided((count, length - width + 1, width * channels), (length * channels, channels, 1))

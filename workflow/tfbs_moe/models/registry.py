@@ -1,0 +1,96 @@
+"""Architectures and gates by name."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.models.convnet import ConvNet
+from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.moe import Gate, SoftmaxGate
+from tfbs_moe.provenance import sha256_file
+
+ARCHITECTURES: dict[str, type[Expert]] = {"convnet": ConvNet}
+GATES: dict[str, type[Gate]] = {"softmax": SoftmaxGate}
+
+
+def register(dotted: str) -> type[Expert]:
+    """Import a user's architecture, such as ``my_package.networks.Wide``, and make it known.
+
+    Only a path that the user's own config names may come here: importing runs the module's code.
+    A bundle may not do so by itself; see ``models.bundle.load``.
+
+    Raises:
+        InputError: there is no such module or class, or the class is no ``Expert``.
+    """
+    if dotted in ARCHITECTURES:
+        return ARCHITECTURES[dotted]
+    module_name, _, class_name = dotted.rpartition(".")
+    if not module_name:
+        raise InputError(_unknown("architecture", dotted, list(ARCHITECTURES)))
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"architecture {dotted!r} cannot be imported: {error}. "
+            "Its module must be on the Python path (PYTHONPATH), and the class in it."
+        ) from None
+    if not (inspect.isclass(kind) and issubclass(kind, Expert)):
+        raise InputError(f"architecture {dotted!r} is no subclass of tfbs_moe.models.interface.Expert")
+    ARCHITECTURES[dotted] = kind
+    return kind
+
+
+def build(architecture: str, window: int, hyperparameters: Mapping[str, Any], seed: int | None = None) -> Expert:
+    """Build an expert.
+
+    Args:
+        architecture: a name in ``ARCHITECTURES``.
+        window: bases of the sequences.
+        hyperparameters: see the architecture's ``Parameters``; those left out keep their defaults.
+        seed: what first weights are drawn from; torch's own generator is left as it was.
+            None draws from torch's generator.
+
+    Raises:
+        InputError: the architecture or a hyper-parameter is not known.
+    """
+    if architecture not in ARCHITECTURES:
+        raise InputError(_unknown("architecture", architecture, list(ARCHITECTURES)))
+    if seed is None:
+        return ARCHITECTURES[architecture](window, hyperparameters)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ARCHITECTURES[architecture](window, hyperparameters)
+
+
+def build_gate(
+    name: str, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any], seed: int | None = None
+) -> Gate:
+    """Build a gate over ``experts`` embeddings of ``embedding_size``; see ``build``."""
+    if name not in GATES:
+        raise InputError(_unknown("gate", name, list(GATES)))
+    if seed is None:
+        return GATES[name](experts, embedding_size, hyperparameters)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GATES[name](experts, embedding_size, hyperparameters)
+
+
+def source_digest(architecture: str) -> str:
+    """Return the digest of a user architecture's source file; empty for the ones that come with the library."""
+    kind = ARCHITECTURES[architecture]
+    if kind.__module__.startswith("tfbs_moe."):
+        return ""
+    source = inspect.getsourcefile(kind)
+    return sha256_file(source) if source else ""
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    own = "; a network of your own is named by its dotted path" if what == "architecture" else ""
+    return f"{what} {name!r} is not known{hint}; known are {', '.join(known)}{own}"

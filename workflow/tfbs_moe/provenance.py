@@ -1,0 +1,76 @@
+"""Digests that tie an output to its inputs, its settings and the code that made it.
+
+Standard library only: the Snakefile imports this module under a bare Snakemake.
+"""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "tfbs_moe"
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(value: object) -> str:
+    """Return a 16-digit digest of a JSON-like value that does not depend on key order."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def code_digest(script: str | Path, library: str | Path) -> str:
+    """Return a digest of a script and of every library module it uses, directly or not.
+
+    Snakemake re-runs a rule when its own script changes, not when a module that the script
+    imports does. With this digest among a rule's ``params``, a change in the library re-runs
+    exactly the steps that use the changed module.
+
+    Args:
+        script: a Python file that imports from the library.
+        library: the folder that holds the package (the parent of ``tfbs_moe``).
+    """
+    modules = sorted(code_files(script, library))
+    parts = [Path(script).read_bytes(), *(module.read_bytes() for module in modules)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def code_files(script: str | Path, library: str | Path) -> set[Path]:
+    """Return the library files reachable from ``script`` through import statements."""
+    found: set[Path] = set()
+    waiting = [Path(script).resolve()]
+    root = Path(library).resolve()
+    while waiting:
+        for module in _imports(waiting.pop(), root):
+            if module not in found:
+                found.add(module)
+                waiting.append(module)
+    return found
+
+
+@cache
+def _imports(path: Path, library: Path) -> frozenset[Path]:
+    """Return the library files that one Python file imports, anywhere in its body."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    files: set[Path] = set()
+    for name in names:
+        if name.split(".")[0] != PACKAGE:
+            continue
+        target = library.joinpath(*name.split("."))
+        candidates = [target.with_suffix(".py"), target / "__init__.py"]
+        # Importing a module runs the __init__ of every package above it.
+        parents = [library.joinpath(*name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
+        candidates += [parent / "__init__.py" for parent in parents]
+        files.update(candidate for candidate in candidates if candidate.is_file())
+    return frozenset(files)

@@ -1,0 +1,95 @@
+"""From the files of a run to one HTML file that needs nothing else."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from tfbs_moe import __version__
+from tfbs_moe.report.inputs import read_run
+from tfbs_moe.report.page import Block, Fold, Picture, Section
+from tfbs_moe.report.sections import sections
+from tfbs_moe.study import Study
+from tfbs_moe.tables import atomic
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parent / "templates"
+LARGEST_PAGE = 15_000_000
+"""Bytes: what e-mail still carries."""
+
+
+def build_report(
+    run_folder: str | Path,
+    study: Study,
+    published: pd.DataFrame,
+    output: str | Path,
+    provenance: Mapping[str, str] | None = None,
+) -> None:
+    """Write the report of a run as one self-contained HTML file.
+
+    Args:
+        run_folder: ``results/<run>``; see ``report_inputs`` for what is read of it. What is absent has its place in the
+            report, and the reason.
+        study: the study.
+        published: published numbers, from ``figures.published.read_published``.
+        output: the HTML file.
+        provenance: what the caller knows of how the run was made, by name, such as the commit and the command.
+
+    Raises:
+        InputError: a file that is there cannot be used.
+    """
+    parts = sections(read_run(run_folder, study, published), provenance or {})
+    page = _render(study, parts)
+    if len(page) > LARGEST_PAGE:
+        _link_large_files(parts, len(page) - LARGEST_PAGE)
+        page = _render(study, parts)
+        log.warning("the report's largest downloads are links to the files beside it, to keep it below 15 MB")
+    with atomic(output) as temporary:
+        temporary.write_bytes(page)
+    log.info("wrote %s (%.1f MB)", output, len(page) / 1e6)
+
+
+def _render(study: Study, parts: list[Section]) -> bytes:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html", "html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("index.html.j2").render(
+        run=study.config["run"],
+        sections=parts,
+        version=__version__,
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
+    )
+    return text.encode()
+
+
+def _link_large_files(parts: list[Section], excess: int) -> None:
+    """Replace the largest embedded downloads by links to the same files beside the report."""
+    holders = [block for part in parts for block in _blocks(part.blocks) if isinstance(block, Picture)]
+    sizes = [
+        (len(download.data), holder, place)
+        for holder in holders
+        for place, download in enumerate(holder.downloads)
+        if download.link
+    ]
+    for size, holder, place in sorted(sizes, key=lambda entry: -entry[0]):
+        if excess <= 0:
+            return
+        holder.downloads[place] = replace(holder.downloads[place], data=holder.downloads[place].link)
+        excess -= size
+
+
+def _blocks(blocks: list[Block]) -> Iterator[Block]:
+    """Yield blocks and the blocks within folds."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Fold):
+            yield from _blocks(block.blocks)

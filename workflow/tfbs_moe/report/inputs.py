@@ -1,0 +1,65 @@
+"""The files that a report is made from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tfbs_moe.figures.catalogue import (
+    ATTRIBUTION_SUMMARY,
+    FACTOR_STATISTICS,
+    GATE_WEIGHTS,
+    METRICS,
+    figure_items,
+    training_folders,
+)
+from tfbs_moe.study import Study
+from tfbs_moe.tables import read_tsv
+
+DATASETS = "datasets/summary.tsv"
+PAPER_ANOVA = "statistics/paper_anova.tsv"
+PAPER_TUKEY = "statistics/paper_tukey.tsv"
+TABLES = (DATASETS, METRICS, GATE_WEIGHTS, ATTRIBUTION_SUMMARY, FACTOR_STATISTICS, PAPER_ANOVA, PAPER_TUKEY)
+FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what the report reads of it.
+
+    Attributes:
+        folder: ``results/<run>``.
+        study: the study.
+        published: published numbers, from ``figures.published.read_published``.
+        tables: tables by path relative to the folder; one that is absent is not in it.
+    """
+
+    folder: Path
+    study: Study
+    published: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+
+    def table(self, path: str) -> pd.DataFrame | None:
+        """Return a table with at least one row, or None."""
+        table = self.tables.get(path)
+        return None if table is None or table.empty else table
+
+    def why_missing(self, path: str) -> str:
+        """Say in one sentence why a table has no place in the report."""
+        if path not in self.tables:
+            return f"The file {path} was not made in this run."
+        return f"The file {path} has no rows."
+
+
+def report_inputs(study: Study) -> list[str]:
+    """Return every file, relative to the run's folder, that the report of a study is made from."""
+    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
+    models = [f"{folder}/model.json" for protocol in study.protocols for folder, _ in training_folders(study, protocol)]
+    return [*TABLES, *figures, *models]
+
+
+def read_run(folder: str | Path, study: Study, published: pd.DataFrame) -> Run:
+    """Read the tables of a run; those that are absent are left out, and the report says so."""
+    folder = Path(folder)
+    tables = {path: read_tsv(folder / path) for path in TABLES if (folder / path).is_file()}
+    return Run(folder, study, published, tables)

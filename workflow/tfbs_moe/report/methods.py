@@ -1,0 +1,115 @@
+"""The methods of a study, written from its config."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from tfbs_moe.config import load_schema
+from tfbs_moe.study import Study
+
+_NEGATIVES = {
+    "dinucleotide_shuffle": "shuffles of the bound sequences that keep all dinucleotide counts (Altschul and Erickson)",
+    "block_shuffle": (
+        "the authors’ shuffles, which permute non-overlapping pairs of bases and do not keep dinucleotide counts"
+    ),
+    "gc_matched": "genomic sequences matched to the bound ones in GC content, away from every peak of the factor",
+    "flanks": "the flanks of the same peaks",
+    "other_peaks": "peaks of other factors in the same cell",
+    "supplied": "the unbound sequences of the prepared test files",
+}
+
+_STOPPED_ON = {
+    "whole_set": "the AUROC of the whole validation set",
+    "batch_mean": "the mean AUROC of validation batches, as the authors did",
+}
+
+
+def methods(study: Study) -> list[str]:
+    """Return the paragraphs of the methods section, from the config alone."""
+    config = study.config
+    paragraphs = [_data(study)]
+    paragraphs += [_protocol(study, name, settings) for name, settings in config["protocols"].items()]
+    paragraphs += [_evaluation(study), _attribution(config)]
+    return paragraphs
+
+
+def parameters(config: Mapping[str, Any]) -> pd.DataFrame:
+    """Return every parameter of a config: ``parameter`` ``value`` ``meaning``, the meaning from the schema."""
+    return pd.DataFrame(_flatten(config, load_schema("config"), ""), columns=["parameter", "value", "meaning"])
+
+
+def _data(study: Study) -> str:
+    config = study.config
+    length = config["window"]["length"]
+    kinds = {row["format"] for row in study.experiments.values()}
+    parts = [f"Sequences are one-hot encoded windows of {length} bases."]
+    if "deepbind" in kinds:
+        parts.append(
+            "Prepared files hold bound sequences without coordinates; their rows were split at random into training "
+            f"and validation ({config['splits']['validation_fraction']:.0%})."
+        )
+    if "peaks" in kinds:
+        splits = config["splits"]
+        parts.append(
+            f"Windows were cut around peak summits ({config['genome']['assembly']}); validation rows lie on "
+            f"{', '.join(splits['validation_chromosomes'])}, test rows on {', '.join(splits['test_chromosomes'])}, and "
+            "training rows on the other chromosomes."
+        )
+    tested = sorted({test.negatives for test in study.test_sets})
+    parts.append(f"Test negatives: {'; '.join(_NEGATIVES[name] for name in tested)}.")
+    return " ".join(parts)
+
+
+def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
+    config, seeds = study.config, study.config["replicates"]
+    trained = [f"{kind}: {_recipe(config['experts'][kind]['training'])}" for kind in settings["architectures"]]
+    gates = [f"{kind}: {_recipe(config['gates'][kind]['training'])}" for kind in settings["gates"]]
+    return (
+        f"Protocol “{name}”. Training negatives: {_NEGATIVES[settings['training_negatives']]}. One expert per training "
+        f"experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
+        f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over frozen "
+        f"experts ({'; '.join(gates)}), rows: {settings['gate_rows'].replace('_', ' ')}. Everything was trained anew for "
+        f"each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows only."
+    )
+
+
+def _recipe(training: Mapping[str, Any]) -> str:
+    """Say in a few words how a network is trained."""
+    return (
+        f"{training['optimizer']}, learning rate {training['learning_rate']:g}, batches of {training['batch_size']}, at "
+        f"most {training['max_epochs']} epochs, patience {training['patience']}"
+    )
+
+
+def _evaluation(study: Study) -> str:
+    evaluation = study.config["evaluation"]
+    draws = study.config["statistics"]["draws"]
+    return (
+        f"Intervals of single test sets are percentile intervals ({evaluation['confidence']:.0%}) of "
+        f"{evaluation['bootstrap']:,} bootstrap draws that keep a bound sequence and the negative made from it "
+        f"together. A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
+        "either strand, with a bound training row. Models are compared with the factor as the unit, seeds averaged "
+        f"within it. The paper’s ANOVA is computed beside it over {draws} draws per model."
+    )
+
+
+def _attribution(config: Mapping[str, Any]) -> str:
+    settings = config["attribution"]
+    return (
+        f"Attribution of the logit by {', '.join(settings['methods'])} on up to {settings['sequences']} bound "
+        "sequences per test set, spread evenly over the mixture’s logit; ShiftSmooth averages over shifts of up to "
+        f"{settings['shifts']} base{'s' if settings['shifts'] > 1 else ''} to either side."
+    )
+
+
+def _flatten(value: object, schema: Mapping[str, Any], key: str) -> Iterator[tuple[str, str, str]]:
+    """Yield key, value and meaning of every leaf of a config."""
+    if isinstance(value, dict) and value:
+        rest = schema.get("additionalProperties")
+        for name, sub in value.items():
+            inner = schema.get("properties", {}).get(name, rest if isinstance(rest, dict) else {})
+            yield from _flatten(sub, inner, f"{key}.{name}" if key else name)
+    else:
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield key, text, " ".join(schema.get("description", "").split())

@@ -1,0 +1,205 @@
+"""What a page is made of, before it is HTML: sections that hold paragraphs, tables and figures."""
+
+import base64
+import io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tfbs_moe.figures.catalogue import FigureItem
+from tfbs_moe.figures.style import PNG_DPI, REASON
+from tfbs_moe.tables import read_tsv
+
+MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "tsv": "text/tab-separated-values"}
+LARGEST_INLINE_SVG = 160_000
+"""Bytes from which a figure is shown as PNG; the vector file stays among its downloads."""
+_COLOURS_OF_PNG = 64
+_CSS_PIXELS_PER_INCH = 130
+_DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a reader can save from the page."""
+
+    label: str
+    file_name: str
+    data: str
+    link: str
+    """Where the same file lies relative to the report, for a page that would grow too large."""
+
+
+@dataclass
+class Text:
+    """A paragraph; ``note`` sets it apart, ``verdict`` marks one that says yes or no."""
+
+    text: str
+    style: str = "plain"
+    kind: str = "text"
+
+
+@dataclass
+class Items:
+    """A list of sentences."""
+
+    items: list[str]
+    kind: str = "items"
+
+
+@dataclass
+class Missing:
+    """A place that stayed empty, and why."""
+
+    title: str
+    reason: str
+    kind: str = "missing"
+
+
+@dataclass
+class Table:
+    """A table: its columns' names, whether they hold numbers, and its cells as text with their sort keys."""
+
+    identifier: str
+    caption: str
+    columns: list[str]
+    numeric: list[bool]
+    rows: list[list[tuple[str, str]]]
+    download: Download
+    kind: str = "table"
+
+
+@dataclass
+class Picture:
+    """A figure with its words, its downloads and the numbers it draws."""
+
+    identifier: str
+    title: str
+    caption: str
+    alt: str
+    source: str
+    size: tuple[int, int]
+    """Width and height on the page, in CSS pixels."""
+    downloads: list[Download]
+    kind: str = "figure"
+
+
+@dataclass
+class Fold:
+    """Blocks behind a line that opens them."""
+
+    title: str
+    blocks: list["Block"]
+    kind: str = "fold"
+
+
+Block = Text | Items | Missing | Table | Picture | Fold
+
+
+@dataclass
+class Section:
+    """One part of the report."""
+
+    identifier: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def data_url(content: bytes, suffix: str) -> str:
+    """Return a data: URL."""
+    return f"data:{MIME[suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def identifier(name: str) -> str:
+    """Return a name that can stand in an HTML id and a CSS selector."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def number(value: float, decimals: int = _DECIMALS, sign: bool = False) -> str:
+    """Return a number as text, with a true minus sign; an en dash where there is none."""
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def interval(value: float, lower: float, upper: float, sign: bool = False) -> str:
+    """Return a number with its interval, such as ``0.812 [0.790, 0.834]``."""
+    if not (np.isfinite(lower) and np.isfinite(upper)):
+        return number(value, sign=sign)
+    return f"{number(value, sign=sign)} [{number(lower, sign=sign)}, {number(upper, sign=sign)}]"
+
+
+def make_table(frame: pd.DataFrame, caption: str, name: str, folder: str = "") -> Table:
+    """Turn a data frame into a table of the page; numbers keep their full precision as sort keys."""
+    numeric = [bool(pd.api.types.is_numeric_dtype(frame[column])) for column in frame.columns]
+    flags = [bool(pd.api.types.is_bool_dtype(frame[column])) for column in frame.columns]
+    rows = []
+    for values in frame.itertuples(index=False, name=None):
+        cells = [
+            _cell(value, is_number and not flag) for value, is_number, flag in zip(values, numeric, flags, strict=True)
+        ]
+        rows.append(cells)
+    content = frame.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
+    download = Download("TSV", f"{name}.tsv", data_url(content, "tsv"), folder)
+    plain = [is_number and not flag for is_number, flag in zip(numeric, flags, strict=True)]
+    columns = [str(column).replace("_", " ") for column in frame.columns]
+    return Table(f"table-{identifier(name)}", caption, columns, plain, rows, download)
+
+
+def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
+    """Read a figure's files; a figure that is absent or had nothing to draw becomes its reason."""
+    paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in MIME}
+    absent = [path.name for path in paths.values() if not path.is_file()]
+    if absent:
+        return Missing(item.title, f"The figure was not made in this run: {', '.join(absent)} not found.")
+    table = read_tsv(paths["tsv"])
+    if list(table.columns) == [REASON]:
+        return Missing(item.title, str(table[REASON].iloc[0]))
+    vector = paths["svg"].read_bytes()
+    if len(vector) <= LARGEST_INLINE_SVG:
+        source = data_url(vector, "svg")
+    else:
+        source = data_url(_small_png(paths["png"]), "png")
+    downloads = [
+        Download(suffix.upper(), path.name, data_url(path.read_bytes(), suffix), f"../figures/{path.name}")
+        for suffix, path in paths.items()
+        if suffix in ("pdf", "tsv")
+    ]
+    alt = f"{item.title}. {item.alt} The numbers drawn can be saved as a table below the figure."
+    size = _size_on_page(paths["png"])
+    return Picture(f"figure-{identifier(item.name)}", item.title, item.caption, alt, source, size, downloads)
+
+
+def _cell(value: object, is_number: bool) -> tuple[str, str]:
+    """Return a cell's text and its sort key."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "–", ""
+    if isinstance(value, bool | np.bool_):
+        return ("yes" if value else "no"), str(int(value))
+    if not is_number:
+        return str(value), str(value)
+    amount = float(str(value))
+    if amount.is_integer() and not isinstance(value, float):
+        return f"{int(amount):,}".replace("-", "−"), repr(amount)
+    small = amount != 0 and abs(amount) < 10**-_DECIMALS
+    return (f"{amount:.2e}".replace("-", "−") if small else number(amount)), repr(amount)
+
+
+def _size_on_page(path: Path) -> tuple[int, int]:
+    """Return width and height in CSS pixels at which a figure's letters are as large as the text around it."""
+    with Image.open(path) as image:
+        width, height = image.size
+    scale = _CSS_PIXELS_PER_INCH / PNG_DPI
+    return round(width * scale), round(height * scale)
+
+
+def _small_png(path: Path) -> bytes:
+    """Return a PNG with a palette in place of true colour, a third of the bytes."""
+    buffer = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").quantize(_COLOURS_OF_PNG).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,40 @@
+"""What a run was computed with: code, versions and machine, for the report's provenance."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import tfbs_moe
+
+PACKAGES = ("snakemake", "torch", "numpy", "pandas", "scipy", "scikit-learn", "tangermeme", "pybedtools", "h5py")
+
+
+def surroundings(checkout: str | Path) -> dict[str, str]:
+    """Return names and versions of the code, the packages and the machine that a report was written with.
+
+    Args:
+        checkout: folder of the workflow; its commit is named where it is a git checkout.
+    """
+    found = {
+        "TFBS-MoE": tfbs_moe.__version__,
+        "commit": _commit(checkout),
+        "Python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not in this environment"
+    return found
+
+
+def _commit(checkout: str | Path) -> str:
+    """Return the commit of a checkout, marked where files differ from it, or say that there is none."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown (git is not at hand)"
+    return done.stdout.strip() if done.returncode == 0 else "unknown (not a git checkout)"

@@ -1,0 +1,105 @@
+"""What every step needs around its work: seeds, device, threads, logging, errors.
+
+torch is imported inside the functions that need it, so that steps without a model do not pay for it.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tfbs_moe.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+DeviceRequest = Literal["auto", "cpu", "cuda"]
+
+
+def named_seed(root: int, *names: object) -> int:
+    """Derive a 63-bit seed from a root seed and the name of what it is drawn for.
+
+    Streams of different names are independent, and adding a stream moves no other: a new dataset
+    does not change the negatives of the ones that were there.
+    """
+    text = "\0".join([str(root), *map(str, names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def rng(root: int, *names: object) -> np.random.Generator:
+    """Return a NumPy generator for a named stream; see ``named_seed``."""
+    return np.random.default_rng(named_seed(root, *names))
+
+
+def torch_rng(root: int, *names: object, device: "torch.device | str" = "cpu") -> "torch.Generator":
+    """Return a torch generator for a named stream; see ``named_seed``."""
+    import torch
+
+    return torch.Generator(device=device).manual_seed(named_seed(root, *names))
+
+
+def select_device(request: DeviceRequest = "auto") -> "torch.device":
+    """Return the device to compute on and log its name.
+
+    Raises:
+        InputError: ``cuda`` was asked for and torch finds no GPU; there is no silent fall-back.
+    """
+    import torch
+
+    if request == "cpu" or (request == "auto" and not torch.cuda.is_available()):
+        log.info("device: cpu (%d threads)", torch.get_num_threads())
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU-only build"
+        raise InputError(
+            f"a GPU was asked for (device: cuda) but torch {torch.__version__}, {build}, finds none. "
+            "Check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES, install a CUDA build of torch, "
+            "or set device: auto or device: cpu in the config."
+        )
+    log.info("device: cuda (%s)", torch.cuda.get_device_name())
+    return torch.device("cuda")
+
+
+def configure_torch(threads: int = 1, deterministic: bool = True) -> None:
+    """Set torch's thread count, and deterministic algorithms where asked for."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if deterministic:
+        # cuBLAS reads this once, when its first handle is made.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextmanager
+def step(log_path: str | Path | None = None) -> Iterator[None]:
+    """Run one step of a study: log to a file and to standard error; an InputError is one message.
+
+    Args:
+        log_path: file that takes the log, or None for standard error alone.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_path:
+        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_path, mode="w"))
+    logging.basicConfig(
+        level=logging.INFO, handlers=handlers, force=True, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.captureWarnings(True)
+    try:
+        yield
+    except InputError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from None
+    except Exception:
+        log.exception("this step failed; this is a bug or a broken installation, please report it with this log")
+        raise SystemExit(1) from None

@@ -1,0 +1,1 @@
+"""Designs and tests over metric tables."""

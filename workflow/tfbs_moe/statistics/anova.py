@@ -1,0 +1,109 @@
+"""Analysis of variance: one-way, and with repeated measures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from tfbs_moe.errors import InputError
+
+
+@dataclass(frozen=True)
+class Anova:
+    """An F test and what it rests on.
+
+    Attributes:
+        statistic: F; infinite where groups differ and nothing varies within them.
+        df: numerator degrees of freedom.
+        df_error: denominator degrees of freedom.
+        p: of the F distribution with these degrees of freedom.
+        sum_between: sum of squares of the effect.
+        sum_error: sum of squares of the error.
+        epsilon: Greenhouse–Geisser ε, 1 in a one-way design.
+        p_corrected: p with both degrees of freedom multiplied by ε.
+    """
+
+    statistic: float
+    df: float
+    df_error: float
+    p: float
+    sum_between: float
+    sum_error: float
+    epsilon: float = 1.0
+    p_corrected: float = math.nan
+
+    @property
+    def eta_squared(self) -> float:
+        """η²: effect / (effect + error); partial where units were taken out as a factor of their own."""
+        total = self.sum_between + self.sum_error
+        return self.sum_between / total if total > 0 else math.nan
+
+    @property
+    def omega_squared(self) -> float:
+        """ω²: η² less what chance alone would give."""
+        mean_error = self.sum_error / self.df_error
+        total = self.sum_between + self.sum_error + mean_error
+        return (self.sum_between - self.df * mean_error) / total if total > 0 else math.nan
+
+
+def one_way(groups: Sequence[np.ndarray]) -> Anova:
+    """One-way analysis of variance.
+
+    Args:
+        groups: at least two groups of numbers, together more numbers than groups.
+
+    Raises:
+        InputError: there are too few groups or numbers.
+    """
+    values = [np.asarray(group, dtype=np.float64) for group in groups]
+    count = sum(map(len, values))
+    if len(values) < 2 or min(map(len, values)) < 1 or count <= len(values):
+        raise InputError(f"a one-way ANOVA needs two groups and replicates in them; got {[len(v) for v in values]}")
+    grand = np.concatenate(values).mean()
+    between = float(sum(len(v) * (v.mean() - grand) ** 2 for v in values))
+    within = float(sum(((v - v.mean()) ** 2).sum() for v in values))
+    return _anova(between, within, len(values) - 1, count - len(values))
+
+
+def repeated_measures(values: np.ndarray) -> Anova:
+    """Analysis of variance of treatments that every unit underwent.
+
+    Args:
+        values: float (n units, k treatments), n and k at least 2.
+
+    Returns:
+        The F test of treatments against treatments × units, with Greenhouse and Geisser's (1959) ε.
+
+    Raises:
+        InputError: fewer than two units or treatments.
+    """
+    units, treatments = values.shape
+    if units < 2 or treatments < 2:
+        raise InputError(f"repeated measures need two units and two treatments; got {units} and {treatments}")
+    centred = values - values.mean(axis=1, keepdims=True)
+    effect = centred.mean(axis=0)
+    between = float(units * (effect**2).sum())
+    error = float(((centred - effect) ** 2).sum())
+    return _anova(between, error, treatments - 1, (units - 1) * (treatments - 1), sphericity(values))
+
+
+def sphericity(values: np.ndarray) -> float:
+    """Return Greenhouse and Geisser's ε of units × treatments: 1 under sphericity, at least 1 / (k − 1)."""
+    treatments = values.shape[1]
+    if treatments == 2:
+        return 1.0
+    covariance = np.atleast_2d(np.cov(values, rowvar=False))
+    centre = np.eye(treatments) - 1 / treatments
+    centred = centre @ covariance @ centre
+    squared = float((centred**2).sum())
+    return float(np.trace(centred)) ** 2 / ((treatments - 1) * squared) if squared > 0 else 1.0
+
+
+def _anova(between: float, error: float, df: int, df_error: int, epsilon: float = 1.0) -> Anova:
+    infinite_or_none = math.inf if between > 0 else math.nan
+    statistic = (between / df) / (error / df_error) if error > 0 else infinite_or_none
+    p = float(stats.f.sf(statistic, df, df_error))
+    corrected = float(stats.f.sf(statistic, df * epsilon, df_error * epsilon))
+    return Anova(statistic, df, df_error, p, between, error, epsilon, corrected)

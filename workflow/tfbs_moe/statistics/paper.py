@@ -1,0 +1,168 @@
+"""The paper's ANOVA, under its own name: per test set, models as groups, draws as replicates.
+
+arXiv 2507.09754 compares four models on each test set by a one-way ANOVA with Tukey's test, over 30
+passes of one trained model each. Such passes are no replicates of training or of test sets: their number is
+the analyst's choice, and F grows with it. The analysis is kept because the paper's numbers can be held
+against it; ``tfbs_moe.statistics.factors`` is the one to draw conclusions from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.evaluate import auroc_draws
+from tfbs_moe.evaluation.scores import Scores
+from tfbs_moe.runtime import rng
+from tfbs_moe.statistics.anova import one_way
+from tfbs_moe.statistics.results import Result, as_table, p_words, signed
+
+DRAWS = 30
+LEVEL = 0.95
+BOOTSTRAP = "bootstrap draw of the test set, one trained model each"
+DROPOUT = "dropout mask at prediction, one trained model each"
+DESIGN = "one-way, {unit}s as replicates"
+CAUTION = (
+    "the replicates are not independent observations; F grows with their number, so p and the intervals say nothing "
+    "of other trainings, test sets or factors"
+)
+
+
+def paper_anova(
+    scores: Scores,
+    identity: Mapping[str, object],
+    models: Sequence[str],
+    *,
+    seed: int,
+    model_seed: int = 0,
+    draws: int = DRAWS,
+    rows: str = "all",
+) -> pd.DataFrame:
+    """Run the paper's analysis on one test set.
+
+    Args:
+        scores: predictions of the test set, or of a row set of it.
+        identity: ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives`` of the test set.
+        models: names of the models to compare; the first is compared with each of the others.
+        seed: the study's root seed.
+        model_seed: which training of each model.
+        draws: replicates per model; the paper has 30.
+        rows: name of the row set.
+
+    Returns:
+        One row for the ANOVA, one for each of Tukey's comparisons (columns ``RESULT_COLUMNS``, led by
+        ``experiment`` and ``factor``).
+
+    Raises:
+        InputError: a model is not among the predictions, or the test set lacks a class.
+    """
+    absent = [model for model in models if (model, model_seed) not in scores.models]
+    if absent:
+        raise InputError(
+            f"{identity['experiment']}: no predictions of {', '.join(absent)} with seed {model_seed}; "
+            f"there are {', '.join(scores.names())}"
+        )
+    if scores.label.all() or not scores.label.any():
+        raise InputError(
+            f"{identity['experiment']} ({rows}): an AUROC needs bound and unbound rows; one class is missing"
+        )
+    places = [scores.models.index((model, model_seed)) for model in models]
+    chosen = replace(
+        scores,
+        models=tuple(scores.models[place] for place in places),
+        logit=scores.logit[places],
+        probability=scores.probability[places],
+    )
+    stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
+    values = auroc_draws(chosen, draws, stream)
+    named = {
+        "experiment": identity["experiment"],
+        "factor": identity["factor"],
+        "protocol": identity["protocol"],
+        "set": identity["set"],
+        "negatives": identity["negatives"],
+        "rows": rows,
+        "metric": "auroc",
+    }
+    results = anova_of_draws(dict(zip(models, values, strict=True)), str(identity["experiment"]), BOOTSTRAP)
+    return as_table(results, named)
+
+
+def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) -> list[Result]:
+    """Return the one-way ANOVA of draws, and Tukey's comparisons of the first model with the others.
+
+    Args:
+        values: AUROCs (draws,) by model.
+        dataset: name of the test set, for the sentences.
+        unit: what a draw is.
+    """
+    models = list(values)
+    groups = [np.asarray(values[model], dtype=np.float64) for model in models]
+    anova = one_way(groups)
+    total = sum(map(len, groups))
+    design = DESIGN.format(unit=unit.split(",")[0])
+    df = f"{anova.df:g}, {anova.df_error:g}"
+    omnibus = Result(
+        test="paper's ANOVA",
+        comparison=" / ".join(models),
+        design=design,
+        unit=unit,
+        n=total,
+        statistic_name="F",
+        statistic=anova.statistic,
+        df=df,
+        p=anova.p,
+        p_adjusted=anova.p,
+        effect_name="eta squared",
+        effect=anova.eta_squared,
+        check=CAUTION,
+        sentence=(
+            f"{dataset}: F({df}) = {anova.statistic:.1f}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
+            f"trained model each. This is the paper's analysis; draws are not replicates."
+        ),
+    )
+    return [omnibus, *_tukey(models, groups, dataset, design, unit, anova.df_error)]
+
+
+def _tukey(
+    models: list[str], groups: list[np.ndarray], dataset: str, design: str, unit: str, df_error: float
+) -> list[Result]:
+    """Compare the first model with each other one by Tukey's honestly significant difference."""
+    error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
+    if error == 0:
+        return []
+    tukey = stats.tukey_hsd(*groups)
+    interval = tukey.confidence_interval(LEVEL)
+    results = []
+    for other in range(1, len(models)):
+        difference = float(tukey.statistic[0, other])
+        scale = np.sqrt(error / 2 * (1 / len(groups[0]) + 1 / len(groups[other])))
+        adjusted = float(tukey.pvalue[0, other])
+        results.append(
+            Result(
+                test="paper's Tukey HSD",
+                comparison=f"{models[0]} − {models[other]}",
+                design=design,
+                unit=unit,
+                n=len(groups[0]) + len(groups[other]),
+                statistic_name="q",
+                statistic=abs(difference) / float(scale),
+                df=f"{len(models)}, {df_error:g}",
+                p=adjusted,
+                p_adjusted=adjusted,
+                adjustment=f"Tukey HSD over all pairs of {len(models)} models",
+                effect_name="difference of means",
+                effect=difference,
+                effect_lower=float(interval.low[0, other]),
+                effect_upper=float(interval.high[0, other]),
+                check=CAUTION,
+                sentence=(
+                    f"{dataset}: {models[0]} − {models[other]} = {signed(difference, 4)} over draws of one trained "
+                    f"model each ({p_words(adjusted)}). This is the paper's analysis; draws are not replicates."
+                ),
+            )
+        )
+    return results

@@ -1,0 +1,104 @@
+"""Rank tests of several models over factors, as Demšar (2006), J. Mach. Learn. Res. 7:1, sets them out."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test of k models over n factors.
+
+    Attributes:
+        chi_squared: Friedman's statistic, corrected for ties, with k − 1 degrees of freedom.
+        p_chi_squared: its p.
+        statistic: Iman and Davenport's F of it, which holds its level better.
+        df: k − 1.
+        df_error: (k − 1)(n − 1).
+        p: of F.
+        concordance: Kendall's W, 0 to 1: how alike the factors rank the models.
+    """
+
+    chi_squared: float
+    p_chi_squared: float
+    statistic: float
+    df: int
+    df_error: int
+    p: float
+    concordance: float
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Return each model's mean rank over factors, (k,): 1 is best, where higher values are better."""
+    return np.asarray(stats.rankdata(-values, axis=1).mean(axis=0))
+
+
+def friedman(values: np.ndarray) -> Friedman:
+    """Test whether models rank differently.
+
+    Args:
+        values: float (n factors, k models), n at least 2 and k at least 2.
+    """
+    count, models = values.shape
+    ranks = stats.rankdata(values, axis=1)
+    spread = float(((ranks - (models + 1) / 2) ** 2).sum())
+    df, df_error = models - 1, (models - 1) * (count - 1)
+    if spread == 0:
+        return Friedman(math.nan, math.nan, math.nan, df, df_error, math.nan, math.nan)
+    between = float(count * ((ranks.mean(axis=0) - (models + 1) / 2) ** 2).sum())
+    chi_squared = df * count * between / spread
+    concordance = between / spread
+    # All factors agree: F grows without bound.
+    statistic = (count - 1) * concordance / (1 - concordance) if concordance < 1 else math.inf
+    p_chi_squared, p = float(stats.chi2.sf(chi_squared, df)), float(stats.f.sf(statistic, df, df_error))
+    return Friedman(chi_squared, p_chi_squared, statistic, df, df_error, p, concordance)
+
+
+def critical_difference(models: int, count: int, level: float) -> float:
+    """Return the difference in mean rank that Nemenyi's test asks for."""
+    quantile = float(stats.studentized_range.ppf(level, models, np.inf))
+    return quantile / math.sqrt(2) * math.sqrt(models * (models + 1) / (6 * count))
+
+
+def nemenyi(values: np.ndarray) -> np.ndarray:
+    """Return Nemenyi's p for every pair of models, (k, k), adjusted for all pairs."""
+    count, models = values.shape
+    ranks = mean_ranks(values)
+    scale = math.sqrt(models * (models + 1) / (6 * count))
+    q = np.abs(ranks[:, None] - ranks[None, :]) / scale * math.sqrt(2)
+    return np.asarray(stats.studentized_range.sf(q, models, np.inf))
+
+
+def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.DataFrame:
+    """Return what a critical-difference diagram draws, the best model first.
+
+    Returns:
+        One row per model: ``model``, ``mean_rank``, ``n`` factors, ``critical_difference``, and
+        ``groups``: numbers, separated by commas, of the bars that join it to models Nemenyi's test does not
+        tell it from.
+    """
+    ranks = mean_ranks(values)
+    order = np.argsort(ranks, kind="stable")
+    width = critical_difference(len(models), len(values), level)
+    return pd.DataFrame(
+        {
+            "model": [models[index] for index in order],
+            "mean_rank": ranks[order],
+            "n": len(values),
+            "critical_difference": width,
+            "groups": _groups(ranks[order], width),
+        }
+    )
+
+
+def _groups(ranks: np.ndarray, width: float) -> list[str]:
+    """Number the widest runs of models whose ranks differ by at most ``width``; runs of one have none."""
+    runs: list[range] = []
+    for first in range(len(ranks)):
+        last = int(np.flatnonzero(ranks <= ranks[first] + width)[-1])
+        if last > first and not (runs and runs[-1].stop > last):
+            runs.append(range(first, last + 1))
+    return [",".join(str(number + 1) for number, run in enumerate(runs) if index in run) for index in range(len(ranks))]

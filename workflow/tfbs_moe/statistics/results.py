@@ -1,0 +1,102 @@
+"""What one statistical test says, as one row of a table."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+
+import pandas as pd
+
+IDENTITY = ("protocol", "set", "negatives", "rows", "metric")
+SMALLEST_P = 0.001
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test.
+
+    Attributes:
+        test: name of the test.
+        comparison: what is compared, such as two models.
+        design: how the numbers came about and were laid out.
+        unit: what one replicate is; inference goes to others of its kind, and no further.
+        n: number of units.
+        statistic_name: F, t, W, χ², z, …
+        statistic: its value.
+        df: degrees of freedom, as text; empty where there are none.
+        p: two-sided unless ``test`` says otherwise.
+        p_adjusted: for the number of comparisons made together; equal to ``p`` where it was one.
+        adjustment: how, and over how many.
+        effect_name: what ``effect`` is.
+        effect: size of the effect.
+        effect_lower: lower end of its interval.
+        effect_upper: upper end.
+        check: which check led to this test, or what to know of its assumptions.
+        headline: whether the rule of ``tfbs_moe.statistics.assumptions`` chose this test among its like.
+        sentence: the result in plain words.
+    """
+
+    test: str
+    comparison: str
+    design: str
+    unit: str
+    n: int
+    statistic_name: str = ""
+    statistic: float = math.nan
+    df: str = ""
+    p: float = math.nan
+    p_adjusted: float = math.nan
+    adjustment: str = "none"
+    effect_name: str = ""
+    effect: float = math.nan
+    effect_lower: float = math.nan
+    effect_upper: float = math.nan
+    check: str = ""
+    headline: bool = False
+    sentence: str = ""
+
+
+RESULT_COLUMNS = (*IDENTITY, *(field.name for field in fields(Result)))
+
+
+def as_table(results: Iterable[Result], identity: Mapping[str, object]) -> pd.DataFrame:
+    """Turn results into a table, each row led by ``identity`` (names of ``IDENTITY``, or more)."""
+    records = [{**identity, **asdict(result)} for result in results]
+    extra = [name for name in identity if name not in RESULT_COLUMNS]
+    return pd.DataFrame(records, columns=[*extra, *RESULT_COLUMNS])
+
+
+def p_words(p: float) -> str:
+    """Return a p value as text: ``p = .012``, ``p < .001`` or ``p not defined``."""
+    if math.isnan(p):
+        return "p not defined"
+    if p < SMALLEST_P:
+        return f"p < {SMALLEST_P:g}".replace("0.", ".")
+    return f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+def interval_words(value: float, lower: float, upper: float, plus: bool = True) -> str:
+    """Return ``+0.022 [−0.006, +0.051]``; unsigned where asked."""
+    write = signed if plus else unsigned
+    return f"{write(value)} [{write(lower)}, {write(upper)}]"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a number with its sign, and a minus that is one."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def unsigned(value: float, digits: int = 3) -> str:
+    """Return a number with a sign only where it is negative."""
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def difference_sentence(first: str, second: str, what: str, effect: float, lower: float, upper: float) -> str:
+    """Say in plain words what a difference and its interval allow to say, and no more."""
+    if math.isnan(lower) or math.isnan(upper):
+        return f"{first} and {second} cannot be compared: there are too few units for an interval."
+    numbers = interval_words(effect, lower, upper)
+    if lower > 0:
+        return f"{first} has a higher {what} than {second}: {numbers}."
+    if upper < 0:
+        return f"{first} has a lower {what} than {second}: {numbers}."
+    return f"No difference in {what} between {first} and {second} is shown: {numbers}, which includes zero."

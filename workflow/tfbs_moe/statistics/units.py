@@ -1,0 +1,92 @@
+"""One number per factor and model: the observations of every comparison over factors."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+
+UNIT = "factor"
+DESIGN = "repeated measures: every model on every factor, seeds and cells averaged within the factor"
+GROUPS = ("protocol", "set", "negatives", "rows")
+LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
+
+
+@dataclass(frozen=True, eq=False)
+class FactorTable:
+    """One number per factor and model.
+
+    Attributes:
+        values: float (n factors, k models).
+        factors: names of the rows.
+        models: names of the columns.
+        note: what was left out, in words; empty where nothing was.
+    """
+
+    values: np.ndarray
+    factors: tuple[str, ...]
+    models: tuple[str, ...]
+    note: str = ""
+
+    def differences(self, other: int) -> np.ndarray:
+        """Return the first model minus another one, (n factors,)."""
+        return np.asarray(self.values[:, 0] - self.values[:, other])
+
+
+def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
+    """Average seeds within an experiment, then experiments within a factor.
+
+    Args:
+        metrics: rows of one protocol, set, kind of negatives, row set and metric.
+        models: which models, and in which order.
+
+    Returns:
+        The factors on which every model has a value; ``note`` names the others.
+
+    Raises:
+        InputError: a model has no value at all.
+    """
+    kept = metrics[metrics["model"].isin(models)].dropna(subset=["value"])
+    absent = [model for model in models if model not in set(kept["model"])]
+    if absent:
+        raise InputError(f"no value of {', '.join(absent)} to compare on any factor")
+    experiments = kept.groupby(["factor", "experiment", "model"], observed=True)["value"].mean()
+    wide = experiments.groupby(["factor", "model"], observed=True).mean().unstack("model").reindex(columns=list(models))
+    partial = wide.index[wide.isna().any(axis=1)]
+    complete = wide.dropna()
+    note = f"left out, for want of a model: {', '.join(map(str, partial))}" if len(partial) else ""
+    return FactorTable(complete.to_numpy(), tuple(map(str, complete.index)), tuple(models), note)
+
+
+def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the rows of one metric.
+
+    Raises:
+        InputError: the metric is not in the table.
+    """
+    chosen = metrics[metrics["metric"] == metric]
+    if chosen.empty:
+        raise InputError(f"the metrics have no {metric}; they have {', '.join(sorted(set(metrics['metric'])))}")
+    return chosen
+
+
+def comparisons(
+    metrics: pd.DataFrame, mixture: str, rivals: Sequence[str] | None, metric: str
+) -> Iterator[tuple[dict[str, object], pd.DataFrame, list[str]]]:
+    """Yield what is compared together: names of ``GROUPS`` and the metric, its rows, its models (mixture first).
+
+    A model without any value in a group takes no part in it; a group without the mixture or without a
+    rival is passed over.
+    """
+    for names, group in of_metric(metrics, metric).groupby(list(GROUPS), sort=False, observed=True):
+        present = list(dict.fromkeys(group.dropna(subset=["value"])["model"]))
+        others = [model for model in (rivals or present) if model != mixture and model in present]
+        if mixture in present and others:
+            yield {**dict(zip(GROUPS, names, strict=True)), "metric": metric}, group, [mixture, *others]
+
+
+def oriented(values: np.ndarray, metric: str) -> np.ndarray:
+    """Return values of a metric turned so that higher is better."""
+    return -values if metric in LOWER_IS_BETTER else values

@@ -1,0 +1,174 @@
+"""What a validated config and its experiments table ask for: which datasets, models and test sets.
+
+Pure bookkeeping over names, with no imports that a bare Snakemake lacks, so that the Snakefile
+and the scripts share one source of it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tfbs_moe.config import Experiment, complete_config, read_experiments
+from tfbs_moe.errors import InputError
+
+CONFIG = "config.yaml"
+EXPERIMENTS = "experiments.tsv"
+SUPPLIED = "supplied"
+SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
+CONTROLS = ("control.mean", "control.max")
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Rows that models are tested on: the test split of an experiment with one kind of negatives."""
+
+    experiment: str
+    negatives: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """The names of a study; experiments keep the order of their table.
+
+    Args:
+        config: the completed config.
+        experiments: rows of the experiments table, by name.
+    """
+
+    config: dict[str, Any]
+    experiments: dict[str, Experiment]
+
+    @property
+    def training(self) -> list[str]:
+        """Experiments that an expert is trained on."""
+        return [name for name, row in self.experiments.items() if row["role"] == "train"]
+
+    @property
+    def test_sets(self) -> list[TestSet]:
+        """Every test set, in-distribution before out-of-distribution."""
+        sets = [TestSet(name, negatives) for name in self.experiments for negatives in self._test_negatives(name)]
+        return sorted(sets, key=lambda test: self.set_of(test.experiment) != "in_distribution")
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the training recipes."""
+        return list(self.config["protocols"])
+
+    def set_of(self, experiment: str) -> str:
+        """Return ``in_distribution`` where experts saw the factor in this cell, else ``out_of_distribution``."""
+        return "out_of_distribution" if self.experiments[experiment]["role"] == "ood" else "in_distribution"
+
+    def experts(self, protocol: str) -> list[tuple[str, str]]:
+        """Return (architecture, training experiment) of every expert of a protocol."""
+        return [(kind, name) for kind in self.config["protocols"][protocol]["architectures"] for name in self.training]
+
+    def gates(self, protocol: str) -> list[str]:
+        """Return the gates of a protocol."""
+        return list(self.config["protocols"][protocol]["gates"])
+
+    def models(self, protocol: str) -> list[str]:
+        """Return the names of the trained models of a protocol, mixtures last."""
+        experts = [f"{kind}.{name}" for kind, name in self.experts(protocol)]
+        return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
+
+    def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, dict[str, Any]]:
+        """Return an expert's ``network`` and ``training``: the architecture's, the experiment's own, the protocol's quirks."""
+        settings, quirks = self.config["experts"][architecture], self.config["protocols"][protocol]
+        own = settings["factors"].get(experiment, {})
+        network = settings["network"] | own.get("network", {})
+        training = settings["training"] | own.get("training", {})
+        if "dropout" in network:
+            network["dropout_kind"] = quirks["dropout"]
+        return {"network": network, "training": training | {"validation": quirks["validation_auroc"]}}
+
+    def identity(self, test: TestSet) -> dict[str, str]:
+        """Return the columns that name a test set in every result table."""
+        row = self.experiments[test.experiment]
+        return {
+            "experiment": test.experiment,
+            "factor": row["factor"],
+            "cell": row["cell"],
+            "set": self.set_of(test.experiment),
+            "stratum": row["stratum"],
+            "negatives": test.negatives,
+        }
+
+    def _test_negatives(self, experiment: str) -> list[str]:
+        row = self.experiments[experiment]
+        if row["format"] == "deepbind":
+            return [] if row["role"] == "train" else [SUPPLIED]
+        return list(self.config["evaluation"]["negatives"])
+
+
+def load_study(run_folder: str | Path) -> Study:
+    """Return the study of a run from the config and the experiments table written beside its results."""
+    folder = Path(run_folder)
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    return make_study(complete_config(config), read_experiments(folder / EXPERIMENTS))
+
+
+def make_study(config: dict[str, Any], experiments: list[Experiment]) -> Study:
+    """Check that a completed config and an experiments table fit together, and join them.
+
+    Raises:
+        InputError: one message with a line for every way in which they do not.
+    """
+    study = Study(config, {row["name"]: row for row in experiments})
+    faults = list(_mismatches(study))
+    if faults:
+        raise InputError("\n".join(faults))
+    return study
+
+
+def _mismatches(study: Study) -> list[str]:
+    """Say every way in which config and table contradict each other."""
+    config, table = study.config, study.config["experiments"]
+    faults = []
+    if len(study.training) < 2:
+        faults.append(
+            f"{table}: a mixture needs experts of at least two experiments of role train; there are {len(study.training)}"
+        )
+    if not study.test_sets:
+        faults.append(f"{table}: nothing to test on; add a row of role test or ood")
+    for architecture, settings in config["experts"].items():
+        for name in settings["factors"]:
+            if name not in study.training:
+                faults.append(
+                    f"config: experts.{architecture}.factors.{name}: {table} has no experiment of role train "
+                    f"with that name; it has {', '.join(study.training)}"
+                )
+    for protocol, settings in config["protocols"].items():
+        for part, kinds in (("architectures", "experts"), ("gates", "gates")):
+            for kind in settings[part]:
+                if kind not in config[kinds]:
+                    faults.append(
+                        f"config: protocols.{protocol}.{part}: {kind!r} is not known; known are {', '.join(config[kinds])}"
+                    )
+    faults += _source_faults(study)
+    return faults
+
+
+def _source_faults(study: Study) -> list[str]:
+    """Say which experiments lack the genome or the coordinates that the config asks of them."""
+    config, table = study.config, study.config["experiments"]
+    faults = []
+    for name, row in study.experiments.items():
+        planted = row["source"].startswith("planted:")
+        if row["format"] == "peaks" and config["genome"]["assembly"] == "none":
+            faults.append(f"{table}: {name} has peaks, which need a genome; set genome.assembly in the config")
+        if planted != (config["genome"]["assembly"] == "planted") and row["format"] == "peaks":
+            faults.append(
+                f"{table}: {name}: planted sources and the assembly 'planted' go together, and with no other; "
+                f"source is {row['source']!r}, genome.assembly {config['genome']['assembly']!r}"
+            )
+        if row["format"] != "deepbind" or row["role"] != "train":
+            continue
+        for protocol, settings in config["protocols"].items():
+            if settings["training_negatives"] not in SHUFFLES:
+                faults.append(
+                    f"config: protocols.{protocol}.training_negatives: {settings['training_negatives']!r} needs "
+                    f"coordinates, which {name} (format deepbind) does not have; take one of {', '.join(SHUFFLES)}"
+                )
+    return faults

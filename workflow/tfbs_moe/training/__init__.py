@@ -1,0 +1,1 @@
+"""Training experts and gates."""

@@ -1,0 +1,96 @@
+"""Training one expert: a factor's sequences in, a bundle out."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.models.interface import count_parameters
+from tfbs_moe.models.registry import build, source_digest
+from tfbs_moe.provenance import digest
+from tfbs_moe.runtime import named_seed
+from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.loop import Report, fit
+from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, write_result
+from tfbs_moe.training.rows import sequence_rows
+from tfbs_moe.training.settings import TrainingSettings, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def train_expert(
+    train: Dataset,
+    validation: Dataset,
+    *,
+    architecture: str,
+    hyperparameters: Mapping[str, Any],
+    settings: TrainingSettings | Mapping[str, Any],
+    seed: int,
+    folder: str | Path,
+    device: torch.device,
+    description: Mapping[str, Any] | None = None,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Train an expert and write its bundle, its history and its timing into ``folder``.
+
+    A training that was killed goes on from its checkpoint; one that is finished is not repeated.
+
+    Args:
+        train: rows to learn from.
+        validation: rows that choose the epoch.
+        architecture: a name in ``models.registry.ARCHITECTURES``; see ``models.registry.register``.
+        hyperparameters: of the architecture; those left out keep their defaults.
+        settings: of the training.
+        seed: root of all streams; give each expert of a study one of its own (``runtime.named_seed``).
+        folder: where the bundle goes.
+        device: see ``runtime.select_device``.
+        description: more for ``model.json``, such as experiment, factor, protocol and replicate.
+        report: told each epoch's validation AUROC; may raise to give a trial up.
+
+    Returns:
+        what ``model.json`` says.
+
+    Raises:
+        InputError: rows, hyper-parameters or settings that cannot be used.
+        Interrupted: a signal came; the checkpoint is written.
+    """
+    folder = Path(folder)
+    settings = read_settings(settings)
+    if train.length != validation.length:
+        raise InputError(f"training sequences have {train.length} bases, validation sequences {validation.length}")
+    model = build(architecture, train.length, hyperparameters, named_seed(seed, "weights"))
+    facts = {
+        **(description or {}),
+        "seed": seed,
+        "settings": settings.as_json(),
+        "data": {"train": data_record(train), "validation": data_record(validation)},
+        "code_digest": module_digest(__file__),
+        "source_sha256": source_digest(architecture),
+        "computed_with": machine_record(device),
+    }
+    fingerprint = digest({**facts, "architecture": architecture, "hyperparameters": model.hyperparameters})
+    if is_finished(folder, fingerprint):
+        return bundle.describe(folder)
+    model.to(device)
+    log.info(
+        "%s, %d weights, %d training rows, %d validation rows",
+        architecture, count_parameters(model), len(train), len(validation),
+    )  # fmt: skip
+    fitted = fit(
+        model,
+        lambda x: (model(x), None),
+        sequence_rows(train, device, "training"),
+        sequence_rows(validation, device, "validation"),
+        settings,
+        seed,
+        checkpoint=folder / CHECKPOINT,
+        fingerprint=fingerprint,
+        report=report,
+    )
+    facts |= {"metrics": fitted.metrics, "fingerprint": fingerprint}
+    return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, facts))

@@ -1,0 +1,361 @@
+"""The training loop, one for experts and gates.
+
+Everything random hangs on a named seed and the number of the epoch, so that a training that was
+killed goes on from its checkpoint and ends with the very weights it would have had.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.runtime import named_seed, torch_rng
+from tfbs_moe.training.checkpoint import (
+    fill_optimizer,
+    optimizer_tensors,
+    prefixed,
+    read_checkpoint,
+    without_prefix,
+    write_checkpoint,
+)
+from tfbs_moe.training.interrupt import SignalWatch, watch_signals
+from tfbs_moe.training.optimizer import learning_rate, make_optimizer, plateau_patience, set_learning_rate
+from tfbs_moe.training.rows import Rows
+from tfbs_moe.training.settings import TrainingSettings
+from tfbs_moe.training.validation import auroc, batch_mean_auroc
+
+log = logging.getLogger(__name__)
+
+# A network's logits (N,) for a batch, and what is added to the loss (or None).
+Predict = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
+# Told the epoch and its validation AUROC; may raise to end a training that is not worth going on with.
+Report = Callable[[int, float], None]
+
+_EVALUATION_ROWS = {"cpu": 256, "cuda": 4096}
+_PROGRESS_SECONDS = 30.0
+
+
+@dataclass
+class Progress:
+    """Where a training stands, but for tensors; all of it goes into the checkpoint.
+
+    Attributes:
+        epoch: finished epochs.
+        batch: finished batches of the present epoch.
+        best_auroc: highest validation AUROC so far.
+        best_epoch: the epoch of it, from 1; 0 for none.
+        reference: the AUROC that a better one must beat by ``min_delta``.
+        since_better: epochs since one did.
+        since_reduction: epochs without a better AUROC since the learning rate last fell.
+        reductions: how often it fell on a plateau.
+        history: one row per epoch.
+        seconds: spent in training and validation.
+        data_seconds: of these, spent waiting for batches.
+        samples: training rows seen.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    best_auroc: float = -1.0
+    best_epoch: int = 0
+    reference: float = -1.0
+    since_better: int = 0
+    since_reduction: int = 0
+    reductions: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    samples: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training gave; the model itself holds the best weights.
+
+    Attributes:
+        history: ``epoch``, ``train_loss``, ``validation_loss``, ``validation_auroc``, ``learning_rate``.
+        metrics: ``validation_auroc``, ``best_epoch``, ``epochs``, ``stopped``; the same on every run.
+        timing: ``seconds``, ``samples_per_second``, ``data_share``; differs from run to run.
+    """
+
+    history: pd.DataFrame
+    metrics: dict[str, Any]
+    timing: dict[str, Any]
+
+
+def fit(
+    model: nn.Module,
+    predict: Predict,
+    train: Rows,
+    validation: Rows,
+    settings: TrainingSettings,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    fingerprint: str = "",
+    report: Report | None = None,
+) -> Fitted:
+    """Train a network and leave the weights of its best epoch in it.
+
+    Args:
+        model: on the device to train on, with the weights to begin with.
+        predict: calls the model on a batch.
+        train: rows to learn from.
+        validation: rows that choose the epoch.
+        settings: see ``TrainingSettings``.
+        seed: root of the streams ``order``, ``dropout``, ``augmentation`` and ``validation_order``.
+        checkpoint: file to go on from, and to write to; None for no checkpoint.
+        fingerprint: digest of all that the training hangs on; a checkpoint with another is left aside.
+        report: called after each epoch.
+
+    Raises:
+        InputError: the loss is no longer a number.
+        Interrupted: a signal came; the checkpoint is written.
+    """
+    device = next(model.parameters()).device
+    devices = [device] if device.type == "cuda" else []
+    with watch_signals() as watch, torch.random.fork_rng(devices=devices):
+        training = _Training(model, predict, train, validation, settings, seed, checkpoint, fingerprint, watch)
+        return training.run(report)
+
+
+class _Training:
+    """The state of one training and its steps."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        predict: Predict,
+        train: Rows,
+        validation: Rows,
+        settings: TrainingSettings,
+        seed: int,
+        checkpoint: Path | None,
+        fingerprint: str,
+        watch: SignalWatch,
+    ) -> None:
+        self.model = model
+        self.predict: Predict = torch.compile(predict) if settings.compile else predict
+        self.train, self.validation = train, validation
+        self.settings, self.seed = settings, seed
+        self.checkpoint, self.fingerprint, self.watch = checkpoint, fingerprint, watch
+        self.device = next(model.parameters()).device
+        self.optimizer = make_optimizer(model, settings)
+        self.mixed = settings.mixed_precision and self.device.type == "cuda"
+        self.half = torch.bfloat16 if self.mixed and torch.cuda.is_bf16_supported(False) else torch.float16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed and self.half is torch.float16)
+        self.progress = Progress()
+        self.best: dict[str, torch.Tensor] = {}
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        positives = float(train.labels.sum())
+        balanced = settings.class_weight == "balanced"
+        self.positive_weight = (
+            torch.tensor((len(train) - positives) / positives, device=self.device) if balanced else None
+        )
+        self.batches = -(-len(train) // settings.batch_size)
+        self.clock = self.written = time.monotonic()
+
+    def run(self, report: Report | None) -> Fitted:
+        """Train to the end."""
+        self._resume()
+        while self._stopped() is None:
+            self._epoch()
+            if report:
+                report(self.progress.epoch, self.progress.history[-1]["validation_auroc"])
+        self.model.load_state_dict(self.best)
+        done = self.progress
+        log.info(
+            "done: %d epochs (%s), best validation AUROC %.4f in epoch %d",
+            done.epoch, self._stopped(), done.best_auroc, done.best_epoch,
+        )  # fmt: skip
+        return Fitted(
+            history=pd.DataFrame(done.history),
+            metrics={
+                "validation_auroc": done.best_auroc,
+                "best_epoch": done.best_epoch,
+                "epochs": done.epoch,
+                "stopped": self._stopped(),
+            },
+            timing={
+                "seconds": done.seconds,
+                "samples_per_second": done.samples / done.seconds,
+                "data_share": done.data_seconds / done.seconds,
+            },
+        )
+
+    def _stopped(self) -> str | None:
+        """Return why the training is over, or None."""
+        if self.progress.epoch and self.progress.since_better >= self.settings.patience:
+            return "patience"
+        return "max_epochs" if self.progress.epoch >= self.settings.max_epochs else None
+
+    def _epoch(self) -> None:
+        """Go through the training rows once, from the batch where a checkpoint left off, then validate."""
+        progress, size = self.progress, self.settings.batch_size
+        order = torch.randperm(len(self.train), generator=torch_rng(self.seed, "order", progress.epoch))
+        order = order.to(self.train.labels.device)
+        turned = self._turned()
+        if progress.batch == 0:
+            torch.manual_seed(named_seed(self.seed, "dropout", progress.epoch))
+            self.loss_sum.zero_()
+        self.model.train()
+        shown = time.monotonic()
+        while progress.batch < self.batches:
+            started = time.perf_counter()
+            set_learning_rate(self.optimizer, self._rate(progress.batch + 1))
+            rows = order[progress.batch * size : (progress.batch + 1) * size]
+            x, y = self.train.batch(rows, self.device)
+            if turned is not None:
+                x = torch.where(turned[rows].to(self.device).view(-1, 1, 1), x.flip(1, 2), x)
+            progress.data_seconds += time.perf_counter() - started
+            self.loss_sum += self._step(x, y) * len(rows)
+            progress.batch += 1
+            progress.samples += len(rows)
+            self._between_steps()
+            if time.monotonic() - shown > _PROGRESS_SECONDS:
+                shown = time.monotonic()
+                log.info("epoch %d: %.0f %%", progress.epoch + 1, 100 * progress.batch / self.batches)
+        self._end_epoch(float(self.loss_sum) / len(self.train))
+
+    def _rate(self, batch: int) -> float:
+        """Return the learning rate of a batch of the present epoch, counted from 1."""
+        return learning_rate(self.settings, self.progress.epoch + batch / self.batches, self.progress.reductions)
+
+    def _turned(self) -> torch.Tensor | None:
+        """Return which training rows are read on the other strand in this epoch."""
+        if self.settings.augmentation == "none":
+            return None
+        generator = torch_rng(self.seed, "augmentation", self.progress.epoch)
+        return torch.rand(len(self.train), generator=generator).lt(0.5).to(self.train.labels.device)
+
+    def _step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Learn from one batch; return its mean loss without what is added to it."""
+        with torch.autocast(self.device.type, dtype=self.half, enabled=self.mixed):
+            logits, penalty = self.predict(x)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), y, pos_weight=self.positive_weight)
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss if penalty is None else loss + penalty).backward()
+        if self.settings.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach()
+
+    def _end_epoch(self, train_loss: float) -> None:
+        """Validate, keep the best weights, count towards the early stop, log one line."""
+        if not np.isfinite(train_loss):
+            raise InputError(
+                f"training diverged: the loss of epoch {self.progress.epoch + 1} is {train_loss}. "
+                "Lower learning_rate or momentum, or set clip_norm."
+            )
+        validation_loss, area = self._validate()
+        rate = self._rate(self.batches)
+        progress = self.progress
+        progress.epoch += 1
+        progress.batch = 0
+        if area > progress.best_auroc:
+            progress.best_auroc, progress.best_epoch = area, progress.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        if area > progress.reference + self.settings.min_delta:
+            progress.reference, progress.since_better, progress.since_reduction = area, 0, 0
+        else:
+            progress.since_better += 1
+            progress.since_reduction += 1
+        if progress.since_reduction >= plateau_patience(self.settings):
+            progress.reductions, progress.since_reduction = progress.reductions + 1, 0
+        progress.history.append(
+            {
+                "epoch": progress.epoch,
+                "train_loss": train_loss,
+                "validation_loss": validation_loss,
+                "validation_auroc": area,
+                "learning_rate": rate,
+            }
+        )
+        self._tick()
+        log.info(
+            "epoch %d: train loss %.4f, validation loss %.4f, validation AUROC %.4f%s, %.0f samples/s, %.1f %% waiting",
+            progress.epoch, train_loss, validation_loss, area, " (best)" if progress.since_better == 0 else "",
+            progress.samples / progress.seconds, 100 * progress.data_seconds / progress.seconds,
+        )  # fmt: skip
+        self._between_steps()
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, float]:
+        """Return loss and AUROC on the validation rows."""
+        self.model.eval()
+        rows = torch.arange(len(self.validation), device=self.validation.labels.device)
+        logits = []
+        for part in rows.split(_EVALUATION_ROWS[self.device.type]):
+            x, _ = self.validation.batch(part, self.device)
+            with torch.autocast(self.device.type, dtype=self.half, enabled=self.mixed):
+                logits.append(self.predict(x)[0].float())
+        scores, labels = torch.cat(logits).cpu(), self.validation.labels.cpu()
+        loss = float(F.binary_cross_entropy_with_logits(scores.double(), labels.double()))
+        if self.settings.validation == "whole_set":
+            return loss, auroc(labels.numpy(), scores.numpy())
+        # The authors' rows come in random order; in the order of a dataset a batch may hold one class only.
+        order = torch.randperm(len(scores), generator=torch_rng(self.seed, "validation_order"))
+        return loss, batch_mean_auroc(labels[order].numpy(), scores[order].numpy(), self.settings.batch_size)
+
+    def _between_steps(self) -> None:
+        """Write a checkpoint when it is time, and end when a signal came."""
+        interrupted = self.watch.check()
+        if interrupted or time.monotonic() - self.written >= self.settings.checkpoint_seconds:
+            self._write()
+        if interrupted:
+            log.info(
+                "stopped by a signal in epoch %d, batch %d of %d; start the same step again to go on from there",
+                self.progress.epoch + 1, self.progress.batch, self.batches,
+            )  # fmt: skip
+            raise self.watch.end()
+
+    def _tick(self) -> None:
+        """Add the time since the last call to the training's time."""
+        now = time.monotonic()
+        self.progress.seconds += now - self.clock
+        self.clock = now
+
+    def _write(self) -> None:
+        if self.checkpoint is None:
+            return
+        self._tick()
+        tensors = {
+            **prefixed("model", self.model.state_dict()),
+            **prefixed("best", self.best),
+            **prefixed("optimizer", optimizer_tensors(self.optimizer)),
+            "rng/cpu": torch.get_rng_state(),
+            "loss_sum": self.loss_sum,
+        }
+        if self.device.type == "cuda":
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self.device)
+        state = {"progress": asdict(self.progress), "scaler": self.scaler.state_dict()}
+        write_checkpoint(self.checkpoint, tensors, state, self.fingerprint)
+        self.written = time.monotonic()
+
+    def _resume(self) -> None:
+        """Take up the checkpoint, if there is one of this very training."""
+        found = read_checkpoint(self.checkpoint, self.fingerprint) if self.checkpoint else None
+        if found is None:
+            return
+        tensors, state = found
+        self.progress = Progress(**state["progress"])
+        self.model.load_state_dict(without_prefix("model", tensors))
+        self.best = {name: tensor.to(self.device) for name, tensor in without_prefix("best", tensors).items()}
+        fill_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        self.scaler.load_state_dict(state["scaler"])
+        self.loss_sum.copy_(tensors["loss_sum"])
+        torch.set_rng_state(tensors["rng/cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
+        log.info("going on from epoch %d, batch %d of %d", self.progress.epoch + 1, self.progress.batch, self.batches)

@@ -1,0 +1,59 @@
+"""Optimiser and learning rate."""
+
+import math
+
+import torch
+from torch import nn
+
+from tfbs_moe.training.settings import TrainingSettings
+
+_PLATEAU_FACTOR = 0.5
+
+
+def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return the optimiser over all weights that learn; one fused call per step.
+
+    Weight decay falls on matrices and filters; biases and scales are left alone.
+    """
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "sgd":
+        nesterov = settings.momentum > 0
+        return torch.optim.SGD(
+            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def learning_rate(settings: TrainingSettings, epochs_done: float, reductions: int) -> float:
+    """Return the learning rate.
+
+    Args:
+        settings: the schedule.
+        epochs_done: epochs since the start, with the fraction of the present one.
+        reductions: how often a plateau was met.
+    """
+    rate = settings.learning_rate
+    if settings.warmup_epochs and epochs_done < settings.warmup_epochs:
+        return rate * epochs_done / settings.warmup_epochs
+    if settings.schedule == "cosine":
+        span = max(settings.max_epochs - settings.warmup_epochs, 1e-9)
+        return rate * (1 + math.cos(math.pi * min(1.0, (epochs_done - settings.warmup_epochs) / span))) / 2
+    if settings.schedule == "plateau":
+        return rate * _PLATEAU_FACTOR**reductions
+    return rate
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group of the optimiser the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def plateau_patience(settings: TrainingSettings) -> int:
+    """Return how many epochs without a better AUROC make a plateau."""
+    return max(1, settings.patience // 2)

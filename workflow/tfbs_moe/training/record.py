@@ -1,0 +1,90 @@
+"""What is written beside a trained model, and when a training need not be done again."""
+
+import hashlib
+import logging
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.provenance import code_digest
+from tfbs_moe.tables import write_json, write_tsv
+from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.loop import Fitted
+
+log = logging.getLogger(__name__)
+
+HISTORY = "history.tsv"
+TIMING = "timing.json"
+_LIBRARY = Path(__file__).resolve().parents[2]
+
+
+def data_record(dataset: Dataset) -> dict[str, Any]:
+    """Return what identifies a dataset: a digest of sequences and labels, counts, and its attributes."""
+    content = hashlib.sha256(dataset.one_hot.tobytes())
+    content.update(dataset.label.tobytes())
+    named = {key: value for key, value in dataset.attributes.items() if isinstance(value, str | int | float | bool)}
+    return {
+        "sha256": content.hexdigest(),
+        "rows": len(dataset),
+        "positives": int(dataset.label.sum()),
+        "attributes": named,
+    }
+
+
+def machine_record(device: torch.device) -> dict[str, Any]:
+    """Return what the numbers were computed with: device and its name, torch, threads, determinism."""
+    return {
+        "device": device.type,
+        "name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+        "deterministic": device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+def module_digest(module: str) -> str:
+    """Return the digest of a library module (its ``__file__``) and of all that it imports."""
+    return code_digest(module, _LIBRARY)
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Return whether the folder holds the sound result of this very training."""
+    if not ((folder / bundle.DESCRIPTION).is_file() and (folder / HISTORY).is_file()):
+        return False
+    try:
+        finished = bundle.describe(folder).get("fingerprint") == fingerprint
+        if finished:
+            bundle.load(folder)
+    except InputError as error:
+        log.warning("%s; training again", error)
+        return False
+    if finished:
+        log.info("%s is already trained on this data with these settings", folder)
+    return finished
+
+
+def write_result(
+    folder: Path, fitted: Fitted, machine: Mapping[str, Any], save: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Write history and timing, then the bundle by ``save``; the checkpoint has done its work and goes.
+
+    What differs from run to run (times, memory) is in ``timing.json`` alone.
+    """
+    write_tsv(fitted.history, folder / HISTORY)
+    write_json({**machine, **fitted.timing, "peak_memory_mb": _peak_memory_mb()}, folder / TIMING)
+    written = save()
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return written
+
+
+def _peak_memory_mb() -> float:
+    """Return the most memory this process has held, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)

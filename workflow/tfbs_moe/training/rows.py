@@ -1,0 +1,69 @@
+"""Training rows, held once in compact form where they are batched."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.errors import InputError
+
+log = logging.getLogger(__name__)
+
+# Share of a GPU's free memory that rows may take; the rest is for activations and the optimiser.
+_GPU_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs and labels of one set of rows.
+
+    Attributes:
+        inputs: one-hot uint8 (N, 4, L), or embeddings float32 (N, K, E).
+        labels: float32 (N,) of 0 and 1, on the device of ``inputs``.
+    """
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.labels)
+
+    def batch(self, index: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return inputs as float32 and labels of the rows ``index``, on the device of the network."""
+        inputs = self.inputs.index_select(0, index).to(device).to(torch.float32)
+        return inputs, self.labels.index_select(0, index).to(device)
+
+
+def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, name: str) -> Rows:
+    """Put inputs (N, …) and labels (N,) on the device, or keep them in main memory if they are too large for it.
+
+    Args:
+        inputs: see ``Rows``.
+        labels: 0 and 1.
+        device: of the network.
+        name: of the rows, for messages.
+
+    Raises:
+        InputError: there are no rows, or all are of one class.
+    """
+    positives = int(np.sum(labels))
+    if positives in (0, len(labels)):
+        raise InputError(f"{name}: {positives} of {len(labels)} rows are positive; training needs rows of both classes")
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if inputs.nbytes > _GPU_SHARE * free:
+            log.info("%s rows (%.1f GB) stay in main memory: the GPU has %.1f GB free", name, *_gb(inputs.nbytes, free))
+            device = torch.device("cpu")
+    return Rows(inputs.to(device), torch.from_numpy(np.asarray(labels, dtype=np.float32)).to(device))
+
+
+def sequence_rows(dataset: Dataset, device: torch.device, name: str) -> Rows:
+    """Return a dataset's sequences as rows; one byte per base and channel."""
+    return make_rows(torch.from_numpy(dataset.one_hot), dataset.label, device, name)
+
+
+def _gb(*sizes: int) -> tuple[float, ...]:
+    return tuple(size / 1e9 for size in sizes)
