@@ -3,23 +3,25 @@
 Entry point: reads and checks config and experiments table, then includes one file of rules per stage.
 """
 
-import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
-# The scripts of rules run in processes of their own, often in environments of their own.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from tfbs_moe.config import complete_config, read_experiments
+from tfbs_moe.environment import export_library
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
+
+# The scripts of rules run in processes of their own, often in environments of their own.
+export_library(LIBRARY)
 
 if not workflow.configfiles:
 
@@ -31,6 +33,9 @@ try:
     STUDY = make_study(config, read_experiments(config["experiments"]))
 except InputError as error:
     raise WorkflowError(str(error))
+
+for omission in STUDY.omitted:
+    logger.warning(omission)
 
 
 include: "workflow/rules/common.smk"

@@ -8,7 +8,8 @@ import pandas as pd
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
-from tfbs_moe.figures.catalogue import LOGO_METHODS, training_folders
+from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.figures.item import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import write_json, write_parquet, write_tsv
@@ -40,13 +41,14 @@ def made_study(**changes: object) -> Study:
 def write_made_run(folder: Path, study: Study) -> None:
     """Write every table of a run; the mixture is made better than its rivals by the same amount everywhere."""
     draw = np.random.default_rng(1)
-    metrics, weights = [], []
+    metrics, weights, curves = [], [], []
     for protocol in study.protocols:
         for test in study.test_sets:
             identity = {"protocol": protocol} | study.identity(test)
             predictions, measured = _predictions(study, protocol, draw)
             write_parquet(predictions, folder / f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet")
             metrics += [identity | row for row in measured]
+            curves.append(curve_points(predictions, identity))
             weights += _weights(study, identity, draw)
             _write_attributions(folder / f"attributions/{protocol}/moe.softmax/{test.experiment}", draw)
         for path, _ in training_folders(study, protocol):
@@ -55,6 +57,7 @@ def write_made_run(folder: Path, study: Study) -> None:
         _write_rows(folder, study, test.experiment, test.negatives, draw)
     table = pd.DataFrame(metrics)
     write_tsv(table, folder / "evaluation/metrics.tsv")
+    write_tsv(pd.concat(curves), folder / "evaluation/curves.tsv")
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
     write_tsv(compare_models(table, "moe.softmax"), folder / "statistics/factors.tsv")
     sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
@@ -73,15 +76,16 @@ def write_made_run(folder: Path, study: Study) -> None:
 
 
 def _predictions(study: Study, protocol: str, draw: np.random.Generator) -> tuple[pd.DataFrame, list[dict]]:
-    """Return predictions of one test set, and rows of metrics in which the mixture leads by 0.04 ± 0.01."""
+    """Return predictions of one test set, and rows of metrics in which the mixture leads by 0.03, give or take 0.04."""
     label = np.repeat([1, 0], PAIRS).astype(np.uint8)
     base = draw.uniform(0.6, 0.8)
     parts, rows = [], []
     for model in [*study.models(protocol), "control.mean"]:
         for seed in study.config["replicates"]:
             logit = (draw.normal(size=2 * PAIRS) + label).astype(np.float32)
-            parts.append(pd.DataFrame({"label": label, "model": model, "seed": np.int16(seed), "logit": logit}))
-            value = base + (0.04 if model.startswith("moe") else 0) + draw.uniform(-0.005, 0.005)
+            part = {"row": np.arange(2 * PAIRS), "label": label, "pair": np.tile(np.arange(PAIRS), 2), "model": model}
+            parts.append(pd.DataFrame(part | {"seed": seed, "logit": logit, "probability": 1 / (1 + np.exp(-logit))}))
+            value = base + (0.03 if model.startswith("moe") else 0) + draw.uniform(-0.02, 0.02)
             for row_set in ("all", "overlap_free"):
                 rows.append(
                     {"model": model, "seed": seed, "rows": row_set, "metric": "auroc", "value": value}
@@ -94,12 +98,12 @@ def _predictions(study: Study, protocol: str, draw: np.random.Generator) -> tupl
 def _weights(study: Study, identity: dict[str, str], draw: np.random.Generator) -> list[dict]:
     rows = []
     for seed in study.config["replicates"]:
-        for label in (0, 1):
+        for label in ("bound", "unbound"):
             shares = draw.dirichlet(np.full(len(study.training), 2.0))
             for expert, weight in zip(study.training, shares, strict=True):
                 rows.append(
                     identity
-                    | {"model": "moe.softmax", "seed": seed, "label": label, "expert": expert, "weight": weight}
+                    | {"model": "moe.softmax", "seed": seed, "label": label, "expert": expert, "value": weight}
                     | {"lower": weight - 0.01, "upper": weight + 0.01, "n": PAIRS}
                 )
     return rows

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from made_run import made_study, write_made_run
 
+from made_run import made_study, write_made_run
 from tfbs_moe.figures.catalogue import figure_item
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.published import read_published

@@ -16,6 +16,8 @@ from one_node import GPUS, OneNode, why_not
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMITTER = "nobody"
+# Snakemake asks for the state of its jobs every forty seconds at first, then less often.
+PATIENCE = 900
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,7 +62,7 @@ def snakemake(slurm: OneNode, folder: Path, *arguments: str, user: str | None = 
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert finished.returncode == 0, finished.stdout[-5000:]

@@ -18,7 +18,7 @@ rule on_gpu:
         mem_mb=100,
         runtime=5,
     shell:
-        "(date +%s.%N; echo $CUDA_VISIBLE_DEVICES; sleep 8; date +%s.%N) > {output}"
+        "(date +%s.%N; echo $CUDA_VISIBLE_DEVICES; sleep 20; date +%s.%N) > {output}"
 
 
 # Killed by its limit of one minute, as a training would be; the second attempt goes on from the checkpoint.

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pybedtools
 import pytest
-from peak_files import make_genome, random_codes
 
+from peak_files import make_genome, random_codes
 from tfbs_moe.data.assembly import check_assembly, name_assembly
 from tfbs_moe.errors import InputError
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from peak_files import make_genome, narrow_peak, random_codes, write_lines
 
+from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.dataset import read_dataset, write_dataset
 from tfbs_moe.data.genome import prepare_genome

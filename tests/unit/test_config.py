@@ -143,9 +143,7 @@ TRAINED = (row("a"), row("b", factor="G"))
 
 
 def test_study_orders_sets_and_names_models(tmp_path):
-    made = study(
-        tmp_path, row("o", role="ood", stratum="cross_family"), *TRAINED, row("t", role="test")
-    )
+    made = study(tmp_path, row("o", role="ood", stratum="cross_family"), *TRAINED, row("t", role="test"))
     assert made.training == ["a", "b"]
     assert [(test.experiment, test.negatives) for test in made.test_sets] == [("t", "supplied"), ("o", "supplied")]
     assert made.models("sound") == ["convnet.a", "convnet.b", "moe.softmax"]

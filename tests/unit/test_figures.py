@@ -6,11 +6,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import LENGTH, made_study, write_made_run
 from sklearn.metrics import roc_auc_score
 
+from made_run import LENGTH, made_study, write_made_run
 from tfbs_moe.errors import InputError
-from tfbs_moe.figures import aggregate, attribution, performance, study
+from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
+from tfbs_moe.figures import aggregate, attribution, comparison, curves, performance, study
 from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
@@ -32,8 +33,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 @pytest.mark.parametrize(
     "name",
     [
-        "overlap", "auroc.sound", "set_means.sound", "roc.sound", "differences.sound", "learning_curves.sound",
-        "gate_weights.sound.softmax", "logos.sound.CTCF", "published", "localisation",
+        "schematic", "overlap", "negatives", "set_means.sound", "differences.sound", "auroc.sound", "strata.sound",
+        "roc.sound", "precision_recall.sound", "calibration.sound", "critical_difference.sound",
+        "learning_curves.sound", "attribution_grid.sound", "gate_weights.sound.softmax", "logos.sound.CTCF", "published",
+        "localisation",
     ],
 )  # fmt: skip
 def test_every_kind_of_figure_draws_numbers_from_its_own_files(source: Source, name: str) -> None:
@@ -89,26 +92,61 @@ def test_a_figure_without_data_says_why() -> None:
 
 
 def test_the_roc_table_holds_the_curve_whose_area_is_the_auroc() -> None:
-    """The area under the drawn mean curve is the mean AUROC, but for the grid."""
+    """The area under the drawn mean curve is the mean AUROC, but for the grid, and ends at (1, 1)."""
     draws = np.random.default_rng(3)
-    label = np.repeat([0, 1], 400)
-    parts = [
-        pd.DataFrame({"experiment": "A", "label": label, "model": "moe.softmax", "seed": seed})
-        for seed in range(2)
-    ]
-    for part in parts:
-        part["logit"] = draws.normal(size=len(label)) + label
-    expected = np.mean([roc_auc_score(part["label"], part["logit"]) for part in parts])
-    _, table = performance.roc_panels(pd.concat(parts))
-    assert np.trapezoid(table["tpr"], table["fpr"]) == pytest.approx(expected, abs=0.005)
-    assert (table["lowest"] <= table["tpr"]).all() and (table["tpr"] <= table["highest"]).all()
+    label, rows = np.repeat([0, 1], 400), []
+    for seed in range(2):
+        logit = draws.normal(size=len(label)) + label
+        part = {"row": np.arange(len(label)), "label": label, "pair": -1, "model": "moe.softmax", "seed": seed}
+        rows.append(pd.DataFrame(part | {"logit": logit, "probability": 1 / (1 + np.exp(-logit))}))
+    expected = np.mean([roc_auc_score(part["label"], part["logit"]) for part in rows])
+    names = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
+    identity = dict.fromkeys(names, "x") | {"set": "in_distribution", "stratum": "in_distribution"}
+    _, table = curves.curve_panels(curve_points(pd.concat(rows), identity), "roc")
+    assert np.trapezoid(table["y"], table["x"]) == pytest.approx(expected, abs=0.005)
+    assert (table["lower"] <= table["y"]).all()
+    assert (table["y"] <= table["upper"]).all()
+    assert table[["x", "y"]].iloc[-1].tolist() == [1.0, 1.0]
 
 
-def test_a_test_set_of_one_class_has_no_roc_curve() -> None:
+def test_without_curves_there_is_a_sentence() -> None:
     """A defined result instead of an error."""
-    rows = pd.DataFrame({"experiment": "A", "label": 1, "model": "moe.softmax", "seed": 0, "logit": [0.1, 0.2]})
-    _, table = performance.roc_panels(rows)
+    _, table = curves.curve_panels(pd.DataFrame(columns=[*CURVE_COLUMNS]), "roc")
     assert "both bound and unbound" in table[REASON].iloc[0]
+
+
+def test_bars_of_the_rank_diagram_join_what_is_not_told_apart() -> None:
+    """Two bars over three models, and the mean ranks on the line."""
+    ranks = pd.DataFrame(
+        {"model": ["moe.softmax", "convnet.A", "control.mean"], "mean_rank": [1.2, 1.9, 2.9], "n": 9}
+        | {"critical_difference": 1.1, "groups": ["1", "1,2", "2"]}
+    )
+    figure, _ = comparison.critical_difference(ranks, "ranks")
+    bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.2]
+    spans = [tuple(np.round(line.get_xdata(), 2)) for line in bars]
+    assert spans == [(1.16, 1.94), (1.86, 2.94)]
+
+
+def test_the_matrix_of_negatives_crosses_training_with_test(source: Source) -> None:
+    """One row per protocol under what it trained against, and the mean over the factors of the set."""
+    _, table = draw(figure_item(source.study, "negatives"), source)
+    assert set(zip(table["protocol"], table["trained_on"], strict=True)) == {
+        ("published", "block_shuffle"),
+        ("sound", "dinucleotide_shuffle"),
+    }
+    assert sorted(table["n_factors"]) == [3, 3, 6, 6]
+
+
+def test_the_schematic_holds_the_names_of_the_study(source: Source) -> None:
+    """Factors, negatives, experts, gate and seeds come from the config, and every arrow ends at a step."""
+    _, table = draw(figure_item(source.study, "schematic"), source)
+    words = " ".join(table["words"])
+    assert "3 training factors" in words
+    assert "ARID3A expert" in words
+    assert "block shuffle" in words
+    assert "2 seed(s)" in words
+    ends = {end for cell in table["leads_to"] for end in cell.split(", ") if end}
+    assert ends <= set(table["step"])
 
 
 def test_the_mean_over_factors_has_the_t_interval() -> None:

@@ -48,7 +48,10 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
 
 def test_tables_go_round(tmp_path):
     table = pd.DataFrame({"cell": ["NA", "K562"], "value": [0.1, np.nan], "n": [1, 2]})
-    for write, read, name in ((tables.write_tsv, tables.read_tsv, "t.tsv"), (tables.write_parquet, tables.read_parquet, "t.parquet")):
+    for write, read, name in (
+        (tables.write_tsv, tables.read_tsv, "t.tsv"),
+        (tables.write_parquet, tables.read_parquet, "t.parquet"),
+    ):
         write(table, tmp_path / name)
         pd.testing.assert_frame_equal(read(tmp_path / name, ["cell"]), table, check_dtype=False)
         with pytest.raises(InputError, match="lacks the column"):

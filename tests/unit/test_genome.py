@@ -7,8 +7,8 @@ import numpy as np
 import pyfaidx
 import pytest
 from Bio import bgzf
-from peak_files import as_text, make_genome, random_codes, write_fasta
 
+from peak_files import as_text, make_genome, random_codes, write_fasta
 from tfbs_moe.data import fasta
 from tfbs_moe.data.fasta import read_fasta
 from tfbs_moe.data.genome import Genome, prepare_genome

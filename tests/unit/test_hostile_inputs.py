@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from peak_files import as_text, make_genome, random_codes
 
+from peak_files import as_text, make_genome, random_codes
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.fasta import read_fasta
 from tfbs_moe.data.genome import Genome, prepare_genome

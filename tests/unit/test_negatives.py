@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peak_files import make_genome, random_codes
 
+from peak_files import make_genome, random_codes
 from tfbs_moe.data.candidates import NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.gc_matching import UNMATCHED, gc_count, match_counts, tile

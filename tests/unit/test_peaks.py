@@ -5,8 +5,8 @@ import math
 
 import pandas as pd
 import pytest
-from peak_files import narrow_peak, write_lines
 
+from peak_files import narrow_peak, write_lines
 from tfbs_moe.data.peaks import COLUMNS, read_intervals, read_peaks, strength_order
 from tfbs_moe.errors import InputError
 

@@ -1,5 +1,6 @@
 """Real peaks on real sequence: what must hold of data that nobody made for a test."""
 
+import gzip
 import re
 import subprocess
 from pathlib import Path
@@ -43,6 +44,10 @@ def peak_file(folder, accession) -> Path:
     return next((folder / "peaks_hg19").glob(f"*{accession}*"))
 
 
+def portal_file(folder, accession) -> Path:
+    return next((folder / "mirror" / "www.encodeproject.org").rglob(f"{accession}.bed.gz"))
+
+
 def with_core(one_hot: np.ndarray) -> np.ndarray:
     """Return which sequences hold CTCF's core on either strand."""
     strands = [decode(one_hot), decode(reverse_complement(one_hot))]
@@ -54,7 +59,7 @@ def test_ctcf_positives_hold_its_core_far_more_often_than_any_negatives(folder, 
         path for path in (folder / "peaks_hg19").iterdir() if "CTCF" not in path.name and "RAD21" not in path.name
     ]
     shares = {}
-    for kind in ("flanks", "gc_matched", "other_peaks", "dinucleotide_shuffle"):
+    for kind in ("flanks", "gc_matched", "other_peaks"):
         dataset, counts = build_peaks(
             peak_file(folder, "ENCFF199YFA"),
             "train",
@@ -93,30 +98,46 @@ def test_every_slice_reads_in_full_and_fits_its_genome(folder, genome):
         peaks, counts = read_peaks(path)
         check_assembly(peaks, genome, name=path.name, assembly="hg19")
         assert len(peaks) == counts.rows == counts.first
-        on_end = [reason for reason in counts.table().reason if "moved to its last base" in reason]
-        assert len(on_end) == 1, path.name
         assert peaks.summit_known.all()
         assert ((peaks.start <= peaks.summit) & (peaks.summit < peaks.end)).all()
 
 
-def test_whole_files_of_the_portal_and_of_ucsc_read_in_full(folder):
-    sizes = {"ENCFF205OKL": 46196, "ENCFF079UOJ": 18383, "wgEncodeAwgTfbsHaibA549Atf3": None}
-    for part, rows in sizes.items():
-        path = next(path for path in (folder / "mirror").rglob("*.gz") if path.name.startswith(part))
-        peaks, counts = read_peaks(path)
-        assert len(peaks) == counts.rows
-        assert counts.first == (rows or len(peaks))
+# Rows of each file, and how many of them have their summit on the peak's end.
+WHOLE_FILES = {
+    "ENCFF205OKL": (46_196, 8),
+    "ENCFF011QFM": (7_149, 1),
+    "wgEncodeAwgTfbsHaibA549Atf3": (6_580, 0),
+}
 
 
-def test_grch38_peaks_on_hg19_are_refused(folder, genome):
-    for path in sorted((folder / "mirror" / "www.encodeproject.org").rglob("*.bed.gz")):
-        peaks, _ = read_peaks(path)
-        inside = peaks[(peaks.summit < genome.size_of(peaks.chrom))]
-        # What the cut chromosomes have room for is given away by the N of hg19 alone.
-        with pytest.raises(InputError, match=f"{path.name}: .* summits lie on N in .*different assemblies"):
-            check_assembly(inside, genome, name=path.name)
-        with pytest.raises(InputError, match=path.name):
-            build_peaks(path, "train", "flanks", genome, SPLIT)
+@pytest.mark.parametrize("name", WHOLE_FILES)
+def test_whole_files_of_the_portal_and_of_ucsc_read_in_full(folder, name):
+    path = next(path for path in (folder / "mirror").rglob("*.gz") if path.name.startswith(name))
+    peaks, counts = read_peaks(path)
+    rows, on_end = WHOLE_FILES[name]
+    assert len(peaks) == counts.rows == counts.first == rows
+    notes = [reason for reason in counts.table().reason if "moved to its last base" in reason]
+    assert notes == [f"summit on the peak's end moved to its last base: {on_end} rows"][: min(on_end, 1)]
+
+
+@pytest.mark.parametrize("accession", ["ENCFF011QFM", "ENCFF079UOJ", "ENCFF159PYD", "ENCFF562YSV"])
+def test_grch38_peaks_on_hg19_are_refused(folder, genome, accession):
+    peaks, _ = read_peaks(portal_file(folder, accession))
+    inside = peaks[peaks.summit < genome.size_of(peaks.chrom)]
+    # What the cut chromosomes have room for is given away by the N of hg19 alone.
+    with pytest.raises(InputError, match=f"{accession}: .* summits lie on N in .*different assemblies"):
+        check_assembly(inside, genome, name=accession)
+
+
+def test_no_dataset_is_built_from_grch38_peaks_on_hg19(folder, genome, tmp_path):
+    whole = portal_file(folder, "ENCFF011QFM")
+    with pytest.raises(InputError, match="6552 of 7149 peaks lie on chromosomes that .* the genome is a part only"):
+        build_peaks(whole, "train", "flanks", genome, SPLIT)
+    cut = tmp_path / "cut.bed"
+    lines = gzip.decompress(whole.read_bytes()).decode().splitlines()
+    cut.write_text("\n".join(line for line in lines if line.split("\t")[0] in genome.sizes))
+    with pytest.raises(InputError, match="cut.bed: .* summits lie beyond the end of their chromosome"):
+        build_peaks(cut, "train", "flanks", genome, SPLIT)
 
 
 def test_the_blacklist_is_what_bedtools_says_it_is(folder, genome, blacklist, tmp_path):

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_run import made_study, write_made_run
 
+from made_run import made_study, write_made_run
 from tfbs_moe.config import defaults, load_schema
-from tfbs_moe.figures.catalogue import METRICS, figure_item
+from tfbs_moe.figures.catalogue import figure_item
 from tfbs_moe.figures.draw import Source, draw
+from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
 from tfbs_moe.report import build, build_report

@@ -114,8 +114,7 @@ def test_any_name_survives_percent_encoding_and_stays_below_its_host(names):
 
 
 def test_addresses_in_order():
-    cdn = f"https://cdn.jsdelivr.net/gh/lab-rasool/TFBS@{COMMIT}/data/test/ARID3A_HepG2_ARID3A_(NB100-279)_B.gz"
-    assert addresses(PAPER_URL, ("https://archive.org/a.gz",)) == [PAPER_URL, "https://archive.org/a.gz", cdn]
+    assert addresses(PAPER_URL, ("https://archive.org/a.gz",)) == [PAPER_URL, "https://archive.org/a.gz"]
     ucsc = "http://hgdownload.cse.ucsc.edu/goldenPath/hg19/a.gz"
     assert addresses(ucsc) == [ucsc, "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/a.gz"]
     assert addresses("https://raw.githubusercontent.com/o/r/main/a.gz") == [

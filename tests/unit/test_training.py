@@ -155,7 +155,9 @@ def test_a_signal_writes_a_checkpoint_and_ends(tmp_path: Path, caplog: pytest.Lo
     assert "stopped by a signal in epoch 3, batch 1 of 13" in caplog.text
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     train(tmp_path / "parts")
-    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(tmp_path / "whole" / "model.safetensors")
+    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(
+        tmp_path / "whole" / "model.safetensors"
+    )
 
 
 def test_signal_handlers_are_put_back() -> None:
@@ -199,7 +201,9 @@ def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     assert start("parts").wait() == 0
-    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(tmp_path / "whole" / "model.safetensors")
+    assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(
+        tmp_path / "whole" / "model.safetensors"
+    )
     assert [path.name for path in (tmp_path / "parts").iterdir() if "tmp" in path.name] == []
 
 

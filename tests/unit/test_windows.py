@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peak_files import make_genome, narrow_peak, random_codes, write_lines
 
+from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.intervals import free_space
 from tfbs_moe.data.peaks import read_peaks

@@ -65,9 +65,9 @@ def test_figures_are_redrawn_from_tables(demo):
     before = {path.name: path.read_bytes() for path in figures}
     for path in figures:
         path.unlink()
-    jobs = planned(demo.run("-n", "--configfile", "config/demo.yaml", "figures"))
+    jobs = planned(demo.run("figures", "-n", "--configfile", "config/demo.yaml"))
     assert "expert" not in jobs and "gate" not in jobs
-    finished = demo.run("--configfile", "config/demo.yaml", "figures")
+    finished = demo.run("figures", "--configfile", "config/demo.yaml")
     assert finished.returncode == 0, finished.stdout[-3000:]
     after = {path.name: path.read_bytes() for path in sorted((run_folder(demo) / "figures").iterdir())}
     assert after == before

@@ -60,7 +60,9 @@ def test_duplicate_names_and_wrong_columns(project):
     row = "A A cell train in_distribution deepbind a.gz -"
     table = project.table("twice", row, row)
     config = project.config("twice", run="twice", experiments=table)
-    assert_one_message(project.run("-n", "--configfile", config), "config/twice.tsv, line 3", "'A' stands already in line 2")
+    assert_one_message(
+        project.run("-n", "--configfile", config), "config/twice.tsv, line 3", "'A' stands already in line 2"
+    )
     (project.folder / "config/twice.tsv").write_text("name\tfactr\n")
     assert_one_message(project.run("-n", "--configfile", config), "wrong columns", "did you mean 'factor'?")
 
@@ -91,7 +93,7 @@ def sequences_with(row: int, replacement: str) -> list[str]:
 def test_damaged_source(prepared, damage, parts):
     project, config = prepared
     damage(project.folder / "b.seq.gz")
-    finished = project.run("--configfile", config, "experts")
+    finished = project.run("experts", "--configfile", config)
     assert_one_message(finished, *parts)
     results = project.folder / "results" / "small"
     assert not list(results.glob("datasets/B/**/*.h5"))

@@ -1,9 +1,14 @@
-"""Names, paths and small helpers that every stage uses; no rules."""
+"""Names, paths and helper functions that every stage uses; no rules.
+
+Functions that name files of a stage stand here too, so that a file of rules holds rules alone.
+"""
 
 import re
 import shutil
 from functools import cache
 
+from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
+from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.provenance import code_digest
 from tfbs_moe.study import TestSet
 
@@ -11,9 +16,21 @@ RUN = f"results/{config['run']}"
 LOGS = f"{RUN}/logs"
 BENCHMARKS = f"{RUN}/benchmarks"
 SEEDS = config["replicates"]
+
+SYNTHETIC = f"{RUN}/synthetic"
+GENOME = f"{RUN}/genome/codes.h5"
 DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
+AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
+PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
+PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
+ATTRIBUTIONS = f"{RUN}/attributions"
+FIGURE = f"{RUN}/figures/{{figure}}"
+PUBLISHED = "resources/published.tsv"
+
+PRIORITY_DATA = 100
+FIGURES = {item.name: item for item in figure_items(STUDY)}
 
 
 wildcard_constraints:
@@ -24,6 +41,7 @@ wildcard_constraints:
     architecture="[A-Za-z0-9_]+",
     gate="[A-Za-z0-9_]+",
     seed="[0-9]+",
+    figure="|".join(map(re.escape, FIGURES)),
 
 
 @cache
@@ -40,15 +58,77 @@ def gpus():
     return 1 if wanted else 0
 
 
+# --- resources
+
+
+def checked_source(name):
+    """Return where an experiment's file comes from; one that cannot be used is one clear message."""
+    try:
+        source = resolve(STUDY.experiments[name], config["genome"]["assembly"])
+    except InputError as error:
+        raise WorkflowError(f"{config['experiments']}: {name}: {error}")
+    if isinstance(source, Local) and not source.path.is_file():
+        raise WorkflowError(
+            f"{config['experiments']}: {name}: there is no file {source.path}; paths are relative to {Path.cwd()}"
+        )
+    return source
+
+
+SOURCES = {name: checked_source(name) for name in STUDY.experiments}
+PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Planted)]
+REFERENCE = reference(config["genome"]["assembly"])
+DOWNLOADS = {
+    str(source.path): source for source in [*SOURCES.values(), *REFERENCE.values()] if isinstance(source, Remote)
+}
+
+
+def source_file(experiment):
+    """Return the local file of an experiment: downloaded, made, or the user's own."""
+    if experiment in PLANTED:
+        return f"{SYNTHETIC}/{experiment}.narrowPeak.gz"
+    return str(SOURCES[experiment].path)
+
+
+def genome_fasta():
+    """Return the FASTA file that peaks are cut from."""
+    if config["genome"]["fasta"]:
+        return config["genome"]["fasta"]
+    if PLANTED:
+        return f"{SYNTHETIC}/genome.fa"
+    return str(REFERENCE["fasta"].path) if REFERENCE else []
+
+
+def blacklist_file(experiment):
+    """Return the places that no window of an experiment may touch, or nothing where there is no list."""
+    wanted = config["genome"]["blacklist"] and REFERENCE and has_peaks(experiment)
+    return str(REFERENCE["blacklist"].path) if wanted else []
+
+
+# --- datasets
+
+
+def has_peaks(experiment):
+    """Return whether an experiment's rows are cut from the genome."""
+    return STUDY.experiments[experiment]["format"] == "peaks"
+
+
+def other_peak_files(experiment, negatives):
+    """Return the peak files of other factors in the same cell, where the negatives come from them."""
+    names = STUDY.neighbours(experiment) if negatives == "other_peaks" else []
+    return [source_file(name) for name in names]
+
+
 def training_negatives(protocol):
     """Return the kind of negatives that a protocol trains on."""
     return config["protocols"][protocol]["training_negatives"]
 
 
-def training_datasets(protocol, split):
-    """Return one split of every training experiment, in the order of the experiments table."""
+def training_datasets(protocol, *splits):
+    """Return splits of every training experiment, in the order of the experiments table."""
     negatives = training_negatives(protocol)
-    return [DATASET.format(experiment=name, negatives=negatives, split=split) for name in STUDY.training]
+    return [
+        DATASET.format(experiment=name, negatives=negatives, split=split) for split in splits for name in STUDY.training
+    ]
 
 
 def per_test_set(pattern):
@@ -61,8 +141,62 @@ def per_protocol_and_test_set(pattern):
     return [path for protocol in STUDY.protocols for path in per_test_set(pattern.replace("{protocol}", protocol))]
 
 
+def all_datasets():
+    """Return every dataset of the study, each once."""
+    trained = [path for protocol in STUDY.protocols for path in training_datasets(protocol, "train", "validation")]
+    return list(dict.fromkeys(trained + per_test_set(DATASET.replace("{split}", "test"))))
+
+
+# --- models
+
+
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model, by its name in the result tables."""
     kind, name = model.split(".", maxsplit=1)
     pattern = GATE if kind == "moe" else EXPERT
     return pattern.format(protocol=protocol, gate=name, architecture=kind, experiment=name, seed=seed)
+
+
+def model_files(protocol, seeds, kind=""):
+    """Return the description of every model of a protocol whose name begins with a kind, seed by seed."""
+    return [
+        f"{model_folder(protocol, model, seed)}/model.json"
+        for seed in seeds
+        for model in STUDY.models(protocol)
+        if model.startswith(kind)
+    ]
+
+
+def expert_files(protocol, seeds):
+    """Return the description of every expert of a protocol, seed by seed."""
+    mixtures = model_files(protocol, seeds, "moe.")
+    return [path for path in model_files(protocol, seeds) if path not in mixtures]
+
+
+# --- attribution
+
+EXPLAINED_SEED = SEEDS[0]
+# Only bound sequences are explained, and they are the same whatever the negatives.
+EXPLAINED = {test.experiment: test for test in reversed(STUDY.test_sets)}
+
+
+def explained(experiment):
+    """Return the test set that the explained sequences of an experiment are read from."""
+    return EXPLAINED[experiment]
+
+
+def attribution_files(protocol):
+    """Return the attribution files of one protocol, with the experiment left open."""
+    return [
+        f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
+        for model in STUDY.models(protocol)
+        for method in config["attribution"]["methods"]
+    ]
+
+
+ATTRIBUTION_FILES = [
+    path.format(experiment=name)
+    for protocol in STUDY.protocols
+    for path in attribution_files(protocol)
+    for name in EXPLAINED
+]

@@ -5,28 +5,6 @@ Needs the peak or sequence files of the experiments table, and for peaks the gen
 `audit/`, which says which test rows overlap training.
 """
 
-PRIORITY_DATA = 100
-
-
-GENOME = f"{RUN}/genome/codes.h5"
-
-
-def has_peaks(experiment):
-    """Return whether an experiment's rows are cut from the genome."""
-    return STUDY.experiments[experiment]["format"] == "peaks"
-
-
-def other_peak_files(experiment, negatives):
-    """Return the peak files of other factors in the same cell, where the negatives come from them."""
-    if negatives != "other_peaks":
-        return []
-    own = STUDY.experiments[experiment]
-    return [
-        source_file(name)
-        for name, row in STUDY.experiments.items()
-        if row["cell"] == own["cell"] and row["factor"] != own["factor"] and row["format"] == "peaks"
-    ]
-
 
 rule run_config:
     input:
@@ -34,6 +12,10 @@ rule run_config:
     output:
         config=f"{RUN}/config.yaml",
         experiments=f"{RUN}/experiments.tsv",
+    log:
+        f"{LOGS}/run_config.log",
+    conda:
+        "../../envs/data.yaml"
     params:
         config={key: value for key, value in config.items() if key != "mirror"},
         code=code("run_config.py"),
@@ -70,7 +52,7 @@ rule dataset:
     input:
         source=lambda wildcards: source_file(wildcards.experiment),
         genome=lambda wildcards: GENOME if has_peaks(wildcards.experiment) else [],
-        blacklist=lambda wildcards: (blacklist_file() if has_peaks(wildcards.experiment) else []),
+        blacklist=lambda wildcards: blacklist_file(wildcards.experiment),
         others=lambda wildcards: other_peak_files(wildcards.experiment, wildcards.negatives),
     output:
         dataset=DATASET,
@@ -100,24 +82,12 @@ rule dataset:
         "../scripts/build_dataset.py"
 
 
-def all_datasets():
-    """Return every dataset of the study, each once."""
-    trained = [
-        path
-        for protocol in STUDY.protocols
-        for split in ("train", "validation")
-        for path in training_datasets(protocol, split)
-    ]
-    tested = per_test_set(DATASET.replace("{split}", "test"))
-    return list(dict.fromkeys(trained + tested))
-
-
 rule audit_rows:
     input:
         test=DATASET.replace("{split}", "test"),
         training=[path for split in ("train", "validation") for path in training_datasets(STUDY.protocols[0], split)],
     output:
-        f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet",
+        AUDIT,
     log:
         f"{LOGS}/audit/{{experiment}}.{{negatives}}.log",
     benchmark:
@@ -140,7 +110,7 @@ rule audit_rows:
 rule dataset_summary:
     input:
         datasets=all_datasets(),
-        audits=per_test_set(rules.audit_rows.output[0]),
+        audits=per_test_set(AUDIT),
     output:
         f"{RUN}/datasets/summary.tsv",
     log:

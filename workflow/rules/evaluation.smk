@@ -4,13 +4,11 @@ Needs predictions and the audit's overlap; makes `evaluation/*.tsv`. One job per
 set, and one that joins their tables.
 """
 
-PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
-
 
 rule metrics:
     input:
-        predictions=rules.predictions.output[0],
-        audit=rules.audit_rows.output[0],
+        predictions=PREDICTIONS,
+        audit=AUDIT,
     output:
         metrics=f"{PARTS}.metrics.tsv",
         curves=f"{PARTS}.curves.tsv",

@@ -47,15 +47,6 @@ rule expert:
         "../scripts/train_expert.py"
 
 
-def all_experts(protocol, seeds):
-    """Return the description of every expert of a protocol, seed by seed."""
-    return [
-        rules.expert.output.description.format(protocol=protocol, architecture=kind, experiment=name, seed=seed)
-        for seed in seeds
-        for kind, name in STUDY.experts(protocol)
-    ]
-
-
 rule experts:
     input:
-        [all_experts(protocol, SEEDS) for protocol in STUDY.protocols],
+        [expert_files(protocol, SEEDS) for protocol in STUDY.protocols],

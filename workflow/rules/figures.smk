@@ -3,12 +3,6 @@
 Needs tables, predictions and attributions of the run; makes `figures/<name>.{pdf,png,svg,tsv}`.
 """
 
-from tfbs_moe.figures.catalogue import figure_items
-
-FIGURES = {item.name: item for item in figure_items(STUDY)}
-FIGURE = f"{RUN}/figures/{{figure}}"
-PUBLISHED = "resources/published.tsv"
-
 
 rule figure:
     input:
@@ -25,8 +19,6 @@ rule figure:
         multiext(FIGURE, ".pdf", ".png", ".tsv"),
     log:
         f"{LOGS}/figures/{{figure}}.log",
-    wildcard_constraints:
-        figure="|".join(map(re.escape, FIGURES)),
     conda:
         "../../envs/analysis.yaml"
     resources:

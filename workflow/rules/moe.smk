@@ -6,7 +6,7 @@ Needs the experts and their training and validation rows; makes `moe/<protocol>/
 
 rule gate:
     input:
-        experts=lambda wildcards: all_experts(wildcards.protocol, [wildcards.seed]),
+        experts=lambda wildcards: expert_files(wildcards.protocol, [wildcards.seed]),
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
     output:
@@ -39,15 +39,6 @@ rule gate:
         "../scripts/train_gate.py"
 
 
-def all_gates(protocol, seeds):
-    """Return the description of every gate of a protocol, seed by seed."""
-    return [
-        rules.gate.output.description.format(protocol=protocol, gate=gate, seed=seed)
-        for seed in seeds
-        for gate in STUDY.gates(protocol)
-    ]
-
-
 rule moe:
     input:
-        [all_gates(protocol, SEEDS) for protocol in STUDY.protocols],
+        [model_files(protocol, SEEDS, "moe.") for protocol in STUDY.protocols],

@@ -8,10 +8,9 @@ A file per model and test set would be quadratic in files; a new test set adds o
 rule predictions:
     input:
         dataset=DATASET.replace("{split}", "test"),
-        experts=lambda wildcards: all_experts(wildcards.protocol, SEEDS),
-        gates=lambda wildcards: all_gates(wildcards.protocol, SEEDS),
+        models=lambda wildcards: model_files(wildcards.protocol, SEEDS),
     output:
-        f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet",
+        PREDICTIONS,
     log:
         f"{LOGS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.log",
     benchmark:

@@ -13,11 +13,7 @@ rule build_report:
             *STATISTICS,
             *rules.attribution_summary.output,
         ],
-        models=[
-            path
-            for protocol in STUDY.protocols
-            for path in [*all_experts(protocol, SEEDS), *all_gates(protocol, SEEDS)]
-        ],
+        models=[model_files(protocol, SEEDS) for protocol in STUDY.protocols],
         attributions=ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,

@@ -5,56 +5,6 @@ below `resources/downloads/<host>/<path>`, which runs share, or the made genome 
 `results/<run>/synthetic`.
 """
 
-from tfbs_moe.data.sources import Local, Planted, Remote, parse_source
-
-SYNTHETIC = f"{RUN}/synthetic"
-
-
-def checked_source(name):
-    """Return where an experiment's file comes from; a missing local file is one clear message."""
-    try:
-        source = parse_source(STUDY.experiments[name]["source"])
-    except InputError as error:
-        raise WorkflowError(f"{config['experiments']}: {name}: {error}")
-    if isinstance(source, Local) and not source.path.is_file():
-        raise WorkflowError(
-            f"{config['experiments']}: {name}: there is no file {source.path}; paths are " f"relative to {Path.cwd()}"
-        )
-    return source
-
-
-SOURCES = {name: checked_source(name) for name in STUDY.experiments}
-PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Planted)]
-
-
-def source_file(experiment):
-    """Return the local file of an experiment: downloaded, made, or the user's own."""
-    if experiment in PLANTED:
-        return f"{SYNTHETIC}/{experiment}.narrowPeak.gz"
-    return SOURCES[experiment].path
-
-
-DOWNLOADS = {
-    str(source.path): {
-        "url": source.url,
-        "checksum": STUDY.experiments[name]["checksum"],
-    }
-    for name, source in SOURCES.items()
-    if isinstance(source, Remote)
-}
-
-
-def genome_fasta():
-    """Return the FASTA file that peaks are cut from."""
-    if config["genome"]["fasta"]:
-        return config["genome"]["fasta"]
-    return f"{SYNTHETIC}/genome.fa" if PLANTED else []
-
-
-def blacklist_file():
-    """Return the places that no window may touch, or nothing where there is no such list."""
-    return []
-
 
 rule download:
     output:
@@ -67,8 +17,14 @@ rule download:
     resources:
         mem_mb=500,
         runtime=60,
+        downloads=1,
     params:
-        source=lambda wildcards, output: DOWNLOADS[output[0]],
+        # The mirror is no param: a file fetched from one place is not fetched again from another.
+        source=lambda wildcards, output: {
+            "url": DOWNLOADS[output[0]].url,
+            "archives": DOWNLOADS[output[0]].archives,
+            "expected": DOWNLOADS[output[0]].expected,
+        },
     message:
         "Downloading {wildcards.address}"
     script:
@@ -100,5 +56,35 @@ rule planted_study:
         "../scripts/planted_study.py"
 
 
+rule mirror_list:
+    log:
+        f"{LOGS}/mirror_list.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        downloads=sorted((source.url, path) for path, source in DOWNLOADS.items()),
+    message:
+        "What a run fetches: address, and path below a mirror"
+    script:
+        "../scripts/mirror_list.py"
+
+
+# The lock table is tracked, so it is no output: Snakemake would delete it where a query fails.
+rule lock:
+    log:
+        f"{LOGS}/lock.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        experiments=list(STUDY.experiments.values()),
+        assembly=config["genome"]["assembly"],
+    message:
+        "Asking the ENCODE portal which files stand for the experiments"
+    script:
+        "../scripts/update_lock.py"
+
+
 localrules:
     download,
+    mirror_list,
+    lock,

@@ -6,7 +6,7 @@ Needs the predictions (for the paper's draws) and the metrics; makes `statistics
 
 rule paper_statistics:
     input:
-        predictions=per_protocol_and_test_set(rules.predictions.output[0]),
+        predictions=per_protocol_and_test_set(PREDICTIONS),
     output:
         anova=f"{RUN}/statistics/paper_anova.tsv",
         tukey=f"{RUN}/statistics/paper_tukey.tsv",

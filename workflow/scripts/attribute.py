@@ -26,11 +26,11 @@ with step(snakemake.log[0]):
         seed=params.seed,
         draws=params.draws,
     )
+    outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output[:-1]}
     summaries = []
     for model, folder in params.models.items():
         for found in explain(model, folder, what, device):
-            path = Path(params.folder, model, params.identity["experiment"], f"{found.method}.h5")
-            write_attributions(found.attributions, path)
+            write_attributions(found.attributions, outputs[model, found.method])
             names = params.identity | {"model": model, "seed": params.replicate, "method": found.method}
             summaries.append(found.summary.assign(**names)[[*names, *found.summary.columns]])
     write_tsv(pd.concat(summaries, ignore_index=True), snakemake.output.summary)

@@ -11,4 +11,6 @@ from tfbs_moe.study import load_study
 with step(snakemake.log[0]):
     run = Path(snakemake.input.config).parent
     published = read_published(snakemake.input.published)
-    build_report(run, load_study(run), published, snakemake.output[0], surroundings(Path(snakemake.input.schema).parent))
+    build_report(
+        run, load_study(run), published, snakemake.output[0], surroundings(Path(snakemake.input.schema).parent)
+    )

@@ -7,7 +7,7 @@ import yaml
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import atomic
 
-with step():
+with step(snakemake.log[0]):
     with atomic(snakemake.output.config) as temporary:
         temporary.write_text(yaml.safe_dump(snakemake.params.config, sort_keys=True, allow_unicode=True))
     with atomic(snakemake.output.experiments) as temporary:

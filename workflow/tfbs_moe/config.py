@@ -73,7 +73,8 @@ def read_experiments(path: str | Path) -> list[Experiment]:
         name = row["name"].casefold()
         if name in first_line:
             faults.append(
-                f"{path}, line {line}: the name {row['name']!r} stands already in line {first_line[name]}; names must differ (in more than case)"
+                f"{path}, line {line}: the name {row['name']!r} stands already in line {first_line[name]}; "
+                "names must differ (in more than case)"
             )
         first_line.setdefault(name, line)
     if faults:
@@ -104,10 +105,16 @@ def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]
         parts = [f"missing: {', '.join(missing)}"] if missing else []
         parts += [_unknown_key(column, columns, "column") for column in unknown]
         parts += ["a column stands twice"] if len(set(header)) != len(header) else []
-        raise InputError(f"{path}, line {lines[0][0]}: wrong columns ({'; '.join(parts)}); expected, separated by tabs: {', '.join(columns)}")
+        raise InputError(
+            f"{path}, line {lines[0][0]}: wrong columns ({'; '.join(parts)}); "
+            f"expected, separated by tabs: {', '.join(columns)}"
+        )
     for (number, _), cells in zip(lines[1:], table[1:], strict=True):
         if len(cells) != len(header):
-            raise InputError(f"{path}, line {number}: {len(cells)} fields where the header has {len(header)}; fields are separated by single tabs")
+            raise InputError(
+                f"{path}, line {number}: {len(cells)} fields where the header has {len(header)}; "
+                "fields are separated by single tabs"
+            )
         yield number, dict(zip(header, (cell.strip() for cell in cells), strict=True))
 
 
@@ -130,7 +137,11 @@ def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
 def _unknown_key(key: str, known: list[str], kind: str) -> str:
     """Say that a key is unknown, and which known one is nearest."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    return f"unknown {kind} {key!r}; did you mean {near[0]!r}?" if near else f"unknown {kind} {key!r}; none is allowed here"
+    return (
+        f"unknown {kind} {key!r}; did you mean {near[0]!r}?"
+        if near
+        else f"unknown {kind} {key!r}; none is allowed here"
+    )
 
 
 def _coerce(value: Any, schema: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from tfbs_moe.errors import InputError
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"
 SUPPLIED = "supplied"
+OTHER_PEAKS = "other_peaks"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
 CONTROLS = ("control.mean", "control.max")
 
@@ -74,7 +75,10 @@ class Study:
         return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
 
     def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, dict[str, Any]]:
-        """Return an expert's ``network`` and ``training``: the architecture's, the experiment's own, the protocol's quirks."""
+        """Return an expert's ``network`` and ``training`` settings.
+
+        They are the architecture's, with the experiment's own on top, and the protocol's quirks.
+        """
         settings, quirks = self.config["experts"][architecture], self.config["protocols"][protocol]
         own = settings["factors"].get(experiment, {})
         network = settings["network"] | own.get("network", {})
@@ -95,11 +99,33 @@ class Study:
             "negatives": test.negatives,
         }
 
+    def neighbours(self, experiment: str) -> list[str]:
+        """Return the experiments with peaks of other factors in the same cell."""
+        own = self.experiments[experiment]
+        return [
+            name
+            for name, row in self.experiments.items()
+            if row["format"] == "peaks" and row["cell"] == own["cell"] and row["factor"] != own["factor"]
+        ]
+
+    @property
+    def omitted(self) -> list[str]:
+        """Say which test sets the config asks for and the experiments table cannot give."""
+        return [
+            f"{name} is not tested on {OTHER_PEAKS}: no other factor in {row['cell']} is in the experiments table"
+            for name, row in self.experiments.items()
+            if row["format"] == "peaks" and OTHER_PEAKS in self._asked_for and not self.neighbours(name)
+        ]
+
+    @property
+    def _asked_for(self) -> list[str]:
+        return list(self.config["evaluation"]["negatives"])
+
     def _test_negatives(self, experiment: str) -> list[str]:
         row = self.experiments[experiment]
         if row["format"] == "deepbind":
             return [] if row["role"] == "train" else [SUPPLIED]
-        return list(self.config["evaluation"]["negatives"])
+        return [kind for kind in self._asked_for if kind != OTHER_PEAKS or self.neighbours(experiment)]
 
 
 def load_study(run_folder: str | Path) -> Study:
@@ -128,7 +154,8 @@ def _mismatches(study: Study) -> list[str]:
     faults = []
     if len(study.training) < 2:
         faults.append(
-            f"{table}: a mixture needs experts of at least two experiments of role train; there are {len(study.training)}"
+            f"{table}: a mixture needs experts of at least two experiments of role train; "
+            f"there are {len(study.training)}"
         )
     if not study.test_sets:
         faults.append(f"{table}: nothing to test on; add a row of role test or ood")
@@ -144,7 +171,8 @@ def _mismatches(study: Study) -> list[str]:
             for kind in settings[part]:
                 if kind not in config[kinds]:
                     faults.append(
-                        f"config: protocols.{protocol}.{part}: {kind!r} is not known; known are {', '.join(config[kinds])}"
+                        f"config: protocols.{protocol}.{part}: {kind!r} is not known; "
+                        f"known are {', '.join(config[kinds])}"
                     )
     faults += _source_faults(study)
     return faults
@@ -163,10 +191,16 @@ def _source_faults(study: Study) -> list[str]:
                 f"{table}: {name}: planted sources and the assembly 'planted' go together, and with no other; "
                 f"source is {row['source']!r}, genome.assembly {config['genome']['assembly']!r}"
             )
-        if row["format"] != "deepbind" or row["role"] != "train":
+        if row["role"] != "train":
             continue
         for protocol, settings in config["protocols"].items():
-            if settings["training_negatives"] not in SHUFFLES:
+            kind = settings["training_negatives"]
+            if row["format"] == "peaks" and kind == OTHER_PEAKS and not study.neighbours(name):
+                faults.append(
+                    f"config: protocols.{protocol}.training_negatives: {kind} needs peaks of another factor in "
+                    f"{row['cell']}, and {table} has none beside {name}"
+                )
+            if row["format"] == "deepbind" and kind not in SHUFFLES:
                 faults.append(
                     f"config: protocols.{protocol}.training_negatives: {settings['training_negatives']!r} needs "
                     f"coordinates, which {name} (format deepbind) does not have; take one of {', '.join(SHUFFLES)}"

@@ -37,9 +37,9 @@ def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> p
 
     Only the empty field means a missing value: a factor or a cell may be called NA or None.
     """
-    options = {"keep_default_na": False, "na_values": [""]} | options
+    settings: dict[str, Any] = {"keep_default_na": False, "na_values": [""]} | options
     try:
-        table = pd.read_csv(path, sep="\t", **options)
+        table = pd.read_csv(path, sep="\t", **settings)
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty; a tab-separated table with a header was expected") from None
     return _with_columns(table, columns, path)
@@ -73,5 +73,7 @@ def read_json(path: str | Path) -> Any:
 def _with_columns(table: pd.DataFrame, columns: Iterable[str], path: str | Path) -> pd.DataFrame:
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise InputError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+        raise InputError(
+            f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
+        )
     return table

@@ -10,7 +10,7 @@ from torch import nn
 
 from tfbs_moe.attribution.agreement import cosine, rank_correlation
 from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.shiftsmooth import NEUTRAL
+from tfbs_moe.attribution.shifts import shifted, unshifted
 from tfbs_moe.errors import InputError
 
 
@@ -51,7 +51,7 @@ def equivariance(
     tables = []
     for shift in (s for s in range(-n, n + 1) if s):
         moved = shifted(X, shift, padding)
-        back, kept = _unshifted(attribute(model, moved, "gradient", device=device, batch_size=batch_size), shift)
+        back, kept = unshifted(attribute(model, moved, "gradient", device=device, batch_size=batch_size), shift)
         change = np.abs(logits(model, moved, device=device, batch_size=batch_size) - logit)
         window = slice(None) if padding == "circular" else kept
         a, b = gradient[..., window], back[..., window]
@@ -71,18 +71,3 @@ def equivariance(
             )
         )
     return pd.concat(tables, ignore_index=True)
-
-
-def shifted(X: np.ndarray, shift: int, padding: str) -> np.ndarray:
-    """Return sequences moved ``shift`` bases to the right (to the left where it is negative), float32 (N, 4, L)."""
-    moved = np.roll(X.astype(np.float32), shift, axis=2)
-    if padding == "neutral" and shift:
-        moved[..., slice(None, shift) if shift > 0 else slice(shift, None)] = NEUTRAL
-    return moved
-
-
-def _unshifted(attribution: np.ndarray, shift: int) -> tuple[np.ndarray, slice]:
-    """Return an attribution moved back, and the positions that never left the window."""
-    length = attribution.shape[2]
-    kept = slice(0, length - shift) if shift > 0 else slice(-shift, length)
-    return np.roll(attribution, -shift, axis=2), kept

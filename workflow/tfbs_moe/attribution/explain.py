@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tfbs_moe.attribution.gradient import simplex_corrected
 from tfbs_moe.attribution.judge import judge
 from tfbs_moe.attribution.localisation import site_mask
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
@@ -21,6 +22,11 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 
 REFERENCE = "ism"
+# Mutating every base is dear; what follows from the reference is not computed again.
+REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    REFERENCE: np.asarray,
+    f"{REFERENCE}_corrected": simplex_corrected,
+}
 # Noise has no stability to speak of, and mutating every base again for each substitution is dear.
 UNSTABLE = frozenset({"random", "random_corrected", "ism", "ism_corrected"})
 
@@ -113,7 +119,7 @@ def explain(name: str, folder: str | Path, what: Request, device: torch.device |
     for method in what.methods:
         settings = _of_method(method, what.settings)
         again: Callable[[np.ndarray], np.ndarray] = partial(compute, method=method, **settings)
-        values = reference if method == REFERENCE else again(X)
+        values = again(X) if method not in REFERENCES else REFERENCES[method](reference)
         judged = judge(
             values,
             X,

@@ -4,14 +4,15 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tfbs_moe.attribution import deeplift, integrated_gradients, ism, shiftsmooth, smoothgrad
 from tfbs_moe.attribution import gradient as gradients
-from tfbs_moe.attribution import ism, shiftsmooth, smoothgrad
 from tfbs_moe.attribution.lending import lend
 from tfbs_moe.attribution.scorer import Output
 from tfbs_moe.errors import InputError
@@ -42,6 +43,8 @@ class Method:
 _BASES: dict[str, Function] = {
     "gradient": gradients.gradient,
     "smoothgrad": smoothgrad.smoothgrad,
+    "integrated_gradients": integrated_gradients.integrated_gradients,
+    "deeplift_shap": deeplift.deeplift_shap,
     "ism": ism.ism,
     "random": gradients.random,
 }
@@ -94,7 +97,7 @@ def attribute(
     if wide is not None and len(wide) != len(x):
         raise InputError(f"flanks hold {len(wide)} sequences beside {len(x)} in X")
     if "base" in arguments:
-        arguments["base"] = _base(arguments["base"])
+        arguments["base"] = _base(arguments["base"], arguments.pop("base_settings", None) or {})
     result = np.zeros(x.shape, dtype=np.float32)
     # One stream for all batches: the noise of a sequence hangs on its place in X alone.
     stream = named_rng(seed, "attribution", method.removesuffix(CORRECTED))
@@ -157,11 +160,12 @@ def _arguments(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return dict(chosen.settings) | dict(settings)
 
 
-def _base(name: str) -> Function:
-    """Return the function of a base method that ShiftSmooth averages."""
+def _base(name: str, settings: Mapping[str, Any]) -> Function:
+    """Return the function of a base method that ShiftSmooth averages, with its own settings filled in."""
     if name not in _BASES:
         raise InputError(f"base must be one of {', '.join(_BASES)}; it is {name!r}")
-    return _BASES[name]
+    arguments = _arguments(name, settings)
+    return partial(_BASES[name], **arguments) if arguments else _BASES[name]
 
 
 def _checked(model: nn.Module, X: np.ndarray) -> np.ndarray:

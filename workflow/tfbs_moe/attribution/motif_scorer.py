@@ -247,7 +247,7 @@ def _behind_pooling(pooling: Pooling, starts: Sequence[int] = (0,), size: int | 
 
 
 def _edges(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which of the outer 2n bases of each window fold onto the outer n bases of the sequence, (2n + 1, 1, 2n)."""
+    """Return which of each window's outer 2n bases fold onto the sequence's outer n, (2n + 1, 1, 2n) per side."""
     shift = n - torch.arange(2 * n + 1, device=like.device)[:, None, None]
     place = torch.arange(2 * n, device=like.device)
     return (place < n + shift).to(like), (place >= n + shift).to(like)
@@ -279,4 +279,3 @@ def _pooled_mutants(branch: Branch, x: Tensor) -> Tensor:
     if branch.flipped:
         return torch.stack(pooled[::-1], 2).flip(1)
     return torch.stack(pooled, 2)
-

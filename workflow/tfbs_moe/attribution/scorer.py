@@ -33,7 +33,16 @@ class Scorer:
             return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
 
     def score(self, x: Tensor) -> Tensor:
-        """Return what is explained (N,), logits or probabilities, without a graph."""
+        """Return what is explained (N,), logits or probabilities, without a graph.
+
+        Raises:
+            InputError: the model is a part whose gradient means something, but not its value.
+        """
+        if getattr(self.model, "gradient_only", False):
+            raise InputError(
+                f"{type(self.model).__name__} is a part of a mixture that gradients alone can tell from the whole; "
+                "explain it by gradient, shiftsmooth, smoothgrad or integrated_gradients"
+            )
         return self.explained(self.logit(x))
 
     def explained(self, logit: Tensor) -> Tensor:

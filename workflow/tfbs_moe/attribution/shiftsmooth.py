@@ -4,8 +4,8 @@ S(x) = Σₛ wₛ · roll₋ₛ( A(rollₛ(x)) ) / Σₛ wₛ over s = −n … 
 all weights equal in the original (arXiv 2507.09754).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,14 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tfbs_moe.attribution.gradient import gradient
+from tfbs_moe.attribution.references import NEUTRAL
 from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.errors import InputError
 
 Base = Callable[[Scorer, Tensor, np.random.Generator], Tensor]
 Padding = Literal["neutral", "circular", "flanks"]
 Weighting = Literal["uniform", "triangular", "gaussian"]
-
-NEUTRAL = 0.25
 
 
 def shiftsmooth(
@@ -29,6 +28,7 @@ def shiftsmooth(
     rng: np.random.Generator,
     *,
     base: Base,
+    base_settings: Mapping[str, Any] | None = None,
     n: int = 2,
     padding: Padding = "neutral",
     weights: Weighting | Sequence[float] = "uniform",
@@ -43,7 +43,8 @@ def shiftsmooth(
         scorer: the model.
         x: (N, 4, L).
         rng: noise for base methods that draw.
-        base: the method that explains each shifted copy.
+        base: the method that explains each shifted copy; ``attribute`` takes its name.
+        base_settings: of the base method; ``attribute`` fills them in.
         n: shifts each way; 0 gives the base method itself.
         padding: what a shift brings in: columns of 0.25 (``neutral``), the bases that left at the other
             end (``circular``, the paper's), or the sequence that is really there (``flanks``).

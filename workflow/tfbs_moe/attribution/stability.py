@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfbs_moe.attribution.agreement import rank_correlation
+from tfbs_moe.attribution.shifts import shifted, unshifted
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 
@@ -12,7 +13,7 @@ Explain = Callable[[np.ndarray], np.ndarray]
 
 
 def substituted(
-    X: np.ndarray, count: int, *, seed: int, protected: np.ndarray | None = None
+    X: np.ndarray, count: int, *, seed: int, protected: np.ndarray | None = None, name: object = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put another base at ``count`` random positions of each sequence: a change that stays on the simplex.
 
@@ -21,13 +22,14 @@ def substituted(
         count: positions to change per sequence; all that may change where there are fewer.
         seed: root seed of the draw.
         protected: bool (N, L), positions that keep their base (known sites).
+        name: of the draw; draws of different names are independent.
 
     Returns:
         The changed sequences, as X, and the changed positions, bool (N, L). Unknown bases are not changed.
     """
     if count < 1:
         raise InputError(f"the number of substitutions must be at least 1; it is {count}")
-    stream = named_rng(seed, "attribution substitutions")
+    stream = named_rng(seed, "attribution substitutions", name)
     known = X.sum(axis=1) == 1
     free = known if protected is None else known & ~protected
     # The positions with the largest of independent uniform draws are a uniform draw without replacement.
@@ -67,3 +69,37 @@ def substitution_stability(
     """
     changed_X, changed = substituted(X, count, seed=seed, protected=protected)
     return rank_correlation(attribution, explain(changed_X), mask=~changed[:, None, :])
+
+
+def shift_stability(explain: Explain, X: np.ndarray, attribution: np.ndarray, *, shift: int = 1) -> np.ndarray:
+    """Return the rank correlation (N,) of attributions before and after a shift, moved back.
+
+    Neutral columns come in where bases leave, on the left and on the right in turn; only positions that
+    stayed in the window are compared, and the two directions are averaged.
+
+    Args:
+        explain: (N, 4, L) → (N, 4, L).
+        X: (N, 4, L).
+        attribution: what ``explain`` gives for X.
+        shift: bases, smaller than L.
+    """
+    both = []
+    for step in (-shift, shift):
+        back, kept = unshifted(explain(shifted(X, step, "neutral")), step)
+        both.append(rank_correlation(attribution[..., kept], back[..., kept]))
+    return np.mean(both, axis=0)
+
+
+def noise_stability(
+    explain: Explain, X: np.ndarray, attribution: np.ndarray, *, seed: int, sd: float = 0.05
+) -> np.ndarray:
+    """Return the rank correlation (N,) of attributions before and after noise on every column, the paper's way.
+
+    Noise leaves the simplex: no sequence looks like that. It is clipped to 0 and each column scaled to add
+    up to 1, the least that makes it a sequence profile.
+    """
+    noisy = X + named_rng(seed, "attribution noise").normal(0, sd, X.shape)
+    noisy = noisy.clip(0)
+    total = noisy.sum(axis=1, keepdims=True)
+    noisy = np.divide(noisy, total, out=np.zeros_like(noisy), where=total > 0)
+    return rank_correlation(attribution, explain(noisy.astype(np.float32)))

@@ -25,6 +25,7 @@ from tfbs_moe.errors import InputError
 
 DOWNLOADS = "resources/downloads"
 LOCK = "resources/encode.lock.tsv"
+REFERENCE = "resources/reference.tsv"
 PORTAL = "https://www.encodeproject.org"
 PLANTED_PREFIX = "planted:"
 PORTAL_WORD = "encode"
@@ -162,6 +163,20 @@ def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOC
     return replace(source, checksum=checksum) if checksum and isinstance(source, Remote) else source
 
 
+def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]:
+    """Return the pinned ``fasta`` and ``blacklist`` of an assembly; nothing where none is pinned for it.
+
+    Raises:
+        InputError: the table of references cannot be read.
+    """
+    try:
+        with open(table, newline="") as handle:
+            rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["assembly"] == assembly]
+    except OSError as error:
+        raise InputError(f"{table}: the table of reference genomes cannot be read ({error.strerror})") from None
+    return {row["kind"]: Remote(row["url"], checksum=parse_checksum(row["checksum"])) for row in rows}
+
+
 def parse_checksum(text: str) -> Checksum | None:
     """Read a ``checksum`` cell, ``sha256:<hex>`` or ``md5:<hex>``; an empty one is None."""
     text = text.strip()
@@ -204,8 +219,6 @@ def addresses(url: str, archives: tuple[str, ...] = (), mirror: str | None = Non
         return [_on_mirror(url, mirror)]
     parts = _split(url)
     others = [parts._replace(scheme="https", netloc=host).geturl() for host in _SAME_TREE.get(parts.netloc, ())]
-    if parts.netloc == "raw.githubusercontent.com":
-        others += _github_copies(parts)
     return list(dict.fromkeys([url, *archives, *others]))
 
 
@@ -326,14 +339,6 @@ def _on_mirror(url: str, mirror: str) -> str:
     if scheme[1].lower() not in ("http", "https"):
         raise InputError(f"mirror={mirror}: give a folder or an http(s) address")
     return f"{mirror.rstrip('/')}/{quote(resource_path(url, '').as_posix(), safe=_PATH_SAFE)}"
-
-
-def _github_copies(parts: SplitResult) -> list[str]:
-    """Return the copy that jsDelivr keeps of a file pinned to a commit."""
-    owner, repository, commit, path = ([*parts.path.strip("/").split("/", 3), "", "", ""])[:4]
-    if not re.fullmatch(r"[0-9a-f]{40}", commit) or not path:
-        return []
-    return [f"https://cdn.jsdelivr.net/gh/{owner}/{repository}@{commit}/{path}"]
 
 
 def _from_lock(row: dict[str, str], lock: str | Path) -> Remote:

@@ -13,6 +13,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     GRID,
     INK,
@@ -20,6 +21,7 @@ from tfbs_moe.figures.style import (
     TWO_COLUMNS,
     Drawing,
     grid_of_axes,
+    heat_map,
     new_figure,
     nothing_to_draw,
     styled,
@@ -34,6 +36,7 @@ METHOD_LABELS = {
     "shiftsmooth_corrected": "ShiftSmooth, corrected",
     "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
     "ism": "in-silico mutagenesis",
+    "smoothgrad": "SmoothGrad",
     "random": "random",
 }
 SITE_METRICS = {
@@ -41,6 +44,13 @@ SITE_METRICS = {
     "site_auroc": "AUROC over positions",
     "site_peak_hit": "share whose strongest position lies in a site",
 }
+GRID_METRICS = {
+    "ism_rank_correlation": "rank correlation with in-silico mutagenesis",
+    "ism_top_overlap": "ten strongest positions shared with in-silico mutagenesis",
+    "stability": "stability under substitutions outside sites",
+    "site_average_precision": "average precision at known sites",
+}
+_MANY_TEST_SETS = 9
 _TRACK_HEIGHT = 0.62
 _BITS = 2.0
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
@@ -107,49 +117,75 @@ def logos(explained: Explained) -> Drawing:
 
 @styled
 def localisation(summary: pd.DataFrame, metrics: Mapping[str, str] = SITE_METRICS) -> Drawing:
-    """Draw how well each method finds known sites, with intervals over sequences.
+    """Draw how well each method finds known sites: a mark per test set, and their mean with its interval.
 
     Args:
-        summary: rows of ``attributions/summary.tsv``: ``protocol`` ``model`` ``experiment`` ``method`` ``metric``
-            ``value`` ``lower`` ``upper``.
+        summary: rows of ``attributions/summary.tsv``; the mixtures among them are drawn.
         metrics: measures that compare with known sites and their titles, in the order of the panels.
     """
-    table = summary[summary["metric"].isin(metrics)].dropna(subset=["value"]) if len(summary) else summary
+    table = _of_mixtures(summary, metrics)
     if table.empty:
         return nothing_to_draw("No site is known in the sequences of this study, so there is no truth to compare with.")
     methods = list(dict.fromkeys(table["method"]))
-    shown = [metric for metric in metrics if (table["metric"] == metric).any()]
-    panels = [(metric, protocol) for metric in shown for protocol in dict.fromkeys(table["protocol"])]
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = new_figure(TWO_COLUMNS, rows * (0.7 + 0.24 * len(methods)))
+    panels = list(table[["metric", "protocol", "model"]].drop_duplicates().itertuples(index=False, name=None))
+    panels.sort(key=lambda panel: list(metrics).index(panel[0]))
+    columns = min(len(metrics), len(panels))
+    figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.75 + 0.2 * len(methods)))
     axes = grid_of_axes(figure, len(panels), columns, sharey=True)
-    for ax, (metric, protocol) in zip(axes, panels, strict=True):
-        part = table[(table["metric"] == metric) & (table["protocol"] == protocol)]
+    rows = []
+    for ax, panel in zip(axes, panels, strict=True):
+        part = table[(table[["metric", "protocol", "model"]] == panel).all(axis=1)]
+        chance = part.loc[part["method"] == "random", "value"]
+        if len(chance):
+            ax.axvline(chance.mean(), color=MUTED, linewidth=0.7, linestyle=":")
         for place, method in enumerate(methods):
             if place % 2 == 0:
                 ax.axhspan(place - 0.5, place + 0.5, color=GRID, alpha=0.45, linewidth=0)
-            values = part[part["method"] == method]
-            ax.plot(values["value"], np.full(len(values), place + 0.18), "|", color=MUTED, markersize=5)
-            ax.errorbar(
-                values["value"].mean(),
-                place - 0.1,
-                xerr=[
-                    [max(0.0, values["value"].mean() - values["lower"].mean())],
-                    [max(0.0, values["upper"].mean() - values["value"].mean())],
-                ]
-                if len(values)
-                else None,
-                fmt="o",
-                color=INK,
-                markersize=4,
-                elinewidth=0.9,
-            )
-        ax.set(title=f"{metrics[metric]}\nprotocol {protocol}", xlim=(0, 1))
+            values = part.loc[part["method"] == method, "value"]
+            mean = aggregate.mean_and_interval(values.to_numpy(dtype=float))
+            ax.plot(values, np.full(len(values), place + 0.2), "|", color=MUTED, markersize=5)
+            ax.plot([mean["lower"], mean["upper"]], [place - 0.1] * 2, color=INK, linewidth=0.9)
+            ax.plot(mean["value"], place - 0.1, "o", color=INK, markersize=4)
+            rows.append(dict(zip(["metric", "protocol", "model"], panel, strict=True)) | {"method": method} | mean)
+        ax.set(title=f"{metrics[panel[0]]}\n{panel[1]}, {panel[2]}", xlim=(0, 1))
         ax.set_yticks(range(len(methods)), [METHOD_LABELS.get(method, method) for method in methods])
         ax.tick_params(axis="y", length=0)
     axes[0].set_ylim(len(methods) - 0.5, -0.5)
-    return figure, table.reset_index(drop=True)
+    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+
+
+@styled
+def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METRICS) -> Drawing:
+    """Draw what every method scores on every test set, a heat map per measure.
+
+    Args:
+        summary: rows of ``attributions/summary.tsv`` of one protocol; the mixtures among them are drawn.
+        metrics: measures between 0 and 1 and their titles, in the order of the panels.
+    """
+    table = _of_mixtures(summary, metrics)
+    if table.empty:
+        return nothing_to_draw("No attribution was judged.")
+    panels = list(table[["metric", "model"]].drop_duplicates().itertuples(index=False, name=None))
+    panels.sort(key=lambda panel: list(metrics).index(panel[0]))
+    methods, experiments = table["method"].nunique(), table["experiment"].nunique()
+    columns = 2 if experiments <= _MANY_TEST_SETS and len(panels) > 1 else 1
+    figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (1.15 + 0.2 * methods))
+    axes = grid_of_axes(figure, len(panels), columns)
+    for ax, (metric, model) in zip(axes, panels, strict=True):
+        here = table[(table["metric"] == metric) & (table["model"] == model)]
+        matrix = here.pivot_table(index="method", columns="experiment", values="value", sort=False)
+        matrix.index = matrix.index.map(lambda method: METHOD_LABELS.get(method, method))
+        heat_map(figure, ax, matrix, "mean over sequences", bar=False)
+        ax.set_title(f"{metrics[metric]}, {model}")
+    kept = ["protocol", "model", "experiment", "method", "metric", "value", "lower", "upper", "n"]
+    return figure, table[kept].reset_index(drop=True)
+
+
+def _of_mixtures(summary: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of some measures for the mixtures, those without a value left out."""
+    if summary.empty:
+        return summary
+    return summary[summary["metric"].isin(metrics) & summary["model"].str.startswith("moe.")].dropna(subset=["value"])
 
 
 def _logo(ax: Axes, heights: np.ndarray) -> None:

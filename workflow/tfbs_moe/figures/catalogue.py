@@ -3,52 +3,43 @@
 Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
 """
 
-from dataclasses import dataclass, field
+from tfbs_moe.figures.item import (
+    ATTRIBUTION_SUMMARY,
+    CURVES,
+    FACTOR_STATISTICS,
+    GATE_WEIGHTS,
+    LOGO_METHODS,
+    METRICS,
+    PLANTED_SITES,
+    FigureItem,
+    first_test_sets,
+    tested_experiments,
+    training_folders,
+    words,
+)
+from tfbs_moe.study import Study
 
-from tfbs_moe.study import Study, TestSet
-
-METRICS = "evaluation/metrics.tsv"
-GATE_WEIGHTS = "evaluation/gate_weights.tsv"
-FACTOR_STATISTICS = "statistics/factors.tsv"
-ATTRIBUTION_SUMMARY = "attributions/summary.tsv"
-PLANTED_SITES = "synthetic/sites.tsv"
-LOGO_METHODS = ("gradient", "shiftsmooth")
-"""Methods stacked in the logos, as in the paper: the vanilla gradient, and ShiftSmooth below it."""
-
-
-@dataclass(frozen=True)
-class FigureItem:
-    """One figure of a study.
-
-    Attributes:
-        name: file stem below ``figures/``.
-        kind: which function draws it; see ``tfbs_moe.figures.draw``.
-        title: a few words.
-        caption: what is shown, how, over what; whole sentences.
-        alt: what a reader who cannot see it needs to know about its form.
-        inputs: files it is drawn from, relative to the run's folder.
-        parameters: what tells it from the others of its kind.
-    """
-
-    name: str
-    kind: str
-    title: str
-    caption: str
-    alt: str
-    inputs: tuple[str, ...]
-    parameters: dict[str, str] = field(default_factory=dict)
+_CURVES = {
+    "roc": ("ROC curves", "false-positive rate against true-positive rate"),
+    "precision_recall": ("Precision-recall curves", "recall against precision"),
+}
 
 
 def figure_items(study: Study) -> list[FigureItem]:
     """Return every figure of a study, in the order of the report."""
-    items = [_audit(study)]
+    items = [_schematic(), _audit(study), _negatives()]
     for protocol in study.protocols:
         items += [
-            _auroc(study, protocol),
             _set_means(study, protocol),
-            _roc(study, protocol),
             _differences(study, protocol),
+            _auroc(study, protocol),
+            _strata(study, protocol),
+            _curves(protocol, "roc"),
+            _curves(protocol, "precision_recall"),
+            _calibration(study, protocol),
+            _critical_difference(protocol),
             _learning_curves(study, protocol),
+            _attribution_grid(protocol),
         ]
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
@@ -64,24 +55,6 @@ def figure_item(study: Study, name: str) -> FigureItem:
     return {item.name: item for item in figure_items(study)}[name]
 
 
-def tested_experiments(study: Study) -> list[str]:
-    """Return the experiments that are tested on, without repeats, in-distribution first."""
-    return list(dict.fromkeys(test.experiment for test in study.test_sets))
-
-
-def first_test_sets(study: Study) -> list[TestSet]:
-    """Return one test set per experiment: its first kind of negatives, which the main figures show."""
-    first: dict[str, TestSet] = {}
-    for test in study.test_sets:
-        first.setdefault(test.experiment, test)
-    return list(first.values())
-
-
-def _words(text: str) -> str:
-    """Return a text written over several lines as one line."""
-    return " ".join(text.split())
-
-
 def _audit(study: Study) -> FigureItem:
     tests = first_test_sets(study)
     audits = [f"audit/{test.experiment}/{test.negatives}/rows.parquet" for test in tests]
@@ -92,7 +65,7 @@ def _audit(study: Study) -> FigureItem:
         name="overlap",
         kind="overlap",
         title="Overlap of test sets with training",
-        caption=_words(
+        caption=words(
             f"""
             Share of bound test rows that share a word of {word} bases, on either strand, with a bound training
             row of each training experiment, and with any of them. Such rows may be recognised rather than
@@ -111,7 +84,7 @@ def _auroc(study: Study, protocol: str) -> FigureItem:
         name=f"auroc.{protocol}",
         kind="auroc",
         title=f"AUROC by factor, protocol {protocol}",
-        caption=_words(
+        caption=words(
             f"""
             AUROC of every model on every test set: mean over {seeds} training seed(s); bars are the
             {confidence:.0%} bootstrap interval over test rows, averaged over seeds. Left: all test rows. Right:
@@ -130,7 +103,7 @@ def _set_means(study: Study, protocol: str) -> FigureItem:
         name=f"set_means.{protocol}",
         kind="set_means",
         title=f"Mean AUROC in and out of distribution, protocol {protocol}",
-        caption=_words(
+        caption=words(
             f"""
             Mean AUROC over the factors of each set, averaged over training seeds. Bars are the {confidence:.0%}
             t interval with the factor as the unit. Intervals of two models may overlap and their paired
@@ -143,20 +116,123 @@ def _set_means(study: Study, protocol: str) -> FigureItem:
     )
 
 
-def _roc(study: Study, protocol: str) -> FigureItem:
-    tests = first_test_sets(study)
+def _curves(protocol: str, curve: str) -> FigureItem:
+    title, alt = _CURVES[curve]
     return FigureItem(
-        name=f"roc.{protocol}",
-        kind="roc",
-        title=f"ROC curves, protocol {protocol}",
-        caption=_words(
-            """
-            Receiver operating characteristic on every test set: mean true-positive rate over training seeds at
-            each false-positive rate; the band spans the seeds. All test rows.
+        name=f"{curve}.{protocol}",
+        kind="curves",
+        title=f"{title}, protocol {protocol}",
+        caption=words(
+            f"""
+            {title} on every test set: mean over training seeds at each point of the horizontal axis; the band
+            spans the seeds. All test rows.
             """
         ),
-        alt="One panel per test set, one curve per model, false-positive rate against true-positive rate.",
+        alt=f"One panel per test set, one curve per model, {alt}.",
+        inputs=(CURVES,),
+        parameters={"protocol": protocol, "curve": curve},
+    )
+
+
+def _calibration(study: Study, protocol: str) -> FigureItem:
+    gate = study.gates(protocol)[0]
+    tests = first_test_sets(study)
+    return FigureItem(
+        name=f"calibration.{protocol}",
+        kind="calibration",
+        title=f"Calibration of the mixture, protocol {protocol}",
+        caption=words(
+            f"""
+            How often test rows are bound, against how probable the mixture ({gate}) says that is, in
+            {study.config["evaluation"]["calibration_bins"]} bins of equal width; one line per training seed, bars
+            are Wilson intervals. On the dotted line probabilities mean what they say. The test rows are half
+            bound, half unbound; in a genome far fewer are bound.
+            """
+        ),
+        alt="One panel per test set, predicted probability against observed share.",
         inputs=tuple(f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet" for test in tests),
+        parameters={"protocol": protocol, "model": f"moe.{gate}"},
+    )
+
+
+def _schematic() -> FigureItem:
+    return FigureItem(
+        name="schematic",
+        kind="schematic",
+        title="What was done",
+        caption="The study from data to answer, drawn from its config.",
+        alt="Boxes and arrows: factors to rows, rows to one expert per factor, experts to gate, gate to mixture.",
+        inputs=(),
+    )
+
+
+def _strata(study: Study, protocol: str) -> FigureItem:
+    confidence = study.config["evaluation"]["confidence"]
+    return FigureItem(
+        name=f"strata.{protocol}",
+        kind="strata",
+        title=f"AUROC by stratum, protocol {protocol}",
+        caption=words(
+            f"""
+            AUROC by how a test factor relates to the training factors: small marks are test sets, large ones their
+            mean with the {confidence:.0%} t interval over test sets; n is their number. All rows, mean over
+            training seeds.
+            """
+        ),
+        alt="Dot plot with intervals: one row per model, one panel per stratum.",
+        inputs=(METRICS,),
+        parameters={"protocol": protocol},
+    )
+
+
+def _negatives() -> FigureItem:
+    return FigureItem(
+        name="negatives",
+        kind="negatives",
+        title="Trained against, tested against",
+        caption=words(
+            """
+            Mean AUROC of the mixture over the factors of each set, by the unbound sequences it was trained against
+            and those it was tested against. A model that tells bound sites from shuffles need not tell them from
+            other genomic sequence.
+            """
+        ),
+        alt="Heat map: one row per protocol and mixture, one column per kind of test negatives, one panel per set.",
+        inputs=(METRICS,),
+    )
+
+
+def _critical_difference(protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"critical_difference.{protocol}",
+        kind="critical_difference",
+        title=f"Ranks of the models over factors, protocol {protocol}",
+        caption=words(
+            """
+            Mean rank of every model by AUROC over all test factors, seeds averaged within the factor. Models under
+            one bar are not told apart by Nemenyi's test (Demšar 2006).
+            """
+        ),
+        alt="A scale of mean ranks with a line to each model, and bars that join models not told apart.",
+        inputs=(METRICS,),
+        parameters={"protocol": protocol},
+    )
+
+
+def _attribution_grid(protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"attribution_grid.{protocol}",
+        kind="attribution_grid",
+        title=f"Attribution methods on every test set, protocol {protocol}",
+        caption=words(
+            """
+            What each attribution method of the mixture scores on every test set, means over sequences: agreement
+            with the same model's in-silico mutagenesis, stability under substitutions outside sites, and, where
+            sites are known, how well it finds them.
+            """
+        ),
+        alt="Heat maps: one row per method, one column per test set, one panel per measure.",
+        inputs=(ATTRIBUTION_SUMMARY,),
         parameters={"protocol": protocol},
     )
 
@@ -167,7 +243,7 @@ def _differences(study: Study, protocol: str) -> FigureItem:
         name=f"differences.{protocol}",
         kind="differences",
         title=f"The mixture against each rival, factor by factor, protocol {protocol}",
-        caption=_words(
+        caption=words(
             f"""
             AUROC of the mixture ({gate}) minus AUROC of a rival on the same test rows, mean over training
             seeds: one small mark per factor; large marks are means over factors with the t interval, the factor
@@ -185,7 +261,7 @@ def _learning_curves(study: Study, protocol: str) -> FigureItem:
         name=f"learning_curves.{protocol}",
         kind="learning_curves",
         title=f"Learning curves, protocol {protocol}",
-        caption=_words(
+        caption=words(
             """
             Training loss and validation AUROC by epoch, one line per training seed. The ring marks the epoch
             whose weights were kept.
@@ -197,26 +273,12 @@ def _learning_curves(study: Study, protocol: str) -> FigureItem:
     )
 
 
-def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, int]]]:
-    """Return (folder, (model, seed)) of every training of a protocol."""
-    seeds = study.config["replicates"]
-    experts = [
-        (f"experts/{protocol}/{kind}/{name}/seed{seed}", (f"{kind}.{name}", seed))
-        for kind, name in study.experts(protocol)
-        for seed in seeds
-    ]
-    gates = [
-        (f"moe/{protocol}/{gate}/seed{seed}", (f"moe.{gate}", seed)) for gate in study.gates(protocol) for seed in seeds
-    ]
-    return experts + gates
-
-
 def _gate_weights(protocol: str, gate: str) -> FigureItem:
     return FigureItem(
         name=f"gate_weights.{protocol}.{gate}",
         kind="gate_weights",
         title=f"Gate weights by factor, protocol {protocol}, gate {gate}",
-        caption=_words(
+        caption=words(
             """
             Mean weight that the gate gives each expert, on bound and on unbound test rows, averaged over
             training seeds. A row adds up to 1.
@@ -235,7 +297,7 @@ def _logos(study: Study, protocol: str, experiment: str) -> FigureItem:
         name=f"logos.{protocol}.{experiment}",
         kind="logos",
         title=f"Attribution logos, {experiment}, protocol {protocol}",
-        caption=_words(
+        caption=words(
             f"""
             What {model} looks at in three bound sequences of {experiment}, chosen by rule: the highest, the
             median and the lowest logit among those explained. For each: the sequence, the vanilla gradient ×
@@ -261,7 +323,7 @@ def _published() -> FigureItem:
         name="published",
         kind="published",
         title="Ours beside the published numbers",
-        caption=_words(
+        caption=words(
             """
             AUROC of our models and of the same models in the paper, on the same test files. Our marks are means
             over training seeds; the bar spans the seeds.
@@ -277,10 +339,11 @@ def _localisation() -> FigureItem:
         name="localisation",
         kind="localisation",
         title="Do attributions find the known sites?",
-        caption=_words(
+        caption=words(
             """
-            How well each attribution method ranks the positions of known sites above the other positions of the
-            same sequence, with intervals over sequences.
+            How well each attribution method of the mixture ranks the positions of known sites above the other
+            positions of the same sequence: small marks are test sets, dots their mean with the t interval over
+            test sets. The dotted line is a random attribution.
             """
         ),
         alt="Dot plot with intervals: one row per attribution method, one panel per measure.",

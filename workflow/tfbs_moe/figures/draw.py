@@ -11,9 +11,13 @@ from tfbs_moe.attribution.localisation import site_mask
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
-from tfbs_moe.figures import attribution, performance, published, study
-from tfbs_moe.figures.catalogue import FigureItem, training_folders
-from tfbs_moe.figures.style import Drawing
+from tfbs_moe.evaluation.calibration import reliability
+from tfbs_moe.evaluation.scores import read_scores
+from tfbs_moe.figures import attribution, comparison, curves, performance, published, schematic, study
+from tfbs_moe.figures.item import FigureItem, first_test_sets, training_folders
+from tfbs_moe.figures.style import Drawing, nothing_to_draw
+from tfbs_moe.statistics.ranks import rank_table
+from tfbs_moe.statistics.units import factor_table
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_parquet, read_tsv
 
@@ -21,7 +25,20 @@ METRIC_COLUMNS = (
     "protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric",
     "value", "lower", "upper", "n",
 )  # fmt: skip
-_PREDICTION_COLUMNS = ("label", "model", "seed", "logit")
+_CURVE_COLUMNS = (
+    "protocol",
+    "model",
+    "experiment",
+    "factor",
+    "negatives",
+    "curve",
+    "x",
+    "y",
+    "lower",
+    "upper",
+    "seeds",
+)
+_FEWEST_FACTORS = 2
 _TEST_COLUMNS = (
     "protocol", "set", "negatives", "rows", "metric", "test", "comparison", "n", "effect",
     "effect_lower", "effect_upper",
@@ -110,18 +127,59 @@ def _differences(item: FigureItem, source: Source) -> Drawing:
     )
 
 
-def _roc(item: FigureItem, source: Source) -> Drawing:
-    parts = [
-        read_parquet(source.folder / path, _PREDICTION_COLUMNS).assign(experiment=Path(path).parent.name)
-        for path in item.inputs
-    ]
-    columns = ["experiment", *_PREDICTION_COLUMNS]
-    return performance.roc_panels(pd.concat([part[columns] for part in parts], ignore_index=True))
+def _curves(item: FigureItem, source: Source) -> Drawing:
+    curves_table = read_tsv(source.folder / item.inputs[0], _CURVE_COLUMNS)
+    mine = curves_table[curves_table["protocol"] == item.parameters["protocol"]]
+    return curves.curve_panels(mine, item.parameters["curve"])
+
+
+def _calibration(item: FigureItem, source: Source) -> Drawing:
+    protocol, model = item.parameters["protocol"], item.parameters["model"]
+    tables = []
+    for path, test in zip(item.inputs, first_test_sets(source.study), strict=True):
+        predictions = read_parquet(source.folder / path)
+        scores = read_scores(predictions[predictions["model"] == model])
+        identity = {"protocol": protocol} | source.study.identity(test)
+        bins = source.study.config["evaluation"]["calibration_bins"]
+        tables.append(reliability(scores, identity, bins=bins, level=source.confidence))
+    return curves.reliability_panels(pd.concat(tables, ignore_index=True), model)
+
+
+def _schematic(item: FigureItem, source: Source) -> Drawing:
+    del item
+    return schematic.schematic(source.study)
+
+
+def _strata(item: FigureItem, source: Source) -> Drawing:
+    return comparison.strata(_metrics(item, source), confidence=source.confidence)
+
+
+def _negatives(item: FigureItem, source: Source) -> Drawing:
+    protocols = source.study.config["protocols"]
+    trained_on = {name: str(recipe["training_negatives"]) for name, recipe in protocols.items()}
+    return comparison.negatives_matrix(read_metrics(source.folder / item.inputs[0]), trained_on)
+
+
+def _critical_difference(item: FigureItem, source: Source) -> Drawing:
+    metrics = _metrics(item, source)
+    first = metrics.groupby("experiment", sort=False)["negatives"].transform("first")
+    chosen = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == first)]
+    models = list(dict.fromkeys(chosen.dropna(subset=["value"])["model"]))
+    table = factor_table(chosen, models)
+    if len(table.factors) < _FEWEST_FACTORS or len(models) < _FEWEST_FACTORS:
+        return nothing_to_draw("Ranks need at least two models with values on the same two factors.")
+    ranks = rank_table(table.values, table.models, source.confidence)
+    return comparison.critical_difference(ranks, f"Mean rank by AUROC over {len(table.factors)} factors (1 is best)")
+
+
+def _grid(item: FigureItem, source: Source) -> Drawing:
+    summary = read_tsv(source.folder / item.inputs[0])
+    return attribution.agreement_grid(summary[summary["protocol"] == item.parameters["protocol"]])
 
 
 def _published(item: FigureItem, source: Source) -> Drawing:
     metrics = read_metrics(source.folder / item.inputs[0])
-    return performance.published_comparison(published.compare(metrics, source.published))
+    return comparison.published_comparison(published.compare(metrics, source.published))
 
 
 def _overlap(item: FigureItem, source: Source) -> Drawing:
@@ -169,7 +227,13 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "auroc": _auroc,
     "set_means": _set_means,
     "differences": _differences,
-    "roc": _roc,
+    "curves": _curves,
+    "calibration": _calibration,
+    "schematic": _schematic,
+    "strata": _strata,
+    "negatives": _negatives,
+    "critical_difference": _critical_difference,
+    "attribution_grid": _grid,
     "published": _published,
     "overlap": _overlap,
     "learning_curves": _learning_curves,

@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from sklearn.metrics import roc_curve
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
@@ -29,10 +27,6 @@ CHANCE = 0.5
 PAIRED_TEST = "paired t"
 """The test in ``statistics/factors.tsv`` whose effect is a mean difference with an interval."""
 MINUS = " − "
-CURVE_POINTS = 101
-_PANELS_PER_ROW = 3
-_MANY_PANELS = 12
-_PANELS_PER_ROW_OF_MANY = 5
 _ROW_HEIGHT = 0.105
 """Inches per mark in a dot plot."""
 
@@ -56,12 +50,12 @@ def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
     figure = new_figure(TWO_COLUMNS, height)
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for ax, rows in zip(axes, panels, strict=True):
-        _stripes(ax, len(tests))
+        stripes(ax, len(tests))
         ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
         for offset, model in zip(row_offsets(len(models), 0.66), models, strict=True):
             part = tests.merge(table[(table["rows"] == rows) & (table["model"] == model)], how="left")
-            _dots(ax, part, np.arange(len(tests)) + offset, styles[model])
-        ax.set(title=aggregate.ROWS[rows], xlabel=_metric_label(metric))
+            dots(ax, part, np.arange(len(tests)) + offset, styles[model])
+        ax.set(title=aggregate.ROWS[rows], xlabel=metric_label(metric))
         ax.set_yticks(range(len(tests)), list(tests["label"]))
         ax.tick_params(axis="y", length=0)
     axes[0].set_ylim(len(tests) - 0.5, -0.5)
@@ -94,55 +88,18 @@ def set_means(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = ag
     several = table["negatives"].nunique() > 1
     for ax, (set_name, negatives, row_set) in zip(axes, panels, strict=True):
         here = table[(table["set"] == set_name) & (table["negatives"] == negatives) & (table["rows"] == row_set)]
-        _stripes(ax, len(models))
+        stripes(ax, len(models))
         ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
         for place, model in enumerate(models):
             part = here[here["model"] == model]
-            _dots(ax, part, np.full(len(part), place), styles[model], size=4.5)
+            dots(ax, part, np.full(len(part), place), styles[model], size=4.5)
         title = f"{aggregate.SETS[set_name]}\n{aggregate.ROWS[row_set]}"
         ax.set_title(f"{title}\n{negatives.replace('_', ' ')}" if several else title)
         ax.set_yticks(range(len(models)), [styles[model].label for model in models])
         ax.tick_params(axis="y", length=0)
-        ax.set_xlabel(f"mean {_metric_label(metric)}")
+        ax.set_xlabel(f"mean {metric_label(metric)}")
     axes[0].set_ylim(len(models) - 0.5, -0.5)
     return figure, table
-
-
-@styled
-def roc_panels(predictions: pd.DataFrame) -> Drawing:
-    """Draw ROC curves, one panel per test set; the line is the mean over seeds, the band spans them.
-
-    Args:
-        predictions: rows of the predictions tables of one protocol, with ``experiment`` added: ``experiment``
-            ``label`` ``model`` ``seed`` ``logit``; experiments in the order of the panels.
-    """
-    if predictions.empty:
-        return nothing_to_draw("There are no predictions.")
-    curves = _roc_table(predictions)
-    if curves.empty:
-        return nothing_to_draw("No test set holds both bound and unbound rows.")
-    experiments = list(dict.fromkeys(predictions["experiment"]))
-    styles = model_styles(curves["model"])
-    columns = min(_PANELS_PER_ROW if len(experiments) <= _MANY_PANELS else _PANELS_PER_ROW_OF_MANY, len(experiments))
-    rows = -(-len(experiments) // columns)
-    side = TWO_COLUMNS / columns
-    figure = new_figure(TWO_COLUMNS, rows * side + 0.12 * len(styles) / 4 + 0.3)
-    axes = grid_of_axes(figure, len(experiments), columns, sharex=True, sharey=True)
-    for ax, experiment in zip(axes, experiments, strict=True):
-        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
-        for model, curve in curves[curves["experiment"] == experiment].groupby("model", sort=False):
-            style = styles[str(model)]
-            ax.fill_between(curve["fpr"], curve["lowest"], curve["highest"], color=style.colour, alpha=0.15, lw=0)
-            ax.plot(curve["fpr"], curve["tpr"], color=style.colour, linestyle=style.line, label=style.label)
-        ax.set(title=experiment, xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        ax.set_xticks([0, 0.5, 1])
-        ax.set_yticks([0, 0.5, 1])
-    for ax in axes[-columns:]:
-        ax.set_xlabel("false-positive rate")
-    for ax in axes[::columns]:
-        ax.set_ylabel("true-positive rate")
-    shared_legend(figure, axes[0])
-    return figure, curves
 
 
 @styled
@@ -177,7 +134,7 @@ def factor_differences(metrics: pd.DataFrame, tests: pd.DataFrame, model: str, m
     figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.6 + 0.24 * len(rivals)))
     axes = grid_of_axes(figure, len(panels), columns, sharex=True, sharey=True)
     for ax, (name, rows) in zip(axes, panels, strict=True):
-        _stripes(ax, len(rivals))
+        stripes(ax, len(rivals))
         ax.axvline(0, color=INK, linewidth=0.7)
         for place, rival in enumerate(rivals):
             singles, mean = (
@@ -186,12 +143,12 @@ def factor_differences(metrics: pd.DataFrame, tests: pd.DataFrame, model: str, m
             )
             colour = styles[rival].colour
             ax.plot(singles["difference"], np.full(len(singles), place + 0.2), "|", color=colour, ms=5, alpha=0.8)
-            _dots(ax, mean, np.full(len(mean), place - 0.12), styles[rival], size=5)
+            dots(ax, mean, np.full(len(mean), place - 0.12), styles[rival], size=5)
         ax.set(title=f"{aggregate.SETS[name]}, {aggregate.ROWS[rows]}")
         ax.set_yticks(range(len(rivals)), [styles[rival].label for rival in rivals])
         ax.tick_params(axis="y", length=0)
     for ax in axes[-columns:]:
-        ax.set_xlabel(f"{_metric_label(metric)}: {styles[model].label} − rival")
+        ax.set_xlabel(f"{metric_label(metric)}: {styles[model].label} − rival")
     axes[0].set_ylim(len(rivals) - 0.5, -0.5)
     kept = ["rival", "set", "negatives", "rows"]
     mean_columns = [*kept, "value", "lower", "upper", "n"]
@@ -201,79 +158,7 @@ def factor_differences(metrics: pd.DataFrame, tests: pd.DataFrame, model: str, m
     return figure, table
 
 
-@styled
-def published_comparison(comparison: pd.DataFrame) -> Drawing:
-    """Draw published numbers beside ours, a panel per model.
-
-    Args:
-        comparison: from ``tfbs_moe.published.compare``: ``protocol`` ``model`` ``name`` (a factor or a set)
-            ``published`` ``value`` ``lowest`` ``highest``.
-    """
-    if comparison.empty:
-        return nothing_to_draw("No published number belongs to a model and test set of this study.")
-    models = ordered_models(comparison["model"])
-    styles = model_styles(models)
-    protocols = list(dict.fromkeys(comparison["protocol"]))
-    names = list(dict.fromkeys(comparison["name"]))
-    figure = new_figure(TWO_COLUMNS, 0.9 + 0.2 * len(names))
-    axes = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
-    for ax, model in zip(axes, models, strict=True):
-        _stripes(ax, len(names))
-        part = comparison[comparison["model"] == model]
-        places = part["name"].map(names.index)
-        ax.plot(part["published"], places, "|", color=INK, markersize=9, markeredgewidth=1.6, label="published")
-        for offset, protocol in zip(row_offsets(len(protocols), 0.35), protocols, strict=True):
-            ours = part[part["protocol"] == protocol].rename(columns={"lowest": "lower", "highest": "upper"})
-            filled = protocol == protocols[0]
-            style = styles[model]
-            _dots(ax, ours, ours["name"].map(names.index) + offset, style, filled=filled, label=f"ours, {protocol}")
-        ax.set(title=styles[model].label, xlabel="AUROC")
-        ax.set_yticks(range(len(names)), names)
-        ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
-    handles = [Line2D([], [], marker="|", color=INK, linestyle="", markersize=9, markeredgewidth=1.6)]
-    for protocol in protocols:
-        face = MUTED if protocol == protocols[0] else "white"
-        handles.append(Line2D([], [], marker="o", color=MUTED, markerfacecolor=face, linestyle="", markersize=4))
-    figure.legend(
-        handles, ["published", *(f"ours, protocol {p}" for p in protocols)], loc="outside lower center", ncols=4
-    )
-    return figure, comparison
-
-
-def _roc_table(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, lowest and highest true-positive rate over seeds on a grid of false-positive rates."""
-    grid = np.linspace(0, 1, CURVE_POINTS)
-    parts = []
-    for (experiment, model), group in predictions.groupby(["experiment", "model"], sort=False, observed=True):
-        seeds = [_rates(part, grid) for _, part in group.groupby("seed") if part["label"].nunique() > 1]
-        if seeds:
-            rates = np.vstack(seeds)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "experiment": str(experiment),
-                        "model": str(model),
-                        "fpr": grid,
-                        "tpr": rates.mean(axis=0),
-                        "lowest": rates.min(axis=0),
-                        "highest": rates.max(axis=0),
-                        "seeds": len(seeds),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _rates(part: pd.DataFrame, grid: np.ndarray) -> np.ndarray:
-    """Return the true-positive rate of one model and seed at each false-positive rate of the grid."""
-    fpr, tpr, _ = roc_curve(part["label"], part["logit"])
-    rates = np.interp(grid, fpr, tpr)
-    rates[0] = 0.0
-    return rates
-
-
-def _dots(
+def dots(
     ax: Axes,
     part: pd.DataFrame,
     places: "np.ndarray | pd.Series[float]",
@@ -299,7 +184,7 @@ def _dots(
     )
 
 
-def _stripes(ax: Axes, rows: int) -> None:
+def stripes(ax: Axes, rows: int) -> None:
     """Shade every other row of a dot plot, so that the eye keeps to its row."""
     for row in range(0, rows, 2):
         ax.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.45, linewidth=0)
@@ -313,5 +198,6 @@ def _divide_sets(axes: "np.ndarray[tuple[int], np.dtype[np.object_]]", tests: pd
             ax.axhline(inside - 0.5, color=INK, linewidth=0.8)
 
 
-def _metric_label(metric: str) -> str:
+def metric_label(metric: str) -> str:
+    """Return what a metric is called on an axis."""
     return metric.upper() if metric in (AUROC, "auprc") else metric.replace("_", " ")

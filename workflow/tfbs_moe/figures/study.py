@@ -1,15 +1,12 @@
 """Figures of the data, the training and the gate."""
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
-    MUTED,
     TWO_COLUMNS,
     Drawing,
-    model_label,
+    heat_map,
     model_styles,
     new_figure,
     nothing_to_draw,
@@ -19,8 +16,6 @@ from tfbs_moe.figures.style import (
 
 ANY = "any"
 _SHARES = "shares_kmer_"
-_DARK = 0.6
-"""Share of a colour map's range above which white figures are read more easily than dark ones."""
 _CELL_HEIGHT = 0.2
 _MOST_COLUMNS = 4
 
@@ -59,7 +54,7 @@ def overlap_overview(rows: pd.DataFrame) -> Drawing:
     matrix = table.pivot_table(index="experiment", columns="training", values="share", sort=False)
     figure = new_figure(min(TWO_COLUMNS, 1.6 + 0.5 * matrix.shape[1]), 0.9 + _CELL_HEIGHT * len(matrix))
     ax = figure.subplots()
-    _heat_map(figure, ax, matrix, "share of bound test rows", percent=True)
+    heat_map(figure, ax, matrix, "share of bound test rows", percent=True)
     ax.set_xlabel("training experiment")
     return figure, table
 
@@ -72,25 +67,24 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
         weights: rows of ``evaluation/gate_weights.tsv`` of one protocol.
         model: which mixture.
     """
-    gate = model.removeprefix("moe.")
-    column = "model" if "model" in weights else "gate"
-    chosen = weights[weights[column].isin([model, gate])] if len(weights) else weights
+    chosen = weights[weights["model"] == model]
     if chosen.empty:
         return nothing_to_draw(f"No gate weights of {model} were recorded.")
-    keys = ["experiment", "negatives", "label", "expert"]
-    chosen = chosen.assign(label=chosen["label"].astype(str).replace({"1": "bound", "0": "unbound"}))
-    table = chosen.groupby(keys, sort=False, as_index=False).agg(weight=("value", "mean"))
+    keys = ["experiment", "factor", "cell", "set", "stratum", "negatives", "label", "expert"]
+    table = chosen.groupby(keys, sort=False, as_index=False).agg(
+        value=("value", "mean"), lower=("lower", "mean"), upper=("upper", "mean"), seeds=("seed", "nunique")
+    )
+    tests = aggregate.ordered_tests(table)
     first = table.groupby("experiment", sort=False)["negatives"].transform("first")
     shown = table[(table["negatives"] == first) & table["label"].isin(["bound", "unbound"])]
     labels = [label for label in ("bound", "unbound") if (shown["label"] == label).any()]
-    experiments = shown["experiment"].nunique()
-    figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * experiments)
+    experiments = list(dict.fromkeys(tests["experiment"]))
+    figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * len(experiments))
     axes = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
     for ax, label in zip(axes, labels, strict=True):
-        matrix = shown[shown["label"] == label].pivot_table(
-            index="experiment", columns="expert", values="weight", sort=False
-        )
-        _heat_map(figure, ax, matrix, "mean weight", bar=ax is axes[-1])
+        here = shown[shown["label"] == label]
+        matrix = here.pivot_table(index="experiment", columns="expert", values="value", sort=False).loc[experiments]
+        heat_map(figure, ax, matrix, "mean weight", bar=ax is axes[-1])
         ax.set(title=f"{label} rows", xlabel="expert")
     return figure, table
 
@@ -138,29 +132,3 @@ def learning_curves(history: pd.DataFrame) -> Drawing:
             pair[0].set_ylabel("training loss")
             pair[1].set_ylabel("validation AUROC")
     return figure, history
-
-
-def _heat_map(
-    figure: Figure, ax: Axes, matrix: pd.DataFrame, label: str, percent: bool = False, bar: bool = True
-) -> None:
-    """Draw a matrix of shares between 0 and 1 with its numbers written in the cells."""
-    values = matrix.to_numpy(dtype=float)
-    image = ax.imshow(values, cmap="cividis_r", vmin=0, vmax=1, aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = f"{value:.0%}" if percent else f"{value:.2f}"
-            ax.text(
-                column, row, text, ha="center", va="center", color="white" if value > _DARK else "black", fontsize=6
-            )
-    several = len({str(name).split(".", maxsplit=1)[0] for name in matrix.columns}) > 1
-    names = [model_label(name, several).removesuffix(" expert") if "." in name else name for name in matrix.columns]
-    crowded = sum(map(len, names)) > 45
-    ax.set_xticks(range(len(names)), names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
-    ax.set_yticks(range(len(matrix)), list(matrix.index))
-    ax.tick_params(length=0)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    if bar:
-        colour_bar = figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
-        colour_bar.set_label(label)
-        colour_bar.outline.set_edgecolor(MUTED)

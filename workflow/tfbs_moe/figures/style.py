@@ -25,6 +25,9 @@ TWO_COLUMNS = 7.09
 """Width of two journal columns in inches (180 mm)."""
 PNG_DPI = 200
 FORMATS = ("pdf", "png", "svg")
+_DARK = 0.6
+"""Share of a colour map's range above which white figures are read more easily than dark ones."""
+_LETTERS_SIDE_BY_SIDE = 45
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
 
@@ -38,6 +41,8 @@ _PALETTE = {
     "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
     "control": ("#009E73", "#5A5A5A", "#A6D854", "#999999", "#1B7837", "#C7C7C7"),
 }
+KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
+"""The first colour of each kind of model."""
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "control": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "control": (0, (1, 1))}
 
@@ -200,3 +205,34 @@ def shared_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
 def row_offsets(count: int, span: float = 0.7) -> Sequence[float]:
     """Return ``count`` offsets, centred on 0, that spread marks within one row of a dot plot."""
     return [0.0] if count == 1 else list(np.linspace(-span / 2, span / 2, count))
+
+
+def heat_map(
+    figure: Figure,
+    ax: Axes,
+    matrix: pd.DataFrame,
+    label: str,
+    *,
+    percent: bool = False,
+    lowest: float = 0.0,
+    bar: bool = True,
+) -> None:
+    """Draw a matrix of values between ``lowest`` and 1 with its numbers written in the cells."""
+    values = matrix.to_numpy(dtype=float)
+    image = ax.imshow(values, cmap="cividis_r", vmin=lowest, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            text = f"{value:.0%}" if percent else f"{value:.2f}"
+            dark = value > lowest + _DARK * (1 - lowest)
+            ax.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=6)
+    names = [str(name) for name in matrix.columns]
+    crowded = sum(map(len, names)) > _LETTERS_SIDE_BY_SIDE
+    ax.set_xticks(range(len(names)), names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
+    ax.set_yticks(range(len(matrix)), [str(name) for name in matrix.index])
+    ax.tick_params(length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    if bar:
+        colour_bar = figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
+        colour_bar.set_label(label)
+        colour_bar.outline.set_visible(False)

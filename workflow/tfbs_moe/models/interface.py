@@ -20,12 +20,13 @@ class ExpertParameters:
 
     Attributes:
         embedding_size: length E of the vector that the gate sees.
-        reverse_complement: ``average`` embeds both strands and takes the mean; ``none`` leaves the
-            network as it is.
+        reverse_complement: ``average`` embeds both strands and takes the mean; ``average_prediction``
+            does so in prediction alone, beside ``augmentation: reverse_complement`` in training (half
+            the cost); ``none`` leaves the network as it is.
     """
 
     embedding_size: int = 32
-    reverse_complement: Literal["none", "average"] = "none"
+    reverse_complement: Literal["none", "average", "average_prediction"] = "none"
 
 
 class Expert(nn.Module, ABC):
@@ -69,9 +70,10 @@ class Expert(nn.Module, ABC):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Embed sequences: float (N, 4, L), unpadded, rows A C G T, to (N, E)."""
-        if self.settings.reverse_complement == "average":
-            return (self.encode(x) + self.encode(x.flip(1, 2))) / 2
-        return self.encode(x)
+        mode = self.settings.reverse_complement
+        if mode == "none" or (mode == "average_prediction" and self.training):
+            return self.encode(x)
+        return (self.encode(x) + self.encode(x.flip(1, 2))) / 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logit (N,) of sequences (N, 4, L)."""

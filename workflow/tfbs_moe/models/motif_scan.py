@@ -7,14 +7,17 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+# Sequences whose windows are written out at a time for the gradient: few enough to stay in the cache.
+_SEQUENCES = 32
+
 
 class MotifScan(nn.Module):
     """A convolution, ReLU, and the global maximum (and mean) of each filter.
 
     Where the gradient of the input is wanted (attribution), and on a GPU, the layers run as they
-    stand. On a CPU their general kernels spend most of a training step in memory traffic and in the
-    gradient of the weights; there the same numbers, to rounding, come out of fewer passes: channels
-    lie innermost, and the maximum passes its gradient to one window per filter and sequence alone.
+    stand. On a CPU they would spend most of a training step in the gradient of the weights; there the
+    same numbers, to rounding, come out of one matrix product over windows, and without the mean
+    only the window that is highest takes part.
     """
 
     def __init__(self, channels: int, filters: int, width: int, length: int, mean: bool) -> None:
@@ -35,9 +38,10 @@ class MotifScan(nn.Module):
         weight, bias = self.convolution.weight, self.convolution.bias
         assert bias is not None
         if torch.is_grad_enabled() and weight.requires_grad:
-            maximum, mean, _ = _Scan.apply(x, weight, bias, self.mean)
+            maximum, mean, *_ = _Scan.apply(x, weight, bias, self.mean)
         else:
-            maximum, mean, _ = _scan(x, weight, bias, self.mean)
+            hits = self.convolution(x).relu_()
+            maximum, mean = hits.amax(dim=2), hits.mean(dim=2)
         return torch.cat([maximum, mean], dim=1) if self.mean else maximum
 
 
@@ -49,34 +53,38 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
         x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return maximum and mean (N, F), and the hits before ReLU (N, positions, F)."""
-        return _scan(x, weight, bias, mean)
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return maximum and mean (N, F), the hits (N, positions, F), and where each is highest (N, F)."""
+        hits = _hits(x, weight, bias)
+        maximum, where = hits.max(dim=1)
+        return maximum, hits.mean(dim=1) if mean else maximum.clone(), hits, where
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         x, weight, _, ctx.mean = inputs
-        maximum, _, hits = output
-        ctx.mark_non_differentiable(hits)
+        maximum, _, hits, where = output
+        ctx.mark_non_differentiable(hits, where)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, maximum, hits)
+        ctx.save_for_backward(x, maximum, hits, where)
         ctx.width = weight.shape[2]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_maximum: torch.Tensor, grad_mean: torch.Tensor | None, _: None) -> tuple[Any, ...]:
+    def backward(ctx: Any, grad_maximum: torch.Tensor, grad_mean: torch.Tensor | None, *_: None) -> tuple[Any, ...]:
         """Return the gradients of weight (F, C, W) and bias (F,)."""
-        x, maximum, hits = ctx.saved_tensors
+        x, maximum, hits, where = ctx.saved_tensors
         count, positions, filters = hits.shape
         peak = grad_maximum * (maximum > 0)
-        highest = hits == maximum.unsqueeze(1)
-        order = torch.arange(positions, dtype=hits.dtype, device=hits.device).unsqueeze(1)
-        where = _highest(highest * order).long()
         windows = _windows(x, ctx.width)
         if ctx.mean and grad_mean is not None:
-            grad = (hits > 0) * (grad_mean / positions).unsqueeze(1)
-            grad = grad.scatter_add(1, where.unsqueeze(1), peak.unsqueeze(1)).flatten(0, 1)
-            kernel, bias = grad.t() @ windows.flatten(0, 1), grad.sum(dim=0)
+            # The sign of what ReLU let through is its derivative.
+            grad = hits.sign() * (grad_mean / positions).unsqueeze(1)
+            grad = grad.scatter_add(1, where.unsqueeze(1), peak.unsqueeze(1))
+            kernel = sum(
+                part.flatten(0, 1).t() @ rows.flatten(0, 1)
+                for part, rows in zip(grad.split(_SEQUENCES), windows.split(_SEQUENCES), strict=True)
+            )
+            bias = grad.sum(dim=(0, 1))
         else:
             sequence = torch.arange(count, device=hits.device).unsqueeze(1)
             best = windows[sequence, where].transpose(0, 1)
@@ -84,27 +92,11 @@ class _Scan(torch.autograd.Function):
         return None, kernel.view(filters, ctx.width, -1).transpose(1, 2), bias, None
 
 
-def _scan(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return maximum and mean of ReLU (N, F), and the hits before it (N, positions, F)."""
+def _hits(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return ReLU of the convolution as (N, positions, F), filters innermost."""
     # A convolution in two dimensions knows the layout with channels innermost; one in one dimension does not.
     columns = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    hits = F.conv2d(columns, weight.unsqueeze(2), bias).squeeze(2).transpose(1, 2)
-    maximum = _highest(hits).relu()
-    return maximum, hits.relu().mean(dim=1) if mean else maximum.clone(), hits
-
-
-def _highest(values: torch.Tensor) -> torch.Tensor:
-    """Return the maximum over the second dimension of (N, P, F), by halves.
-
-    A reduction over a dimension that is not the innermost is slow in torch; the larger of two halves is not.
-    """
-    while (length := values.shape[1]) > 1:
-        half = (length + 1) // 2
-        # For an odd length the middle takes part twice, which does not change a maximum.
-        values = torch.maximum(values[:, :half], values[:, length - half :])
-    return values.squeeze(1)
+    return F.conv2d(columns, weight.unsqueeze(2), bias).relu_().squeeze(2).transpose(1, 2)
 
 
 def _windows(x: torch.Tensor, width: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS
+from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS
 from tfbs_moe.figures.performance import MINUS, PAIRED_TEST
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
@@ -148,7 +148,7 @@ def _gate(run: Run, protocol: str, model: str) -> str:
         (weights["protocol"] == protocol)
         & (weights["model"] == model)
         & (weights["set"] == _OUT)
-        & (weights["label"].astype(str).isin(["1", "bound"]))
+        & (weights["label"] == "bound")
     ]
     if chosen.empty:
         return ""

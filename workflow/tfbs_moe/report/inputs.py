@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfbs_moe.figures.catalogue import (
-    ATTRIBUTION_SUMMARY,
-    FACTOR_STATISTICS,
-    GATE_WEIGHTS,
-    METRICS,
-    figure_items,
-    training_folders,
-)
+from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, FACTOR_STATISTICS, GATE_WEIGHTS, METRICS, training_folders
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 

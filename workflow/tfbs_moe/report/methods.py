@@ -66,19 +66,20 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
     trained = [f"{kind}: {_recipe(config['experts'][kind]['training'])}" for kind in settings["architectures"]]
     gates = [f"{kind}: {_recipe(config['gates'][kind]['training'])}" for kind in settings["gates"]]
     return (
-        f"Protocol “{name}”. Training negatives: {_NEGATIVES[settings['training_negatives']]}. One expert per training "
-        f"experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
-        f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over frozen "
-        f"experts ({'; '.join(gates)}), rows: {settings['gate_rows'].replace('_', ' ')}. Everything was trained anew for "
-        f"each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows only."
+        f"Protocol “{name}”. Training negatives: {_NEGATIVES[settings['training_negatives']]}. One expert per "
+        f"training experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
+        f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over "
+        f"frozen experts ({'; '.join(gates)}), rows: {settings['gate_rows'].replace('_', ' ')}. Everything was "
+        f"trained anew for each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows "
+        "only."
     )
 
 
 def _recipe(training: Mapping[str, Any]) -> str:
     """Say in a few words how a network is trained."""
     return (
-        f"{training['optimizer']}, learning rate {training['learning_rate']:g}, batches of {training['batch_size']}, at "
-        f"most {training['max_epochs']} epochs, patience {training['patience']}"
+        f"{training['optimizer']}, learning rate {training['learning_rate']:g}, batches of {training['batch_size']}, "
+        f"at most {training['max_epochs']} epochs, patience {training['patience']}"
     )
 
 

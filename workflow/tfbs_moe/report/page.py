@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tfbs_moe.figures.catalogue import FigureItem
+from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.style import PNG_DPI, REASON
 from tfbs_moe.tables import read_tsv
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.catalogue import METRICS
+from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.answer import PUBLISHED_PROTOCOL
 from tfbs_moe.report.inputs import Run

@@ -6,14 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.catalogue import (
-    ATTRIBUTION_SUMMARY,
-    FACTOR_STATISTICS,
-    GATE_WEIGHTS,
-    METRICS,
-    figure_items,
-    training_folders,
-)
+from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, FACTOR_STATISTICS, GATE_WEIGHTS, METRICS, training_folders
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.answer import answer, confidence
 from tfbs_moe.report.inputs import DATASETS, PAPER_ANOVA, PAPER_TUKEY, Run

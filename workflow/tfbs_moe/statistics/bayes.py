@@ -59,4 +59,5 @@ def signed_rank(
     largest = np.bincount(shares.argmax(axis=1), minlength=3) / draws
     tail = (1 - level) / 2
     lower, upper = np.quantile(shares[:, 0], [tail, 1 - tail])
-    return Posterior(*map(float, largest), float(shares[:, 0].mean()), float(lower), float(upper))
+    better, equivalent, worse = map(float, largest)
+    return Posterior(better, equivalent, worse, float(shares[:, 0].mean()), float(lower), float(upper))

@@ -16,7 +16,9 @@ def eta_interval(statistic: float, df: float, df_error: float, level: float) -> 
         return math.nan, math.nan
 
     def proportion(probability: float) -> float:
-        noncentrality = _solve(lambda value: stats.ncf.cdf(statistic, df, df_error, value) - probability, statistic * df)
+        noncentrality = _solve(
+            lambda value: stats.ncf.cdf(statistic, df, df_error, value) - probability, statistic * df
+        )
         return noncentrality / (noncentrality + df + df_error + 1)
 
     return proportion((1 + level) / 2), proportion((1 - level) / 2)
@@ -32,7 +34,9 @@ def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
     if spread == 0:
         return math.nan, math.nan, math.nan
     df = count - 1
-    correction = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) * math.sqrt(2 / df) if df > 1 else 1.0
+    correction = (
+        math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) * math.sqrt(2 / df) if df > 1 else 1.0
+    )
     root = math.sqrt(count)
     statistic = float(np.mean(differences)) / spread * root
 

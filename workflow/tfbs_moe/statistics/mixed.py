@@ -27,7 +27,8 @@ FORMULAS = {
     "factor_model": "0 + C(factor):C(model)",
     "training": "0 + C(model):C(seed)",
 }
-# A component that is estimated at or below zero starts this far above it, as a share of the residual.
+ALWAYS = ("factor", "residual")
+# Where the factor's component is put at or below zero, it starts this far above, as a share of the residual.
 LEAST_SHARE = 1e-4
 
 
@@ -62,7 +63,8 @@ class MixedFit:
 def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     """Fit value ~ model + (1 | factor) + (1 | factor : model) + (1 | model : seed) by restricted likelihood.
 
-    With one seed per model the last two terms cannot be told from the residual and are left out.
+    With one seed per model the last two terms cannot be told from the residual and are left out; so is a
+    term whose variance the mean squares put at zero or below, where the likelihood has its maximum at zero.
 
     Args:
         values: columns ``factor``, ``model``, ``seed``, ``value``; one row each, on the factors that
@@ -85,7 +87,7 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
         return None
     cells = _cells(rows, models)
     # In units of their own spread the likelihood is well scaled.
-    start = {name: value / spread**2 for name, value in moments(cells).items()}
+    start = {name: value / spread**2 for name, value in moments(cells).items() if name in ALWAYS or value > 0}
     with warnings.catch_warnings():
         # What the warnings say is in ``converged``, which is told on.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -168,14 +170,10 @@ def _fit(rows: pd.DataFrame, models: list[str], start: dict[str, float]) -> Any:
     for column, model in zip(columns, models[1:], strict=True):
         data[column] = (rows["model"] == model).astype(float)
     variances = {name: FORMULAS[name] for name in _terms(start)}
-    mixed = MixedLM.from_formula(
-        "value ~ " + " + ".join(columns), groups="group", vc_formula=variances, data=data
-    )
+    mixed = MixedLM.from_formula("value ~ " + " + ".join(columns), groups="group", vc_formula=variances, data=data)
     floor = LEAST_SHARE * max(start["residual"], np.finfo(float).tiny)
     ratios = np.array([max(start[name], floor) / max(start["residual"], floor) for name in variances])
-    guess = MixedLMParams.from_components(
-        fe_params=np.zeros(len(models)), cov_re=np.zeros((0, 0)), vcomp=ratios
-    )
+    guess = MixedLMParams.from_components(fe_params=np.zeros(len(models)), cov_re=np.zeros((0, 0)), vcomp=ratios)
     return mixed.fit(reml=True, start_params=guess)
 
 

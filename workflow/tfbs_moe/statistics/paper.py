@@ -18,6 +18,7 @@ from tfbs_moe.evaluation.evaluate import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.anova import one_way
+from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.results import Result, as_table, p_words, signed
 
 DRAWS = 30
@@ -59,23 +60,7 @@ def paper_anova(
     Raises:
         InputError: a model is not among the predictions, or the test set lacks a class.
     """
-    absent = [model for model in models if (model, model_seed) not in scores.models]
-    if absent:
-        raise InputError(
-            f"{identity['experiment']}: no predictions of {', '.join(absent)} with seed {model_seed}; "
-            f"there are {', '.join(scores.names())}"
-        )
-    if scores.label.all() or not scores.label.any():
-        raise InputError(
-            f"{identity['experiment']} ({rows}): an AUROC needs bound and unbound rows; one class is missing"
-        )
-    places = [scores.models.index((model, model_seed)) for model in models]
-    chosen = replace(
-        scores,
-        models=tuple(scores.models[place] for place in places),
-        logit=scores.logit[places],
-        probability=scores.probability[places],
-    )
+    chosen = one_training(scores, identity, models, model_seed)
     stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
     values = auroc_draws(chosen, draws, stream)
     named = {
@@ -91,6 +76,29 @@ def paper_anova(
     return as_table(results, named)
 
 
+def one_training(scores: Scores, identity: Mapping[str, object], models: Sequence[str], model_seed: int) -> Scores:
+    """Return the predictions of one training of each of the given models, in their order.
+
+    Raises:
+        InputError: a model is not among the predictions, or the test set lacks a class.
+    """
+    absent = [model for model in models if (model, model_seed) not in scores.models]
+    if absent:
+        raise InputError(
+            f"{identity['experiment']}: no predictions of {', '.join(absent)} with seed {model_seed}; "
+            f"there are {', '.join(scores.names())}"
+        )
+    if scores.label.all() or not scores.label.any():
+        raise InputError(f"{identity['experiment']}: an AUROC needs bound and unbound rows; one class is missing")
+    places = [scores.models.index((model, model_seed)) for model in models]
+    return replace(
+        scores,
+        models=tuple(scores.models[place] for place in places),
+        logit=scores.logit[places],
+        probability=scores.probability[places],
+    )
+
+
 def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) -> list[Result]:
     """Return the one-way ANOVA of draws, and Tukey's comparisons of the first model with the others.
 
@@ -103,6 +111,7 @@ def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) ->
     groups = [np.asarray(values[model], dtype=np.float64) for model in models]
     anova = one_way(groups)
     total = sum(map(len, groups))
+    lower, upper = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * LEVEL - 1)
     design = DESIGN.format(unit=unit.split(",")[0])
     df = f"{anova.df:g}, {anova.df_error:g}"
     omnibus = Result(
@@ -118,6 +127,8 @@ def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) ->
         p_adjusted=anova.p,
         effect_name="eta squared",
         effect=anova.eta_squared,
+        effect_lower=lower,
+        effect_upper=upper,
         check=CAUTION,
         sentence=(
             f"{dataset}: F({df}) = {anova.statistic:.1f}, {p_words(anova.p)}, over {len(groups[0])} draws of one "

@@ -57,6 +57,21 @@ def friedman(values: np.ndarray) -> Friedman:
     return Friedman(chi_squared, p_chi_squared, statistic, df, df_error, p, concordance)
 
 
+def concordance_interval(values: np.ndarray, level: float, draws: int = 2000) -> tuple[float, float]:
+    """Return the percentile interval of Kendall's W over factors drawn anew, in the same way each time."""
+    count, models = values.shape
+    centred = stats.rankdata(values, axis=1) - (models + 1) / 2
+    rows = np.random.default_rng(count).integers(0, count, (draws, count))
+    between = count * (centred[rows].mean(axis=1) ** 2).sum(axis=1)
+    spread = (centred**2).sum(axis=1)[rows].sum(axis=1)
+    usable = spread > 0
+    if not usable.any():
+        return math.nan, math.nan
+    tail = (1 - level) / 2
+    lower, upper = np.quantile(between[usable] / spread[usable], [tail, 1 - tail])
+    return float(lower), float(upper)
+
+
 def critical_difference(models: int, count: int, level: float) -> float:
     """Return the difference in mean rank that Nemenyi's test asks for."""
     quantile = float(stats.studentized_range.ppf(level, models, np.inf))

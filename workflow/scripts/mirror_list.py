@@ -1,0 +1,11 @@
+"""Print every address that a run fetches from, and where a mirror keeps it."""
+
+import sys
+from pathlib import Path
+
+from tfbs_moe.data.sources import DOWNLOADS
+from tfbs_moe.runtime import step
+
+with step(snakemake.log[0]):
+    for url, path in snakemake.params.downloads:
+        sys.stdout.write(f"{url}\t{Path(path).relative_to(DOWNLOADS)}\n")

@@ -1,0 +1,79 @@
+"""The mean attribution around known sites."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.attribution.localisation import SITE_COLUMNS
+from tfbs_moe.errors import InputError
+
+
+def sites_in_windows(
+    sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand: np.ndarray, length: int
+) -> pd.DataFrame:
+    """Return known sites in the coordinates of the windows that hold them entirely.
+
+    Args:
+        sites: ``chrom``, ``start``, ``end``, ``strand``, one row per site.
+        chrom: (N,) of the windows.
+        start: (N,) of the windows, 0-based.
+        strand: (N,) of the windows; a window on ``-`` is stored as its reverse complement.
+        length: bases per window.
+
+    Returns:
+        ``sequence``, ``start``, ``end``, ``strand`` (as the window shows it), by sequence and start.
+    """
+    missing = [column for column in (*SITE_COLUMNS, "strand") if column not in sites.columns]
+    if missing:
+        raise InputError(f"the table of known sites lacks the column(s) {', '.join(missing)}")
+    windows = pd.DataFrame({"sequence": np.arange(len(chrom)), "chrom": chrom, "left": start, "turned": strand == "-"})
+    both = windows.merge(sites[[*SITE_COLUMNS, "strand"]], on="chrom")
+    both = both[(both["start"] >= both["left"]) & (both["end"] <= both["left"] + length)]
+    first = (both["start"] - both["left"]).to_numpy(dtype=int)
+    last = (both["end"] - both["left"]).to_numpy(dtype=int)
+    turned = both["turned"].to_numpy(dtype=bool)
+    table = pd.DataFrame(
+        {
+            "sequence": both["sequence"].to_numpy(dtype=int),
+            "start": np.where(turned, length - last, first),
+            "end": np.where(turned, length - first, last),
+            "strand": np.where((both["strand"] == "-").to_numpy() ^ turned, "-", "+"),
+        }
+    )
+    return table.sort_values(["sequence", "start"], ignore_index=True)
+
+
+def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> pd.DataFrame:
+    """Average position scores around the middle of sites, read in the direction of each site.
+
+    Args:
+        score: (N, L), see ``localisation.position_score``; each sequence counts in units of its own mean.
+        sites: see ``sites_in_windows``.
+        reach: bases to either side.
+
+    Returns:
+        One row per offset from -reach to reach: ``offset``, ``value`` (1 is a sequence's mean), ``sd``, ``n``
+        (sites whose sequence reaches so far), ``site_share`` (of those, within a site there).
+    """
+    offsets = np.arange(-reach, reach + 1)
+    level = score.mean(axis=1, keepdims=True)
+    relative = np.divide(score, level, out=np.zeros_like(score, dtype=float), where=level > 0)
+    sequence, first, last = (sites[name].to_numpy(dtype=int) for name in ("sequence", "start", "end"))
+    turned = (sites["strand"] == "-").to_numpy()[:, None]
+    middle = ((first + last - 1) // 2)[:, None]
+    place = middle + np.where(turned, -offsets, offsets)
+    inside = (place >= 0) & (place < score.shape[1])
+    value = np.where(inside, relative[sequence[:, None], place.clip(0, score.shape[1] - 1)], np.nan)
+    within = inside & (place >= first[:, None]) & (place < last[:, None])
+    count = inside.sum(axis=0)
+    safe = np.maximum(count, 1)
+    mean = np.nansum(value, axis=0) / safe
+    spread = np.sqrt(np.nansum((value - mean) ** 2, axis=0) / np.maximum(count - 1, 1))
+    return pd.DataFrame(
+        {
+            "offset": offsets,
+            "value": np.where(count > 0, mean, np.nan),
+            "sd": np.where(count > 1, spread, np.nan),
+            "n": count,
+            "site_share": within.sum(axis=0) / safe,
+        }
+    )

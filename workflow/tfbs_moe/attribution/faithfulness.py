@@ -1,0 +1,142 @@
+"""Does an attribution say what the model does? Deletion and insertion curves, infidelity, sensitivity."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from tfbs_moe.attribution.methods import logits
+from tfbs_moe.attribution.references import Reference, references
+from tfbs_moe.attribution.stability import Explain, substituted
+from tfbs_moe.errors import InputError
+from tfbs_moe.runtime import rng as named_rng
+
+SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0)
+
+
+def perturbation_curves(
+    model: nn.Module,
+    X: np.ndarray,
+    score: np.ndarray,
+    *,
+    shares: Sequence[float] = SHARES,
+    reference: Reference = "dinucleotide_shuffle",
+    shuffles: int = 5,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    batch_size: int = 1024,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the strongest positions out of each sequence, or put them alone into its reference.
+
+    Petsiuk et al. (2018, BMVC). Positions take the bases of a shuffle of the same sequence, so that what
+    the model sees stays on the simplex; with several shuffles logits are averaged.
+
+    Args:
+        model: gives one logit per sequence.
+        X: one-hot (N, 4, L).
+        score: (N, L), how strongly each position is pointed at; ties go to the position further left.
+        shares: of the positions, between 0 and 1.
+        reference: what positions are replaced by, see ``references.references``.
+        shuffles: references per sequence.
+        seed: root seed of the shuffles; methods with one seed are compared on the same ones.
+        device: where to compute; None for where the model is.
+        batch_size: rows per pass.
+
+    Returns:
+        Logits (N, len(shares) + 1) of deletion and of insertion; the first column is the share 0.
+
+    Raises:
+        InputError: shapes differ or a share is out of range.
+    """
+    if score.shape != (len(X), X.shape[2]):
+        raise InputError(f"one score per position was expected, {(len(X), X.shape[2])}; there are {score.shape}")
+    if not all(0 <= share <= 1 for share in shares):
+        raise InputError(f"shares of positions must lie between 0 and 1; they are {list(shares)}")
+    length = X.shape[2]
+    counts = [0, *(round(share * length) for share in shares)]
+    rank = np.empty(score.shape, dtype=np.int64)
+    np.put_along_axis(rank, np.argsort(-score, axis=1, kind="stable"), np.arange(length)[None], axis=1)
+    stream = named_rng(seed, "perturbation curves")
+    curves = np.zeros((2, len(X), len(counts)))
+    at_once = max(1, batch_size // (2 * len(counts) * shuffles))
+    for first in range(0, len(X), at_once):
+        part = slice(first, first + at_once)
+        x = torch.from_numpy(X[part].astype(np.float32))
+        others = references(x, reference, shuffles, stream).numpy()
+        top = (rank[part, None, None] < np.array(counts)[:, None])[:, None, :, None, :]
+        own = X[part, None, None].astype(np.float32)
+        mixed = np.stack([np.where(top, others[:, :, None], own), np.where(top, own, others[:, :, None])])
+        value = logits(model, mixed.reshape(-1, 4, length), device=device, batch_size=batch_size)
+        curves[:, part] = value.reshape(mixed.shape[:4]).mean(axis=2)
+    return curves[0], curves[1]
+
+
+def mean_change(curve: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray:
+    """Return the mean change of the logit (N,) over shares from 0 to the last: the area between curve and start.
+
+    A good attribution makes deletion fall early (more negative) and insertion rise early (more positive).
+    """
+    place = np.array([0.0, *shares])
+    change = curve - curve[:, :1]
+    return np.trapezoid(change, place, axis=1) / (place[-1] - place[0])
+
+
+def infidelity(
+    model: nn.Module,
+    X: np.ndarray,
+    attribution: np.ndarray,
+    *,
+    count: int = 5,
+    draws: int = 20,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    batch_size: int = 1024,
+) -> np.ndarray:
+    """Return the share (N,) of the score's changes that an attribution does not predict.
+
+    Infidelity (Yeh et al. 2019, NeurIPS) with random substitutions, which stay on the simplex: the
+    squared error of Σ attribution · (x - x') against f(x) - f(x'), at the best scale per sequence, over the
+    sum of squares of f(x) - f(x'). 0 is perfect, 1 says nothing; NaN where no substitution changes the logit.
+
+    Args:
+        model: gives one logit per sequence.
+        X: one-hot (N, 4, L).
+        attribution: (N, 4, L).
+        count: substitutions per draw.
+        draws: changed copies per sequence.
+        seed: root seed; methods with one seed are compared on the same copies.
+        device: where to compute; None for where the model is.
+        batch_size: rows per pass.
+    """
+    reference = logits(model, X, device=device, batch_size=batch_size)
+    predicted = np.zeros((len(X), draws))
+    changed = np.zeros((len(X), draws))
+    for draw in range(draws):
+        copies, _ = substituted(X, count, seed=seed, name=draw)
+        changed[:, draw] = reference - logits(model, copies, device=device, batch_size=batch_size)
+        difference = X.astype(np.float32) - copies
+        predicted[:, draw] = np.einsum("nkl,nkl->n", attribution, difference, dtype=np.float64)
+    power = (predicted**2).sum(axis=1)
+    scale = np.divide((predicted * changed).sum(axis=1), power, out=np.zeros(len(X)), where=power > 0)
+    left = ((scale[:, None] * predicted - changed) ** 2).sum(axis=1)
+    total = (changed**2).sum(axis=1)
+    return np.divide(left, total, out=np.full(len(X), np.nan), where=total > 0)
+
+
+def sensitivity(
+    explain: Explain, X: np.ndarray, attribution: np.ndarray, *, draws: int = 5, seed: int = 0
+) -> np.ndarray:
+    """Return the largest relative change (N,) of an attribution under one substitution.
+
+    Max-sensitivity (Yeh et al. 2019, NeurIPS) on the simplex: the norm of the change over the norm of the
+    attribution, at the positions that kept their base, at the worst of ``draws`` substitutions; NaN where
+    the attribution is zero.
+    """
+    worst = np.zeros(len(X))
+    size = np.linalg.norm(attribution.reshape(len(X), -1), axis=1)
+    for draw in range(draws):
+        copies, moved = substituted(X, 1, seed=seed, name=draw)
+        change = (explain(copies) - attribution) * ~moved[:, None, :]
+        worst = np.maximum(worst, np.linalg.norm(change.reshape(len(X), -1), axis=1))
+    return np.divide(worst, size, out=np.full(len(X), np.nan), where=size > 0)

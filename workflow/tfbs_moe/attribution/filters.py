@@ -1,0 +1,59 @@
+"""What each filter of a network's first layer looks like: the windows that excite it most."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from tfbs_moe.attribution.motifs import Motif
+from tfbs_moe.errors import InputError
+
+# As in DeepBind and Basset: windows that reach half of the filter's largest activation.
+SHARE_OF_LARGEST = 0.5
+
+
+def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d]:
+    """Return the name and the layer of a network's first convolution over four channels.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.Conv1d) and layer.in_channels == 4 and layer.groups == 1:
+            return name, layer
+    raise InputError(f"{type(model).__name__} has no convolution over the four bases to draw filters of")
+
+
+def filter_motifs(model: nn.Module, X: np.ndarray, *, share: float = SHARE_OF_LARGEST) -> list[Motif]:
+    """Return one motif per filter: the letters of the windows that reach a share of its largest activation.
+
+    Args:
+        model: with a first convolution over the four bases, of any stride and dilation 1.
+        X: one-hot (N, 4, L).
+        share: of the largest activation over X.
+
+    Returns:
+        A ``Motif`` per filter that any window excites, ``filter_<k>``; ``contribution`` holds the filter's own
+        weights, ``members`` the number of windows.
+
+    Raises:
+        InputError: the model has no such layer, or X is shorter than its filters.
+    """
+    _, layer = first_convolution(model)
+    weight = layer.weight.detach().cpu()
+    width = weight.shape[2]
+    if X.shape[2] < width or layer.dilation != (1,):
+        raise InputError(f"filters of {width} bases cannot be laid over sequences of {X.shape[2]} bases")
+    bias = None if layer.bias is None else layer.bias.detach().cpu()
+    with torch.no_grad():
+        hits = nn.functional.conv1d(torch.from_numpy(X.astype(np.float32)), weight, bias).numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(X, width, axis=2)
+    motifs = []
+    for index in range(len(weight)):
+        mine = hits[:, index]
+        largest = mine.max(initial=0)
+        if largest <= 0:
+            continue
+        sequence, start = np.nonzero(mine >= share * largest)
+        counts = windows[sequence, :, start].sum(axis=0, dtype=float)
+        motifs.append(Motif(f"filter_{index}", counts, weight[index].numpy(), len(sequence)))
+    return motifs

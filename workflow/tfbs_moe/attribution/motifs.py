@@ -1,0 +1,134 @@
+"""Motifs: what a set of aligned sequences has in common, and which known matrix it is like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from tfbs_moe.attribution.jaspar import Matrix
+from tfbs_moe.sequence import ALPHABET
+
+PSEUDOCOUNT = 1.0
+# Columns at the ends of a motif that say less than this, in bits, are cut off.
+SILENT = 0.3
+LEAST_WIDTH = 4
+# A match is called one up to this share of false discoveries.
+FALSE_DISCOVERIES = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Motif:
+    """What was found in attributions or in a filter.
+
+    Attributes:
+        name: unique within its source.
+        counts: float (4, W), letters at each position.
+        contribution: float (4, W), mean attribution × input at each position; zeros where there is none.
+        members: how many sequences it was made of.
+    """
+
+    name: str
+    counts: np.ndarray
+    contribution: np.ndarray
+    members: int
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Letter probabilities (4, W), with a pseudocount of one letter a position."""
+        counts = self.counts + PSEUDOCOUNT / len(ALPHABET)
+        return np.asarray(counts / counts.sum(axis=0))
+
+    @property
+    def consensus(self) -> str:
+        """The most frequent letter at each position, in lower case where it has less than half of them."""
+        best = self.probabilities.argmax(axis=0)
+        share = self.probabilities.max(axis=0)
+        letters = (ALPHABET[base] for base in best)
+        return "".join(each if value >= 0.5 else each.lower() for each, value in zip(letters, share, strict=True))
+
+
+def information(probabilities: np.ndarray) -> np.ndarray:
+    """Return the information (W,) of each position of letter probabilities (4, W), in bits over even letters."""
+    safe = np.clip(probabilities, np.finfo(float).tiny, None)
+    return np.asarray(2 + (probabilities * np.log2(safe)).sum(axis=0))
+
+
+def trimmed(motif: Motif) -> Motif | None:
+    """Cut silent columns off both ends of a motif; None where too little is left."""
+    loud = np.flatnonzero(information(motif.probabilities) >= SILENT)
+    if not len(loud) or loud[-1] - loud[0] + 1 < LEAST_WIDTH:
+        return None
+    span = slice(int(loud[0]), int(loud[-1]) + 1)
+    return Motif(motif.name, motif.counts[:, span], motif.contribution[:, span], motif.members)
+
+
+def match_motifs(motifs: Sequence[Motif], known: Sequence[Matrix], *, best: int = 3) -> pd.DataFrame:
+    """Compare motifs with known matrices (TOMTOM, by memelite; Gupta et al. 2007).
+
+    Args:
+        motifs: what was found.
+        known: a set of at least some dozens of matrices; the p-values hang on it.
+        best: how many of the nearest matrices are kept.
+
+    Returns:
+        ``best`` rows per motif, the nearest first: ``motif``, ``consensus``, ``members``, ``rank``,
+        ``matrix_id``, ``matrix_name``, ``p`` (of the pair), ``q`` (Benjamini-Hochberg over all pairs),
+        ``offset``, ``strand``, ``matched`` (q at most 0.05).
+    """
+    columns = ["motif", "consensus", "members", "rank", "matrix_id", "matrix_name", "p", "q", "offset", "strand"]
+    if not motifs or not known:
+        return pd.DataFrame(columns=[*columns, "matched"])
+    # memelite and numba take seconds to import.
+    from memelite import tomtom
+
+    p, _, offset, _, strand = tomtom(
+        [motif.probabilities for motif in motifs], [matrix.probabilities for matrix in known], n_jobs=1
+    )[:5]
+    q = false_discovery_control(np.clip(p, 0, 1).ravel()).reshape(p.shape)
+    rows = []
+    for place, motif in enumerate(motifs):
+        for rank, nearest in enumerate(np.argsort(p[place], kind="stable")[:best], start=1):
+            rows.append(
+                {
+                    "motif": motif.name,
+                    "consensus": motif.consensus,
+                    "members": motif.members,
+                    "rank": rank,
+                    "matrix_id": known[nearest].matrix_id,
+                    "matrix_name": known[nearest].name,
+                    "p": p[place, nearest],
+                    "q": q[place, nearest],
+                    "offset": int(offset[place, nearest]),
+                    "strand": "+-"[int(strand[place, nearest])],
+                }
+            )
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(matched=table["q"] <= FALSE_DISCOVERIES)
+
+
+def motif_table(motifs: Sequence[Motif]) -> pd.DataFrame:
+    """Return ``motif`` ``members`` ``position`` (from 1) ``base`` ``probability`` ``contribution``, a row per base."""
+    rows = [
+        (motif.name, motif.members, position + 1, ALPHABET[base], motif.probabilities[base, position], value)
+        for motif in motifs
+        for (base, position), value in np.ndenumerate(motif.contribution)
+    ]
+    table = pd.DataFrame(rows, columns=["motif", "members", "position", "base", "probability", "contribution"])
+    return table.sort_values(["motif", "position", "base"], kind="stable", ignore_index=True)
+
+
+def sentence(motifs: Sequence[Motif], matches: pd.DataFrame) -> str:
+    """Say in one sentence what was found, also where that is nothing."""
+    if not motifs:
+        return "No motif was found: too few stretches of the explained sequences stand out together."
+    named = matches[(matches["rank"] == 1) & matches["matched"]] if len(matches) else matches
+    if not len(named):
+        return f"{_counted(len(motifs))} found; none is like a known matrix."
+    what = "; ".join(f"{row.motif} is like {row.matrix_name} (q = {row.q:.1e})" for row in named.itertuples())
+    return f"{_counted(len(motifs))} found; {what}."
+
+
+def _counted(count: int) -> str:
+    return "1 motif was" if count == 1 else f"{count} motifs were"

@@ -1,0 +1,58 @@
+"""What a sequence is compared with by the methods that explain a difference."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
+
+Reference = Literal["neutral", "dinucleotide_shuffle"]
+
+NEUTRAL = 0.25
+
+
+def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator) -> Tensor:
+    """Return the sequences (N, R, 4, L) that sequences (N, 4, L) are compared with.
+
+    Args:
+        x: (N, 4, L).
+        kind: ``neutral``, columns of 0.25 (R is 1), or ``dinucleotide_shuffle``, exact shuffles of each
+            sequence (R is ``count``).
+        count: shuffles per sequence.
+        rng: where the shuffles come from, sequence by sequence.
+
+    Raises:
+        InputError: a soft column (such as neutral padding) cannot be shuffled, or a setting is not allowed.
+    """
+    if kind == "neutral":
+        return torch.full_like(x, NEUTRAL)[:, None]
+    if kind != "dinucleotide_shuffle":
+        raise InputError(f"reference must be 'neutral' or 'dinucleotide_shuffle'; it is {kind!r}")
+    if count < 1:
+        raise InputError(f"shuffles, the references per sequence, must be at least 1; they are {count}")
+    array = x.cpu().numpy()
+    if not np.isin(array, (0, 1)).all():
+        raise InputError(
+            "columns that are not one-hot (neutral padding) cannot be shuffled; compare with reference 'neutral', "
+            "or shift with padding 'circular' or 'flanks'"
+        )
+    codes = np.repeat(codes_from_one_hot(array), count, axis=0)
+    shuffled = one_hot_from_codes(dinucleotide_shuffle(codes, rng))
+    return torch.from_numpy(shuffled).to(x).view(len(x), count, *x.shape[1:])
+
+
+def hypothetical(multipliers: Tensor, reference: Tensor) -> Tensor:
+    """Turn multipliers into contributions of each base, had it been there, against a reference.
+
+    The value of base b is Σ over channels c of multiplier[c] · ((c is b) - reference[c]), so that the
+    values of the bases that are there add up to the difference that is explained.
+
+    Args:
+        multipliers: (..., 4, L).
+        reference: (..., 4, L).
+    """
+    return multipliers - (multipliers * reference).sum(-2, keepdim=True)

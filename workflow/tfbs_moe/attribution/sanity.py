@@ -1,0 +1,77 @@
+"""Does an attribution hang on what the model learned? It must change when that is taken away.
+
+Adebayo et al. (2018, NeurIPS): a method whose output looks the same for a network with random weights, or
+for one that was trained on random labels, shows the input and not the model.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tfbs_moe.attribution.agreement import rank_correlation
+from tfbs_moe.attribution.methods import attribute
+from tfbs_moe.data.dataset import UNPAIRED, Dataset
+from tfbs_moe.runtime import rng as named_rng
+from tfbs_moe.runtime import torch_rng
+
+
+def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a model with ever more of its layers randomised, from the output to the input.
+
+    The weights of a layer are permuted among themselves, so that their distribution stays what it is; a
+    bias or a norm's scale, for which that would do little, goes with the rest of its layer.
+
+    Args:
+        model: left as it is.
+        seed: root seed of the permutations.
+
+    Yields:
+        The name of the layer that was randomised last, and a copy of the model.
+    """
+    changed = copy.deepcopy(model)
+    layers = [name for name, layer in changed.named_modules() if any(True for _ in layer.parameters(recurse=False))]
+    for name in reversed(layers):
+        layer = changed.get_submodule(name)
+        for each, parameter in layer.named_parameters(recurse=False):
+            draw = torch_rng(seed, "weight randomisation", name, each)
+            order = torch.randperm(parameter.numel(), generator=draw).to(parameter.device)
+            with torch.no_grad():
+                parameter.copy_(parameter.flatten()[order].view_as(parameter))
+        yield name, copy.deepcopy(changed)
+
+
+def weight_randomisation(
+    model: nn.Module, X: np.ndarray, method: str, *, seed: int = 0, **options: Any
+) -> list[tuple[str, np.ndarray]]:
+    """Compare attributions of a model with those of ever more randomised copies of it.
+
+    Args:
+        model: gives one logit per sequence.
+        X: (N, 4, L).
+        method: a name of ``methods.METHODS``.
+        seed: root seed of the permutations.
+        options: of ``methods.attribute``.
+
+    Returns:
+        Per layer, from the output to the input: its name and the rank correlations (N,) of the attributions.
+        A sane method falls towards 0.
+    """
+    original = attribute(model, X, method, seed=seed, **options)
+    return [
+        (name, rank_correlation(original, attribute(other, X, method, seed=seed, **options)))
+        for name, other in randomised(model, seed)
+    ]
+
+
+def with_random_labels(dataset: Dataset, seed: int) -> Dataset:
+    """Return a dataset whose labels are permuted, to train the network of the label test on.
+
+    Rows and the number of positives stay what they are; no row is paired any more.
+    """
+    order = named_rng(seed, "label randomisation").permutation(len(dataset))
+    return replace(dataset, label=dataset.label[order], pair=np.full(len(dataset), UNPAIRED, dtype=np.int32))

@@ -1,0 +1,183 @@
+"""A light motif discovery from attributions: seqlets are called, compared, clustered and averaged.
+
+TF-MoDISco's idea (Shrikumar et al. 2018, arXiv 1811.00416) with nothing but what is installed anyway:
+tangermeme calls seqlets, correlation of contributions compares them, average linkage clusters them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from tfbs_moe.attribution.motifs import Motif, trimmed
+from tfbs_moe.errors import InputError
+
+SEQLET_COLUMNS = ("sequence", "start", "end", "attribution", "p")
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """How motifs are discovered.
+
+    Attributes:
+        p: largest p-value of a seqlet (``tangermeme.seqlet.recursive_seqlets``).
+        most: seqlets that are clustered, the strongest first; the cost grows with their square.
+        width: bases around a seqlet's middle that are compared and averaged.
+        slide: how far two seqlets are moved against each other.
+        likeness: least mean correlation within a cluster.
+        members: least seqlets of a motif.
+    """
+
+    p: float = 0.005
+    most: int = 1000
+    width: int = 21
+    slide: int = 7
+    likeness: float = 0.5
+    members: int = 15
+
+
+def call_seqlets(contribution: np.ndarray, p: float) -> pd.DataFrame:
+    """Call the stretches of sequences that stand out, in both directions.
+
+    Args:
+        contribution: (N, L), the attribution of the base that is there.
+        p: largest p-value.
+
+    Returns:
+        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their
+        sum), ``p``.
+    """
+    if not contribution.size or not np.ptp(contribution):
+        return pd.DataFrame(columns=list(SEQLET_COLUMNS))
+    # tangermeme and numba take seconds to import.
+    from tangermeme.seqlet import recursive_seqlets
+
+    tables = []
+    for sign in (1, -1):
+        found = recursive_seqlets(np.ascontiguousarray(sign * contribution, dtype=np.float32), threshold=p)
+        if len(found):
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "sequence": found["example_idx"].astype(int),
+                        "start": found["start"].astype(int),
+                        "end": found["end"].astype(int),
+                        "attribution": sign * found["attribution"].astype(float),
+                        "p": found["p-value"].astype(float),
+                    }
+                )
+            )
+    if not tables:
+        return pd.DataFrame(columns=list(SEQLET_COLUMNS))
+    table = pd.concat(tables, ignore_index=True)
+    # Equal seqlets in a fixed order, so that the same attributions give the same motifs.
+    order = np.lexsort((table["start"], table["sequence"], -table["attribution"].abs()))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | None = None) -> list[Motif]:
+    """Find motifs in attributions.
+
+    Args:
+        attribution: (N, 4, L).
+        X: one-hot (N, 4, L).
+        how: settings.
+
+    Returns:
+        Motifs, the one of most seqlets first; ``pos`` in a name is for motifs that raise the logit, ``neg``
+        for those that lower it. Empty where nothing stands out.
+
+    Raises:
+        InputError: shapes differ.
+    """
+    how = how or Discovery()
+    if attribution.shape != X.shape:
+        raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
+    contribution = attribution * X
+    seqlets = call_seqlets(contribution.sum(axis=1), how.p)
+    motifs = []
+    for sign, name in ((1, "pos"), (-1, "neg")):
+        mine = seqlets[np.sign(seqlets["attribution"].to_numpy(dtype=float)) == sign].head(how.most)
+        windows = _windows(sign * contribution, mine, how.width)
+        letters = _windows(X.astype(np.float32), mine, how.width)
+        found = [_average(windows, letters, sign, *cluster) for cluster in _clusters(windows, how)]
+        kept = [each for each in (trimmed(motif) for motif in found) if each is not None]
+        kept.sort(key=lambda motif: -motif.members)
+        motifs += [
+            Motif(f"{name}_{rank}", each.counts, each.contribution, each.members) for rank, each in enumerate(kept, 1)
+        ]
+    return motifs
+
+
+def _windows(values: np.ndarray, seqlets: pd.DataFrame, width: int) -> np.ndarray:
+    """Return (S, 4, width) around the middle of each seqlet; zeros beyond the sequence."""
+    padded = np.pad(values, ((0, 0), (0, 0), (width, width)))
+    middle = (seqlets["start"].to_numpy(dtype=int) + seqlets["end"].to_numpy(dtype=int)) // 2
+    columns = (middle - width // 2 + width)[:, None] + np.arange(width)
+    return padded[seqlets["sequence"].to_numpy(dtype=int)[:, None], :, columns].transpose(0, 2, 1)
+
+
+def _clusters(windows: np.ndarray, how: Discovery) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Cluster seqlets; per cluster its members, and each one's shift and strand against the most central one."""
+    if len(windows) < max(2, how.members):
+        return []
+    likeness, shift, turned = _compare(windows, how.slide)
+    distance = 1 - likeness
+    np.fill_diagonal(distance, 0)
+    tree = linkage(squareform(distance, checks=False), "average")
+    labels = fcluster(tree, 1 - how.likeness, "distance")
+    clusters = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) >= how.members:
+            centre = members[likeness[np.ix_(members, members)].sum(axis=1).argmax()]
+            clusters.append((members, shift[centre, members], turned[centre, members]))
+    return clusters
+
+
+def _compare(windows: np.ndarray, slide: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best cosine (S, S) of any two seqlets, and by which shift and strand of the second it is reached."""
+    count, _, width = windows.shape
+    norm = np.linalg.norm(windows.reshape(count, -1), axis=1)
+    unit = windows / np.where(norm > 0, norm, 1)[:, None, None]
+    best = np.full((count, count), -np.inf, dtype=np.float32)
+    shift = np.zeros((count, count), dtype=np.int16)
+    turned = np.zeros((count, count), dtype=bool)
+    for strand, other in ((False, unit), (True, unit[:, ::-1, ::-1])):
+        for step in range(-slide, slide + 1):
+            moved = _moved(other, step).reshape(count, -1).astype(np.float32)
+            for first in range(0, count, _CHUNK):
+                rows = slice(first, first + _CHUNK)
+                value = unit[rows].reshape(-1, 4 * width).astype(np.float32) @ moved.T
+                better = value > best[rows]
+                best[rows][better] = value[better]
+                shift[rows][better] = step
+                turned[rows][better] = strand
+    # The two orders of a pair cut different ends off; the better of them holds for both.
+    symmetric = np.maximum(best, best.T)
+    return symmetric, shift, turned
+
+
+def _moved(windows: np.ndarray, step: int) -> np.ndarray:
+    """Return windows moved ``step`` columns to the right, zeros coming in."""
+    moved = np.roll(windows, step, axis=2)
+    if step:
+        moved[..., slice(None, step) if step > 0 else slice(step, None)] = 0
+    return moved
+
+
+def _average(
+    windows: np.ndarray, letters: np.ndarray, sign: int, members: np.ndarray, shift: np.ndarray, turned: np.ndarray
+) -> Motif:
+    """Lay the members of a cluster over each other and average them."""
+    totals = []
+    for values in (windows, letters):
+        laid = [
+            _moved(values[member : member + 1, :: -1 if turn else 1, :: -1 if turn else 1], int(step))[0]
+            for member, step, turn in zip(members, shift, turned, strict=True)
+        ]
+        totals.append(np.sum(laid, axis=0))
+    return Motif("", totals[1], sign * totals[0] / len(members), len(members))

@@ -1,0 +1,183 @@
+"""Figures that compare: with published numbers, between strata and negatives, and by rank."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.performance import AUROC, CHANCE, dots, stripes
+from tfbs_moe.figures.style import (
+    INK,
+    MUTED,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    Drawing,
+    grid_of_axes,
+    heat_map,
+    model_styles,
+    new_figure,
+    nothing_to_draw,
+    ordered_models,
+    row_offsets,
+    styled,
+)
+
+_MOST_PANELS_PER_ROW = 4
+
+
+@styled
+def published_comparison(comparison: pd.DataFrame) -> Drawing:
+    """Draw published numbers beside ours, a panel per model.
+
+    Args:
+        comparison: from ``tfbs_moe.published.compare``: ``protocol`` ``model`` ``name`` (a factor or a set)
+            ``published`` ``value`` ``lowest`` ``highest``.
+    """
+    if comparison.empty:
+        return nothing_to_draw("No published number belongs to a model and test set of this study.")
+    models = ordered_models(comparison["model"])
+    styles = model_styles(models)
+    protocols = list(dict.fromkeys(comparison["protocol"]))
+    names = list(dict.fromkeys(comparison["name"]))
+    figure = new_figure(TWO_COLUMNS, 0.9 + 0.2 * len(names))
+    axes = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, model in zip(axes, models, strict=True):
+        stripes(ax, len(names))
+        part = comparison[comparison["model"] == model]
+        places = part["name"].map(names.index)
+        ax.plot(part["published"], places, "|", color=INK, markersize=9, markeredgewidth=1.6, label="published")
+        for offset, protocol in zip(row_offsets(len(protocols), 0.35), protocols, strict=True):
+            ours = part[part["protocol"] == protocol].rename(columns={"lowest": "lower", "highest": "upper"})
+            filled = protocol == protocols[0]
+            style = styles[model]
+            dots(ax, ours, ours["name"].map(names.index) + offset, style, filled=filled, label=f"ours, {protocol}")
+        ax.set(title=styles[model].label, xlabel="AUROC")
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    handles = [Line2D([], [], marker="|", color=INK, linestyle="", markersize=9, markeredgewidth=1.6)]
+    for protocol in protocols:
+        face = MUTED if protocol == protocols[0] else "white"
+        handles.append(Line2D([], [], marker="o", color=MUTED, markerfacecolor=face, linestyle="", markersize=4))
+    figure.legend(
+        handles, ["published", *(f"ours, protocol {p}" for p in protocols)], loc="outside lower center", ncols=4
+    )
+    return figure, comparison
+
+
+@styled
+def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggregate.CONFIDENCE) -> Drawing:
+    """Draw the mean of one metric over the factors of each stratum, a mark per factor beside it.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
+        metric: which metric.
+        confidence: coverage of the intervals, the test set as the unit.
+    """
+    chosen = metrics[(metrics["metric"] == metric) & (metrics["rows"] == "all")]
+    first = chosen.groupby("experiment", sort=False)["negatives"].transform("first")
+    single = aggregate.over_seeds(chosen[chosen["negatives"] == first])
+    if single.empty:
+        return nothing_to_draw(f"No {metric} was measured.")
+    models = ordered_models(single["model"])
+    styles = model_styles(models)
+    shown = [stratum for stratum in aggregate.STRATA if (single["stratum"] == stratum).any()]
+    means = pd.DataFrame(
+        [
+            {"stratum": stratum, "model": model} | aggregate.mean_and_interval(part["value"].to_numpy(), confidence)
+            for (stratum, model), part in single.groupby(["stratum", "model"], sort=False)
+        ]
+    )
+    figure = new_figure(TWO_COLUMNS, 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW))
+    axes = grid_of_axes(figure, len(shown), min(_MOST_PANELS_PER_ROW, len(shown)), sharex=True, sharey=True)
+    for ax, stratum in zip(axes, shown, strict=True):
+        stripes(ax, len(models))
+        ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
+        for place, model in enumerate(models):
+            marks = single[(single["stratum"] == stratum) & (single["model"] == model)]
+            mean = means[(means["stratum"] == stratum) & (means["model"] == model)]
+            ax.plot(marks["value"], np.full(len(marks), place + 0.22), "|", color=styles[model].colour, ms=5, alpha=0.8)
+            dots(ax, mean, np.full(len(mean), place - 0.1), styles[model], size=4.5)
+        count = single.loc[single["stratum"] == stratum, "experiment"].nunique()
+        ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
+        ax.set_yticks(range(len(models)), [styles[model].label for model in models])
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_ylim(len(models) - 0.5, -0.5)
+    marks = single[["stratum", "model", "experiment", "factor", "value"]]
+    return figure, marks.merge(means.rename(columns={"value": "mean"}), on=["stratum", "model"])
+
+
+@styled
+def negatives_matrix(metrics: pd.DataFrame, trained_on: dict[str, str], metric: str = AUROC) -> Drawing:
+    """Draw mean metric of the mixtures, protocols (with what they train on) against kinds of test negatives.
+
+    Args:
+        metrics: rows of ``evaluation/metrics.tsv`` of all protocols.
+        trained_on: kind of training negatives by protocol.
+        metric: which metric.
+    """
+    chosen = metrics[
+        (metrics["metric"] == metric) & (metrics["rows"] == "all") & metrics["model"].str.startswith("moe.")
+    ]
+    if chosen.empty:
+        return nothing_to_draw(f"No mixture has a {metric}.")
+    means = aggregate.over_factors(chosen)
+    means["trained_on"] = means["protocol"].map(trained_on)
+    means["row"] = means["protocol"] + " · " + means["trained_on"].str.replace("_", " ")
+    if means["model"].nunique() > 1:
+        means["row"] += " · " + means["model"].str.removeprefix("moe.")
+    panels = [name for name in aggregate.SETS if (means["set"] == name).any()]
+    rows, columns = means["row"].nunique(), means["negatives"].nunique()
+    figure = new_figure(TWO_COLUMNS if columns * len(panels) > 2 else ONE_COLUMN + 1, 0.9 + 0.24 * rows)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for ax, name in zip(axes, panels, strict=True):
+        matrix = means[means["set"] == name].pivot_table(index="row", columns="negatives", values="value", sort=False)
+        matrix.columns = matrix.columns.str.replace("_", " ")
+        heat_map(figure, ax, matrix, "mean AUROC", lowest=CHANCE, bar=ax is axes[-1])
+        ax.set(title=aggregate.SETS[name], xlabel="tested against")
+    axes[0].set_ylabel("protocol · trained against")
+    kept = ["protocol", "trained_on", "model", "set", "negatives", "value", "lower", "upper", "n_factors", "seeds"]
+    return figure, means[kept]
+
+
+@styled
+def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
+    """Draw Demšar's critical-difference diagram: mean ranks on a line, bars join what is not told apart.
+
+    Args:
+        ranks: from ``statistics.ranks.rank_table``, the best model first.
+        title: what was ranked.
+    """
+    if len(ranks) < 2:
+        return nothing_to_draw("Ranks need at least two models with values on the same factors.")
+    styles = model_styles(ranks["model"])
+    width, count = float(ranks["critical_difference"].iloc[0]), len(ranks)
+    half = -(-count // 2)
+    groups: dict[str, list[float]] = {}
+    for rank, joined in zip(ranks["mean_rank"], ranks["groups"].fillna("").astype(str), strict=True):
+        for number in filter(None, joined.split(",")):
+            groups.setdefault(number.removesuffix(".0"), []).append(rank)
+    depth = 0.35 + 0.16 * len(groups)
+    figure = new_figure(TWO_COLUMNS, 0.6 + 0.19 * half + 0.09 * len(groups))
+    ax = figure.subplots()
+    ax.set(xlim=(0.4, count + 0.6), ylim=(-depth - 0.45 * half, 1.1))
+    ax.axis("off")
+    ax.plot([1, count], [0, 0], color=INK, linewidth=1)
+    for tick in range(1, count + 1):
+        ax.plot([tick, tick], [0, 0.12], color=INK, linewidth=0.8)
+        ax.text(tick, 0.2, str(tick), ha="center", va="bottom")
+    right = min(1 + width, count)
+    ax.plot([1, right], [0.75, 0.75], color=MUTED, linewidth=2)
+    ax.text((1 + right) / 2, 0.85, f"critical difference {width:.2f}", ha="center", va="bottom", color=MUTED)
+    for place, (model, rank) in enumerate(zip(ranks["model"], ranks["mean_rank"], strict=True)):
+        left = place < half
+        level = -depth - 0.45 * (place if left else count - 1 - place)
+        edge = 0.9 if left else count + 0.1
+        ax.plot([rank, rank, edge], [0, level, level], color=styles[model].colour, linewidth=0.9)
+        label = f"{styles[model].label} ({rank:.2f})"
+        ax.text(edge - 0.05 if left else edge + 0.05, level, label, ha="right" if left else "left", va="center")
+    for place, members in enumerate(groups.values()):
+        level = -0.25 - 0.16 * place
+        ax.plot([min(members) - 0.04, max(members) + 0.04], [level, level], color=INK, linewidth=2.2)
+    ax.set_title(title)
+    return figure, ranks

@@ -1,0 +1,72 @@
+"""One figure of a study, and the files that figures are drawn from.
+
+Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
+"""
+
+from dataclasses import dataclass, field
+
+from tfbs_moe.study import Study, TestSet
+
+METRICS = "evaluation/metrics.tsv"
+CURVES = "evaluation/curves.tsv"
+GATE_WEIGHTS = "evaluation/gate_weights.tsv"
+FACTOR_STATISTICS = "statistics/factors.tsv"
+ATTRIBUTION_SUMMARY = "attributions/summary.tsv"
+PLANTED_SITES = "synthetic/sites.tsv"
+LOGO_METHODS = ("gradient", "shiftsmooth")
+"""Methods stacked in the logos, as in the paper: the vanilla gradient, and ShiftSmooth below it."""
+
+
+@dataclass(frozen=True)
+class FigureItem:
+    """One figure of a study.
+
+    Attributes:
+        name: file stem below ``figures/``.
+        kind: which function draws it; see ``tfbs_moe.figures.draw``.
+        title: a few words.
+        caption: what is shown, how, over what; whole sentences.
+        alt: what a reader who cannot see it needs to know about its form.
+        inputs: files it is drawn from, relative to the run's folder.
+        parameters: what tells it from the others of its kind.
+    """
+
+    name: str
+    kind: str
+    title: str
+    caption: str
+    alt: str
+    inputs: tuple[str, ...]
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def tested_experiments(study: Study) -> list[str]:
+    """Return the experiments that are tested on, without repeats, in-distribution first."""
+    return list(dict.fromkeys(test.experiment for test in study.test_sets))
+
+
+def first_test_sets(study: Study) -> list[TestSet]:
+    """Return one test set per experiment: its first kind of negatives, which the main figures show."""
+    first: dict[str, TestSet] = {}
+    for test in study.test_sets:
+        first.setdefault(test.experiment, test)
+    return list(first.values())
+
+
+def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, int]]]:
+    """Return (folder, (model, seed)) of every training of a protocol."""
+    seeds = study.config["replicates"]
+    experts = [
+        (f"experts/{protocol}/{kind}/{name}/seed{seed}", (f"{kind}.{name}", seed))
+        for kind, name in study.experts(protocol)
+        for seed in seeds
+    ]
+    gates = [
+        (f"moe/{protocol}/{gate}/seed{seed}", (f"moe.{gate}", seed)) for gate in study.gates(protocol) for seed in seeds
+    ]
+    return experts + gates
+
+
+def words(text: str) -> str:
+    """Return a text written over several lines as one line."""
+    return " ".join(text.split())

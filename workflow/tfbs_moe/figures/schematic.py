@@ -1,0 +1,127 @@
+"""The method as a picture, drawn from the config."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from tfbs_moe.figures.style import INK, KIND_COLOURS, MUTED, TWO_COLUMNS, Drawing, new_figure, styled
+from tfbs_moe.study import Study
+
+_MOST_EXPERTS = 6
+_MOST_NAMES = 4
+_BOX_HEIGHT = 0.16
+_COLUMNS = {"data": 0.1, "rows": 0.31, "experts": 0.53, "gate": 0.74, "answer": 0.92}
+_WIDTHS = {"data": 0.17, "rows": 0.17, "experts": 0.17, "gate": 0.15, "answer": 0.14}
+
+
+@dataclass(frozen=True)
+class _Box:
+    """One step: its column, its height on the page, its words and the kind of model it stands for."""
+
+    name: str
+    column: str
+    middle: float
+    words: str
+    kind: str = ""
+
+
+@styled
+def schematic(study: Study) -> Drawing:
+    """Draw what a study does, from data to answer, with its own names and numbers.
+
+    Args:
+        study: the study.
+    """
+    boxes, arrows = _boxes(study), _arrows(study)
+    figure = new_figure(TWO_COLUMNS, 2.7)
+    ax = figure.subplots()
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.axis("off")
+    places = {box.name: box for box in boxes}
+    for start, end in arrows:
+        _arrow(ax, places[start], places[end])
+    for box in boxes:
+        _box(ax, box)
+    steps = [{"step": box.name, "words": box.words.replace("\n", " ")} for box in boxes]
+    table = pd.DataFrame(steps)
+    table["leads_to"] = [", ".join(end for start, end in arrows if start == box.name) for box in boxes]
+    return figure, table
+
+
+def _boxes(study: Study) -> list[_Box]:
+    config = study.config
+    trained = [study.experiments[name]["factor"] for name in study.training]
+    unseen = list(dict.fromkeys(row["factor"] for row in study.experiments.values() if row["role"] == "ood"))
+    kinds = list(dict.fromkeys(recipe["training_negatives"] for recipe in config["protocols"].values()))
+    tested = list(dict.fromkeys(test.negatives for test in study.test_sets))
+    architectures = list(dict.fromkeys(kind for protocol in study.protocols for kind, _ in study.experts(protocol)))
+    gates = list(dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol)))
+    boxes = [
+        _Box("training factors", "data", 0.74, f"{len(trained)} training factors\n{_names(trained)}"),
+        _Box("unseen factors", "data", 0.2, f"{len(unseen)} unseen factors\n{_names(unseen)}"),
+        _Box(
+            "training rows",
+            "rows",
+            0.74,
+            f"bound windows, {config['window']['length']} bp\n+ unbound:\n{_lines(kinds)}",
+        ),
+        _Box("test rows", "rows", 0.2, f"test rows\n+ unbound:\n{_lines(tested)}"),
+    ]
+    shown = trained if len(trained) <= _MOST_EXPERTS else [*trained[: _MOST_EXPERTS - 1], "…"]
+    for place, factor in enumerate(shown):
+        middle = 0.94 - (place + 0.5) * 0.62 / len(shown)
+        boxes.append(_Box(f"expert {place + 1}", "experts", middle, f"{factor} expert", "expert"))
+    boxes += [
+        _Box("architectures", "experts", 0.2, f"frozen once trained\n{_lines(architectures)}"),
+        _Box("gate", "gate", 0.63, f"gate: weights\nof the experts\n({_names(gates)})", "moe"),
+        _Box("mixture", "answer", 0.63, "mixture:\nbound or not", "moe"),
+        _Box("judgement", "answer", 0.2, f"{len(config['replicates'])} seed(s);\nfactor as unit;\nattribution"),
+    ]
+    return boxes
+
+
+def _arrows(study: Study) -> list[tuple[str, str]]:
+    count = min(len(study.training), _MOST_EXPERTS)
+    experts = [f"expert {place + 1}" for place in range(count)]
+    arrows = [("training factors", "training rows"), ("unseen factors", "test rows")]
+    arrows += [("training rows", expert) for expert in experts] + [(expert, "gate") for expert in experts]
+    return [*arrows, ("gate", "mixture"), ("mixture", "judgement"), ("test rows", "gate")]
+
+
+def _names(names: list[str]) -> str:
+    """Return names side by side, the many cut short."""
+    shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"+ {len(names) - _MOST_NAMES + 1}"]
+    half = -(-len(shown) // 2)
+    return "\n".join(filter(None, [", ".join(shown[:half]), ", ".join(shown[half:])]))
+
+
+def _lines(names: list[str]) -> str:
+    return "\n".join(name.replace("_", " ") for name in names)
+
+
+def _box(ax: Axes, box: _Box) -> None:
+    width = _WIDTHS[box.column]
+    height = _BOX_HEIGHT * 0.55 * (box.words.count("\n") + 1) + 0.03
+    colour = KIND_COLOURS.get(box.kind, MUTED)
+    ax.add_patch(
+        FancyBboxPatch(
+            (_COLUMNS[box.column] - width / 2, box.middle - height / 2), width, height,
+            boxstyle="round,pad=0.004,rounding_size=0.012", facecolor="white", edgecolor=colour, linewidth=1.1,
+        )
+    )  # fmt: skip
+    ax.text(_COLUMNS[box.column], box.middle, box.words, ha="center", va="center", fontsize=6.2, linespacing=1.35)
+
+
+def _arrow(ax: Axes, start: _Box, end: _Box) -> None:
+    if start.column == end.column:
+        points = ((_COLUMNS[start.column], start.middle), (_COLUMNS[end.column], end.middle + _BOX_HEIGHT))
+    else:
+        points = (
+            (_COLUMNS[start.column] + _WIDTHS[start.column] / 2, start.middle),
+            (_COLUMNS[end.column] - _WIDTHS[end.column] / 2, end.middle),
+        )
+    ax.add_patch(
+        FancyArrowPatch(*points, arrowstyle="-|>", mutation_scale=6, color=INK, linewidth=0.7, shrinkA=2, shrinkB=2)
+    )

@@ -1,0 +1,119 @@
+"""How many factors a study would need to see a difference of a given size at the spread that was observed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tfbs_moe.runtime import rng
+from tfbs_moe.statistics.units import UNIT, comparisons, factor_table
+
+EFFECTS = (0.01, 0.02)
+GRID = (4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200, 300, 500)
+TARGET = 0.8
+STUDIES = 2000
+FEWEST = 3
+POWER_COLUMNS = (
+    "protocol",
+    "set",
+    "negatives",
+    "rows",
+    "metric",
+    "comparison",
+    "unit",
+    "n_observed",
+    "spread",
+    "effect",
+    "n",
+    "power",
+    "lower",
+    "upper",
+    "enough",
+    "sentence",
+)
+
+
+def simulated_power(
+    effect: float, spread: float, count: int, level: float, stream: np.random.Generator, studies: int = STUDIES
+) -> float:
+    """Return the share of simulated studies in which the paired t test finds a difference.
+
+    Args:
+        effect: true mean difference.
+        spread: standard deviation of the difference over factors.
+        count: factors in a study.
+        level: 1 − the test's level.
+        stream: what the studies are drawn from.
+        studies: how many are drawn.
+    """
+    drawn = stream.normal(effect, spread, (studies, count))
+    statistic = drawn.mean(axis=1) / (drawn.std(axis=1, ddof=1) / np.sqrt(count))
+    return float((np.abs(statistic) > stats.t.ppf((1 + level) / 2, count - 1)).mean())
+
+
+def power_table(
+    metrics: pd.DataFrame,
+    mixture: str,
+    rivals: Sequence[str] | None = None,
+    metric: str = "auroc",
+    *,
+    seed: int,
+    level: float = 0.95,
+    effects: Sequence[float] = EFFECTS,
+    grid: Sequence[int] = GRID,
+) -> pd.DataFrame:
+    """Simulate studies of more factors, for each comparison of the mixture with a rival.
+
+    Args:
+        metrics: the table of metrics.
+        mixture: the model of interest.
+        rivals: the models to compare it with; all others where none are named.
+        metric: which metric.
+        seed: the study's root seed.
+        level: 1 − the test's level.
+        effects: true mean differences.
+        grid: numbers of factors.
+
+    Returns:
+        One row per comparison × effect × number of factors: power with its Monte Carlo interval, and in
+        ``enough`` whether this is the smallest number of the grid that reaches 80 %. Comparisons on fewer than
+        three factors, or without spread, have no row.
+    """
+    records = []
+    for identity, group, models in comparisons(metrics, mixture, rivals, metric):
+        table = factor_table(group, models)
+        for other in range(1, len(models)):
+            differences = table.differences(other)
+            if len(differences) < FEWEST or np.ptp(differences) == 0:
+                continue
+            spread = float(differences.std(ddof=1))
+            named = {**identity, "comparison": f"{mixture} − {models[other]}", "unit": UNIT}
+            named |= {"n_observed": len(differences), "spread": spread}
+            for effect in effects:
+                stream = rng(seed, "power", *identity.values(), mixture, models[other], effect)
+                records += _curve(named, effect, spread, level, grid, stream)
+    return pd.DataFrame(records, columns=list(POWER_COLUMNS))
+
+
+def _curve(
+    named: dict[str, object],
+    effect: float,
+    spread: float,
+    level: float,
+    grid: Sequence[int],
+    stream: np.random.Generator,
+) -> list[dict[str, object]]:
+    powers = [simulated_power(effect, spread, count, level, stream) for count in grid]
+    needed = next((count for count, power in zip(grid, powers, strict=True) if power >= TARGET), None)
+    wanted = f"about {needed}" if needed else f"more than {grid[-1]}"
+    sentence = (
+        f"To see a true difference of {effect:g} in {named['metric']} ({named['comparison']}) with probability "
+        f"{TARGET:g}, at the observed spread of {spread:.3f} between factors, a study needs {wanted} factors."
+    )
+    records = []
+    for count, power in zip(grid, powers, strict=True):
+        interval = stats.binomtest(round(power * STUDIES), STUDIES).proportion_ci(level, method="wilson")
+        found = {"effect": effect, "n": count, "power": power, "lower": interval.low, "upper": interval.high}
+        records.append({**named, **found, "enough": count == needed, "sentence": sentence})
+    return records

@@ -1,0 +1,92 @@
+"""Does a model's AUROC on unseen factors go with their similarity to training, or with overlap?"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+
+from tfbs_moe.statistics.results import Result, as_table, interval_words, unsigned
+from tfbs_moe.statistics.strata import GROUPS
+from tfbs_moe.statistics.units import UNIT
+
+DESIGN = "linear regression over factors that no expert saw, seeds and cells averaged within the factor"
+OUT_OF_DISTRIBUTION = "out_of_distribution"
+# Factors beyond the number of slopes; with fewer, one factor decides a slope alone.
+SPARE = 3
+
+
+def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
+    """Regress the metric of unseen factors on their similarity to training and on their overlap with it.
+
+    Args:
+        values: from ``factor_values``.
+        level: of intervals.
+        models: which models; all where none are named.
+
+    Returns:
+        Per model: slopes of similarity alone, of overlap alone, and of both together, with standard errors
+        that allow for unequal variances (HC3), led by ``model``. A regression with too few factors, or
+        without spread in what it regresses on, has its row and no numbers.
+    """
+    tables = []
+    unseen = values[values["set"] == OUT_OF_DISTRIBUTION]
+    kept = unseen if models is None else unseen[unseen["model"].isin(models)]
+    for names, group in kept.groupby([*GROUPS, "metric"], sort=False, observed=True):
+        named = dict(zip([*GROUPS, "metric"], names, strict=True))
+        by_factor = group.groupby("factor")[["value", "similarity", "overlap"]].mean()
+        results = [
+            result
+            for terms in (("similarity",), ("overlap",), ("similarity", "overlap"))
+            for result in _regression(by_factor, terms, str(named["metric"]), level)
+        ]
+        tables.append(as_table(results, {"model": named["model"], "set": OUT_OF_DISTRIBUTION, **named}))
+    return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": ""})
+
+
+def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, level: float) -> list[Result]:
+    used = by_factor.dropna(subset=["value", *terms])
+    absent = sorted(set(by_factor.index) - set(used.index))
+    left_out = f"left out, for want of {' or '.join(terms)}: {', '.join(map(str, absent))}" if absent else ""
+    common = Result(
+        test="linear regression (HC3)",
+        comparison=f"{metric} ~ {' + '.join(terms)}",
+        design=DESIGN,
+        unit=UNIT,
+        n=len(used),
+        check=left_out,
+    )
+    matrix = np.column_stack([np.ones(len(used)), *(used[term].to_numpy(float) for term in terms)])
+    if len(used) < len(terms) + SPARE or np.linalg.matrix_rank(matrix) <= len(terms) or np.ptp(used["value"]) == 0:
+        sentence = (
+            f"{metric} cannot be regressed on {' and '.join(terms)}: {len(used)} factors are too few or too alike."
+        )
+        return [replace(common, sentence=sentence)]
+    fit = sm.OLS(used["value"].to_numpy(float), matrix).fit(cov_type="HC3", use_t=True)
+    intervals = fit.conf_int(1 - level)
+    results = []
+    for index, term in enumerate(terms, start=1):
+        slope, (lower, upper) = float(fit.params[index]), (float(value) for value in intervals[index])
+        claim = "rises" if lower > 0 else "falls" if upper < 0 else "is not shown to change"
+        results.append(
+            replace(
+                common,
+                statistic_name="t",
+                statistic=float(fit.tvalues[index]),
+                df=f"{fit.df_resid:g}",
+                p=float(fit.pvalues[index]),
+                p_adjusted=float(fit.pvalues[index]),
+                effect_name=f"slope of {term}",
+                effect=slope,
+                effect_lower=lower,
+                effect_upper=upper,
+                check="; ".join(filter(None, [f"R² = {fit.rsquared:.2f}", left_out])),
+                sentence=(
+                    f"Over {len(used)} unseen factors {metric} {claim} with {term}"
+                    f"{'' if len(terms) == 1 else ' at equal ' + ' and '.join(t for t in terms if t != term)}: "
+                    f"slope {interval_words(slope, lower, upper)} (R² = {unsigned(float(fit.rsquared), 2)})."
+                ),
+            )
+        )
+    return results

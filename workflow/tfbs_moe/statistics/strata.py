@@ -1,0 +1,86 @@
+"""Strata of factors: how well a model does in each, drawn by hand and by nearest training factor."""
+
+import pandas as pd
+
+from tfbs_moe.statistics.matrix import mean_interval
+from tfbs_moe.statistics.units import UNIT, of_metric
+
+GROUPS = ("protocol", "negatives", "rows", "model")
+STRATUM = "stratum"
+NEAREST = "nearest_stratum"
+STRATA_COLUMNS = (
+    "protocol",
+    "negatives",
+    "rows",
+    "metric",
+    "model",
+    "strata",
+    "name",
+    "value",
+    "lower",
+    "upper",
+    "n",
+    "unit",
+    "factors",
+)
+
+
+def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None, metric: str = "auroc") -> pd.DataFrame:
+    """Return one value per protocol × negatives × rows × model × factor, with what is known of the factor.
+
+    Args:
+        metrics: the table of metrics.
+        similarity: from ``nearest_training_factors``; its columns are missing where it is not given.
+        metric: which metric.
+
+    Returns:
+        ``GROUPS``, ``factor``, ``set``, ``stratum``, ``value``, ``overlap`` (share of the factor's bound rows that
+        overlap training, from the row sets ``all`` and ``overlap_free``; missing without the latter), and
+        ``nearest_stratum``, ``nearest_factor``, ``similarity``. A factor tested in two strata, as in its own and in
+        another cell, has a row in each.
+    """
+    chosen = of_metric(metrics, metric)
+    keys = [*GROUPS, "factor", "set", "stratum"]
+    experiments = chosen.groupby([*keys, "experiment"], sort=False, observed=True)["value"].mean()
+    values = experiments.groupby(keys, sort=False, observed=True).mean().dropna().reset_index()
+    values = values.merge(_overlap(chosen), on=["factor", "stratum", "negatives"], how="left")
+    known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
+    columns = ["factor", NEAREST, "nearest_factor", "similarity"]
+    return values.merge(known.reindex(columns=columns).drop_duplicates("factor"), on="factor", how="left").assign(
+        metric=metric
+    )
+
+
+def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Return the mean over factors in each stratum, drawn by hand and by nearest training factor.
+
+    Args:
+        values: from ``factor_values``.
+        level: of the t intervals; missing with one factor.
+
+    Returns:
+        Columns ``STRATA_COLUMNS``; ``strata`` says how they were drawn: ``stratum``, ``nearest_stratum`` or
+        ``nearest_factor``.
+    """
+    records = []
+    for strata in (STRATUM, NEAREST, "nearest_factor"):
+        present = values.dropna(subset=[strata])
+        for names, group in present.groupby([*GROUPS, "metric", strata], sort=False, observed=True):
+            factors = group.groupby("factor")["value"].mean()
+            value, lower, upper = mean_interval(factors.to_numpy(), level)
+            protocol, negatives, rows, model, metric, name = names
+            where = (protocol, negatives, rows, metric, model, strata, name)
+            records.append((*where, value, lower, upper, len(factors), UNIT, ", ".join(map(str, factors.index))))
+    return pd.DataFrame(records, columns=list(STRATA_COLUMNS))
+
+
+def _overlap(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of bound rows that overlap training, per factor, stratum and kind of negatives."""
+    keys = ["factor", "stratum", "negatives"]
+    counts = metrics.drop_duplicates(["experiment", "negatives", "rows"]).pivot_table(
+        index=[*keys, "experiment"], columns="rows", values="n_positive", observed=True
+    )
+    if not {"all", "overlap_free"} <= set(counts.columns):
+        return pd.DataFrame(columns=[*keys, "overlap"])
+    share = 1 - counts["overlap_free"] / counts["all"]
+    return share.groupby(keys, observed=True).mean().rename("overlap").reset_index()

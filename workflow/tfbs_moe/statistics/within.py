@@ -1,0 +1,120 @@
+"""Two models on one test set: the models stay as they are, other rows might have been drawn.
+
+What is said here holds for the factor at hand and these trained models; ``factors`` speaks of factors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.bootstrap import PAIRS
+from tfbs_moe.evaluation.delong import delong
+from tfbs_moe.evaluation.scores import Scores
+from tfbs_moe.statistics.results import Result, as_table, difference_sentence
+
+TEST = "DeLong"
+DESIGN = "one test set, trained models fixed, mean over their seeds; both models on the same rows"
+UNITS = {PAIRS: "positive with the negatives made from it"}
+ROW = "test row"
+FEWEST = 2
+FAMILY = ("protocol", "set", "negatives", "rows", "comparison")
+
+
+def compare_within(
+    scores: Scores,
+    identity: Mapping[str, object],
+    mixture: str,
+    rivals: Sequence[str] | None = None,
+    row_sets: Mapping[str, np.ndarray] | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Compare the mixture's AUROC with each rival's on one test set.
+
+    Args:
+        scores: predictions of the test set.
+        identity: ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives`` of it.
+        mixture: the model of interest.
+        rivals: the models to compare it with; all others where none are named.
+        row_sets: names of row sets and their masks (N,); all rows where none are given.
+        level: of the normal intervals.
+
+    Returns:
+        One row per row set and rival (``RESULT_COLUMNS``, led by ``experiment`` and ``factor``). Join the
+        tables of all test sets and pass them to ``adjust_over_factors``.
+
+    Raises:
+        InputError: the mixture was not predicted.
+    """
+    if mixture not in scores.names():
+        raise InputError(
+            f"{identity['experiment']}: no predictions of {mixture}; there are {', '.join(scores.names())}"
+        )
+    others = [model for model in (rivals or scores.names()) if model != mixture and model in scores.names()]
+    tables = []
+    for rows, mask in (row_sets or {"all": np.ones(len(scores.row), dtype=bool)}).items():
+        named = {name: identity[name] for name in ("experiment", "factor", "protocol", "set", "negatives")}
+        results = _compare(scores.rows(mask), str(identity["experiment"]), mixture, others, level)
+        tables.append(as_table(results, named | {"rows": rows, "metric": "auroc"}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def adjust_over_factors(tables: pd.DataFrame) -> pd.DataFrame:
+    """Adjust p for the test sets on which the same two models are compared (Holm), and say so."""
+    found = tables.copy()
+    for _, family in tables.groupby(list(FAMILY), sort=False, observed=True):
+        defined = family.index[family["p"].notna()]
+        if len(defined):
+            found.loc[defined, "p_adjusted"] = multipletests(family.loc[defined, "p"], method="holm")[1]
+            found.loc[defined, "adjustment"] = f"Holm over {len(defined)} test sets"
+    return found
+
+
+def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], level: float) -> list[Result]:
+    positives = int(scores.label.sum())
+    enough = min(positives, len(scores.label) - positives) >= FEWEST
+    found = delong(scores.label, scores.logit, scores.pair) if enough else None
+    results = []
+    for other in others:
+        common = Result(
+            test=TEST,
+            comparison=f"{mixture} − {other}",
+            design=DESIGN,
+            unit=ROW if found is None else UNITS.get(found.clusters, ROW),
+            n=len(scores.row) if found is None or found.clusters != PAIRS else len(np.unique(scores.pair)),
+            effect_name="difference in AUROC",
+        )
+        if found is None:
+            sentence = f"{dataset}: {mixture} and {other} cannot be compared: a class has fewer than {FEWEST} rows."
+            results.append(replace(common, sentence=sentence))
+            continue
+        effect, error = found.contrast(_weights(scores, mixture) - _weights(scores, other))
+        statistic = effect / error if error > 0 else float("nan")
+        p = float(2 * stats.norm.sf(abs(statistic)))
+        half = float(stats.norm.ppf((1 + level) / 2)) * error
+        results.append(
+            replace(
+                common,
+                statistic_name="z",
+                statistic=statistic,
+                p=p,
+                p_adjusted=p,
+                effect=effect,
+                effect_lower=effect - half,
+                effect_upper=effect + half,
+                check=f"covariance of AUROCs from {found.clusters}",
+                sentence=f"{dataset}: "
+                + difference_sentence(mixture, other, "auroc", effect, effect - half, effect + half),
+            )
+        )
+    return results
+
+
+def _weights(scores: Scores, model: str) -> np.ndarray:
+    """Return the weights (K,) that average a model's seeds."""
+    own = np.array([name == model for name, _ in scores.models], dtype=np.float64)
+    return own / own.sum()
