@@ -93,17 +93,23 @@ make_venv() {
     printf '%s' "$here" >$venv/.made-at
 }
 
+# uv installs in a fraction of pip's time, and knows PyTorch's indexes by name. Where it cannot reach the
+# packages, pip does what is left: it knows a site's own mirror and certificates.
+with_uv() {
+    printf '\n$ uv pip install %s\n' "$*" >>"$logfile"
+    UV_HTTP_TIMEOUT=30 UV_HTTP_RETRIES=1 $bin/uv pip install --python $bin/python "$@" >>"$logfile" 2>&1
+}
+
 install_packages() {
     say "setup: installing the pinned packages of $lock"
+    failed="The pinned packages of $lock could not be installed."
+    logged "$failed" $bin/python -m pip install "$(grep '^uv==' requirements/run.txt)"
     # The lock names every package, so nothing is left to resolve.
-    logged "The pinned packages of $lock could not be installed." \
-        $bin/python -m pip install --no-deps -r "$lock"
+    with_uv --no-deps -r "$lock" || logged "$failed" $bin/python -m pip install --no-deps -r "$lock"
 }
 
 torch_build() { $bin/python -c 'import torch; print("CUDA" if torch.version.cuda else "CPU")' 2>/dev/null || true; }
 
-# PyTorch keeps its builds apart, in indexes that uv knows by name. Where those cannot be reached, pip
-# takes the build that the configured index holds.
 install_torch() {
     backend=${TORCH:-}
     [ "$backend" ] || backend=$(nvidia-smi -L >/dev/null 2>&1 && echo auto || echo cpu)
@@ -113,8 +119,8 @@ install_torch() {
         logged "torch could not be removed." $bin/python -m pip uninstall -y torch
     fi
     say "setup: installing $(cat requirements/torch.txt) ($wanted build)"
-    UV_HTTP_TIMEOUT=30 UV_HTTP_RETRIES=1 $bin/uv pip install --python $bin/python \
-        --torch-backend="$backend" -r requirements/torch.txt >>"$logfile" 2>&1 ||
+    # PyTorch keeps its builds in indexes of its own; pip takes the build that the usual index holds.
+    with_uv --torch-backend="$backend" -r requirements/torch.txt ||
         logged "torch could not be installed." $bin/python -m pip install -r requirements/torch.txt
     case "$(torch_build),$wanted" in
         CPU,CPU | CUDA,CUDA) say "setup: torch is the $wanted build" ;;

@@ -9,8 +9,9 @@ from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
-from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import write_json, write_parquet, write_tsv
 
@@ -59,7 +60,7 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(table, folder / "evaluation/metrics.tsv")
     write_tsv(pd.concat(curves), folder / "evaluation/curves.tsv")
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
-    write_tsv(compare_models(table, "moe.softmax"), folder / "statistics/factors.tsv")
+    write_tsv(_tests(table), folder / "statistics/factors.tsv")
     sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
     summary = [
         {"protocol": "sound", "model": "moe.softmax", "experiment": test.experiment, "method": method} | sites
@@ -107,6 +108,28 @@ def _weights(study: Study, identity: dict[str, str], draw: np.random.Generator) 
                     | {"lower": weight - 0.01, "upper": weight + 0.01, "n": PAIRS}
                 )
     return rows
+
+
+def _tests(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return ``statistics/factors.tsv``: the paired comparisons, and one omnibus test per group."""
+    tables = []
+    pairs = paired_differences(metrics, "moe.softmax")
+    for (protocol, name, rows), group in pairs.groupby(["protocol", "set", "rows"], sort=False):
+        results = [
+            Result("repeated-measures ANOVA", "all", "", "factor", 6, "F", 9.0, "2, 10", 0.01, sentence="They differ.")
+        ]
+        for rival, values in group.groupby("rival", sort=False):
+            found = mean_and_interval(values["difference"].to_numpy())
+            results.append(
+                Result(
+                    "paired t", f"moe.softmax − {rival}", "", "factor", int(found["n_factors"]),
+                    effect_name="mean difference", effect=found["value"],
+                    effect_lower=found["lower"], effect_upper=found["upper"],
+                )
+            )  # fmt: skip
+        identity = {"protocol": protocol, "set": name, "negatives": "supplied", "rows": rows, "metric": "auroc"}
+        tables.append(as_table(results, identity))
+    return pd.concat(tables, ignore_index=True)[list(RESULT_COLUMNS)]
 
 
 def _one_hot(count: int, draw: np.random.Generator) -> np.ndarray:

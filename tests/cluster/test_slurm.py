@@ -5,9 +5,11 @@ import pwd
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,19 +48,39 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def as_user(name: str) -> dict[str, Any]:
+    """Return the arguments of subprocess.run that make a process another user's."""
+    return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
+
+
+def interpreter(user: str | None) -> tuple[str, dict[str, str]]:
+    """Return a Python that a user can run Snakemake with, and the environment it needs."""
+    if user is None:
+        return sys.executable, {}
+    # The interpreter may lie in a home that others cannot enter, where the system has the same version.
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    environment = {"PYTHONPATH": sysconfig.get_path("purelib")}
+    for candidate in (sys.executable, system):
+        try:
+            subprocess.run([candidate, "-c", "import snakemake"], check=True, env=environment, **as_user(user))
+        except (PermissionError, FileNotFoundError, subprocess.CalledProcessError):
+            continue
+        return candidate, environment
+    pytest.skip(f"the user {user} can read no Python {sysconfig.get_python_version()} with Snakemake here")
+
+
 def snakemake(slurm: OneNode, folder: Path, *arguments: str, user: str | None = None) -> str:
     """Run Snakemake through the profile until it ends well; return its messages."""
     # Tests need not wait as long as people do.
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "slurm", "--latency-wait", "5"]
+    python, paths = interpreter(user)
+    command = [python, "-m", "snakemake", "--workflow-profile", "slurm", "--latency-wait", "5"]
     command += ["--slurm-init-seconds-before-status-checks", "2", "--slurm-status-command", "squeue", *arguments]
-    environment = os.environ | slurm.environment | {"HOME": str(folder)}
+    environment = os.environ | slurm.environment | {"HOME": str(folder)} | paths
     finished = subprocess.run(
         command,
         cwd=folder,
         env=environment,
-        user=user,
-        group=pwd.getpwnam(user).pw_gid if user else None,
-        extra_groups=[] if user else None,
+        **(as_user(user) if user else {}),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,7 +8,7 @@ import pytest
 from tfbs_moe.data.audit import audit
 from tfbs_moe.data.audit_negatives import block_signatures, dinucleotide_signature, find_negatives
 from tfbs_moe.data.audit_warnings import AuditThresholds
-from tfbs_moe.data.dataset import Dataset, concatenate, make_dataset, subset
+from tfbs_moe.data.dataset import Dataset, make_dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
@@ -227,15 +227,11 @@ def test_findings_of_the_papers_files(shared_data):
     datasets: dict[str, Dataset] = {}
     for path in sorted((folder / "train").iterdir()):
         name = path.name.split("_")[0]
-        splits = [
-            build_deepbind(path, split, "block_shuffle", name=name, attributes={"experiment": name})[0]
-            for split in ("train", "validation")
-        ]
-        datasets[f"{name}/train"] = concatenate(splits)
+        datasets[f"{name}/train"], _ = build_deepbind(path, "test", "block_shuffle", attributes={"experiment": name})
     training = set(datasets)
     for path in sorted([*(folder / "test").iterdir(), *(folder / "ood").iterdir()]):
         name = path.name.split("_")[0]
-        datasets[name] = build_deepbind(path, "test", "supplied", name=name, attributes={"experiment": name})[0]
+        datasets[name] = build_deepbind(path, "test", "supplied", attributes={"experiment": name})[0]
     result = audit(datasets, training, composition_rows=600)
     table = result.datasets.set_index("dataset")
     tests = table.drop(index=list(training))

@@ -10,6 +10,7 @@ from peak_files import make_genome, random_codes
 from tfbs_moe.data.candidates import NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.gc_matching import UNMATCHED, gc_count, match_counts, tile
+from tfbs_moe.data.genomic_negatives import flanks
 from tfbs_moe.data.intervals import FreeSpace, free_space
 from tfbs_moe.data.negatives import PROVIDERS, make_negatives, read_mixture
 from tfbs_moe.data.shuffles import dinucleotide_counts
@@ -34,7 +35,8 @@ def task(tmp_path) -> Task:
     codes[30_000:31_000] = 4
     genome = make_genome(tmp_path, {"chr1": codes, "chr2": random_codes(60_000, 1)})
     summits = SUMMITS[(SUMMITS < 29_900) | (SUMMITS > 31_100)]
-    windows = others_at(summits).assign(start=summits - 50, end=summits + 51, name=[f"peak{at}" for at in summits])
+    windows = others_at(summits).rename(columns={"start": "peak_start", "end": "peak_end"})
+    windows = windows.assign(start=summits - 50, end=summits + 51, name=[f"peak{at}" for at in summits])
     peaks = others_at(summits)
     return Task(
         windows=windows,
@@ -88,6 +90,21 @@ def test_flanks_lie_beside_their_peak(task):
     assert distance.max() <= task.settings.flank_farthest
     sides = np.sign(negatives.start + 50 - task.windows.summit.to_numpy()[negatives.parent])
     assert 0.3 < (sides > 0).mean() < 0.7
+
+
+def test_flanks_of_a_wide_peak_lie_beyond_it(task):
+    wide = task.windows.iloc[[5, 9]].assign(
+        peak_start=lambda table: table.summit - 4000, peak_end=lambda t: t.summit + 5000
+    )
+    free = free_space({"chr1": 60_000}, wide.assign(start=wide.peak_start, end=wide.peak_end))
+    codes = task.codes[[5, 9]]
+    many = [flanks(Task(wide, codes, task.genome, free), np.arange(2), np.random.default_rng(i)) for i in range(20)]
+    starts = np.concatenate([negatives.start for negatives in many])
+    summits = np.concatenate([wide.summit.to_numpy()[negatives.parent] for negatives in many])
+    left, right = summits - 4000 - starts - 101, starts - summits - 5000
+    assert (np.maximum(left, right) >= 0).all()
+    assert (np.maximum(left, right) <= 3000).all()
+    assert len(starts) >= 20
 
 
 def test_other_peaks_are_unpaired_summits_away_from_this_factors_peaks(task):

@@ -159,7 +159,7 @@ def _compressed() -> bytes:
     [
         ("a.bed", b"", "a.bed is empty: it has no bytes"),
         ("a.bed", b"# nothing\n\n", "holds no peak: 2 lines, none of them a row"),
-        ("a.bed.gz", gzip.compress(b""), "holds no peak"),
+        ("a.bed.gz", gzip.compress(b"", mtime=0), "holds no peak"),
         ("a.bed.gz", _compressed()[:-400], "a.bed.gz is cut short"),
         ("a.bed.gz", _compressed()[:60] + b"garbage" + _compressed()[67:], "a.bed.gz is damaged"),
         ("a.bed.gz", b"chr1\t1\t2\n", "named .gz but is no gzip file"),

@@ -43,12 +43,15 @@ def deeplift_shap(
         reference: see ``references``.
         shuffles: references per sequence, where they are shuffles.
     """
-    copies = shuffles if reference == "dinucleotide_shuffle" else 1
-    parts = [
-        _explain(scorer, part, references(part, reference, shuffles, rng))
-        for part in x.split(max(1, scorer.batch_size // (2 * copies)))
-    ]
-    return torch.cat(parts)
+    copies = max(1, shuffles) if reference == "dinucleotide_shuffle" else 1
+    parts, differences = [], []
+    for part in x.split(max(1, scorer.batch_size // (2 * copies))):
+        others = references(part, reference, shuffles, rng)
+        differences.append(scorer.score(part) - scorer.score(others.flatten(0, 1)).view(others.shape[:2]).mean(1))
+        parts.append(_explain(scorer, part, others))
+    result = torch.cat(parts)
+    _tell(scorer.model, (result * x).sum((1, 2)), torch.cat(differences))
+    return result
 
 
 def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
@@ -56,12 +59,11 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
     from tangermeme.deep_lift_shap import deep_lift_shap
 
     count, copies = reference.shape[:2]
-    difference = scorer.score(x) - scorer.score(reference.flatten(0, 1)).view(count, copies).mean(1)
     pairs = x[:, None].expand_as(reference).flatten(0, 1)
     others = reference.flatten(0, 1)
     with _one_by_one(scorer.model), warnings.catch_warnings():
-        # It warns once for every batch; what it says is said once below.
-        warnings.simplefilter("ignore", RuntimeWarning)
+        # It warns once for every batch, of soft columns and of what it leaves unexplained; that is said once, below.
+        warnings.simplefilter("ignore")
         view, args = _view(scorer, pairs, others)
         found = deep_lift_shap(
             view,
@@ -73,9 +75,7 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
             only_warn=True,
             device=scorer.device,
         ).to(x)
-    result = found.view(count, copies, *x.shape[1:]).mean(1)
-    _tell(scorer.model, (result * x).sum((1, 2)), difference)
-    return result
+    return found.view(count, copies, *x.shape[1:]).mean(1)
 
 
 class _Logit(nn.Module):
@@ -141,7 +141,8 @@ def _tell(model: nn.Module, explained: Tensor, difference: Tensor) -> None:
     missing = (explained - difference).abs().mean() / difference.abs().mean().clamp_min(1e-12)
     if missing > INCOMPLETE:
         log.warning(
-            "DeepLIFT leaves %.1f %% of the score's differences of %s unexplained: a layer of it has no rule",
+            "DeepLIFT leaves %.1f %% of the score's differences of %s unexplained: it has no rule for some of what "
+            "the network does (recurrent layers, functions that are no modules)",
             100 * float(missing),
             type(model).__name__,
         )

@@ -28,8 +28,18 @@ class Audit:
     """Tables of an audit.
 
     Attributes:
-        datasets: one row per dataset; shares are of its rows but where a column says otherwise.
-        pairs: one row per ordered pair of datasets: how many rows of ``dataset`` are found in ``other``.
+        datasets: one row per dataset. What it says of itself (``experiment`` ... ``split``); ``rows``,
+            ``positives``, ``length``; means over a class (``known_bases_*``, ``gc_*``); shares of rows
+            that are ``paired`` and ``placed``; numbers of rows that are ``exact_duplicates`` or
+            ``near_duplicates`` of its other rows, and of positives that stand among its negatives
+            (``contradictions``); what its negatives are (``negatives_found`` and the shares of
+            ``NegativesFinding``); ``auroc_<k>mers`` of composition alone; and for datasets that no
+            model saw, ``positives_in_training`` and ``rows_in_training``, the shares that hold a word of
+            some training dataset.
+        pairs: one row per ordered pair of datasets, with numbers of rows of ``dataset`` that are found
+            in ``other``: as ``exact_duplicates``, as ``near_duplicates``, sharing a word (``rows_sharing``,
+            ``positives_sharing``), at an overlapping place (``rows_overlapping``, missing where places
+            are unknown).
         warnings: what crossed a threshold: ``severity``, ``dataset``, ``other``, ``what``, ``value``,
             ``threshold``, ``sentence``.
     """

@@ -17,7 +17,8 @@ _COMPATIBLE = {
     "block_shuffle": ("block_shuffle",),
     "gc_matched": ("gc_matched",),
     "flanks": ("flanks",),
-    "other_peaks": ("gc_matched", "unmatched"),
+    # Peaks of factors lie in crowds: some of the others lie beside ours.
+    "other_peaks": ("gc_matched", "unmatched", "flanks", "mixture"),
 }
 _IN_WORDS = {
     "dinucleotide_shuffle": "exact dinucleotide shuffles of its positives",

@@ -42,7 +42,7 @@ class Task:
     """The positives of one split, and where negatives may come from.
 
     Attributes:
-        windows: the positives, N rows: ``chrom``, ``start``, ``end``, ``summit``, ``name``.
+        windows: the positives, N rows, see ``windows.cut_windows``.
         codes: their sequence, uint8 (N, L).
         genome: the reference.
         free: what the factor's peaks and the blacklist leave of the split's chromosomes.

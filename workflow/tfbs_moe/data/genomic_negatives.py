@@ -1,6 +1,7 @@
 """Genomic negatives from near bound places: flanks of the same peaks, and peaks of other factors."""
 
 import numpy as np
+import pandas as pd
 
 from tfbs_moe.data.candidates import Negatives, Task
 from tfbs_moe.data.windows import near_stronger, window_start
@@ -14,18 +15,19 @@ _TRIES = 64
 def flanks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
     """Take for each parent a window beside its peak that touches no peak, no N and no other flank.
 
-    Side and distance are drawn evenly; a place that cannot be used is drawn again, up to 64 times.
+    Side and distance are drawn evenly; where the peak itself reaches farther than ``flank_nearest``,
+    distances count from where it ends. A place that cannot be used is drawn again, up to 64 times.
     """
-    chrom = task.windows.chrom.to_numpy(dtype=object)[parents]
-    summit = task.windows.summit.to_numpy(np.int64)[parents]
+    windows = task.windows.iloc[parents]
+    chrom, summit = windows.chrom.to_numpy(dtype=object), windows.summit.to_numpy(np.int64)
+    nearest, spread = _nearest(windows, task), task.settings.flank_farthest - task.settings.flank_nearest
     start = np.zeros(len(parents), dtype=np.int64)
     waiting = np.arange(len(parents))
     axis = _Axis(task)
     for _ in range(_TRIES):
-        settings = task.settings
-        distance = draw.integers(settings.flank_nearest, settings.flank_farthest, size=len(waiting), endpoint=True)
-        side = draw.choice([-1, 1], size=len(waiting))
-        proposed = window_start(summit[waiting] + side * distance, task.length)
+        side = draw.integers(0, 2, size=len(waiting))
+        distance = nearest[side, waiting] + draw.integers(0, spread, size=len(waiting), endpoint=True)
+        proposed = window_start(summit[waiting] + (2 * side - 1) * distance, task.length)
         usable = _usable(task, chrom[waiting], proposed)
         usable[usable] = axis.take(chrom[waiting][usable], proposed[usable])
         start[waiting[usable]] = proposed[usable]
@@ -51,6 +53,14 @@ def other_peaks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> N
     rows = np.sort(draw.permutation(apart)[: len(parents)])
     source = np.array([f"other_peaks:{name}" for name in others.name.to_numpy()[rows]], dtype=np.str_)
     return Negatives.placed(task, others.chrom.to_numpy(dtype=object)[rows], start[rows], None, source)
+
+
+def _nearest(windows: pd.DataFrame, task: Task) -> np.ndarray:
+    """Return the least distance from summit to flank on the left and on the right, int64 (2, N)."""
+    summit, left = windows.summit.to_numpy(np.int64), task.length // 2
+    before = summit - windows.peak_start.to_numpy(np.int64) + task.length - left
+    after = windows.peak_end.to_numpy(np.int64) - summit + left
+    return np.maximum(task.settings.flank_nearest, np.stack([before, after]))
 
 
 def _usable(task: Task, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:

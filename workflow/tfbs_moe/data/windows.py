@@ -45,13 +45,13 @@ def cut_windows(
         allowed: what the blacklist leaves free, None for no blacklist.
 
     Returns:
-        The windows, with ``start`` and ``end`` those of the window and the other columns of their
-        peaks, in the genome's order of chromosomes and then by place; and their codes, uint8 (N, L).
+        The windows, with ``start`` and ``end`` those of the window, ``peak_start`` and ``peak_end``, and
+        the other columns of their peaks, in the genome's order of chromosomes and then by place; and their codes, uint8 (N, L).
     """
     if min_distance < 0:
         raise InputError(f"min_distance is {min_distance}; a distance in bases from 0 was expected")
     start = window_start(peaks.summit.to_numpy(), length)
-    table = peaks.assign(start=start, end=start + length)
+    table = peaks.assign(peak_start=peaks.start, peak_end=peaks.end, start=start, end=start + length)
     table = _sorted(table, genome)
     table = _drop(table, ~table.chrom.isin(list(genome.sizes)).to_numpy(), counts, "on a chromosome the genome lacks")
     over = (table.start < 0).to_numpy() | (table.end.to_numpy() > genome.size_of(table.chrom))

@@ -8,6 +8,8 @@ SETS = {"in_distribution": "in-distribution", "out_of_distribution": "out-of-dis
 ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
 STRATA = ("in_distribution", "within_family", "cross_family", "other_cell", "non_motif")
 CONFIDENCE = 0.95
+_CHANCE = 0.5
+_MARGIN = 0.06
 _TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
 
 
@@ -85,6 +87,12 @@ def mean_and_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> dic
     if count > 1:
         half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
     return {"value": mean, "lower": mean - half, "upper": mean + half, "n_factors": count}
+
+
+def range_of(values: np.ndarray) -> tuple[float, float]:
+    """Return the limits of an axis of a metric between 0 and 1: all values and chance, with a margin."""
+    finite = values[np.isfinite(values)]
+    return max(0.0, min(_CHANCE, float(finite.min())) - _MARGIN), min(1.0, float(finite.max()) + _MARGIN)
 
 
 def ordered_tests(table: pd.DataFrame) -> pd.DataFrame:

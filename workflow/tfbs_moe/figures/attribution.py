@@ -42,12 +42,12 @@ METHOD_LABELS = {
 SITE_METRICS = {
     "site_average_precision": "average precision over positions",
     "site_auroc": "AUROC over positions",
-    "site_peak_hit": "share whose strongest position lies in a site",
+    "site_peak_hit": "strongest position in a site",
 }
 GRID_METRICS = {
-    "ism_rank_correlation": "rank correlation with in-silico mutagenesis",
-    "ism_top_overlap": "ten strongest positions shared with in-silico mutagenesis",
-    "stability": "stability under substitutions outside sites",
+    "ism_rank_correlation": "rank correlation with mutagenesis",
+    "ism_top_overlap": "ten strongest positions shared with it",
+    "stability": "stability under substitutions",
     "site_average_precision": "average precision at known sites",
 }
 _MANY_TEST_SETS = 9
@@ -175,8 +175,8 @@ def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METR
         here = table[(table["metric"] == metric) & (table["model"] == model)]
         matrix = here.pivot_table(index="method", columns="experiment", values="value", sort=False)
         matrix.index = matrix.index.map(lambda method: METHOD_LABELS.get(method, method))
-        heat_map(figure, ax, matrix, "mean over sequences", bar=False)
-        ax.set_title(f"{metrics[metric]}, {model}")
+        heat_map(ax, matrix, "mean over sequences", bar=False)
+        ax.set_title(f"{metrics[metric]}, {model}" if table["model"].nunique() > 1 else metrics[metric])
     kept = ["protocol", "model", "experiment", "method", "metric", "value", "lower", "upper", "n"]
     return figure, table[kept].reset_index(drop=True)
 

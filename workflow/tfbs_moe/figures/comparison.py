@@ -102,7 +102,8 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
         ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
         ax.set_yticks(range(len(models)), [styles[model].label for model in models])
         ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(models) - 0.5, -0.5)
+    # Two test sets make an interval wider than the axis can be; it is cut there, and the table has it whole.
+    axes[0].set(ylim=(len(models) - 0.5, -0.5), xlim=aggregate.range_of(single["value"].to_numpy()))
     marks = single[["stratum", "model", "experiment", "factor", "value"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=["stratum", "model"])
 
@@ -128,14 +129,13 @@ def negatives_matrix(metrics: pd.DataFrame, trained_on: dict[str, str], metric: 
         means["row"] += " · " + means["model"].str.removeprefix("moe.")
     panels = [name for name in aggregate.SETS if (means["set"] == name).any()]
     rows, columns = means["row"].nunique(), means["negatives"].nunique()
-    figure = new_figure(TWO_COLUMNS if columns * len(panels) > 2 else ONE_COLUMN + 1, 0.9 + 0.24 * rows)
+    figure = new_figure(TWO_COLUMNS if columns * len(panels) > 2 else ONE_COLUMN + 1, 1.1 + 0.24 * rows)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for ax, name in zip(axes, panels, strict=True):
         matrix = means[means["set"] == name].pivot_table(index="row", columns="negatives", values="value", sort=False)
         matrix.columns = matrix.columns.str.replace("_", " ")
-        heat_map(figure, ax, matrix, "mean AUROC", lowest=CHANCE, bar=ax is axes[-1])
+        heat_map(ax, matrix, "mean AUROC", lowest=CHANCE, bar=ax is axes[-1])
         ax.set(title=aggregate.SETS[name], xlabel="tested against")
-    axes[0].set_ylabel("protocol · trained against")
     kept = ["protocol", "trained_on", "model", "set", "negatives", "value", "lower", "upper", "n_factors", "seeds"]
     return figure, means[kept]
 

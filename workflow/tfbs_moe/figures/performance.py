@@ -98,7 +98,8 @@ def set_means(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = ag
         ax.set_yticks(range(len(models)), [styles[model].label for model in models])
         ax.tick_params(axis="y", length=0)
         ax.set_xlabel(f"mean {metric_label(metric)}")
-    axes[0].set_ylim(len(models) - 0.5, -0.5)
+    # A few factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
+    axes[0].set(ylim=(len(models) - 0.5, -0.5), xlim=aggregate.range_of(table[["lowest", "highest"]].to_numpy()))
     return figure, table
 
 

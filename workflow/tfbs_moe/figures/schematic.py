@@ -44,6 +44,10 @@ def schematic(study: Study) -> Drawing:
         _arrow(ax, places[start], places[end])
     for box in boxes:
         _box(ax, box)
+    ax.text(_COLUMNS["experts"], 0.32, f"frozen once trained: {_kinds(study)}", ha="center", va="top", fontsize=5.8)
+    ax.text(
+        _COLUMNS["experts"] + 0.1, 0.2, "every model predicts every test row", ha="center", va="bottom", fontsize=5.8
+    )
     steps = [{"step": box.name, "words": box.words.replace("\n", " ")} for box in boxes]
     table = pd.DataFrame(steps)
     table["leads_to"] = [", ".join(end for start, end in arrows if start == box.name) for box in boxes]
@@ -56,28 +60,26 @@ def _boxes(study: Study) -> list[_Box]:
     unseen = list(dict.fromkeys(row["factor"] for row in study.experiments.values() if row["role"] == "ood"))
     kinds = list(dict.fromkeys(recipe["training_negatives"] for recipe in config["protocols"].values()))
     tested = list(dict.fromkeys(test.negatives for test in study.test_sets))
-    architectures = list(dict.fromkeys(kind for protocol in study.protocols for kind, _ in study.experts(protocol)))
     gates = list(dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol)))
     boxes = [
         _Box("training factors", "data", 0.74, f"{len(trained)} training factors\n{_names(trained)}"),
-        _Box("unseen factors", "data", 0.2, f"{len(unseen)} unseen factors\n{_names(unseen)}"),
+        _Box("unseen factors", "data", 0.18, f"{len(unseen)} unseen factors\n{_names(unseen)}"),
         _Box(
             "training rows",
             "rows",
             0.74,
             f"bound windows, {config['window']['length']} bp\n+ unbound:\n{_lines(kinds)}",
         ),
-        _Box("test rows", "rows", 0.2, f"test rows\n+ unbound:\n{_lines(tested)}"),
+        _Box("test rows", "rows", 0.18, f"test rows\n+ unbound:\n{_lines(tested)}"),
     ]
     shown = trained if len(trained) <= _MOST_EXPERTS else [*trained[: _MOST_EXPERTS - 1], "…"]
     for place, factor in enumerate(shown):
-        middle = 0.94 - (place + 0.5) * 0.62 / len(shown)
+        middle = 0.98 - (place + 0.5) * 0.62 / len(shown)
         boxes.append(_Box(f"expert {place + 1}", "experts", middle, f"{factor} expert", "expert"))
     boxes += [
-        _Box("architectures", "experts", 0.2, f"frozen once trained\n{_lines(architectures)}"),
         _Box("gate", "gate", 0.63, f"gate: weights\nof the experts\n({_names(gates)})", "moe"),
         _Box("mixture", "answer", 0.63, "mixture:\nbound or not", "moe"),
-        _Box("judgement", "answer", 0.2, f"{len(config['replicates'])} seed(s);\nfactor as unit;\nattribution"),
+        _Box("judgement", "answer", 0.18, f"{len(config['replicates'])} seed(s);\nfactor as unit;\nattribution"),
     ]
     return boxes
 
@@ -87,7 +89,12 @@ def _arrows(study: Study) -> list[tuple[str, str]]:
     experts = [f"expert {place + 1}" for place in range(count)]
     arrows = [("training factors", "training rows"), ("unseen factors", "test rows")]
     arrows += [("training rows", expert) for expert in experts] + [(expert, "gate") for expert in experts]
-    return [*arrows, ("gate", "mixture"), ("mixture", "judgement"), ("test rows", "gate")]
+    return [*arrows, ("gate", "mixture"), ("mixture", "judgement"), ("test rows", "judgement")]
+
+
+def _kinds(study: Study) -> str:
+    """Return the architectures of the experts."""
+    return ", ".join(dict.fromkeys(kind for protocol in study.protocols for kind, _ in study.experts(protocol)))
 
 
 def _names(names: list[str]) -> str:

@@ -54,7 +54,7 @@ def overlap_overview(rows: pd.DataFrame) -> Drawing:
     matrix = table.pivot_table(index="experiment", columns="training", values="share", sort=False)
     figure = new_figure(min(TWO_COLUMNS, 1.6 + 0.5 * matrix.shape[1]), 0.9 + _CELL_HEIGHT * len(matrix))
     ax = figure.subplots()
-    heat_map(figure, ax, matrix, "share of bound test rows", percent=True)
+    heat_map(ax, matrix, "share of bound test rows", percent=True)
     ax.set_xlabel("training experiment")
     return figure, table
 
@@ -84,7 +84,7 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
     for ax, label in zip(axes, labels, strict=True):
         here = shown[shown["label"] == label]
         matrix = here.pivot_table(index="experiment", columns="expert", values="value", sort=False).loc[experiments]
-        heat_map(figure, ax, matrix, "mean weight", bar=ax is axes[-1])
+        heat_map(ax, matrix, "mean weight", bar=ax is axes[-1])
         ax.set(title=f"{label} rows", xlabel="expert")
     return figure, table
 

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,8 +26,6 @@ TWO_COLUMNS = 7.09
 """Width of two journal columns in inches (180 mm)."""
 PNG_DPI = 200
 FORMATS = ("pdf", "png", "svg")
-_DARK = 0.6
-"""Share of a colour map's range above which white figures are read more easily than dark ones."""
 _LETTERS_SIDE_BY_SIDE = 45
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
@@ -208,7 +207,6 @@ def row_offsets(count: int, span: float = 0.7) -> Sequence[float]:
 
 
 def heat_map(
-    figure: Figure,
     ax: Axes,
     matrix: pd.DataFrame,
     label: str,
@@ -218,21 +216,22 @@ def heat_map(
     bar: bool = True,
 ) -> None:
     """Draw a matrix of values between ``lowest`` and 1 with its numbers written in the cells."""
-    values = matrix.to_numpy(dtype=float)
-    image = ax.imshow(values, cmap="cividis_r", vmin=lowest, vmax=1, aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = f"{value:.0%}" if percent else f"{value:.2f}"
-            dark = value > lowest + _DARK * (1 - lowest)
-            ax.text(column, row, text, ha="center", va="center", color="white" if dark else "black", fontsize=6)
+    sns.heatmap(
+        matrix.astype(float),
+        ax=ax,
+        cmap="cividis_r",
+        vmin=lowest,
+        vmax=1,
+        annot=True,
+        fmt=".0%" if percent else ".2f",
+        annot_kws={"fontsize": 6},
+        cbar=bar,
+        cbar_kws={"label": label, "shrink": 0.8, "pad": 0.02},
+    )
+    ax.set(xlabel="", ylabel="")
     names = [str(name) for name in matrix.columns]
     crowded = sum(map(len, names)) > _LETTERS_SIDE_BY_SIDE
-    ax.set_xticks(range(len(names)), names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
-    ax.set_yticks(range(len(matrix)), [str(name) for name in matrix.index])
+    centres = np.arange(len(names)) + 0.5
+    ax.set_xticks(centres, names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
+    ax.set_yticks(np.arange(len(matrix)) + 0.5, [str(name) for name in matrix.index], rotation=0)
     ax.tick_params(length=0)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    if bar:
-        colour_bar = figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
-        colour_bar.set_label(label)
-        colour_bar.outline.set_visible(False)

@@ -6,7 +6,7 @@ layer, layer normalisation (the embedding), dropout, a linear layer.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -41,6 +41,14 @@ class ConvNet(Expert):
     """The paper's expert; about 2.5 thousand weights."""
 
     Parameters = ConvNetParameters
+    # The authors' own; their keep probability is 1 - dropout.
+    search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "network.pooling": {"choices": ["max", "max_mean"]},
+        "network.dropout": {"choices": [0.0, 0.25, 0.5]},
+        "network.weight_sd": {"low": 1e-7, "high": 1e-3, "log": True},
+        "training.learning_rate": {"low": 5e-4, "high": 5e-2, "log": True},
+        "training.momentum": {"low": 0.95, "high": 0.99},
+    }
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
         """Build the network for sequences of ``window`` bases; weights come from torch's generator."""
@@ -54,15 +62,9 @@ class ConvNet(Expert):
         nn.init.normal_(self.scan.convolution.weight, std=settings.weight_sd)
         with torch.no_grad():
             self.scan.convolution.bias.copy_(-torch.randn(settings.motifs))  # type: ignore[union-attr]
-        self.linear = nn.Linear(settings.motifs * (1 + both), settings.embedding_size)
-        self.norm = nn.LayerNorm(settings.embedding_size)
-        self.dropout = (BatchMask if settings.dropout_kind == "batch_mask" else nn.Dropout)(settings.dropout)
-        self.head = nn.Linear(settings.embedding_size, 1)
+        kind = BatchMask if settings.dropout_kind == "batch_mask" else nn.Dropout
+        self.add_head(settings.motifs * (1 + both), kind(settings.dropout))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        return self.norm(self.linear(self.scan(pad_neutral(x, self.settings.motif_width - 1))))
-
-    def classify(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Turn embeddings (N, E) into logits (N,)."""
-        return self.head(self.dropout(embedding)).squeeze(1)
+        return self.embed_features(self.scan(pad_neutral(x, self.settings.motif_width - 1)))

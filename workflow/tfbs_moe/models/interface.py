@@ -1,7 +1,7 @@
 """What every expert is: a network from one sequence to an embedding and to a logit."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -33,8 +33,9 @@ class Expert(nn.Module, ABC):
     """A network for sequences of one length; subclass it for an architecture of your own.
 
     A subclass sets ``Parameters`` (a frozen dataclass derived from ``ExpertParameters``), builds its
-    layers in ``__init__`` after ``super().__init__(window, hyperparameters)``, and defines ``encode``
-    and ``classify``.
+    layers in ``__init__`` after ``super().__init__(window, hyperparameters)`` and ends with
+    ``add_head``; it defines ``encode``, which ends with ``embed_features``. Whoever wants another
+    head overrides ``classify`` instead.
 
     Attributes:
         window: bases L of the sequences it takes.
@@ -45,6 +46,8 @@ class Expert(nn.Module, ABC):
     """
 
     Parameters: ClassVar[type[ExpertParameters]] = ExpertParameters
+    # What a search varies, by "network.<hyper-parameter>" and "training.<setting>"; see training.search.
+    search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     # Whether torch.vmap can run several networks of this kind as one (recurrent layers cannot).
     stackable: ClassVar[bool] = True
 
@@ -64,9 +67,20 @@ class Expert(nn.Module, ABC):
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed one strand: float (N, 4, L) to (N, E)."""
 
-    @abstractmethod
+    def add_head(self, features: int, dropout: nn.Module) -> None:
+        """Add what every expert ends with: features to embedding to logit."""
+        self.linear = nn.Linear(features, self.embedding_size)
+        self.norm = nn.LayerNorm(self.embedding_size)
+        self.dropout = dropout
+        self.head = nn.Linear(self.embedding_size, 1)
+
+    def embed_features(self, features: torch.Tensor) -> torch.Tensor:
+        """Turn features (N, features) into the embedding (N, E), of mean 0 and variance 1 per row."""
+        return self.norm(self.linear(features))
+
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
         """Turn embeddings (N, E) into logits (N,); what drops out in training drops out here."""
+        return self.head(self.dropout(embedding)).squeeze(1)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Embed sequences: float (N, 4, L), unpadded, rows A C G T, to (N, E)."""
@@ -92,3 +106,22 @@ def check_window(x: torch.Tensor, window: int) -> None:
 def count_parameters(model: nn.Module) -> int:
     """Return the number of weights of a network."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_positions(positions: int, window: int, name: str) -> int:
+    """Return the positions that are left after pooling; InputError where the window is too short for the network."""
+    if positions < 1:
+        raise InputError(f"a window of {window} bases is too short for {name}: nothing is left after its pooling")
+    return positions
+
+
+def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
+    """Return how many bases one unit sees behind layers of (width, stride), the first layer first.
+
+    The width of a dilated layer is (width - 1) · dilation + 1.
+    """
+    field, step = 1, 1
+    for width, stride in layers:
+        field += (width - 1) * step
+        step *= stride
+    return field

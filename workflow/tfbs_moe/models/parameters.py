@@ -15,8 +15,8 @@ def parse(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     """Make the dataclass ``kind`` from a JSON object.
 
     Args:
-        kind: a dataclass whose fields are of type bool, int, float, str, None, ``Literal``, a list
-            written as ``tuple[<type>, ...]``, or a union of these.
+        kind: a dataclass whose fields are of type bool, int, float, str, None, ``Literal``, a JSON
+            object (``dict``), a list written as ``tuple[<type>, ...]``, or a union of these.
         values: fields by name; those left out keep their defaults.
         name: what the values are, for messages.
 
@@ -56,6 +56,8 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return float(value)
     if hint in (bool, int, str, type(None)) and type(value) is hint:
         return value
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
     raise InputError(f"{name} is {value!r}; expected {_words(hint)}")
 
 
@@ -68,6 +70,8 @@ def _words(hint: Any) -> str:
         return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
     if origin is tuple:
         return f"a list, each {_words(get_args(hint)[0])}"
+    if origin is dict:
+        return "an object"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}.get(
         hint, str(hint)
     )

@@ -10,11 +10,19 @@ import torch
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.convnet import ConvNet
+from tfbs_moe.models.danq import DanQ
+from tfbs_moe.models.deepsea import DeepSEA
 from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.language_model import LanguageModel
 from tfbs_moe.models.moe import Gate, SoftmaxGate
 from tfbs_moe.provenance import sha256_file
 
-ARCHITECTURES: dict[str, type[Expert]] = {"convnet": ConvNet}
+ARCHITECTURES: dict[str, type[Expert]] = {
+    "convnet": ConvNet,
+    "deepsea": DeepSEA,
+    "danq": DanQ,
+    "language_model": LanguageModel,
+}
 GATES: dict[str, type[Gate]] = {"softmax": SoftmaxGate}
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from tfbs_moe.config import load_schema
 from tfbs_moe.study import Study
 
-_NEGATIVES = {
+NEGATIVES = {
     "dinucleotide_shuffle": "shuffles of the bound sequences that keep all dinucleotide counts (Altschul and Erickson)",
     "block_shuffle": (
         "the authors’ shuffles, which permute non-overlapping pairs of bases and do not keep dinucleotide counts"
@@ -57,7 +57,7 @@ def _data(study: Study) -> str:
             "training rows on the other chromosomes."
         )
     tested = sorted({test.negatives for test in study.test_sets})
-    parts.append(f"Test negatives: {'; '.join(_NEGATIVES[name] for name in tested)}.")
+    parts.append(f"Test negatives: {'; '.join(NEGATIVES[name] for name in tested)}.")
     return " ".join(parts)
 
 
@@ -66,7 +66,7 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
     trained = [f"{kind}: {_recipe(config['experts'][kind]['training'])}" for kind in settings["architectures"]]
     gates = [f"{kind}: {_recipe(config['gates'][kind]['training'])}" for kind in settings["gates"]]
     return (
-        f"Protocol “{name}”. Training negatives: {_NEGATIVES[settings['training_negatives']]}. One expert per "
+        f"Protocol “{name}”. Training negatives: {NEGATIVES[settings['training_negatives']]}. One expert per "
         f"training experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
         f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over "
         f"frozen experts ({'; '.join(gates)}), rows: {settings['gate_rows'].replace('_', ' ')}. Everything was "

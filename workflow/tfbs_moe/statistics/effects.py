@@ -39,17 +39,9 @@ def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
     )
     root = math.sqrt(count)
     statistic = float(np.mean(differences)) / spread * root
-
-    def effect(probability: float) -> float:
-        def distance(value: float) -> float:
-            return float(special.nctdtr(df, value, statistic)) - probability
-
-        width = 10 + 2 * abs(statistic)
-        while distance(statistic - width) < 0 or distance(statistic + width) > 0:
-            width *= 2
-        return optimize.brentq(distance, statistic - width, statistic + width) / root * correction
-
-    return statistic / root * correction, effect((1 + level) / 2), effect((1 - level) / 2)
+    tail = (1 - level) / 2
+    lower, upper = (_noncentrality(statistic, df, probability) for probability in (1 - tail, tail))
+    return statistic / root * correction, lower / root * correction, upper / root * correction
 
 
 def common_language(differences: np.ndarray, level: float) -> tuple[float, float, float]:
@@ -92,6 +84,21 @@ def _signed_rank_quantile(count: int, tail: float) -> int:
         ways[rank:] += ways[:-rank].copy()
     cumulative = np.cumsum(ways) / 2.0**count
     return int((cumulative <= tail).sum())
+
+
+def _noncentrality(statistic: float, df: int, probability: float) -> float:
+    """Return the noncentrality at which a t this low or lower has the given probability."""
+    if statistic < 0:
+        return -_noncentrality(-statistic, df, 1 - probability)
+
+    def distance(value: float) -> float:
+        # Far above the statistic the function underflows to NaN: the probability is zero there.
+        return float(np.nan_to_num(special.nctdtr(df, value, statistic))) - probability
+
+    width = 5.0
+    while distance(statistic - width) < 0 or distance(statistic + width) > 0:
+        width *= 2
+    return float(optimize.brentq(distance, statistic - width, statistic + width))
 
 
 def _solve(distance: Callable[[float], float], start: float) -> float:

@@ -1,0 +1,101 @@
+"""The published draws give the published F, and F grows with their number."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.scores import Scores
+from tfbs_moe.statistics.draws import (
+    as_metrics,
+    our_growth,
+    published_anova,
+    published_growth,
+    read_published_draws,
+)
+from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.tables import read_tsv
+
+RESOURCES = Path(__file__).resolve().parents[2] / "resources"
+# Table of F(3, 116) in arXiv 2507.09754.
+PUBLISHED_F = {
+    "ARID3A": 2865.1,
+    "FOXM1": 14155.7,
+    "GATA3": 1494.5,
+    "BCLAF1": 5774.8,
+    "CTCF": 18776.2,
+    "POLR2A": 4057.0,
+    "RBBP5": 1380.4,
+    "SAP30": 1981.3,
+    "STAT3": 334.8,
+}
+
+
+@pytest.fixture(scope="module")
+def published():
+    return read_published_draws(RESOURCES / "published_draws.tsv")
+
+
+def test_their_draws_give_their_f(published):
+    found = published_anova(published)
+    omnibus = found[found["test"] == "paper's ANOVA"].set_index("factor")
+    assert set(omnibus["df"]) == {"3, 116"}
+    for factor, expected in PUBLISHED_F.items():
+        assert omnibus.loc[factor, "statistic"] == pytest.approx(expected, abs=0.06), factor
+    assert omnibus["unit"].str.contains("dropout mask").all()
+    assert found["check"].str.contains("not independent").all()
+
+
+def test_their_means_are_the_table_of_published_numbers(published):
+    table = read_tsv(RESOURCES / "published.tsv")
+    legacy = table[(table["evaluation"] == "legacy") & (table["metric"] == "auroc") & table["factor"].notna()]
+    means = published.groupby(["our_model", "factor"])["value"].mean()
+    for row in legacy.to_dict("records"):
+        assert means[row["our_model"], row["factor"]] == pytest.approx(row["value"], abs=6e-4)
+
+
+def test_with_factors_as_the_unit_the_headline_is_gone(published):
+    found = compare_models(as_metrics(published), "moe.softmax")
+    unseen = found[(found["set"] == "out_of_distribution") & (found["comparison"] == "moe.softmax − convnet.FOXM1")]
+    row = unseen[unseen["test"] == "paired t"].iloc[0]
+    assert row["n"] == 6
+    assert row["p"] > 0.05
+    assert "includes zero" in row["sentence"]
+
+
+def test_f_grows_with_draws_and_the_f_of_factors_is_another(published):
+    found = published_growth(published)
+    ctcf = found[(found["experiment"] == "CTCF") & (found["unit"] == "draw")]
+    assert ctcf["draws"].tolist() == [5, 10, 20, 30]
+    assert ctcf["statistic"].iloc[-1] > 4 * ctcf["statistic"].iloc[0]
+    factors = found[found["unit"] == "factor"]
+    assert set(factors["set"]) == {"in_distribution", "out_of_distribution"}
+    assert factors["statistic"].max() < 100
+    assert found["source"].eq("published").all()
+
+
+def test_our_draws_grow_too():
+    rng = np.random.default_rng(0)
+    label = np.repeat([True, False], 60)
+    models = ("moe.softmax", "convnet.A", "convnet.B")
+    sets, identities = {}, {}
+    for name in ("CTCF", "STAT3"):
+        logit = rng.normal(size=(3, 120)) + np.array([[1.5], [1.0], [0.5]]) * label
+        sets[name] = Scores(
+            np.arange(120), label, np.tile(np.arange(60), 2), tuple((m, 0) for m in models), logit, logit
+        )
+        identities[name] = {"protocol": "sound", "experiment": name, "factor": name, "set": "out_of_distribution",
+                            "negatives": "s"}  # fmt: skip
+    found = our_growth(sets, identities, models, seed=1, counts=(10, 100))
+    draws = found[found["unit"] == "draw"].pivot(index="experiment", columns="draws", values="statistic")
+    assert (draws[100] > 4 * draws[10]).all()
+    assert found[found["unit"] == "factor"]["n"].tolist() == [2]
+    assert set(found["protocol"]) == {"sound"}
+
+
+def test_a_table_that_lacks_draws_is_refused(tmp_path, published):
+    path = tmp_path / "draws.tsv"
+    path.write_text("model\tour_model\tset\tfactor\tdraw1\tdraw2\nMoE\tmoe\tx\tCTCF\t0.9\t\n")
+    with pytest.raises(InputError, match="needs the same two or more draws"):
+        read_published_draws(path)

@@ -1,0 +1,150 @@
+"""Rank tests and effect sizes: against Demšar's worked example, scipy, statsmodels and scikit-posthocs."""
+
+import numpy as np
+import pytest
+import scikit_posthocs
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from tfbs_moe.statistics.bayes import signed_rank
+from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
+from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
+from tfbs_moe.statistics.ranks import (
+    concordance_interval,
+    critical_difference,
+    friedman,
+    mean_ranks,
+    nemenyi,
+    rank_table,
+)
+
+# AUC of four decision trees on 14 data sets: Demšar (2006), table 6.
+DEMSAR = np.array(
+    [
+        [0.763, 0.768, 0.771, 0.798],
+        [0.599, 0.591, 0.590, 0.569],
+        [0.954, 0.971, 0.968, 0.967],
+        [0.628, 0.661, 0.654, 0.657],
+        [0.882, 0.888, 0.886, 0.898],
+        [0.936, 0.931, 0.916, 0.931],
+        [0.661, 0.668, 0.609, 0.685],
+        [0.583, 0.583, 0.563, 0.625],
+        [0.775, 0.838, 0.866, 0.875],
+        [1.000, 1.000, 1.000, 1.000],
+        [0.940, 0.962, 0.965, 0.962],
+        [0.619, 0.666, 0.614, 0.669],
+        # Printed as 0.975 twice, and ranked 2 and 3.
+        [0.972, 0.981, 0.975, 0.9749],
+        [0.957, 0.978, 0.946, 0.970],
+    ]
+)
+TREES = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
+
+
+def test_demsars_ranks_and_critical_difference():
+    assert mean_ranks(DEMSAR) == pytest.approx([3.143, 2.000, 2.893, 1.964], abs=5e-4)
+    assert critical_difference(4, 14, 0.95) == pytest.approx(1.25, abs=5e-3)
+
+
+def test_friedman_agrees_with_scipy():
+    found, expected = friedman(DEMSAR), stats.friedmanchisquare(*DEMSAR.T)
+    assert found.chi_squared == pytest.approx(expected.statistic, rel=1e-10)
+    assert found.p_chi_squared == pytest.approx(expected.pvalue, rel=1e-9)
+    # Iman and Davenport's F of it, and Kendall's W.
+    assert found.statistic == pytest.approx(13 * found.chi_squared / (14 * 3 - found.chi_squared))
+    assert found.concordance == pytest.approx(found.chi_squared / (14 * 3))
+    lower, upper = concordance_interval(DEMSAR, 0.95)
+    assert lower < found.concordance < upper
+
+
+def test_friedman_of_models_that_are_equal_is_not_defined_and_of_agreement_is_infinite():
+    assert np.isnan(friedman(np.ones((5, 3))).p)
+    agree = friedman(np.tile([1.0, 2.0, 3.0], (5, 1)))
+    assert (agree.statistic, agree.p, agree.concordance) == (np.inf, 0, 1)
+
+
+def test_nemenyi_agrees_with_scikit_posthocs():
+    expected = scikit_posthocs.posthoc_nemenyi_friedman(DEMSAR).to_numpy()
+    assert nemenyi(DEMSAR) == pytest.approx(expected, abs=1e-6)
+
+
+def test_groups_join_models_within_the_critical_difference():
+    table = rank_table(DEMSAR, TREES, 0.95)
+    assert table["model"].tolist() == ["C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5"]
+    # 1.964 and 3.143 differ by less than 1.25: one bar over all.
+    assert table["groups"].tolist() == ["1"] * 4
+    apart = np.column_stack([np.arange(30.0) + shift for shift in (3, 2, 1, 0)])
+    groups = rank_table(apart, TREES, 0.95)["groups"].tolist()
+    assert groups == ["", "", "", ""] or all("," not in group for group in groups)
+    assert rank_table(apart[:10], TREES, 0.95)["groups"].tolist() == ["1", "1,2", "2,3", "3"]
+
+
+def test_tost_agrees_with_statsmodels():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0.8, 0.05, 12), rng.normal(0.8, 0.05, 12)
+    p, lower, upper = ttost_paired(first, second, -0.05, 0.05)
+    found = equivalence(first - second, 0.05, 0.05)
+    assert found.p == pytest.approx(p, abs=1e-12)
+    assert non_inferiority(first - second, 0.05, 0.05).p == pytest.approx(lower[1], abs=1e-12)
+    # Equivalence is shown exactly where the 90 % interval lies within the margin.
+    assert (found.p < 0.05) == (found.lower > -0.05 and found.upper < 0.05)
+
+
+def test_equivalence_is_not_shown_by_few_noisy_factors():
+    assert equivalence(np.array([0.03, -0.04, 0.02, -0.03]), 0.01, 0.05).p > 0.3
+    tight = equivalence(np.linspace(-0.002, 0.002, 12), 0.01, 0.05)
+    assert tight.p < 0.001
+
+
+def test_hedges_interval_inverts_the_noncentral_t():
+    differences = np.random.default_rng(3).normal(0.5, 1, 15)
+    g, lower, upper = hedges(differences, 0.95)
+    t = stats.ttest_1samp(differences, 0).statistic
+    correction = 1 - 3 / (4 * 14 - 1)
+    assert g == pytest.approx(t / np.sqrt(15) * correction, rel=1e-3)
+    for end, tail in ((lower, 0.975), (upper, 0.025)):
+        assert stats.nct.cdf(t, 14, end * np.sqrt(15) / (g / (t / np.sqrt(15)))) == pytest.approx(tail, abs=1e-6)
+
+
+def test_eta_interval_excludes_zero_exactly_where_p_is_small():
+    for statistic in (1.0, 2.9, 3.1, 30.0, 20000.0):
+        lower, upper = eta_interval(statistic, 3, 24, 0.9)
+        assert (lower > 0) == (stats.f.sf(statistic, 3, 24) < 0.05)
+        assert lower <= upper <= 1
+
+
+def test_hodges_lehmann_interval_agrees_with_the_wilcoxon_test():
+    rng = np.random.default_rng(8)
+    for count in (6, 9, 20):
+        differences = rng.normal(0.3, 1, count)
+        estimate, lower, upper = hodges_lehmann(differences, 0.95)
+        assert lower <= estimate <= upper
+        # Shifted to just outside an end the test rejects, just inside it does not.
+        for end, inwards in ((lower, 1e-9), (upper, -1e-9)):
+            assert stats.wilcoxon(differences - (end + inwards), method="exact").pvalue > 0.05
+            assert stats.wilcoxon(differences - (end - inwards), method="exact").pvalue <= 0.05
+
+
+def test_five_units_allow_no_rank_interval():
+    estimate, lower, _ = hodges_lehmann(np.arange(5.0), 0.95)
+    assert estimate == 2
+    assert np.isnan(lower)
+
+
+def test_common_language_counts_ties_half():
+    share, lower, upper = common_language(np.array([1.0, 2.0, 0.0, -1.0]), 0.95)
+    assert share == 0.625
+    interval = stats.binomtest(5, 8).proportion_ci(method="wilson")
+    assert common_language(np.array([1.0] * 5 + [-1.0] * 3), 0.95)[1:] == pytest.approx((interval.low, interval.high))
+    assert 0 < lower < share < upper < 1
+
+
+def test_bayesian_signed_rank_says_what_is_plain():
+    stream = np.random.default_rng(0)
+    better = signed_rank(np.full(20, 0.05), 0.01, 0.95, stream)
+    assert better.better > 0.99
+    alike = signed_rank(np.random.default_rng(1).normal(0, 0.001, 20), 0.01, 0.95, stream)
+    assert alike.equivalent > 0.99
+    both = signed_rank(np.random.default_rng(2).normal(0, 0.1, 20), 0.01, 0.95, stream)
+    assert both.better + both.equivalent + both.worse == pytest.approx(1)
+    assert 0.1 < both.better < 0.9

@@ -1,0 +1,256 @@
+"""Strata, similarity to training, regression, the matrix of negatives, power, and one test set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.oneway import anova_oneway
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.scores import Scores
+from tfbs_moe.statistics.between import compare_strata
+from tfbs_moe.statistics.matrix import negatives_matrix
+from tfbs_moe.statistics.power import power_table, simulated_power
+from tfbs_moe.statistics.regression import regress
+from tfbs_moe.statistics.similarity import Matrix, matrices_of, nearest_training_factors
+from tfbs_moe.statistics.strata import factor_values, strata_means
+from tfbs_moe.statistics.within import adjust_over_factors, compare_within
+
+STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}
+
+
+def metrics(spread=0.02, strata=None, protocol="sound", negatives="supplied", models=("moe.softmax", "control.mean")):
+    rng = np.random.default_rng(2)
+    records = []
+    for level, (stratum, count) in enumerate((strata or STRATA).items()):
+        for index in range(count):
+            name = f"{stratum}{index}"
+            base = 0.85 - 0.05 * level + rng.normal(0, spread)
+            bound = 100
+            for model in models:
+                for seed in (0, 1):
+                    for rows, positives in (("all", bound), ("overlap_free", bound - 10 * index)):
+                        value = base + rng.normal(0, 0.005)
+                        records.append((protocol, model, seed, f"{name}_K562", name, "out_of_distribution", stratum,
+                                        negatives, rows, "auroc", value, positives))  # fmt: skip
+    columns = ["protocol", "model", "seed", "experiment", "factor", "set", "stratum", "negatives", "rows", "metric",
+               "value", "n_positive"]  # fmt: skip
+    return pd.DataFrame(records, columns=columns)
+
+
+def known():
+    values = factor_values(metrics())
+    factors = list(dict.fromkeys(values["factor"]))
+    return pd.DataFrame(
+        {
+            "factor": factors,
+            "nearest_stratum": ["within_family" if name < "o" else None for name in factors],
+            "nearest_factor": ["JUND" if name < "o" else None for name in factors],
+            "similarity": [
+                float(len(name)) + index % 3 if name < "o" else np.nan for index, name in enumerate(factors)
+            ],
+        }
+    )
+
+
+def parts(table, model="moe.softmax"):
+    values = factor_values(table)
+    chosen = values[(values["model"] == model) & (values["rows"] == "all")]
+    return {name: group["value"].to_numpy() for name, group in chosen.groupby("stratum", sort=False) if len(group) > 1}
+
+
+def chosen(found, model="moe.softmax", strata="stratum", rows="all"):
+    return found[(found["model"] == model) & (found["strata"] == strata) & (found["rows"] == rows)]
+
+
+def test_overlap_is_the_share_of_bound_rows_that_were_dropped():
+    values = factor_values(metrics())
+    first = values[values["factor"] == "within_family3"]
+    assert first["overlap"].to_numpy() == pytest.approx(0.3)
+
+
+def test_strata_means_have_the_factor_as_unit_and_both_ways_of_drawing():
+    means = strata_means(factor_values(metrics(), known()))
+    assert set(means["strata"]) == {"stratum", "nearest_stratum", "nearest_factor"}
+    row = means.query(
+        "model == 'moe.softmax' and rows == 'all' and name == 'within_family' and strata == 'stratum'"
+    ).iloc[0]
+    values = parts(metrics())["within_family"]
+    assert row["n"] == 7
+    interval = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (row["lower"], row["upper"]) == pytest.approx((interval.low, interval.high))
+    single = means.query("name == 'other_cell'")
+    assert single["lower"].isna().all()
+
+
+def test_between_strata_tests_agree_with_their_libraries():
+    found = chosen(compare_strata(factor_values(metrics()))).set_index(["test", "comparison"])
+    groups = parts(metrics())
+    everyone = " / ".join(groups)
+    welch = anova_oneway(list(groups.values()), use_var="unequal")
+    assert found.loc[("Welch's ANOVA", everyone), "statistic"] == pytest.approx(welch.statistic, rel=1e-9)
+    kruskal = stats.kruskal(*groups.values())
+    assert found.loc[("Kruskal–Wallis", everyone), "p"] == pytest.approx(kruskal.pvalue, rel=1e-9)
+    dunn = scikit_posthocs.posthoc_dunn(list(groups.values()), p_adjust="holm").to_numpy()
+    assert found.loc[("Dunn", "within_family − cross_family"), "p_adjusted"] == pytest.approx(dunn[0, 1])
+    assert found["check"].str.contains("left out, with one factor: other_cell").all()
+    assert (found["headline"].groupby(level="test").first().sum()) == 2
+    row = found.loc[("Kruskal–Wallis", everyone)]
+    assert row["effect_lower"] <= row["effect"] <= row["effect_upper"]
+
+
+def test_games_howell_of_two_strata_is_welchs_t_test():
+    table = metrics(strata={"within_family": 7, "cross_family": 6})
+    found = chosen(compare_strata(factor_values(table))).set_index("test")
+    first, second = parts(table).values()
+    welch = stats.ttest_ind(first, second, equal_var=False)
+    assert found.loc["Games–Howell", "p"] == pytest.approx(welch.pvalue, abs=1e-6)
+    interval = welch.confidence_interval()
+    assert found.loc["Games–Howell", "effect_lower"] == pytest.approx(interval.low, abs=1e-6)
+
+
+def test_strata_that_cannot_be_compared_have_a_defined_result():
+    found = compare_strata(factor_values(metrics(strata={"within_family": 5, "non_motif": 1})))
+    assert found["p"].isna().all()
+    assert found["sentence"].str.contains("not two strata").all()
+
+
+def test_regression_agrees_with_statsmodels():
+    values = factor_values(metrics(), known())
+    found = regress(values, models=["moe.softmax"])
+    rows = found[(found["rows"] == "all") & (found["comparison"] == "auroc ~ similarity + overlap")]
+    used = values[(values["model"] == "moe.softmax") & (values["rows"] == "all")].dropna(subset=["similarity"])
+    fit = sm.OLS(used["value"], sm.add_constant(used[["similarity", "overlap"]])).fit(cov_type="HC3", use_t=True)
+    assert rows["effect"].to_numpy() == pytest.approx(fit.params[["similarity", "overlap"]].to_numpy(), rel=1e-6)
+    assert rows["p"].to_numpy() == pytest.approx(fit.pvalues[["similarity", "overlap"]].to_numpy(), rel=1e-6)
+    assert rows["check"].str.contains("for want of similarity or overlap: ").all()
+
+
+def test_regression_on_too_few_factors_has_no_numbers():
+    values = factor_values(metrics(strata={"cross_family": 3}))
+    found = regress(values)
+    assert found["p"].isna().all()
+    assert found["sentence"].str.contains("cannot be regressed").all()
+
+
+def made_matrix(name, consensus, family, human=True):
+    probabilities = np.full((4, len(consensus)), 0.02)
+    probabilities["ACGT".index("A"), :] = 0.02
+    for column, base in enumerate(consensus):
+        probabilities["ACGT".index(base), column] = 0.94
+    return Matrix(name, tuple(name.split(".")[0].split("::")), (family,), human, probabilities)
+
+
+def made_collection():
+    rng = np.random.default_rng(0)
+    own = [
+        made_matrix("FOSX.1", "TGACTCAT", "Fos"),
+        made_matrix("JUNX.1", "ATGACTCA", "Fos"),
+        made_matrix("MYCX.1", "CCACGTGG", "bHLH"),
+        made_matrix("ZNFX.1", "GGGAAACC", "zinc"),
+        made_matrix("MYCX::MAXX.1", "CCACGTGC", "bHLH"),
+    ]
+    others = [made_matrix(f"BACK{index}.1", "".join(rng.choice(list("ACGT"), 8)), "other") for index in range(60)]
+    return own + others
+
+
+def test_the_nearest_training_factor_is_found_on_either_strand():
+    found = nearest_training_factors(["FOSX", "ZNFX", "POLR2A", "MYCX"], ["JUNX", "MYCX"], made_collection()).set_index(
+        "factor"
+    )
+    assert found.loc["FOSX", ["nearest_factor", "nearest_stratum"]].tolist() == ["JUNX", "within_family"]
+    assert found.loc["ZNFX", "nearest_stratum"] == "cross_family"
+    assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
+    assert np.isnan(found.loc["POLR2A", "similarity"])
+    assert found.loc["MYCX", ["nearest_factor", "nearest_stratum"]].tolist() == ["MYCX", "in_distribution"]
+    assert found.loc["FOSX", "similarity"] > found.loc["ZNFX", "similarity"]
+
+
+def test_a_factor_has_its_own_matrices_before_those_of_its_dimers():
+    matrices = made_collection()
+    assert [matrix.name for matrix in matrices_of("mycx", matrices)] == ["MYCX.1"]
+    assert [matrix.name for matrix in matrices_of("MAXX", matrices)] == ["MYCX::MAXX.1"]
+    assert matrices_of("NONE", matrices) == []
+
+
+def test_jaspar_knows_the_neighbours_of_ctcf_and_of_fosl1():
+    found = nearest_training_factors(["FOSL1", "USF1", "POLR2A"], ["JUND", "MAX", "GABPA"]).set_index("factor")
+    assert found.loc["FOSL1", "nearest_factor"] == "JUND"
+    assert found.loc["USF1", "nearest_factor"] == "MAX"
+    assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
+    assert found.loc["FOSL1", "tomtom_p"] < 1e-4
+
+
+def test_the_matrix_of_negatives_has_a_cell_for_each_kind_on_each():
+    tables = [
+        metrics(protocol=protocol, negatives=negatives)
+        for protocol in ("published", "sound")
+        for negatives in ("flanks", "gc_matched")
+    ]
+    kinds = {"published": "block_shuffle", "sound": "dinucleotide_shuffle"}
+    found = negatives_matrix(pd.concat(tables), kinds)
+    cells = found[(found["model"] == "moe.softmax") & (found["rows"] == "all")]
+    assert set(zip(cells["trained_on"], cells["tested_on"], strict=True)) == {
+        (trained, tested) for trained in kinds.values() for tested in ("flanks", "gc_matched")
+    }
+    assert set(cells["n"]) == {19}
+    assert ((cells["lower"] < cells["value"]) & (cells["value"] < cells["upper"])).all()
+
+
+def test_simulated_power_agrees_with_the_noncentral_t():
+    stream = np.random.default_rng(0)
+    for count, effect in ((8, 0.02), (20, 0.01), (50, 0.01)):
+        shift = effect / 0.02 * np.sqrt(count)
+        limit = stats.t.ppf(0.975, count - 1)
+        exact = stats.nct.sf(limit, count - 1, shift) + stats.nct.cdf(-limit, count - 1, shift)
+        assert simulated_power(effect, 0.02, count, 0.95, stream, 20_000) == pytest.approx(exact, abs=0.01)
+
+
+def test_power_says_how_many_factors_are_needed():
+    found = power_table(metrics(), "moe.softmax", seed=1, grid=(5, 20, 80))
+    one = found[(found["effect"] == 0.01) & (found["rows"] == "all")]
+    assert one["power"].is_monotonic_increasing
+    assert one["enough"].sum() <= 1
+    assert one["sentence"].str.contains("a study needs").all()
+    assert found.equals(power_table(metrics(), "moe.softmax", seed=1, grid=(5, 20, 80)))
+
+
+IDENTITY = {"protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "set": "out_of_distribution", "negatives": "s"}
+
+
+def scores(seeds=2, shift=(1.5, 1.0, 1.0)):
+    rng = np.random.default_rng(3)
+    label = np.repeat([True, False], 150)
+    models = [(name, seed) for name in ("moe.softmax", "control.mean", "control.max") for seed in range(seeds)]
+    gains = np.repeat(shift, seeds)[:, None]
+    logit = rng.normal(size=(len(models), 300)) + gains * label
+    return Scores(np.arange(300), label, np.tile(np.arange(150), 2), tuple(models), logit, logit)
+
+
+def test_one_test_set_is_compared_by_delong_over_all_seeds():
+    found = compare_within(scores(), IDENTITY, "moe.softmax").set_index("comparison")
+    row = found.loc["moe.softmax − control.mean"]
+    assert row["p"] < 0.05
+    assert row["unit"] == "positive with the negatives made from it"
+    assert row["n"] == 150
+    assert "higher auroc" in row["sentence"]
+
+
+def test_p_is_adjusted_over_test_sets():
+    tables = [compare_within(scores(), IDENTITY | {"experiment": name}, "moe.softmax") for name in ("A", "B", "C")]
+    found = adjust_over_factors(pd.concat(tables, ignore_index=True))
+    assert set(found["adjustment"]) == {"Holm over 3 test sets"}
+    assert found["p_adjusted"].to_numpy() == pytest.approx(np.minimum(3 * found["p"], 1))
+
+
+def test_equal_scores_and_a_missing_class_have_defined_results():
+    same = scores(seeds=1)
+    same.logit[1] = same.logit[0]
+    masks = {"all": np.ones(300, bool), "bound": same.label}
+    found = compare_within(same, IDENTITY, "moe.softmax", ["control.mean"], masks)
+    assert found["p"].isna().all()
+    assert found["sentence"].str.contains("includes zero|cannot be compared").all()
+    with pytest.raises(InputError, match="no predictions of moe.other"):
+        compare_within(same, IDENTITY, "moe.other")

@@ -1,0 +1,152 @@
+"""Model and dataset cards: what a model is for, what it was made from, how well it does, where it ends.
+
+The headings are those of Mitchell et al. (2019, Model cards for model reporting) and Gebru et al. (2021,
+Datasheets for datasets), as far as the files of a run can fill them.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.inputs import DATASETS, Run
+from tfbs_moe.report.methods import NEGATIVES
+from tfbs_moe.report.page import Block, Items, Missing, Table, Text, make_table
+from tfbs_moe.study import SUPPLIED
+
+_SHOWN_METRICS = ("auroc", "auprc", "log_loss", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A card: its file name without suffix, its title, and what it says."""
+
+    name: str
+    title: str
+    blocks: list[Block]
+
+
+def cards(run: Run) -> list[Card]:
+    """Return the card of every mixture, and that of the datasets."""
+    mixtures = [(protocol, gate) for protocol in run.study.protocols for gate in run.study.gates(protocol)]
+    return [*(_model_card(run, protocol, gate) for protocol, gate in mixtures), _dataset_card(run)]
+
+
+def _model_card(run: Run, protocol: str, gate: str) -> Card:
+    study, model = run.study, f"moe.{gate}"
+    recipe = study.config["protocols"][protocol]
+    trained = [study.experiments[name] for name in study.training]
+    factors = ", ".join(row["factor"] for row in trained)
+    blocks: list[Block] = [
+        Text("What it is", style="heading"),
+        Text(
+            f"A {gate} gate over frozen experts ({', '.join(recipe['architectures'])}), one per training experiment, "
+            f"that gives a logit for a window of {study.config['window']['length']} bases, trained under the "
+            f"protocol “{protocol}” with {len(study.config['replicates'])} seed(s). Its folder is "
+            f"moe/{protocol}/{gate}/seed<k>/, in safetensors and JSON."
+        ),
+        Text("Intended use", style="heading"),
+        Text(
+            f"Research: to score whether a window of DNA of this length looks bound in ChIP-seq by {factors}, or by "
+            "a factor that resembles one of them, and to study which expert a sequence calls on. The score compares "
+            "sequences with each other; as a probability it holds for the share of bound rows in its test sets only."
+        ),
+        Text("Not for", style="heading"),
+        Items(_limits(run, recipe["training_negatives"])),
+        Text("Training data", style="heading"),
+        _sources(run, study.training, f"sources-{protocol}-{gate}"),
+        Text(f"Unbound training rows: {NEGATIVES[recipe['training_negatives']]}."),
+        Text("How well it does, by stratum", style="heading"),
+        _by_stratum(run, protocol, model),
+    ]
+    return Card(f"model.{protocol}.{gate}", f"Model card: {model_label(model)}, protocol {protocol}", blocks)
+
+
+def _limits(run: Run, trained_on: str) -> list[str]:
+    study = run.study
+    limits = [
+        "Clinical decisions: nothing here was validated for them.",
+        f"Windows of another length than {study.config['window']['length']} bases, and sequence from other species "
+        "than the training data's.",
+        "Unbound sequence of other kinds than it was trained and tested against: it was trained against "
+        f"{trained_on.replace('_', ' ')} and tested against "
+        f"{', '.join(sorted({test.negatives.replace('_', ' ') for test in study.test_sets}))}.",
+        "Binding in a living cell: chromatin, dose and partners are not in the sequence; peaks of a factor without "
+        "a motif of its own are largely those of others.",
+    ]
+    if study.config["genome"]["assembly"] == "planted":
+        limits.insert(0, "Real DNA: it was trained on a made genome with planted motifs.")
+    return limits
+
+
+def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
+    metrics = run.table(METRICS)
+    if metrics is None:
+        return Missing("Metrics by stratum", run.why_missing(METRICS))
+    chosen = metrics[
+        (metrics["protocol"] == protocol) & (metrics["model"] == model) & metrics["metric"].isin(_SHOWN_METRICS)
+    ]
+    if chosen.empty:
+        return Missing("Metrics by stratum", f"{METRICS} has no row of {model} under {protocol}.")
+    single = aggregate.over_seeds(chosen)
+    keys = ["stratum", "negatives", "rows", "metric"]
+    rows = [
+        dict(zip(keys, key, strict=True)) | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float))
+        for key, group in single.groupby(keys, sort=False)
+    ]
+    table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "test_sets"})
+    caption = "Means over the test sets of each stratum, with the t interval over them."
+    return make_table(table, caption, f"card-{protocol}-{model}")
+
+
+def _dataset_card(run: Run) -> Card:
+    study = run.study
+    tested = sorted({test.negatives for test in study.test_sets})
+    blocks: list[Block] = [
+        Text("What is in it", style="heading"),
+        Text(
+            f"Windows of {study.config['window']['length']} bases as one-hot arrays (HDF5), labelled bound or "
+            "unbound, by experiment, kind of negatives and split. A row keeps its place in the genome where it has "
+            "one, and a negative made from a positive keeps the positive's row."
+        ),
+        Text("Where it comes from", style="heading"),
+        _sources(run, list(study.experiments), "dataset-sources"),
+        Text("What the unbound rows are", style="heading"),
+        Items([f"{name.replace('_', ' ')}: {NEGATIVES[name]}." for name in tested]),
+        Text("How many rows", style="heading"),
+        _counts(run),
+        Text("What to beware of", style="heading"),
+        Items(_cautions(tested)),
+    ]
+    return Card("datasets", "Dataset card", blocks)
+
+
+def _cautions(tested: list[str]) -> list[str]:
+    cautions = [
+        "ChIP-seq peaks are noisy labels: a peak need not hold the factor's own motif, and a window without a peak "
+        "may be bound in another cell.",
+        "Peaks of different factors lie at the same places; test rows that share sequence with training are marked "
+        "in the audit and left out of the overlap-free results.",
+    ]
+    if SUPPLIED in tested:
+        cautions.append("Supplied negatives are whatever their makers put there; the audit says what they are.")
+    return cautions
+
+
+def _counts(run: Run) -> Table | Missing:
+    table = run.table(DATASETS)
+    if table is None:
+        return Missing("Counts", run.why_missing(DATASETS))
+    return make_table(table, "Rows of every dataset.", "dataset-counts")
+
+
+def _sources(run: Run, names: list[str], identifier: str) -> Table:
+    rows = [
+        {"experiment": name}
+        | {key: run.study.experiments[name][key] for key in ("factor", "cell", "source")}
+        | {"checksum": run.study.experiments[name]["checksum"] or "none given"}
+        for name in names
+    ]
+    return make_table(pd.DataFrame(rows), "Experiments and where their files come from.", identifier)

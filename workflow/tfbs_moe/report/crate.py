@@ -1,0 +1,138 @@
+"""Provenance of a run as an RO-Crate 1.1: inputs with checksums, software, settings, results.
+
+See https://www.researchobject.org/ro-crate/specification/1.1/ and the Process Run Crate profile.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfbs_moe import __version__
+from tfbs_moe.provenance import digest, sha256_file
+from tfbs_moe.report.inputs import Run
+from tfbs_moe.study import Experiment, Study
+
+FILE_NAME = "ro-crate-metadata.json"
+CONTEXT = "https://w3id.org/ro/crate/1.1/context"
+SPECIFICATION = "https://w3id.org/ro/crate/1.1"
+PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+LICENSE = "https://spdx.org/licenses/MIT"
+_MEDIA_TYPES = {
+    ".tsv": "text/tab-separated-values",
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".safetensors": "application/octet-stream",
+}
+_SOFTWARE, _WORKFLOW = "#software-", "#tfbs-moe"
+
+
+def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], published: str = "") -> dict[str, Any]:
+    """Return the metadata of a run's crate as JSON-LD.
+
+    Args:
+        run: the run; its folder is the root of the crate.
+        files: results to list, relative to the folder; those that are absent are left out.
+        surroundings: names and versions of code, packages and machine.
+        published: ISO 8601 date of the crate, such as that of the commit; the specification asks for one, and a clock
+            would give other bytes each time.
+
+    Returns:
+        ``@context`` and ``@graph``, the entities sorted but for the two that the specification puts first.
+    """
+    study = run.study
+    present = [path for path in dict.fromkeys(files) if (run.folder / path).is_file()]
+    inputs = [_input(row) for row in study.experiments.values()]
+    results = [_file(run.folder, path) for path in present]
+    software = [_package(name, version) for name, version in surroundings.items()]
+    root: dict[str, Any] = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"Run {study.config['run']}",
+        "description": study.config["title"] or "A study of mixtures of experts for transcription factor binding.",
+        "license": {"@id": LICENSE},
+        "conformsTo": {"@id": PROFILE},
+        "hasPart": [{"@id": entity["@id"]} for entity in results],
+        "mentions": {"@id": "#run"},
+    }
+    if published:
+        root["datePublished"] = published
+    action = {
+        "@id": "#run",
+        "@type": "CreateAction",
+        "name": f"Computation of run {study.config['run']}",
+        "instrument": {"@id": _WORKFLOW},
+        "object": [{"@id": entity["@id"]} for entity in _unique(inputs)],
+        "result": [{"@id": entity["@id"]} for entity in results],
+    }
+    workflow = {
+        "@id": _WORKFLOW,
+        "@type": "SoftwareApplication",
+        "name": "TFBS-MoE",
+        "softwareVersion": __version__,
+        "softwareRequirements": [{"@id": entity["@id"]} for entity in software],
+        "identifier": surroundings.get("commit", "unknown"),
+    }
+    entities = [action, workflow, _settings(study), *_unique(inputs), *results, *software, _license(), _profile()]
+    descriptor = {
+        "@id": FILE_NAME,
+        "@type": "CreativeWork",
+        "about": {"@id": "./"},
+        "conformsTo": {"@id": SPECIFICATION},
+    }
+    return {"@context": CONTEXT, "@graph": [descriptor, root, *sorted(entities, key=lambda entity: entity["@id"])]}
+
+
+def _input(row: Experiment) -> dict[str, Any]:
+    """Describe what an experiment was read from."""
+    kind, _, value = row["checksum"].partition(":")
+    entity: dict[str, Any] = {
+        "@id": row["source"] if "://" in row["source"] else f"#source-{row['name']}",
+        "@type": "File" if "://" in row["source"] else "CreativeWork",
+        "name": f"{row['factor']}, {row['cell']} ({row['format']})",
+        "identifier": row["source"],
+    }
+    # The context knows sha256; an MD5 is a property of its own.
+    return entity | ({"sha256" if kind == "sha256" else "md5": value} if value else {})
+
+
+def _file(folder: Path, path: str) -> dict[str, Any]:
+    """Describe a result by its type, size and checksum."""
+    whole = folder / path
+    return {
+        "@id": path,
+        "@type": "File",
+        "name": path,
+        "encodingFormat": _MEDIA_TYPES.get(whole.suffix, "application/octet-stream"),
+        "contentSize": str(whole.stat().st_size),
+        "sha256": sha256_file(whole),
+    }
+
+
+def _package(name: str, version: str) -> dict[str, Any]:
+    return {"@id": f"{_SOFTWARE}{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+
+
+def _settings(study: Study) -> dict[str, Any]:
+    """Describe the settings by the digest that every dataset carries too."""
+    return {
+        "@id": "#settings",
+        "@type": "PropertyValue",
+        "name": "digest of the completed config",
+        "value": digest(study.config),
+    }
+
+
+def _license() -> dict[str, Any]:
+    return {"@id": LICENSE, "@type": "CreativeWork", "name": "MIT License"}
+
+
+def _profile() -> dict[str, Any]:
+    return {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
+
+
+def _unique(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return entities without repeats: two experiments may be read from one file."""
+    return list({entity["@id"]: entity for entity in entities}.values())

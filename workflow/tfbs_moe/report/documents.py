@@ -1,0 +1,65 @@
+"""The documents beside the report: methods for a paper, model and dataset cards, provenance."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.report.cards import cards
+from tfbs_moe.report.crate import FILE_NAME, ro_crate
+from tfbs_moe.report.inputs import TABLES, models_of, read_run
+from tfbs_moe.report.markdown import to_markdown
+from tfbs_moe.report.methods import methods
+from tfbs_moe.report.page import Items, Text
+from tfbs_moe.report.references import references
+from tfbs_moe.study import Study
+from tfbs_moe.tables import atomic, write_json
+
+METHODS = "methods.md"
+CARDS = "cards"
+_FIGURE_FILES = ("pdf", "png", "svg", "tsv")
+
+
+def document_files(study: Study) -> list[str]:
+    """Return the documents of a run, relative to its folder."""
+    mixtures = [(protocol, gate) for protocol in study.protocols for gate in study.gates(protocol)]
+    models = [f"{CARDS}/model.{protocol}.{gate}.md" for protocol, gate in mixtures]
+    return [METHODS, *models, f"{CARDS}/datasets.md", FILE_NAME]
+
+
+def write_documents(
+    run_folder: str | Path,
+    study: Study,
+    published: pd.DataFrame,
+    surroundings: Mapping[str, str],
+    date: str = "",
+) -> None:
+    """Write ``methods.md``, the cards and the RO-Crate metadata into a run's folder.
+
+    Args:
+        run_folder: ``results/<run>``.
+        study: the study.
+        published: published numbers, from ``figures.published.read_published``.
+        surroundings: names and versions of code, packages and machine.
+        date: ISO 8601 date of the crate; see ``crate.ro_crate``.
+    """
+    run = read_run(run_folder, study, published)
+    _write(run.folder / METHODS, methods_document(study))
+    for card in cards(run):
+        _write(run.folder / CARDS / f"{card.name}.md", to_markdown(card.title, card.blocks))
+    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in _FIGURE_FILES]
+    described = [path for path in document_files(study) if path != FILE_NAME]
+    files = [*TABLES, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
+    write_json(ro_crate(run, files, surroundings, date), run.folder / FILE_NAME)
+
+
+def methods_document(study: Study) -> str:
+    """Return the methods as Markdown for a paper, with the works to cite."""
+    blocks = [*map(Text, methods(study)), Text("References", style="heading"), Items(references(study))]
+    return to_markdown("Methods", blocks)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
