@@ -62,10 +62,13 @@ lock: setup-dev
 	$(IN_VENV) && export PATH && $(COMPILE) --constraint requirements/torch.txt --extra workflow \
 		| $(NO_TORCH) > requirements/run.new
 	$(IN_VENV) && export PATH && $(COMPILE) --constraint requirements/torch.txt --constraint requirements/run.new \
-		--extra workflow --extra dev | $(NO_TORCH) > requirements/all.new
-	{ echo '-r run.txt'; grep -vxFf requirements/run.new requirements/all.new; } > requirements/dev.txt
+		--extra workflow --extra language-model | $(NO_TORCH) > requirements/model.new
+	$(IN_VENV) && export PATH && $(COMPILE) --constraint requirements/torch.txt --constraint requirements/model.new \
+		--extra workflow --extra language-model --extra dev | $(NO_TORCH) > requirements/all.new
 	mv requirements/run.new requirements/run.txt
-	rm requirements/all.new
+	{ echo '-r run.txt'; grep -vxFf requirements/run.txt requirements/model.new; } > requirements/language-model.txt
+	{ echo '-r language-model.txt'; grep -vxFf requirements/model.new requirements/all.new; } > requirements/dev.txt
+	rm requirements/model.new requirements/all.new
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache workflow/tfbs_moe.egg-info

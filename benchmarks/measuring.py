@@ -32,19 +32,23 @@ def parser(description: str, output: str) -> argparse.ArgumentParser:
     return parsed
 
 
-def alternating(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each side, run in turns so that a busy machine is busy for all.
+def alternating(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, dict[str, float]]:
+    """Return the median wall and processor seconds of each side, run in turns on the same machine.
 
-    Each side runs once beforehand: compilers, indices and page caches are not what is measured.
+    Each side runs once beforehand: compilers, indices and page caches are not what is measured. On a
+    machine that others use, processor seconds (of all threads and child processes) are the fairer ones.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for run in range(repeats + 1):
         for name, side in sides.items():
-            start = time.perf_counter()
+            start, before = time.perf_counter(), sum(os.times()[:4])
             side()
             if run:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                seconds[name].append((time.perf_counter() - start, sum(os.times()[:4]) - before))
+    return {
+        name: dict(zip(("wall", "processor"), map(statistics.median, zip(*values, strict=True)), strict=True))
+        for name, values in seconds.items()
+    }
 
 
 def write_result(path: Path, packages: Sequence[str], **result: Any) -> None:

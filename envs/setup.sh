@@ -10,9 +10,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 here=$(pwd -P)
-venv=.venv
-bin=$venv/bin
-logfile=$venv/setup.log
+venv=$here/.venv
 oldest_minor=11
 newest_minor=14
 newest_minor_with_wheels=13
@@ -70,9 +68,24 @@ base_interpreter() {
 print(exe if os.access(exe, os.X_OK) else sys.executable)'
 }
 
-# usable_venv: whether .venv works and was made at this very path (scripts in it name the path).
+# Snakemake starts scripts by the unquoted path of Python (its issue 2645). Where the checkout's path holds
+# blanks, the environment lies in the user's cache, and .venv is a link to it.
+place_venv() {
+    case $here in *[[:space:]]*)
+        venv=${XDG_CACHE_HOME:-$HOME/.cache}/tfbs-moe/$(printf '%s' "$here" | cksum | cut -d' ' -f1)
+        case $venv in *[[:space:]]*)
+            fail "Snakemake needs paths without blanks, and neither $here nor the cache $venv is one. Move the checkout." ;;
+        esac
+        mkdir -p "$venv"
+        [ "$(readlink .venv)" = "$venv" ] || { rm -rf .venv && ln -s "$venv" .venv; } ;;
+    esac
+    bin=$venv/bin
+    logfile=$venv/setup.log
+}
+
+# usable_venv: whether the environment works and was made for this very path (its scripts name it).
 usable_venv() {
-    [ "$(cat $venv/.made-at 2>/dev/null)" = "$here" ] && $bin/python -c 'import pip' 2>/dev/null
+    [ "$(cat "$venv/.made-at" 2>/dev/null)" = "$here" ] && "$bin/python" -c 'import pip' 2>/dev/null
 }
 
 make_venv() {
@@ -89,26 +102,26 @@ make_venv() {
                 "or a compiler: sudo apt-get install build-essential python$version-dev"
     fi
     say "setup: making $venv with $python (Python $version)"
-    "$python" -m venv --clear $venv || fail "$python could not make $here/$venv; see its message above."
-    printf '%s' "$here" >$venv/.made-at
+    "$python" -m venv --clear "$venv" || fail "$python could not make $venv; see its message above."
+    printf '%s' "$here" >"$venv/.made-at"
 }
 
 # uv installs in a fraction of pip's time, and knows PyTorch's indexes by name. Where it cannot reach the
 # packages, pip does what is left: it knows a site's own mirror and certificates.
 with_uv() {
     printf '\n$ uv pip install %s\n' "$*" >>"$logfile"
-    UV_HTTP_TIMEOUT=30 UV_HTTP_RETRIES=1 $bin/uv pip install --python $bin/python "$@" >>"$logfile" 2>&1
+    UV_HTTP_TIMEOUT=30 UV_HTTP_RETRIES=1 "$bin/uv" pip install --python "$bin/python" "$@" >>"$logfile" 2>&1
 }
 
 install_packages() {
     say "setup: installing the pinned packages of $lock"
     failed="The pinned packages of $lock could not be installed."
-    logged "$failed" $bin/python -m pip install "$(grep '^uv==' requirements/run.txt)"
+    logged "$failed" "$bin/python" -m pip install "$(grep '^uv==' requirements/run.txt)"
     # The lock names every package, so nothing is left to resolve.
-    with_uv --no-deps -r "$lock" || logged "$failed" $bin/python -m pip install --no-deps -r "$lock"
+    with_uv --no-deps -r "$lock" || logged "$failed" "$bin/python" -m pip install --no-deps -r "$lock"
 }
 
-torch_build() { $bin/python -c 'import torch; print("CUDA" if torch.version.cuda else "CPU")' 2>/dev/null || true; }
+torch_build() { "$bin/python" -c 'import torch; print("CUDA" if torch.version.cuda else "CPU")' 2>/dev/null || true; }
 
 install_torch() {
     backend=${TORCH:-}
@@ -116,35 +129,35 @@ install_torch() {
     wanted=$([ "$backend" = cpu ] && echo CPU || echo CUDA)
     there=$(torch_build)
     if [ "${TORCH:-}" ] && [ "$there" ] && [ "$there" != "$wanted" ]; then
-        logged "torch could not be removed." $bin/python -m pip uninstall -y torch
+        logged "torch could not be removed." "$bin/python" -m pip uninstall -y torch
     fi
     say "setup: installing $(cat requirements/torch.txt) ($wanted build)"
     # PyTorch keeps its builds in indexes of its own; pip takes the build that the usual index holds.
     with_uv --torch-backend="$backend" -r requirements/torch.txt ||
-        logged "torch could not be installed." $bin/python -m pip install -r requirements/torch.txt
+        logged "torch could not be installed." "$bin/python" -m pip install -r requirements/torch.txt
     case "$(torch_build),$wanted" in
         CPU,CPU | CUDA,CUDA) say "setup: torch is the $wanted build" ;;
         CUDA,CPU) say "setup: torch is the CUDA build, which computes on the CPU here; for the smaller one: make setup TORCH=cpu" ;;
         CPU,CUDA) say "setup: torch is the CPU build, so a GPU stays unused; for a CUDA build: make setup TORCH=auto" ;;
-        *) $bin/python -c 'import torch' || fail "torch is installed but does not import; see the message above." ;;
+        *) "$bin/python" -c 'import torch' || fail "torch is installed but does not import; see the message above." ;;
     esac
 }
 
 install_project() {
     logged "The package tfbs-moe could not be installed." \
-        $bin/python -m pip install --no-deps --no-build-isolation -e .
-    logged "The installed packages do not fit together." $bin/python -m pip check
+        "$bin/python" -m pip install --no-deps --no-build-isolation -e .
+    logged "The installed packages do not fit together." "$bin/python" -m pip check
 }
 
 install_bedtools() {
-    PATH="$here/$bin:$PATH" command -v bedtools >/dev/null && return
+    PATH="$bin:$PATH" command -v bedtools >/dev/null && return
     for conda in micromamba mamba conda; do
         command -v $conda >/dev/null || continue
         say "setup: installing bedtools with $conda"
         # Beside the virtual environment's own programs, so that nothing else of it gets in their way.
-        if $conda create -y -p "$here/$venv/bedtools" --override-channels -c conda-forge -c bioconda \
+        if $conda create -y -p "$venv/bedtools" --override-channels -c conda-forge -c bioconda \
             "bedtools=$bedtools_version" >>"$logfile" 2>&1; then
-            ln -sf ../bedtools/bin/bedtools $bin/bedtools
+            ln -sf ../bedtools/bin/bedtools "$bin/bedtools"
             return
         fi
     done
@@ -159,11 +172,12 @@ case "${1:-}" in
     *) fail "unknown option $1; the only one is --dev" ;;
 esac
 
+place_venv
 # The stamp holds what the environment was made from; the two sets of packages have one each.
 stamp=$venv/.ready-$(basename "$lock" .txt)
 fingerprint=$(cat requirements/*.txt pyproject.toml envs/setup.sh | cksum)
 if [ -z "${TORCH:-}" ] && usable_venv && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] &&
-    PATH="$here/$bin:$PATH" command -v bedtools >/dev/null; then
+    PATH="$bin:$PATH" command -v bedtools >/dev/null; then
     exit 0
 fi
 
@@ -173,4 +187,4 @@ install_torch
 install_project
 install_bedtools
 printf '%s' "$fingerprint" >"$stamp"
-say "setup: $venv is ready ($lock); activate it with: . $bin/activate"
+say "setup: .venv is ready ($lock); activate it with: . .venv/bin/activate"

@@ -124,7 +124,7 @@ def _tests(metrics: pd.DataFrame) -> pd.DataFrame:
                 Result(
                     "paired t", f"moe.softmax − {rival}", "", "factor", int(found["n_factors"]),
                     effect_name="mean difference", effect=found["value"],
-                    effect_lower=found["lower"], effect_upper=found["upper"],
+                    effect_lower=found["lower"], effect_upper=found["upper"], headline=True,
                 )
             )  # fmt: skip
         identity = {"protocol": protocol, "set": name, "negatives": "supplied", "rows": rows, "metric": "auroc"}

@@ -35,8 +35,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     [
         "schematic", "overlap", "negatives", "set_means.sound", "differences.sound", "auroc.sound", "strata.sound",
         "roc.sound", "precision_recall.sound", "calibration.sound", "critical_difference.sound",
-        "learning_curves.sound", "attribution_grid.sound", "gate_weights.sound.softmax", "logos.sound.CTCF", "published",
-        "localisation",
+        "learning_curves.sound", "attribution_grid.sound", "gate_weights.sound.softmax", "logos.sound.CTCF",
+        "published", "localisation",
     ],
 )  # fmt: skip
 def test_every_kind_of_figure_draws_numbers_from_its_own_files(source: Source, name: str) -> None:

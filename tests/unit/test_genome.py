@@ -62,6 +62,7 @@ def test_plain_gzip_and_bgzip_read_alike_and_as_pyfaidx_reads_them(tmp_path):
         (b">chr1\n>chr2\nAC\n", "the sequence chr1 is empty"),
         (b">chr1\nAC\n>\nAC\n", "line 3: a sequence without a name"),
         (b">chr1\nACGT\nACXT\n", "line 3: 'X' is no base"),
+        (b">ch\0r1\nAC\n", "line 1: the name .* holds a control character"),
         (b">prot\nMKL*\n", r"line 2: 'L' is no base"),
         (b">chr1\nAC\0T\n", "line 2: .* is no base"),
         (b"<html>oops</html>", "line 1: '<' is no base"),

@@ -67,7 +67,11 @@ def test_gradient_reaches_the_sequence_and_the_value_is_the_same(tiny_bert: Path
 def test_frozen_and_fine_tuned(tiny_bert: Path) -> None:
     frozen = build("language_model", WINDOW, {"model": str(tiny_bert), "kmer": 3}, seed=0).train()
     assert not frozen.body.training
-    assert {name.split(".")[0] for name, p in frozen.named_parameters() if p.requires_grad} == {"linear", "norm", "head"}
+    assert {name.split(".")[0] for name, p in frozen.named_parameters() if p.requires_grad} == {
+        "linear",
+        "norm",
+        "head",
+    }
     tuned = build("language_model", WINDOW, {"model": str(tiny_bert), "kmer": 3, "frozen": False}, seed=0).train()
     assert tuned.body.training
     tuned(sequences(2)).sum().backward()
@@ -89,7 +93,11 @@ def test_a_bundle_needs_neither_folder_nor_hub(tiny_bert: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"kmer": 4}, "has no token 'AAAA'"), ({"model": "no/such/folder"}, "cannot be read"), ({"kmer": 30}, "too short")],
+    [
+        ({"kmer": 4}, "has no token 'AAAA'"),
+        ({"model": "no/such/folder"}, "cannot be read"),
+        ({"kmer": 30}, "kmer must be from 1 to 8"),
+    ],
 )
 def test_what_cannot_be_used(tiny_bert: Path, changes: dict, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -24,6 +24,8 @@ MODULES = sorted((LIBRARY / "tfbs_moe").rglob("*.py"))
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+# Imported in one function, which says how to install it.
+OPTIONAL = {Requirement(entry).name for entry in PROJECT["optional-dependencies"]["language-model"]}
 # Imported by others: pandas writes Parquet with it.
 UNSEEN = {"pyarrow"}
 # Where conda's name is another than that of Python's package index.
@@ -51,6 +53,11 @@ def distributions(path: Path) -> set[str]:
     return {known_packages().get(name, name) for name in top}
 
 
+def names(requirements: list[Requirement]) -> set[str]:
+    """Return the names of requirements."""
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
 def needed_by(script: Path) -> set[str]:
     """Return the packages that a script needs, directly or through the library."""
     needed = set()
@@ -58,7 +65,7 @@ def needed_by(script: Path) -> set[str]:
         packages = distributions(path)
         # runtime serves steps with and without a model; it imports torch in the functions of the former.
         needed |= packages - {"torch"} if path.name == "runtime.py" else packages
-    return needed
+    return needed - OPTIONAL
 
 
 def declared(*groups: str) -> list[Requirement]:
@@ -88,26 +95,34 @@ LOCK = locked("run.txt") | locked("torch.txt")
 
 def test_every_import_is_declared():
     imported = set().union(*map(distributions, MODULES + SCRIPTS))
-    assert imported <= {canonicalize_name(requirement.name) for requirement in declared()}
+    assert imported <= names(declared("language-model"))
 
 
 def test_nothing_is_declared_in_vain():
     imported = set().union(*map(distributions, MODULES + SCRIPTS))
-    assert {canonicalize_name(requirement.name) for requirement in declared()} <= imported | UNSEEN
+    assert names(declared("language-model")) <= imported | UNSEEN
 
 
-@pytest.mark.parametrize("lock", ["run.txt", "dev.txt"])
-def test_locks_satisfy_the_project(lock):
-    groups = {"run.txt": ["workflow"], "dev.txt": ["workflow", "dev"]}[lock]
-    versions = LOCK | locked(lock)
+@pytest.mark.parametrize("count", [1, 2, 3], ids=["run", "language-model", "dev"])
+def test_locks_satisfy_the_project(count):
+    groups = ["workflow", "language-model", "dev"][:count]
+    versions = LOCK
+    for lock in ["language-model.txt", "dev.txt"][: count - 1]:
+        versions = versions | locked(lock)
     for requirement in declared(*groups):
         version = versions.get(canonicalize_name(requirement.name))
-        assert version and version in requirement.specifier, f"{requirement}: {lock} has {version}; run `make lock`"
+        assert version and version in requirement.specifier, f"{requirement}: locked is {version}; run `make lock`"
 
 
-def test_the_development_lock_adds_to_the_other():
-    assert (ROOT / "requirements/dev.txt").read_text().startswith("-r run.txt\n")
-    assert not set(locked("dev.txt")) & set(LOCK)
+def test_locks_build_on_one_another():
+    assert (ROOT / "requirements/language-model.txt").read_text().startswith("-r run.txt\n")
+    assert (ROOT / "requirements/dev.txt").read_text().startswith("-r language-model.txt\n")
+    # A package may stand in two locks, for more platforms in the later one, but with one version.
+    below = LOCK
+    for name in ("language-model.txt", "dev.txt"):
+        versions = locked(name)
+        assert {shared: versions[shared] for shared in set(versions) & set(below)}.items() <= below.items()
+        below = below | versions
 
 
 def environment(path: Path) -> dict[str, Version]:

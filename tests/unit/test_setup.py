@@ -12,8 +12,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEM = ("sh", "cat", "cksum", "cp", "dirname", "basename", "env", "grep", "ln", "mkdir", "tail", "chmod", "rm")
-UV = "uv pip install --python .venv/bin/python"
+SYSTEM = (
+    "sh",
+    "cat",
+    "cksum",
+    "cp",
+    "dirname",
+    "basename",
+    "cut",
+    "env",
+    "grep",
+    "ln",
+    "mkdir",
+    "readlink",
+    "tail",
+    "chmod",
+    "rm",
+)
 
 # Python, pip and uv in one: what it answers depends on its arguments and on files beside the checkout.
 PYTHON = r"""#!/bin/sh
@@ -23,7 +38,7 @@ case "$*" in
     *"base_prefix"*) echo python3 ;;
     *'"%d.%d" % sys.version_info'*) echo 3.11 ;;
     *"import venv, ensurepip"*) [ ! -e "$STATE/no-venv" ] ;;
-    "-m venv --clear .venv") note venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/uv ;;
+    "-m venv --clear "*) note "venv $4"; mkdir -p "$4/bin"; cp "$0" "$4/bin/python"; cp "$0" "$4/bin/uv" ;;
     "-c import pip") exit 0 ;;
     *"torch.version.cuda"*) cat "$STATE/torch" ;;
     "pip install --python"*--no-deps*) note "uv $*"; [ ! -e "$STATE/no-index" ] ;;
@@ -45,7 +60,7 @@ class Machine:
     def __post_init__(self) -> None:
         """Make a machine that has Python and bedtools, but no GPU, conda or right to install."""
         self.programs = self.folder / "programs"
-        self.checkout = self.folder / "a checkout"
+        self.checkout = self.folder / "checkout"
         self.state = self.folder / "state"
         for folder in (self.programs, self.checkout / "envs", self.checkout / "requirements", self.state):
             folder.mkdir(parents=True)
@@ -76,6 +91,11 @@ class Machine:
         """Take a program from PATH."""
         (self.programs / name).unlink()
 
+    @property
+    def uv(self) -> str:
+        """How a call of uv begins."""
+        return f"uv pip install --python {self.checkout}/.venv/bin/python"
+
     def setup(self, *arguments: str) -> tuple[int, str, list[str]]:
         """Run the set-up; return its status, what it said, and what it had installed."""
         calls = self.folder / "calls"
@@ -102,9 +122,9 @@ def machine(tmp_path: Path) -> Machine:
 def test_fresh_then_repeated(machine):
     status, said, calls = machine.setup()
     assert status == 0, said
-    assert calls[0] == "venv"
+    assert calls[0] == f"venv {machine.checkout}/.venv"
     assert calls[1].startswith("-m pip install uv==")
-    assert f"{UV} --no-deps -r requirements/run.txt" in calls
+    assert f"{machine.uv} --no-deps -r requirements/run.txt" in calls
     assert "torch is the CPU build" in said
     assert machine.setup() == (0, "", [])
 
@@ -113,8 +133,8 @@ def test_development_packages_come_on_top(machine):
     machine.setup()
     status, _, calls = machine.setup("--dev")
     assert status == 0
-    assert "venv" not in calls
-    assert f"{UV} --no-deps -r requirements/dev.txt" in calls
+    assert not any(call.startswith("venv") for call in calls)
+    assert f"{machine.uv} --no-deps -r requirements/dev.txt" in calls
     assert machine.setup("--dev") == (0, "", [])
     assert machine.setup() == (0, "", [])
 
@@ -125,8 +145,8 @@ def test_a_changed_lock_is_installed(machine):
         lock.write("another==1.0\n")
     status, _, calls = machine.setup()
     assert status == 0
-    assert "venv" not in calls
-    assert f"{UV} --no-deps -r requirements/run.txt" in calls
+    assert not any(call.startswith("venv") for call in calls)
+    assert f"{machine.uv} --no-deps -r requirements/run.txt" in calls
 
 
 def test_an_interrupted_setup_goes_on(machine):
@@ -138,7 +158,7 @@ def test_an_interrupted_setup_goes_on(machine):
     (machine.state / "no-network").unlink()
     status, _, calls = machine.setup()
     assert status == 0
-    assert "venv" not in calls
+    assert not any(call.startswith("venv") for call in calls)
 
 
 def test_a_moved_checkout_gets_a_new_environment(machine):
@@ -146,7 +166,28 @@ def test_a_moved_checkout_gets_a_new_environment(machine):
     machine.checkout = machine.checkout.rename(machine.folder / "moved")
     status, _, calls = machine.setup()
     assert status == 0
-    assert "venv" in calls
+    assert f"venv {machine.checkout}/.venv" in calls
+
+
+def test_blanks_in_the_path(machine):
+    """Snakemake cannot start a Python whose path holds blanks, so the environment lies elsewhere."""
+    machine.checkout = machine.checkout.rename(machine.folder / "a checkout")
+    machine.variables["XDG_CACHE_HOME"] = str(machine.folder / "cache")
+    status, said, calls = machine.setup()
+    assert status == 0, said
+    place = (machine.checkout / ".venv").resolve()
+    assert place.parent == machine.folder / "cache/tfbs-moe"
+    assert calls[0] == f"venv {place}"
+    assert not any("a checkout" in call for call in calls)
+    assert machine.setup() == (0, "", [])
+
+
+def test_blanks_everywhere(machine):
+    machine.checkout = machine.checkout.rename(machine.folder / "a checkout")
+    machine.variables["XDG_CACHE_HOME"] = str(machine.folder / "a cache")
+    status, said, _ = machine.setup()
+    assert status == 1
+    assert "Move the checkout" in said
 
 
 def test_a_gpu_gets_a_cuda_build(machine):

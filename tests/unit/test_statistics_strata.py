@@ -140,7 +140,7 @@ def made_matrix(name, consensus, family, human=True):
     probabilities["ACGT".index("A"), :] = 0.02
     for column, base in enumerate(consensus):
         probabilities["ACGT".index(base), column] = 0.94
-    return Matrix(name, tuple(name.split(".")[0].split("::")), (family,), human, probabilities)
+    return Matrix(name, tuple(name.split(".")[0].split("::")), (family,), (family,), human, probabilities)
 
 
 def made_collection():

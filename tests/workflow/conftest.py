@@ -68,8 +68,14 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of the project in which the demo has run from data to report."""
+    """A copy of the project in which the demo has run from data to report.
+
+    What `make demo` left in the checkout is taken along; Snakemake makes anew what is not up to date.
+    """
     made = copy_project(tmp_path_factory.mktemp("demo"))
+    for part in ("results/demo", ".snakemake/metadata"):
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, made.folder / part)
     finished = made.run("--configfile", "config/demo.yaml")
     assert finished.returncode == 0, finished.stdout[-6000:]
     return made

@@ -129,8 +129,36 @@ rule dataset_summary:
         "../scripts/dataset_summary.py"
 
 
+rule audit:
+    input:
+        all_datasets(),
+    output:
+        datasets=f"{RUN}/audit/datasets.tsv",
+        pairs=f"{RUN}/audit/pairs.tsv",
+        warnings=f"{RUN}/audit/warnings.tsv",
+    log:
+        f"{LOGS}/audit.log",
+    benchmark:
+        f"{BENCHMARKS}/audit.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=60,
+    params:
+        k=config["evaluation"]["overlap_k"],
+        settings=config["audit"],
+        seed=config["seed"],
+        code=code("audit.py"),
+    message:
+        "Auditing every dataset and every pair of datasets"
+    script:
+        "../scripts/audit.py"
+
+
 rule data:
     input:
+        rules.audit.output,
         rules.dataset_summary.output,
         rules.run_config.output.config,
 

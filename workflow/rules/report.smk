@@ -9,6 +9,7 @@ rule build_report:
         rules.figures.input,
         tables=[
             *rules.dataset_summary.output,
+            *rules.audit.output,
             *EVALUATION,
             *STATISTICS,
             *rules.attribution_summary.output,

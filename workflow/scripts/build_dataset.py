@@ -33,6 +33,8 @@ with step(snakemake.log[0]):
             wildcards.negatives,
             length=length,
             validation_fraction=splits["validation_fraction"],
+            # The authors' own shuffle comes with their own split, row by row.
+            grouped=wildcards.negatives != "block_shuffle",
             **common,
         )
     else:

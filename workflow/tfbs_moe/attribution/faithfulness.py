@@ -64,7 +64,7 @@ def perturbation_curves(
         part = slice(first, first + at_once)
         x = torch.from_numpy(X[part].astype(np.float32))
         others = references(x, reference, shuffles, stream).numpy()
-        top = (rank[part, None, None] < np.array(counts)[:, None])[:, None, :, None, :]
+        top = rank[part][:, None, None, None] < np.array(counts)[:, None, None]
         own = X[part, None, None].astype(np.float32)
         mixed = np.stack([np.where(top, others[:, :, None], own), np.where(top, own, others[:, :, None])])
         value = logits(model, mixed.reshape(-1, 4, length), device=device, batch_size=batch_size)

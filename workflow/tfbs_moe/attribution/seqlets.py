@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from tfbs_moe.attribution.motifs import Motif, trimmed
 from tfbs_moe.errors import InputError
 
-SEQLET_COLUMNS = ("sequence", "start", "end", "attribution", "p")
+SEQLET_COLUMNS = ("sequence", "start", "end", "attribution")
 _CHUNK = 256
 
 
@@ -23,56 +24,48 @@ class Discovery:
     """How motifs are discovered.
 
     Attributes:
-        p: largest p-value of a seqlet (``tangermeme.seqlet.recursive_seqlets``).
+        core: bases that have to stand out together.
+        flank: bases to either side of them that are compared and averaged too.
+        false_discoveries: share of seqlets that may be chance.
         most: seqlets that are clustered, the strongest first; the cost grows with their square.
-        width: bases around a seqlet's middle that are compared and averaged.
         slide: how far two seqlets are moved against each other.
         likeness: least mean correlation within a cluster.
         members: least seqlets of a motif.
     """
 
-    p: float = 0.005
+    core: int = 11
+    flank: int = 5
+    false_discoveries: float = 0.2
     most: int = 1000
-    width: int = 21
     slide: int = 7
     likeness: float = 0.5
     members: int = 15
 
+    @property
+    def width(self) -> int:
+        """Bases of a seqlet with its flanks."""
+        return self.core + 2 * self.flank
 
-def call_seqlets(contribution: np.ndarray, p: float) -> pd.DataFrame:
-    """Call the stretches of sequences that stand out, in both directions.
+
+def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
+    """Call the stretches of sequences that stand out, in both directions (TF-MoDISco's way, by tangermeme).
 
     Args:
         contribution: (N, L), the attribution of the base that is there.
-        p: largest p-value.
+        how: settings.
 
     Returns:
-        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their
-        sum), ``p``.
+        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their sum).
     """
-    if not contribution.size or not np.ptp(contribution):
+    too_short = contribution.shape[1] < how.width
+    if not contribution.size or too_short or not np.ptp(contribution):
         return pd.DataFrame(columns=list(SEQLET_COLUMNS))
     # tangermeme and numba take seconds to import.
-    from tangermeme.seqlet import recursive_seqlets
+    from tangermeme.seqlet import tfmodisco_seqlets
 
-    tables = []
-    for sign in (1, -1):
-        found = recursive_seqlets(np.ascontiguousarray(sign * contribution, dtype=np.float32), threshold=p)
-        if len(found):
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "sequence": found["example_idx"].astype(int),
-                        "start": found["start"].astype(int),
-                        "end": found["end"].astype(int),
-                        "attribution": sign * found["attribution"].astype(float),
-                        "p": found["p-value"].astype(float),
-                    }
-                )
-            )
-    if not tables:
-        return pd.DataFrame(columns=list(SEQLET_COLUMNS))
-    table = pd.concat(tables, ignore_index=True)
+    values = torch.from_numpy(np.ascontiguousarray(contribution, dtype=np.float32))
+    found = tfmodisco_seqlets(values, window_size=how.core, flank=how.flank, target_fdr=how.false_discoveries)
+    table = found.rename(columns={"example_idx": "sequence"})[list(SEQLET_COLUMNS)]
     # Equal seqlets in a fixed order, so that the same attributions give the same motifs.
     order = np.lexsort((table["start"], table["sequence"], -table["attribution"].abs()))
     return table.iloc[order].reset_index(drop=True)
@@ -97,7 +90,7 @@ def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | Non
     if attribution.shape != X.shape:
         raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
     contribution = attribution * X
-    seqlets = call_seqlets(contribution.sum(axis=1), how.p)
+    seqlets = call_seqlets(contribution.sum(axis=1), how)
     motifs = []
     for sign, name in ((1, "pos"), (-1, "neg")):
         mine = seqlets[np.sign(seqlets["attribution"].to_numpy(dtype=float)) == sign].head(how.most)

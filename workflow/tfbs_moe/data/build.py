@@ -12,7 +12,7 @@ from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import UNPAIRED, UNPLACED, Attribute, Dataset, make_dataset
 from tfbs_moe.data.genome import Genome
-from tfbs_moe.data.intervals import FreeSpace, free_space
+from tfbs_moe.data.intervals import FreeSpace, free_space, outside
 from tfbs_moe.data.negatives import Mixture, make_negatives, read_mixture
 from tfbs_moe.data.peak_selection import Overlapping, select_peaks
 from tfbs_moe.data.peaks import read_intervals, read_peaks
@@ -92,21 +92,21 @@ def build_peaks(
     """
     peak_settings = peak_settings or PeakSettings()
     shares = read_mixture(negatives)
-    names = chromosomes.chromosomes(split, genome.sizes)
+    regions = chromosomes.regions(split, genome.sizes)
     peaks, counts = read_peaks(path)
     check_assembly(peaks, genome, name=str(path), assembly=assembly)
     banned = None if blacklist is None else read_intervals(blacklist)
     try:
         windows, codes = _positives(peaks, genome, peak_settings, banned, counts)
-        inside = windows.chrom.isin(names).to_numpy()
-        counts.drop("split", int((~inside).sum()), f"on a chromosome that is not of the {split} split")
+        inside = _inside(windows, regions)
+        counts.drop("split", int((~inside).sum()), f"outside the {split} split")
         windows, codes = windows[inside].reset_index(drop=True), codes[inside]
         counts.require_rows(f"no positive for {split}")
         task = Task(
             windows=windows,
             codes=codes,
             genome=genome,
-            free=_free_of(peaks, banned, genome, names, peak_settings.length),
+            free=_free_of(peaks, banned, genome, regions, peak_settings.length),
             others=_others(other_peaks, genome, assembly, counts) if "other_peaks" in shares else None,
             settings=negative_settings or NegativeSettings(),
         )
@@ -135,9 +135,9 @@ def _positives(
 
 
 def _free_of(
-    peaks: pd.DataFrame, banned: pd.DataFrame | None, genome: Genome, names: Sequence[str], length: int
+    peaks: pd.DataFrame, banned: pd.DataFrame | None, genome: Genome, regions: pd.DataFrame, length: int
 ) -> FreeSpace:
-    """Return what neither a peak of the factor, chosen or not, nor the window around it, nor the blacklist covers."""
+    """Return what of a split's regions no peak of the factor, chosen or not, its window, or the blacklist covers."""
     start = window_start(peaks.summit.to_numpy(), length)
     around = pd.DataFrame(
         {
@@ -146,8 +146,17 @@ def _free_of(
             "end": np.maximum(peaks.end.to_numpy(), start + length),
         }
     )
-    occupied = [around] if banned is None else [around, banned]
-    return free_space({chrom: genome.sizes[chrom] for chrom in names}, *occupied)
+    sizes = {chrom: genome.sizes[chrom] for chrom in dict.fromkeys(regions.chrom)}
+    occupied = [around, outside(sizes, regions)] if banned is None else [around, outside(sizes, regions), banned]
+    return free_space(sizes, *occupied)
+
+
+def _inside(windows: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
+    """Say which windows lie wholly within one of the regions."""
+    inside = np.zeros(len(windows), dtype=bool)
+    for region in regions.itertuples():
+        inside |= (windows.chrom == region.chrom) & (windows.start >= region.start) & (windows.end <= region.end)
+    return inside
 
 
 def _others(paths: Sequence[str | Path], genome: Genome, assembly: str | None, counts: Counts) -> pd.DataFrame:

@@ -102,6 +102,8 @@ def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
     words = header.decode("utf-8", errors="replace").split()
     if not words:
         raise InputError(f"{path}, line {line}: a sequence without a name")
+    if not words[0].isprintable():
+        raise InputError(f"{path}, line {line}: the name {words[0]!r} holds a control character; this is no FASTA")
     if words[0] in seen:
         raise InputError(f"{path}, line {line}: the sequence {words[0]} comes twice; names must differ")
     seen.add(words[0])

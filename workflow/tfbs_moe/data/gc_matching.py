@@ -9,9 +9,9 @@ grow with the number of bases, and one chromosome's pages are touched at a time.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from tfbs_moe.data.candidates import Negatives, Task
+from tfbs_moe.data.genome import windows_at
 from tfbs_moe.data.intervals import FreeSpace
 
 _BLOCK_ROWS = 8192
@@ -110,12 +110,9 @@ def _composition(codes: np.ndarray, start: np.ndarray, length: int) -> tuple[np.
     """Return the number of G and C of each window of a chromosome, and whether it holds an N."""
     gc = np.zeros(len(start), dtype=np.int32)
     unknown = np.zeros(len(start), dtype=bool)
-    if not len(start):
-        return gc, unknown
-    views = sliding_window_view(codes, length)
     for first in range(0, len(start), _BLOCK_ROWS):
         rows = slice(first, first + _BLOCK_ROWS)
-        block = views[start[rows]]
+        block = windows_at(codes, start[rows], length)
         gc[rows] = _is_gc(block).sum(axis=1, dtype=np.int32)
         unknown[rows] = block.max(axis=1) > 3
     return gc, unknown

@@ -12,7 +12,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 
 from tfbs_moe.data.fasta import read_fasta
 from tfbs_moe.errors import InputError
@@ -124,12 +123,9 @@ class Genome:
         return windows
 
     def _blocks(self, places: np.ndarray, length: int) -> Iterator[tuple[slice, np.ndarray]]:
-        if not len(places):
-            return
-        views = sliding_window_view(self._codes, length)
         for first in range(0, len(places), _BLOCK_ROWS):
             rows = slice(first, first + _BLOCK_ROWS)
-            yield rows, views[places[rows]]
+            yield rows, windows_at(self._codes, places[rows], length)
 
     def _places(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
         """Return where each window starts in the codes of the whole genome."""
@@ -144,6 +140,24 @@ class Genome:
             end = f"{self.sizes[name]} bases long" if name in self.sizes else f"not in {self.path}"
             raise InputError(f"window {row}, {name}:{start[row]}-{start[row] + length}, cannot be cut: {name} is {end}")
         return offset + start
+
+
+def windows_at(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
+    """Copy windows out of one stretch of codes.
+
+    Args:
+        codes: uint8 (S,), contiguous.
+        start: int (N,), each from 0 to S - L.
+        length: bases L per window, at most S where there is a window at all.
+
+    Returns:
+        uint8 (N, L).
+    """
+    if not len(start):
+        return np.empty((0, length), dtype=np.uint8)
+    # A window as one item of L bytes is copied twice as fast as a row of L items.
+    every = np.ndarray(shape=(len(codes) - length + 1,), dtype=f"V{length}", buffer=codes, strides=(1,))
+    return every[start].view(np.uint8).reshape(len(start), length)
 
 
 def prepare_genome(fasta: str | Path, path: str | Path) -> None:

@@ -65,6 +65,15 @@ def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
     )
 
 
+def outside(sizes: Mapping[str, int], regions: pd.DataFrame) -> pd.DataFrame:
+    """Return the intervals of the chromosomes that no region covers: ``chrom``, ``start``, ``end``."""
+    left = free_space(sizes, regions)
+    return pd.concat(
+        [pd.DataFrame({"chrom": name, "start": left.starts[name], "end": left.ends[name]}) for name in sizes],
+        ignore_index=True,
+    )
+
+
 def _subtract(whole: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
     if taken.empty:
         return whole

@@ -1,8 +1,12 @@
 """Train, validation and test by chromosome, so that no two splits share a place in the genome."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
+
+import pandas as pd
 
 from tfbs_moe.errors import InputError
 
@@ -10,47 +14,75 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
+_REGION = re.compile(r"(.+):([\d,]+)-([\d,]+)")
+
+
 @dataclass(frozen=True)
 class ChromosomeSplit:
     """Which chromosomes validate and which test; the rest train.
 
     Attributes:
-        validation: chromosomes of the validation split.
-        test: chromosomes of the test split.
+        validation: chromosomes, or parts of them such as ``chr1:1-5,000,000`` (from 1, both ends included).
+        test: the same for the test split.
     """
 
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raise InputError where a chromosome is named twice."""
+        """Raise InputError where a chromosome or a part of one is named twice."""
         named = [*self.validation, *self.test]
         repeated = sorted({chrom for chrom in named if named.count(chrom) > 1})
         if repeated:
             raise InputError(f"splits: {', '.join(repeated)} is named twice; a chromosome belongs to one split")
 
-    def chromosomes(self, split: Split, sizes: Mapping[str, int]) -> list[str]:
-        """Return the chromosomes of a genome that belong to a split.
+    def regions(self, split: Split, sizes: Mapping[str, int]) -> pd.DataFrame:
+        """Return where a split lies on a genome: ``chrom``, ``start`` (0-based), ``end`` (exclusive).
 
         Raises:
-            InputError: there is no such split, the genome lacks a named chromosome, or none is left.
+            InputError: there is no such split, the genome lacks a named place, splits overlap, or nothing is left.
         """
         if split not in SPLITS:
             raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")
-        missing = [chrom for chrom in (*self.validation, *self.test) if chrom not in sizes]
-        if missing:
-            raise InputError(
-                f"splits: the genome has no {', '.join(missing)}; it has {', '.join(list(sizes)[:30])}"
-                " (chromosome names must agree to the letter)"
-            )
-        held_out = {"validation": self.validation, "test": self.test}
-        if split in held_out:
-            chosen = list(held_out[split])
-        else:
-            chosen = [chrom for chrom in sizes if chrom not in (*self.validation, *self.test)]
+        held_out = {
+            "validation": [_region(name, sizes) for name in self.validation],
+            "test": [_region(name, sizes) for name in self.test],
+        }
+        taken = sorted([*held_out["validation"], *held_out["test"]])
+        for (chrom, _, end), (next_chrom, start, _) in pairwise(taken):
+            if chrom == next_chrom and start < end:
+                raise InputError(f"splits: two parts of {chrom} overlap at base {start + 1}")
+        chosen = held_out[split] if split in held_out else _between(taken, sizes)
         if not chosen:
             raise InputError(f"splits: no chromosome is left for {split}")
-        return chosen
+        return pd.DataFrame(chosen, columns=["chrom", "start", "end"])
+
+
+def _region(name: str, sizes: Mapping[str, int]) -> tuple[str, int, int]:
+    """Return chromosome, start and end of a chromosome's name or of a part of one."""
+    part = None if name in sizes else _REGION.fullmatch(name)
+    chrom = part[1] if part else name
+    if chrom not in sizes:
+        raise InputError(
+            f"splits: the genome has no {chrom}; it has {', '.join(list(sizes)[:30])}"
+            " (chromosome names must agree to the letter)"
+        )
+    if not part:
+        return chrom, 0, sizes[chrom]
+    start, end = int(part[2].replace(",", "")) - 1, int(part[3].replace(",", ""))
+    if not 0 <= start < end <= sizes[chrom]:
+        raise InputError(f"splits: {name} is no part of {chrom}, which has bases 1 to {sizes[chrom]}")
+    return chrom, start, end
+
+
+def _between(taken: Sequence[tuple[str, int, int]], sizes: Mapping[str, int]) -> list[tuple[str, int, int]]:
+    """Return what sorted, disjoint regions leave of the chromosomes."""
+    left = []
+    for chrom, size in sizes.items():
+        own = [(start, end) for name, start, end in taken if name == chrom]
+        edges = [0, *(edge for region in own for edge in region), size]
+        left += [(chrom, start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
+    return left
 
 
 def fold_split(sizes: Mapping[str, int], folds: int, fold: int) -> ChromosomeSplit:

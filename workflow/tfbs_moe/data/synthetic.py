@@ -5,6 +5,7 @@ network learned and where attribution points can be judged against what is there
 """
 
 import gzip
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +159,10 @@ def jaspar_probabilities(matrix_id: str) -> np.ndarray:
     # Biopython and the database it opens are needed here alone.
     from pyjaspar import jaspardb
 
-    motif = jaspardb().fetch_motif_by_id(matrix_id)
+    with warnings.catch_warnings():
+        # It warns of an unknown matrix in two sentences of its own; the error below says it once.
+        warnings.simplefilter("ignore")
+        motif = jaspardb().fetch_motif_by_id(matrix_id)
     if motif is None:
         raise InputError(f"JASPAR has no matrix {matrix_id!r}; name one with its version, such as MA0491.3")
     counts = np.array([motif.counts[base] for base in ALPHABET], dtype=float)

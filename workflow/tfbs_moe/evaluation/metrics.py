@@ -227,7 +227,7 @@ def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarra
 
 def _at(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return the count (B,) at one group of scores per draw; 0 before the first group."""
-    found = np.take_along_axis(counts, np.maximum(group, 0)[:, None], axis=1)[:, 0]
+    found = counts[np.arange(len(counts)), np.maximum(group, 0)]
     return np.where(group >= 0, found, 0)
 
 

@@ -36,6 +36,7 @@ METHOD_LABELS = {
     "shiftsmooth_corrected": "ShiftSmooth, corrected",
     "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
     "ism": "in-silico mutagenesis",
+    "ism_corrected": "in-silico mutagenesis, corrected",
     "smoothgrad": "SmoothGrad",
     "random": "random",
 }
@@ -50,7 +51,7 @@ GRID_METRICS = {
     "stability": "stability under substitutions",
     "site_average_precision": "average precision at known sites",
 }
-_MANY_TEST_SETS = 9
+_MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.62
 _BITS = 2.0
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
@@ -165,6 +166,10 @@ def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METR
     table = _of_mixtures(summary, metrics)
     if table.empty:
         return nothing_to_draw("No attribution was judged.")
+    # Mutagenesis agrees with itself.
+    itself = table["metric"].str.startswith("ism_") & table["method"].str.startswith("ism")
+    table = table[~itself]
+    order = aggregate.ordered_tests(table)
     panels = list(table[["metric", "model"]].drop_duplicates().itertuples(index=False, name=None))
     panels.sort(key=lambda panel: list(metrics).index(panel[0]))
     methods, experiments = table["method"].nunique(), table["experiment"].nunique()
@@ -174,6 +179,7 @@ def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METR
     for ax, (metric, model) in zip(axes, panels, strict=True):
         here = table[(table["metric"] == metric) & (table["model"] == model)]
         matrix = here.pivot_table(index="method", columns="experiment", values="value", sort=False)
+        matrix = matrix.reindex(columns=order["experiment"]).set_axis(order["label"], axis=1)
         matrix.index = matrix.index.map(lambda method: METHOD_LABELS.get(method, method))
         heat_map(ax, matrix, "mean over sequences", bar=False)
         ax.set_title(f"{metrics[metric]}, {model}" if table["model"].nunique() > 1 else metrics[metric])

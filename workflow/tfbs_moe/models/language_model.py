@@ -19,6 +19,9 @@ from tfbs_moe.models.interface import Expert, ExpertParameters, check_positions
 from tfbs_moe.models.parameters import as_json
 from tfbs_moe.sequence import ALPHABET
 
+# There are 4^k k-mers, all of which are looked up.
+_LONGEST_KMER = 8
+
 
 @dataclass(frozen=True)
 class LanguageModelParameters(ExpertParameters):
@@ -73,8 +76,13 @@ class LanguageModel(Expert):
         """
         super().__init__(window, hyperparameters)
         settings: LanguageModelParameters = self.settings
+        if not 1 <= settings.kmer <= _LONGEST_KMER or settings.stride < 1:
+            raise InputError(
+                f"language model: kmer is {settings.kmer}, stride {settings.stride}; "
+                f"kmer must be from 1 to {_LONGEST_KMER} and stride at least 1"
+            )
+        check_positions(1 + (window - settings.kmer) // settings.stride, window, f"tokens of {settings.kmer} bases")
         library = _transformers()
-        count = 4**settings.kmer
         if settings.config is None:
             self.body, tokens, special = _pretrained(library, settings)
             self.settings = replace(settings, config=self.body.config.to_dict())
@@ -87,10 +95,10 @@ class LanguageModel(Expert):
                 self.body = library.AutoModel.from_config(config, trust_remote_code=False)
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"language model: its configuration cannot be used: {error}") from None
-            tokens, special = torch.zeros(count, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
+            tokens = torch.zeros(4**settings.kmer, dtype=torch.int64)
+            special = torch.zeros(3, dtype=torch.int64)
         self.register_buffer("tokens", tokens)
         self.register_buffer("special", special)
-        check_positions(1 + (window - settings.kmer) // settings.stride, window, f"tokens of {settings.kmer} bases")
         # Attention sees all of the sequence.
         self.receptive_field = window
         self.body.requires_grad_(not settings.frozen)
@@ -130,9 +138,7 @@ class LanguageModel(Expert):
         return words[torch.where(known, self.tokens[codes], self.special[2])]
 
 
-def _pretrained(
-    library: ModuleType, settings: LanguageModelParameters
-) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+def _pretrained(library: ModuleType, settings: LanguageModelParameters) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """Return a pretrained model, the numbers of its k-mers, and of its first, last and unknown token."""
     options = {"revision": settings.revision or "main", "trust_remote_code": False}
     try:

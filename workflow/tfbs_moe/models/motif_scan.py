@@ -37,8 +37,8 @@ class MotifScan(nn.Module):
             return torch.cat(pooled, dim=1)
         weight, bias = self.convolution.weight, self.convolution.bias
         assert bias is not None
-        if torch.is_grad_enabled() and weight.requires_grad:
-            maximum, mean, *_ = _Scan.apply(x, weight, bias, self.mean)
+        if self.training and torch.is_grad_enabled() and weight.requires_grad:
+            maximum, mean = _Scan.apply(x, weight, bias, self.mean)
         else:
             hits = self.convolution(x).relu_()
             maximum, mean = hits.amax(dim=2), hits.mean(dim=2)
@@ -46,37 +46,30 @@ class MotifScan(nn.Module):
 
 
 class _Scan(torch.autograd.Function):
-    """The scan with a gradient for weight and bias, not for the input."""
-
-    generate_vmap_rule = True
+    """The scan in training, with a gradient for weight and bias, not for the input."""
 
     @staticmethod
     def forward(
-        x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return maximum and mean (N, F), the hits (N, positions, F), and where each is highest (N, F)."""
-        hits = _hits(x, weight, bias)
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mean: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return maximum and mean (N, F)."""
+        # A convolution in two dimensions knows the layout with channels innermost; one in one dimension does not.
+        columns = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        hits = F.conv2d(columns, weight.unsqueeze(2), bias).relu_().squeeze(2).transpose(1, 2)
         maximum, where = hits.max(dim=1)
-        return maximum, hits.mean(dim=1) if mean else maximum.clone(), hits, where
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        x, weight, _, ctx.mean = inputs
-        maximum, _, hits, where = output
-        ctx.mark_non_differentiable(hits, where)
-        ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, maximum, hits, where)
         ctx.width = weight.shape[2]
+        return maximum, hits.mean(dim=1) if mean else None
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_maximum: torch.Tensor, grad_mean: torch.Tensor | None, *_: None) -> tuple[Any, ...]:
+    def backward(ctx: Any, grad_maximum: torch.Tensor, grad_mean: torch.Tensor | None) -> tuple[Any, ...]:
         """Return the gradients of weight (F, C, W) and bias (F,)."""
         x, maximum, hits, where = ctx.saved_tensors
         count, positions, filters = hits.shape
         peak = grad_maximum * (maximum > 0)
         windows = _windows(x, ctx.width)
-        if ctx.mean and grad_mean is not None:
+        if grad_mean is not None:
             # The sign of what ReLU let through is its derivative.
             grad = hits.sign() * (grad_mean / positions).unsqueeze(1)
             grad = grad.scatter_add(1, where.unsqueeze(1), peak.unsqueeze(1))
@@ -90,13 +83,6 @@ class _Scan(torch.autograd.Function):
             best = windows[sequence, where].transpose(0, 1)
             kernel, bias = torch.bmm(peak.t().unsqueeze(1), best).squeeze(1), peak.sum(dim=0)
         return None, kernel.view(filters, ctx.width, -1).transpose(1, 2), bias, None
-
-
-def _hits(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Return ReLU of the convolution as (N, positions, F), filters innermost."""
-    # A convolution in two dimensions knows the layout with channels innermost; one in one dimension does not.
-    columns = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(columns, weight.unsqueeze(2), bias).relu_().squeeze(2).transpose(1, 2)
 
 
 def _windows(x: torch.Tensor, width: int) -> torch.Tensor:

@@ -53,7 +53,7 @@ def differences(run: Run, protocol: str, model: str, set_name: str, rows: str = 
     if tests is None or metrics is None:
         return pd.DataFrame()
     chosen = tests[
-        (tests["test"] == PAIRED_TEST)
+        (tests["headline"].astype(bool) if "headline" in tests else tests["test"] == PAIRED_TEST)
         & (tests["protocol"] == protocol)
         & (tests["set"] == set_name)
         & (tests["rows"] == rows)

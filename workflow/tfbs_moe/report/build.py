@@ -43,17 +43,28 @@ def build_report(
         InputError: a file that is there cannot be used.
     """
     parts = sections(read_run(run_folder, study, published), provenance or {})
-    page = _render(study, parts)
+    write_page(f"Run {study.config['run']}", parts, output)
+
+
+def write_page(title: str, parts: list[Section], output: str | Path) -> None:
+    """Write sections as one self-contained HTML file.
+
+    Args:
+        title: the page's first heading.
+        parts: its sections; where the page would be too large, its largest downloads become links.
+        output: the HTML file.
+    """
+    page = _render(title, parts)
     if len(page) > LARGEST_PAGE:
         _link_large_files(parts, len(page) - LARGEST_PAGE)
-        page = _render(study, parts)
+        page = _render(title, parts)
         log.warning("the report's largest downloads are links to the files beside it, to keep it below 15 MB")
     with atomic(output) as temporary:
         temporary.write_bytes(page)
     log.info("wrote %s (%.1f MB)", output, len(page) / 1e6)
 
 
-def _render(study: Study, parts: list[Section]) -> bytes:
+def _render(title: str, parts: list[Section]) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html", "html.j2"]),
@@ -62,7 +73,7 @@ def _render(study: Study, parts: list[Section]) -> bytes:
         lstrip_blocks=True,
     )
     text = environment.get_template("index.html.j2").render(
-        run=study.config["run"],
+        title=title,
         sections=parts,
         version=__version__,
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
@@ -72,19 +83,26 @@ def _render(study: Study, parts: list[Section]) -> bytes:
 
 
 def _link_large_files(parts: list[Section], excess: int) -> None:
-    """Replace the largest embedded downloads by links to the same files beside the report."""
-    holders = [block for part in parts for block in _blocks(part.blocks) if isinstance(block, Picture)]
+    """Replace the largest embedded downloads by links to the same files beside the report.
+
+    Compressed SVGs go first: the PDF of the same figure is a vector file too.
+    """
+    pictures = [block for part in parts for block in _blocks(part.blocks) if isinstance(block, Picture)]
+    for picture in sorted(pictures, key=lambda picture: -len(picture.packed.data) if picture.packed else 0):
+        if excess > 0 and picture.packed:
+            excess -= len(picture.packed.data)
+            picture.downloads.append(replace(picture.packed, data=picture.packed.link))
+            picture.packed = None
     sizes = [
-        (len(download.data), holder, place)
-        for holder in holders
-        for place, download in enumerate(holder.downloads)
-        if download.link
+        (len(download.data), picture, place)
+        for picture in pictures
+        for place, download in enumerate(picture.downloads)
+        if download.data != download.link
     ]
-    for size, holder, place in sorted(sizes, key=lambda entry: -entry[0]):
-        if excess <= 0:
-            return
-        holder.downloads[place] = replace(holder.downloads[place], data=holder.downloads[place].link)
-        excess -= size
+    for size, picture, place in sorted(sizes, key=lambda entry: -entry[0]):
+        if excess > 0:
+            excess -= size
+            picture.downloads[place] = replace(picture.downloads[place], data=picture.downloads[place].link)
 
 
 def _blocks(blocks: list[Block]) -> Iterator[Block]:

@@ -59,7 +59,7 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
     }
     if published:
         root["datePublished"] = published
-    action = {
+    action: dict[str, Any] = {
         "@id": "#run",
         "@type": "CreateAction",
         "name": f"Computation of run {study.config['run']}",
@@ -67,7 +67,7 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
         "object": [{"@id": entity["@id"]} for entity in _unique(inputs)],
         "result": [{"@id": entity["@id"]} for entity in results],
     }
-    workflow = {
+    workflow: dict[str, Any] = {
         "@id": _WORKFLOW,
         "@type": "SoftwareApplication",
         "name": "TFBS-MoE",
@@ -76,7 +76,7 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
         "identifier": surroundings.get("commit", "unknown"),
     }
     entities = [action, workflow, _settings(study), *_unique(inputs), *results, *software, _license(), _profile()]
-    descriptor = {
+    descriptor: dict[str, Any] = {
         "@id": FILE_NAME,
         "@type": "CreativeWork",
         "about": {"@id": "./"},

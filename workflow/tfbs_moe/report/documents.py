@@ -8,17 +8,16 @@ import pandas as pd
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.report.cards import cards
 from tfbs_moe.report.crate import FILE_NAME, ro_crate
-from tfbs_moe.report.inputs import TABLES, models_of, read_run
+from tfbs_moe.report.inputs import FIGURE_SUFFIXES, OPTIONAL, TABLES, models_of, read_run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.methods import methods
-from tfbs_moe.report.page import Items, Text
+from tfbs_moe.report.page import Block, Items, Text
 from tfbs_moe.report.references import references
 from tfbs_moe.study import Study
 from tfbs_moe.tables import atomic, write_json
 
 METHODS = "methods.md"
 CARDS = "cards"
-_FIGURE_FILES = ("pdf", "png", "svg", "tsv")
 
 
 def document_files(study: Study) -> list[str]:
@@ -48,15 +47,15 @@ def write_documents(
     _write(run.folder / METHODS, methods_document(study))
     for card in cards(run):
         _write(run.folder / CARDS / f"{card.name}.md", to_markdown(card.title, card.blocks))
-    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in _FIGURE_FILES]
+    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
     described = [path for path in document_files(study) if path != FILE_NAME]
-    files = [*TABLES, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
+    files = [*TABLES, *OPTIONAL, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
     write_json(ro_crate(run, files, surroundings, date), run.folder / FILE_NAME)
 
 
 def methods_document(study: Study) -> str:
     """Return the methods as Markdown for a paper, with the works to cite."""
-    blocks = [*map(Text, methods(study)), Text("References", style="heading"), Items(references(study))]
+    blocks: list[Block] = [*map(Text, methods(study)), Text("References", style="heading"), Items(references(study))]
     return to_markdown("Methods", blocks)
 
 

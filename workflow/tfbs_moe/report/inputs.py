@@ -6,14 +6,44 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.figures.catalogue import figure_items
-from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, FACTOR_STATISTICS, GATE_WEIGHTS, METRICS, training_folders
+from tfbs_moe.figures.item import (
+    ATTRIBUTION_SUMMARY,
+    CURVES,
+    FACTOR_STATISTICS,
+    GATE_WEIGHTS,
+    METRICS,
+    training_folders,
+)
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
 DATASETS = "datasets/summary.tsv"
 PAPER_ANOVA = "statistics/paper_anova.tsv"
 PAPER_TUKEY = "statistics/paper_tukey.tsv"
-TABLES = (DATASETS, METRICS, GATE_WEIGHTS, ATTRIBUTION_SUMMARY, FACTOR_STATISTICS, PAPER_ANOVA, PAPER_TUKEY)
+TABLES = (
+    DATASETS,
+    METRICS,
+    CURVES,
+    GATE_WEIGHTS,
+    ATTRIBUTION_SUMMARY,
+    CURVES,
+    FACTOR_STATISTICS,
+    PAPER_ANOVA,
+    PAPER_TUKEY,
+)
+OPTIONAL = (
+    "audit/warnings.tsv",
+    "audit/datasets.tsv",
+    "audit/pairs.tsv",
+    "statistics/assumptions.tsv",
+    "statistics/ranks.tsv",
+    "statistics/strata.tsv",
+    "statistics/draws.tsv",
+    "statistics/power.tsv",
+    "attributions/equivariance.tsv",
+    "attributions/motifs.tsv",
+)
+"""Tables that the report shows where a run has them."""
 FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
 
 
@@ -48,12 +78,16 @@ class Run:
 def report_inputs(study: Study) -> list[str]:
     """Return every file, relative to the run's folder, that the report of a study is made from."""
     figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
-    models = [f"{folder}/model.json" for protocol in study.protocols for folder, _ in training_folders(study, protocol)]
-    return [*TABLES, *figures, *models]
+    return [*TABLES, *figures, *models_of(study)]
+
+
+def models_of(study: Study) -> list[str]:
+    """Return the description of every trained model, relative to the run's folder."""
+    return [f"{folder}/model.json" for protocol in study.protocols for folder, _ in training_folders(study, protocol)]
 
 
 def read_run(folder: str | Path, study: Study, published: pd.DataFrame) -> Run:
     """Read the tables of a run; those that are absent are left out, and the report says so."""
     folder = Path(folder)
-    tables = {path: read_tsv(folder / path) for path in TABLES if (folder / path).is_file()}
+    tables = {path: read_tsv(folder / path) for path in (*TABLES, *OPTIONAL) if (folder / path).is_file()}
     return Run(folder, study, published, tables)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tfbs_moe.report.page import Block, Fold, Items, Missing, Picture, Table, Text
+from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Picture, Table, Text
 
 
 def to_markdown(title: str, blocks: Iterable[Block], level: int = 1) -> str:
@@ -22,6 +22,8 @@ def _block(block: Block, level: int) -> str:
         return f"*{block.title} is not shown. {block.reason}*"
     if isinstance(block, Table):
         return _table(block)
+    if isinstance(block, Explorer):
+        return ""
     if isinstance(block, Picture):
         return f"*{block.title}.* {block.caption}"
     if isinstance(block, Fold):

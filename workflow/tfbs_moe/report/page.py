@@ -1,7 +1,9 @@
 """What a page is made of, before it is HTML: sections that hold paragraphs, tables and figures."""
 
 import base64
+import gzip
 import io
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,10 @@ class Picture:
     size: tuple[int, int]
     """Width and height on the page, in CSS pixels."""
     downloads: list[Download]
+    packed: Download | None
+    """The SVG, compressed, where the page shows a PNG: the page's script unpacks it."""
+    topics: str
+    """What a reader may look for to find the figure."""
     kind: str = "figure"
 
 
@@ -96,7 +102,23 @@ class Fold:
     kind: str = "fold"
 
 
-Block = Text | Items | Missing | Table | Picture | Fold
+@dataclass
+class Explorer:
+    """A chart that the page's script draws from data; without the script it is not shown."""
+
+    identifier: str
+    title: str
+    chart: str
+    data: dict[str, object]
+    kind: str = "explorer"
+
+    @property
+    def json(self) -> str:
+        """The data as JSON that can stand in a script element: no ``<`` can end it."""
+        return json.dumps(self.data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+Block = Text | Items | Missing | Table | Picture | Fold | Explorer
 
 
 @dataclass
@@ -137,8 +159,13 @@ def make_table(frame: pd.DataFrame, caption: str, name: str, folder: str = "") -
     """Turn a data frame into a table of the page; numbers keep their full precision as sort keys."""
     numeric = [bool(pd.api.types.is_numeric_dtype(frame[column])) for column in frame.columns]
     flags = [bool(pd.api.types.is_bool_dtype(frame[column])) for column in frame.columns]
+    # A missing value turns a column of counts into floats; its cells are counts all the same.
+    counts = {
+        name for name, is_number in zip(frame.columns, numeric, strict=True) if is_number and _all_whole(frame[name])
+    }
+    shown = frame.astype(dict.fromkeys(counts, "Int64"))
     rows = []
-    for values in frame.itertuples(index=False, name=None):
+    for values in shown.itertuples(index=False, name=None):
         cells = [
             _cell(value, is_number and not flag) for value, is_number, flag in zip(values, numeric, flags, strict=True)
         ]
@@ -171,7 +198,21 @@ def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
     ]
     alt = f"{item.title}. {item.alt} The numbers drawn can be saved as a table below the figure."
     size = _size_on_page(paths["png"])
-    return Picture(f"figure-{identifier(item.name)}", item.title, item.caption, alt, source, size, downloads)
+    packed = None
+    if len(vector) > LARGEST_INLINE_SVG:
+        # No time stamp: the page must be the same bytes each time.
+        content = base64.b64encode(gzip.compress(vector, mtime=0)).decode()
+        packed = Download("SVG", paths["svg"].name, content, f"../figures/{paths['svg'].name}")
+    topics = " ".join(item.parameters.values())
+    return Picture(
+        f"figure-{identifier(item.name)}", item.title, item.caption, alt, source, size, downloads, packed, topics
+    )
+
+
+def _all_whole(column: "pd.Series[float]") -> bool:
+    """Return whether a column of numbers holds whole numbers and nothing else, but for what is missing."""
+    values = column.dropna().to_numpy(dtype=float)
+    return bool(np.isfinite(values).all() and (values == np.round(values)).all())
 
 
 def _cell(value: object, is_number: bool) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from tfbs_moe.errors import InputError
 
@@ -91,6 +91,7 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     with warnings.catch_warnings():
         # What the warnings say is in ``converged``, which is told on.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", SingularMatrixWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         fit = _fit(rows.assign(value=rows["value"] / spread), models, start)
     if not fit.converged:

@@ -1,7 +1,7 @@
 """How like the training factors a tested factor is, by their JASPAR matrices.
 
-The nearest training factor is found by TOMTOM (Gupta et al. 2007, Genome Biol. 8:R24) over matrices, and families
-are JASPAR's own, so that strata need not be drawn by hand.
+The nearest training factor is found by TOMTOM (Gupta et al. 2007, Genome Biol. 8:R24) over matrices, and structural
+classes are JASPAR's own, so that strata need not be drawn by hand.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ RELEASE = "JASPAR2026"
 COLLECTION = "CORE"
 TAXON = "vertebrates"
 HUMAN = "9606"
+SEPARATOR = "; "
 # TOMTOM's p below this is rounding; −log10 of it caps the similarity.
 SMALLEST_P = 1e-15
 PSEUDOCOUNT = 0.5
@@ -26,9 +27,11 @@ NON_MOTIF = "non_motif"
 SIMILARITY_COLUMNS = (
     "factor",
     "matrix",
+    "class",
     "family",
     "nearest_factor",
     "nearest_matrix",
+    "nearest_class",
     "nearest_family",
     "tomtom_p",
     "similarity",
@@ -43,13 +46,15 @@ class Matrix:
     Attributes:
         name: identifier with its version, such as MA0139.2.
         factors: upper-case names of the factors it stands for; two for a dimer.
-        families: JASPAR's structural families of them.
+        classes: structural classes of their DNA-binding domains, such as bZIP.
+        families: narrower families within the classes, such as Jun-related.
         human: whether it was measured on the human factor.
         probabilities: float (4, W), rows A C G T.
     """
 
     name: str
     factors: tuple[str, ...]
+    classes: tuple[str, ...]
     families: tuple[str, ...]
     human: bool
     probabilities: np.ndarray
@@ -64,6 +69,7 @@ def jaspar_matrices(release: str = RELEASE) -> list[Matrix]:
         Matrix(
             name=str(motif.matrix_id),
             factors=tuple(part.strip().upper() for part in str(motif.name).split("::")),
+            classes=tuple(motif.tf_class or ()),
             families=tuple(motif.tf_family or ()),
             human=HUMAN in (motif.species or ()),
             probabilities=_probabilities(np.array([motif.counts[base] for base in "ACGT"], dtype=np.float64)),
@@ -103,8 +109,8 @@ def nearest_training_factors(
     Returns:
         One row per tested factor, columns ``SIMILARITY_COLUMNS``. ``similarity`` is −log10 of TOMTOM's p.
         ``nearest_stratum`` is ``in_distribution`` for a training factor, ``within_family`` where the nearest
-        training factor is of the factor's own family, ``cross_family`` where it is not, and ``non_motif`` for a
-        factor without a matrix, whose other columns are missing.
+        training factor has a DNA-binding domain of the same class (bZIP, bHLH, …), ``cross_family`` where it has
+        not, and ``non_motif`` for a factor without a matrix, whose other columns are missing.
     """
     known = list(matrices) if matrices is not None else jaspar_matrices()
     targets = [(factor, matrix) for factor in training for matrix in matrices_of(factor, known)]
@@ -117,7 +123,7 @@ def nearest_training_factors(
             records.append({"factor": factor, "nearest_stratum": NON_MOTIF})
         else:
             found = _best(factor, own, targets, known)
-            shared = set(str(found["family"]).split("; ")) & set(str(found["nearest_family"]).split("; "))
+            shared = set(str(found["class"]).split(SEPARATOR)) & set(str(found["nearest_class"]).split(SEPARATOR))
             stratum = WITHIN_FAMILY if shared - {""} else CROSS_FAMILY
             records.append({"factor": factor, "nearest_stratum": stratum, **found})
     return pd.DataFrame(records).reindex(columns=list(SIMILARITY_COLUMNS))
@@ -137,10 +143,12 @@ def _best(
     nearest, its_matrix = candidates[column]
     return {
         "matrix": own[row].name,
-        "family": "; ".join(own[row].families),
+        "class": SEPARATOR.join(own[row].classes),
+        "family": SEPARATOR.join(own[row].families),
         "nearest_factor": nearest,
         "nearest_matrix": its_matrix.name,
-        "nearest_family": "; ".join(its_matrix.families),
+        "nearest_class": SEPARATOR.join(its_matrix.classes),
+        "nearest_family": SEPARATOR.join(its_matrix.families),
         "tomtom_p": float(chosen[row, column]),
         "similarity": float(-np.log10(max(chosen[row, column], SMALLEST_P))),
     }

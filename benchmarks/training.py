@@ -1,0 +1,216 @@
+"""Training speed and memory: this project's engine beside a plain PyTorch loop, on the same machine in one run.
+
+    python benchmarks/training.py results.json [--rows 27000] [--epochs 3] [--batch 96] [--threads 2]
+
+Both train the paper's ConvNet on the same sequences with the same batches sizes, optimiser and epochs,
+each in a process of its own. The plain loop is what one writes first: a ``Dataset`` that turns a
+sequence into a padded float32 array in ``__getitem__`` (``encode``), or that holds all of them
+ready-made (``stored``), a ``DataLoader``, and the network from torch's own layers.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+WINDOW, PADDING, WIDTH, MOTIFS, EMBEDDING = 101, 23, 24, 16, 32
+LEARNING_RATE, MOMENTUM = 5e-3, 0.97
+POOLINGS = ("max", "max_mean")
+WAYS = ("ours", "encode", "stored")
+
+
+def make_sequences(rows: int) -> tuple[list[str], np.ndarray]:
+    """Return random sequences, the first half with a motif, and their labels."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (rows, WINDOW), dtype=np.uint8)
+    codes[: rows // 2, 40:46] = [2, 0, 3, 0, 0, 2]
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)[codes]
+    return [row.tobytes().decode() for row in letters], (np.arange(rows) < rows // 2).astype(np.uint8)
+
+
+def train_ours(sequences: list[str], labels: np.ndarray, pooling: str, options: argparse.Namespace) -> float:
+    """Train with this project's engine; return the seconds of the epochs without validation."""
+    import torch
+
+    from tfbs_moe.models.registry import build
+    from tfbs_moe.sequence import one_hot
+    from tfbs_moe.training.loop import fit
+    from tfbs_moe.training.rows import make_rows
+    from tfbs_moe.training.settings import TrainingSettings
+
+    device = torch.device(options.device)
+    hyperparameters = {"pooling": pooling, "motifs": MOTIFS, "motif_width": WIDTH, "embedding_size": EMBEDDING}
+    model = build("convnet", WINDOW, hyperparameters, seed=0).to(device)
+    train = make_rows(torch.from_numpy(one_hot(sequences)), labels, device, "training")
+    few = [0, len(labels) - 1]
+    validation = make_rows(torch.from_numpy(one_hot([sequences[row] for row in few])), labels[few], device, "validation")
+    settings = TrainingSettings(
+        optimizer="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, batch_size=options.batch,
+        max_epochs=options.epochs, patience=options.epochs, mixed_precision=False,
+    )  # fmt: skip
+    started = time.perf_counter()
+    fit(model, lambda x: (model(x), None), train, validation, settings, seed=0)
+    return time.perf_counter() - started
+
+
+def train_plainly(sequences: list[str], labels: np.ndarray, pooling: str, options: argparse.Namespace) -> float:
+    """Train with a Dataset, a DataLoader and torch's layers; return the seconds of the epochs."""
+    import torch
+    from torch import nn
+
+    base = {letter: row for row, letter in enumerate("ACGT")}
+
+    def encode(sequence: str) -> np.ndarray:
+        array = np.full((4, WINDOW + 2 * PADDING), 0.25, dtype=np.float32)
+        array[:, PADDING : PADDING + WINDOW] = 0
+        for position, letter in enumerate(sequence):
+            array[base[letter], PADDING + position] = 1
+        return array
+
+    class Sequences(torch.utils.data.Dataset):
+        def __init__(self, stored: bool) -> None:
+            self.items = [encode(sequence) for sequence in sequences] if stored else None
+
+        def __len__(self) -> int:
+            return len(sequences)
+
+        def __getitem__(self, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+            array = self.items[row] if self.items else encode(sequences[row])
+            return torch.from_numpy(array), torch.tensor(float(labels[row]))
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = nn.Conv1d(4, MOTIFS, WIDTH)
+            self.linear = nn.Linear(MOTIFS * (1 + (pooling == "max_mean")), EMBEDDING)
+            self.norm, self.dropout = nn.LayerNorm(EMBEDDING), nn.Dropout(0.25)
+            self.head = nn.Linear(EMBEDDING, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            hits = torch.relu(self.convolution(x))
+            pooled, _ = hits.max(dim=2)
+            if pooling == "max_mean":
+                pooled = torch.cat([pooled, hits.mean(dim=2)], dim=1)
+            return self.head(self.dropout(self.norm(self.linear(pooled)))).squeeze(1)
+
+    device = torch.device(options.device)
+    torch.manual_seed(0)
+    model, loss_function = Network().to(device), nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, nesterov=True)
+    loader = torch.utils.data.DataLoader(Sequences(options.way == "stored"), batch_size=options.batch, shuffle=True)
+    started = time.perf_counter()
+    for _ in range(options.epochs):
+        total = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = loss_function(model(x.to(device)), y.to(device))
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+    return time.perf_counter() - started
+
+
+def measure(options: argparse.Namespace) -> dict[str, float]:
+    """Train one way in this process; return samples per second and memory in MB."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    bare = peak_memory()
+    sequences, labels = make_sequences(options.rows)
+    train = train_ours if options.way == "ours" else train_plainly
+    seconds = train(sequences, labels, options.pooling, options)
+    return {
+        "samples_per_second": options.rows * options.epochs / seconds,
+        "peak_memory_mb": peak_memory(),
+        "memory_of_torch_alone_mb": bare,
+    }
+
+
+def peak_memory() -> float:
+    """Return the most memory this process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def read_options() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, help="JSON file to write")
+    parser.add_argument("--rows", type=int, default=27_000)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3, help="the best of so many runs counts, taken in turn")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--pooling", choices=POOLINGS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure every way in processes of their own, in turn, and write the table."""
+    options = read_options()
+    if options.way:
+        options.output.write_text(json.dumps(measure(options)))
+        return
+    runs: dict[str, list[dict[str, float]]] = {}
+    scratch = options.output.with_suffix(".part")
+    for _ in range(options.repeats):
+        for pooling in POOLINGS:
+            for way in WAYS:
+                arguments = [sys.executable, __file__, str(scratch), "--way", way, "--pooling", pooling]
+                for name in ("rows", "epochs", "batch", "threads", "device"):
+                    arguments += [f"--{name}", str(getattr(options, name))]
+                subprocess.run(arguments, check=True)
+                runs.setdefault(f"{pooling}.{way}", []).append(json.loads(scratch.read_text()))
+    scratch.unlink()
+    best = {name: max(found, key=lambda run: run["samples_per_second"]) for name, found in runs.items()}
+    result = {
+        "device": device_name(options.device),
+        "python": platform.python_version(),
+        "settings": {name: getattr(options, name) for name in ("rows", "epochs", "batch", "threads", "repeats")},
+        "runs": best,
+        "ours_over_plain": {
+            f"{pooling}.{way}": {
+                "speed": best[f"{pooling}.ours"]["samples_per_second"] / best[f"{pooling}.{way}"]["samples_per_second"],
+                "memory": best[f"{pooling}.ours"]["peak_memory_mb"] / best[f"{pooling}.{way}"]["peak_memory_mb"],
+                "memory_beyond_torch": beyond(best[f"{pooling}.ours"]) / beyond(best[f"{pooling}.{way}"]),
+            }
+            for pooling in POOLINGS
+            for way in WAYS[1:]
+        },
+    }
+    options.output.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result["ours_over_plain"], indent=2))
+
+
+def beyond(run: dict[str, float]) -> float:
+    """Return the memory that a run took beyond torch itself, in MB."""
+    return run["peak_memory_mb"] - run["memory_of_torch_alone_mb"]
+
+
+def device_name(device: str) -> str:
+    """Return the name of the GPU, or of the processor."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    names = [line.split(":")[1].strip() for line in cpu_lines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads by default"
+
+
+def cpu_lines() -> list[str]:
+    """Return what Linux says of the processor."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()

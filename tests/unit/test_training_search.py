@@ -1,0 +1,116 @@
+"""The hyper-parameter search: it finds what is better, it resumes, it shares work, it refuses a bad space."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tfbs_moe.data.dataset import Dataset, make_dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.training import search as module
+from tfbs_moe.training.search import SearchSettings, collect_search, read_space, search_share
+
+optuna = pytest.importorskip("optuna", reason="optuna is not installed")
+WINDOW = 30
+SPACE = {
+    "network.motifs": {"low": 2, "high": 12},
+    "network.pooling": {"choices": ["max", "max_mean"]},
+    "training.learning_rate": {"low": 1e-6, "high": 3e-2, "log": True},
+}
+
+
+def planted(count: int, seed: int) -> Dataset:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, (count, WINDOW))
+    codes[: count // 2, 10:16] = [2, 0, 3, 0, 0, 2]
+    return make_dataset(one_hot_from_codes(codes), np.arange(count) < count // 2)
+
+
+def run(folder: Path, trials: int, worker: int = 0, workers: int = 1, space: dict = SPACE) -> None:
+    search_share(
+        planted(300, 0),
+        planted(200, 1),
+        architecture="convnet",
+        hyperparameters={"motif_width": 6, "weight_sd": 0.1},
+        settings={"max_epochs": 5, "patience": 5, "batch_size": 50},
+        space=space,
+        search=SearchSettings(trials=trials, startup_trials=3, warmup_epochs=1, workers=workers),
+        worker=worker,
+        seed=4,
+        folder=folder,
+        device=torch.device("cpu"),
+    )
+
+
+def test_search_finds_the_better_half_and_can_go_on(tmp_path: Path) -> None:
+    run(tmp_path / "parts", 3)
+    run(tmp_path / "parts", 8)
+    run(tmp_path / "whole", 8)
+    table, best = collect_search(tmp_path / "parts")
+    assert list(table["trial"]) == list(range(8))
+    assert set(table["state"]) <= {"complete", "pruned"} and "pruned" in set(table["state"])
+    assert best["validation_auroc"] == table.loc[table["state"] == "complete", "validation_auroc"].max() > 0.9
+    assert set(best["network"]) == {"motifs", "pooling"} and set(best["training"]) == {"learning_rate"}
+    assert collect_search(tmp_path / "whole")[1] == best
+    for file in ("trials.tsv", "best.json"):
+        assert (tmp_path / "parts" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert not list((tmp_path / "parts" / "trials").iterdir())
+
+
+def test_a_killed_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "whole", 2)
+    train = module.train_expert
+    calls: list[int] = []
+
+    def dies_once(*args: object, **options: object) -> dict:
+        calls.append(1)
+        if len(calls) == 2:
+            raise SystemExit(143)
+        return train(*args, **options)
+
+    monkeypatch.setattr(module, "train_expert", dies_once)
+    with pytest.raises(SystemExit):
+        run(tmp_path / "parts", 2)
+    run(tmp_path / "parts", 2)
+    assert collect_search(tmp_path / "parts")[0].equals(collect_search(tmp_path / "whole")[0])
+
+
+def test_workers_share_the_trials(tmp_path: Path) -> None:
+    for worker in (1, 0):
+        run(tmp_path, 5, worker=worker, workers=2)
+    table, _ = collect_search(tmp_path)
+    assert table["worker"].value_counts().to_dict() == {0: 3, 1: 2}
+
+
+def test_a_trial_that_diverges_is_a_failed_trial(tmp_path: Path) -> None:
+    run(tmp_path, 1, space={"training.learning_rate": {"low": 1e29, "high": 1e30}, "training.optimizer": {"choices": ["sgd"]}})
+    with pytest.raises(InputError, match="no trial of the search in .* was completed"):
+        collect_search(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"learning_rate": {"low": 1.0, "high": 2.0}}, "must begin with 'network.' or 'training.'"),
+        ({"training.momentum": {"low": 0.9}}, "cannot be used"),
+        ({"training.momentum": {"low": 0.9, "high": 0.5}}, "cannot be used"),
+        ({}, "names no parameters to search"),
+    ],
+)
+def test_a_space_that_cannot_be_searched(space: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_space("convnet", space)
+
+
+@pytest.mark.parametrize("architecture", ["convnet", "deepsea", "danq", "language_model"])
+def test_every_architecture_names_parameters_that_exist(architecture: str) -> None:
+    from dataclasses import fields
+
+    from tfbs_moe.models.registry import ARCHITECTURES
+    from tfbs_moe.training.settings import TrainingSettings
+
+    network = {f"network.{field.name}" for field in fields(ARCHITECTURES[architecture].Parameters)}
+    training = {f"training.{field.name}" for field in fields(TrainingSettings)}
+    assert set(read_space(architecture, None)) <= network | training

@@ -1,0 +1,39 @@
+"""What several sections need: figures by kind, tables by path, each with its reason where it is missing."""
+
+import pandas as pd
+
+from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.report.inputs import Run
+from tfbs_moe.report.page import Block, Missing, Table, make_picture, make_table
+
+_STATISTICS = [
+    "experiment", "protocol", "set", "negatives", "rows", "test", "comparison", "unit", "n", "statistic_name",
+    "statistic", "df", "p", "p_adjusted", "effect_name", "effect", "effect_lower", "effect_upper", "check", "headline",
+]  # fmt: skip
+
+
+def pictures(run: Run, kind: str, protocol: str | None = None) -> list[Block]:
+    """Return the figures of one kind, or the reason where one is missing."""
+    return [
+        make_picture(run.folder, item)
+        for item in figure_items(run.study)
+        if item.kind == kind and protocol in (None, item.parameters.get("protocol"))
+    ]
+
+
+def table_of(run: Run, path: str, caption: str) -> Table | Missing:
+    """Return a table of the run, or the reason where it is missing."""
+    frame = run.table(path)
+    return Missing(caption, run.why_missing(path)) if frame is None else make_table(frame, caption, path.split(".")[0])
+
+
+def optional_table(run: Run, path: str, caption: str) -> list[Block]:
+    """Return a table that not every run makes; nothing where it is absent."""
+    frame = run.table(path)
+    return [] if frame is None else [make_table(frame, caption, path.split(".")[0])]
+
+
+def shown_statistics(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a statistics table that a page has room for; those without any value are left out."""
+    names = [name for name in _STATISTICS if name in tests.columns]
+    return tests[names].dropna(axis="columns", how="all")

@@ -1,0 +1,202 @@
+"""Two runs side by side: what was set otherwise, and what came out otherwise, by how much."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.build import write_page
+from tfbs_moe.report.inputs import Run, models_of
+from tfbs_moe.report.methods import parameters
+from tfbs_moe.report.page import Block, Items, Section, Text, interval, make_table, number
+from tfbs_moe.tables import read_json, write_tsv
+
+_KEYS = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
+_HEADLINE = "auroc"
+_NOISE = "Differences within the seeds’ spread of either run are what another seed makes."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two runs.
+
+    Attributes:
+        first: name of the first run.
+        second: name of the second run.
+        settings: ``parameter`` and its value in either run, those that differ.
+        code: ``model`` and digests of the code that trained it in either run, those that differ.
+        metrics: every metric in both runs, averaged over seeds, with ``difference`` = second − first and
+            ``within_seed_spread``; one that only one run has is there with missing values.
+        sets: mean difference over the factors of each set with its t interval, the factor as the unit.
+    """
+
+    first: str
+    second: str
+    settings: pd.DataFrame
+    code: pd.DataFrame
+    metrics: pd.DataFrame
+    sets: pd.DataFrame
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compare two runs.
+
+    Raises:
+        InputError: a run has no table of metrics, or the runs have no model and test set in common.
+    """
+    metrics = _metrics(first, second)
+    both = metrics.dropna(subset=["value_first", "value_second"])
+    if both.empty:
+        raise InputError(
+            f"runs {_name(first)} and {_name(second)} have no protocol, model and test set in common; there is "
+            "nothing to compare"
+        )
+    confidence = float(first.study.config["evaluation"]["confidence"])
+    return Comparison(
+        _name(first), _name(second), _settings(first, second), _code(first, second), metrics, _sets(both, confidence)
+    )
+
+
+def write_comparison(comparison: Comparison, folder: str | Path) -> None:
+    """Write a comparison as ``index.html``, ``metrics.tsv``, ``sets.tsv``, ``settings.tsv`` and ``code.tsv``."""
+    folder = Path(folder)
+    for name in ("metrics", "sets", "settings", "code"):
+        write_tsv(getattr(comparison, name), folder / f"{name}.tsv")
+    write_page(f"{comparison.first} and {comparison.second}", _sections(comparison), folder / "index.html")
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Say in sentences what differs; a difference is called one only where its interval leaves out zero."""
+    names = f"{comparison.second} against {comparison.first}"
+    sentences = [
+        f"{len(comparison.settings)} parameter(s) differ: {', '.join(comparison.settings['parameter'])}."
+        if len(comparison.settings)
+        else "No parameter differs."
+    ]
+    changed = comparison.metrics[comparison.metrics["difference"].fillna(0) != 0]
+    if changed.empty:
+        return [*sentences, "Every metric that both runs have is the same."]
+    largest = changed.iloc[int(changed["difference"].abs().to_numpy().argmax())]
+    sentences.append(
+        f"{len(changed)} of {len(comparison.metrics)} metrics differ; the most, {names}: {largest['metric']} of "
+        f"{model_label(str(largest['model']))} on {largest['experiment']} by "
+        f"{number(largest['difference'], sign=True)}."
+    )
+    shown = comparison.sets[
+        (comparison.sets["metric"] == _HEADLINE)
+        & (comparison.sets["rows"] == "all")
+        & comparison.sets["model"].str.startswith("moe.")
+    ]
+    for row in shown.to_dict("records"):
+        bounds = (row["value"], row["lower"], row["upper"])
+        apart = np.isfinite(row["lower"]) and not row["lower"] <= 0 <= row["upper"]
+        verdict = ("higher" if row["value"] > 0 else "lower") if apart else "not told apart"
+        sentences.append(
+            f"{row['protocol']}, {model_label(row['model'])}, {aggregate.SETS[row['set']]}, "
+            f"{row['negatives'].replace('_', ' ')}: AUROC is {verdict} in {comparison.second}, "
+            f"{interval(*bounds, sign=True)} over {row['n_factors']:.0f} test sets."
+        )
+    return sentences
+
+
+def _metrics(first: Run, second: Run) -> pd.DataFrame:
+    """Join the metrics of two runs, averaged over seeds."""
+    tables = []
+    for run in (first, second):
+        metrics = run.table(METRICS)
+        if metrics is None:
+            raise InputError(f"run {_name(run)} cannot be compared: {run.why_missing(METRICS)}")
+        tables.append(aggregate.over_seeds(metrics)[[*_KEYS, "value", "lowest", "highest", "seeds"]])
+    joined = tables[0].merge(tables[1], on=_KEYS, how="outer", suffixes=("_first", "_second"), sort=False)
+    joined["difference"] = joined["value_second"] - joined["value_first"]
+    overlap = (joined["lowest_first"] <= joined["highest_second"]) & (
+        joined["lowest_second"] <= joined["highest_first"]
+    )
+    known = joined["difference"].notna()
+    joined["within_seed_spread"] = overlap.astype(object).where(known)
+    return joined
+
+
+def _sets(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Average differences over the test sets of each set."""
+    keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
+    rows = [
+        dict(zip(keys, key, strict=True))
+        | aggregate.mean_and_interval(group["difference"].to_numpy(dtype=float), confidence)
+        for key, group in both.groupby(keys, sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _settings(first: Run, second: Run) -> pd.DataFrame:
+    """Return the parameters that differ, and the experiments that only one run has or that differ."""
+    columns = [parameters(run.study.config).set_index("parameter")["value"] for run in (first, second)]
+    columns = [
+        pd.concat([values, pd.Series({f"experiment {name}": _row(row) for name, row in run.study.experiments.items()})])
+        for values, run in zip(columns, (first, second), strict=True)
+    ]
+    table = pd.concat(columns, axis=1, keys=["first", "second"]).rename_axis("parameter").reset_index().fillna("–")
+    return table[table["first"] != table["second"]].reset_index(drop=True)
+
+
+def _row(row: Mapping[str, str]) -> str:
+    return ", ".join(filter(None, row.values()))
+
+
+def _code(first: Run, second: Run) -> pd.DataFrame:
+    """Return the trainings that both runs have and whose code differs."""
+    columns = ["model", "code", "first", "second"]
+    rows = []
+    for path in models_of(first.study):
+        places = [run.folder / path for run in (first, second)]
+        if not all(place.is_file() for place in places):
+            continue
+        one, other = (_digests(read_json(place)) for place in places)
+        for key in sorted(set(one) | set(other)):
+            if one.get(key) != other.get(key):
+                values = [str(found.get(key, "–")) for found in (one, other)]
+                rows.append(dict(zip(columns, [str(Path(path).parent), key, *values], strict=True)))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _digests(description: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return what a model's description says of code and versions."""
+    found: dict[str, str] = {}
+    for key, value in description.items():
+        if isinstance(value, Mapping):
+            found |= _digests(value, f"{prefix}{key}.")
+        elif any(word in key for word in ("code", "version", "torch")):
+            found[f"{prefix}{key}"] = str(value)
+    return found
+
+
+def _sections(comparison: Comparison) -> list[Section]:
+    names = {"first": comparison.first, "second": comparison.second}
+    settings = comparison.settings.rename(columns=names)
+    shown = comparison.metrics.rename(
+        columns=lambda name: (
+            str(name).replace("_first", f" {comparison.first}").replace("_second", f" {comparison.second}")
+        )
+    )
+    results: list[Block] = [
+        Text(_NOISE, style="note"),
+        make_table(comparison.sets, f"Mean differences, {comparison.second} − {comparison.first}.", "sets"),
+        make_table(shown, "Every metric in both runs.", "metrics"),
+    ]
+    return [
+        Section("summary", "What differs", [Items(summary(comparison))]),
+        Section("settings", "Settings", [make_table(settings, "Parameters and experiments that differ.", "settings")]),
+        Section("code", "Code", [make_table(comparison.code.rename(columns=names), "Code and versions.", "code")]),
+        Section("results", "Results", results),
+    ]
+
+
+def _name(run: Run) -> str:
+    return str(run.study.config["run"])

@@ -1,0 +1,166 @@
+"""Sections on the data and on how well models do: audit, results, gate, negatives, statistics."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.item import FACTOR_STATISTICS, GATE_WEIGHTS, METRICS
+from tfbs_moe.report.answer import confidence
+from tfbs_moe.report.common import optional_table, pictures, shown_statistics, table_of
+from tfbs_moe.report.explore import explorers
+from tfbs_moe.report.inputs import DATASETS, PAPER_ANOVA, PAPER_TUKEY, Run
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.study import SUPPLIED
+
+WARNINGS = "audit/warnings.tsv"
+_RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
+_CURVE_KINDS = ("curves", "calibration")
+_METRICS_CAPTION = (
+    "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
+    "over seeds."
+)
+_SHUFFLED = (
+    "Some test negatives are not real unbound DNA: they are shuffles of the bound sequences, or what a prepared "
+    "file supplies. A model that does well on them tells real sequence from shuffled, which is easier than telling "
+    "a bound site from an unbound one in the genome."
+)
+_PAPER_ANOVA = (
+    "The paper compares models on each test set by a one-way ANOVA whose replicates are draws of one trained model. "
+    "The number of draws is the analyst’s choice, and F grows with it: such an F says nothing of other trainings, "
+    "test sets or factors. It is shown so that the paper’s numbers can be held against it."
+)
+
+
+def data(run: Run) -> Section:
+    """Return what the rows are, and what the audit says of them."""
+    blocks: list[Block] = [*_warnings(run), *pictures(run, "overlap")]
+    blocks.append(table_of(run, DATASETS, "Rows of every dataset, and how many bound test rows overlap training."))
+    audit = optional_table(run, "audit/datasets.tsv", "What the audit found in every dataset.")
+    audit += optional_table(run, "audit/pairs.tsv", "Rows that datasets share, for every pair of datasets.")
+    return Section("data", "Data quality and audit", [*blocks, *([Fold("The audit’s tables", audit)] if audit else [])])
+
+
+def results(run: Run) -> Section:
+    """Return results in and out of distribution, with the controls among the models."""
+    blocks: list[Block] = []
+    for protocol in run.study.protocols:
+        blocks.append(Text(f"Protocol {protocol}", style="heading"))
+        for kind in _RESULT_KINDS:
+            blocks += pictures(run, kind, protocol)
+        curves = [picture for kind in _CURVE_KINDS for picture in pictures(run, kind, protocol)]
+        blocks.append(Fold(f"Curves and calibration, protocol {protocol}", curves))
+    blocks += explorers(run)
+    metrics = run.table(METRICS)
+    if metrics is None:
+        blocks.append(Missing("Table of metrics", run.why_missing(METRICS)))
+    else:
+        auroc = metrics[metrics["metric"] == "auroc"]
+        means = aggregate.over_factors(auroc, confidence(run)).drop(columns="metric")
+        blocks.append(make_table(means, "Mean AUROC over the factors of each set; interval: factor as unit.", "means"))
+        single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
+        blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
+    return Section("results", "Results in and out of distribution", blocks)
+
+
+def gate(run: Run) -> Section:
+    """Return what the gate does."""
+    table = table_of(run, GATE_WEIGHTS, "Gate weights with their intervals.")
+    blocks = [*pictures(run, "gate_weights"), Fold("Gate weights as a table", [table])]
+    return Section("gate", "What the gate does", blocks)
+
+
+def negatives(run: Run) -> Section:
+    """Return results by the kinds of unbound sequence in training and test."""
+    kinds = sorted({test.negatives for test in run.study.test_sets})
+    blocks = pictures(run, "negatives")
+    if len(kinds) == 1:
+        blocks.append(
+            Text(
+                f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; how its "
+                "models do against others is not known from it.",
+                style="note",
+            )
+        )
+    return Section("negatives", "Trained against, tested against", blocks)
+
+
+def statistics(run: Run) -> Section:
+    """Return the comparison with the factor as the unit, and the paper's analysis under its own name."""
+    blocks: list[Block] = [Text("The factor as the unit: the analysis to draw conclusions from", style="heading")]
+    proper = run.table(FACTOR_STATISTICS)
+    if proper is None:
+        blocks.append(Missing("Comparison over factors", run.why_missing(FACTOR_STATISTICS)))
+    else:
+        chosen = _headline(proper)
+        blocks.append(Items(_with_scope(chosen[chosen["comparison"].str.count("−") == 0])))
+        caption = "The tests that the rule chose for each comparison; the rule is in the column check."
+        blocks.append(make_table(shown_statistics(chosen), caption, "headline-tests"))
+        every = make_table(shown_statistics(proper), "All tests with the factor as the unit.", "factors")
+        blocks.append(Fold("Every test with the factor as the unit", [every]))
+    blocks += pictures(run, "critical_difference")
+    for path, caption in (
+        ("statistics/assumptions.tsv", "What the tests assume, and whether it holds."),
+        ("statistics/strata.tsv", "Comparisons by stratum and by similarity to training."),
+        ("statistics/power.tsv", "How many factors a difference would take to be seen."),
+    ):
+        if found := optional_table(run, path, caption):
+            blocks.append(Fold(caption.rstrip("."), found))
+    blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
+    blocks.append(_paper_anova(run))
+    blocks += optional_table(run, "statistics/draws.tsv", "F against the number of draws.")
+    tukey = run.table(PAPER_TUKEY)
+    if tukey is None:
+        blocks.append(Missing("The paper’s Tukey tests", run.why_missing(PAPER_TUKEY)))
+    else:
+        shown = make_table(shown_statistics(tukey), "Tukey’s test over draws.", "paper-tukey")
+        blocks.append(Fold("The paper’s Tukey tests", [shown]))
+    return Section("statistics", "Statistics", blocks)
+
+
+def _headline(tests: pd.DataFrame) -> pd.DataFrame:
+    """Return the tests that a rule chose, or all where no rule was applied."""
+    return tests[tests["headline"].astype(bool)] if "headline" in tests and tests["headline"].any() else tests
+
+
+def _with_scope(tests: pd.DataFrame) -> list[str]:
+    """Return the sentences of tests, each led by what it is about."""
+    return [
+        f"{row['protocol']}, {aggregate.SETS[row['set']]}, {row['negatives'].replace('_', ' ')}, "
+        f"{aggregate.ROWS[row['rows']]}: {row['sentence']}"
+        for row in tests.dropna(subset=["sentence"]).to_dict("records")
+    ]
+
+
+def _paper_anova(run: Run) -> Block:
+    table = run.table(PAPER_ANOVA)
+    if table is None:
+        return Missing("The paper’s ANOVA", run.why_missing(PAPER_ANOVA))
+    theirs = run.published[run.published["metric"] == "anova_f"].set_index("factor")["value"]
+    shown = shown_statistics(table).drop(columns=["unit", "comparison", "check", "headline"], errors="ignore")
+    # The paper's F belongs to the paper's own test files.
+    shown["paper_F"] = table["factor"].map(theirs).where(table["negatives"] == SUPPLIED)
+    shown = shown.dropna(axis="columns", how="all")
+    return make_table(shown, "One-way ANOVA over draws, beside the paper’s F(3, 116).", "paper-anova")
+
+
+def _warnings(run: Run) -> list[Text]:
+    """Say what a reader must know of the data before believing a result."""
+    audited = run.table(WARNINGS)
+    if audited is not None:
+        serious = {"serious": "bad", "warning": "note", "note": "plain"}
+        return [Text(row["sentence"], style=serious[row["severity"]]) for row in audited.to_dict("records")]
+    found = []
+    if any(test.negatives in (SUPPLIED, "dinucleotide_shuffle") for test in run.study.test_sets):
+        found.append(_SHUFFLED)
+    table = run.table(DATASETS)
+    if table is not None:
+        tests = table[(table["split"] == "test") & table["overlapping"].notna()]
+        shares = (tests["overlapping"] / tests["positives"]).to_numpy(dtype=float)
+        order = np.argsort(-shares, kind="stable")
+        names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
+        if names:
+            found.append(
+                f"Bound test rows share sequence with training: {', '.join(names)}. Results are therefore given "
+                "twice, on all rows and on the rows that share nothing."
+            )
+    return [Text(text, style="note") for text in found]

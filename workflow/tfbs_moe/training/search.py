@@ -1,0 +1,268 @@
+"""Search for hyper-parameters, on validation rows only (optuna).
+
+Several jobs may work on one search: they share a journal file and each does its share of the trials.
+A job that was killed takes up its unfinished trial from the trial's checkpoint.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.errors import InputError
+from tfbs_moe.models.registry import ARCHITECTURES, register
+from tfbs_moe.provenance import digest
+from tfbs_moe.runtime import named_seed
+from tfbs_moe.tables import write_json, write_tsv
+from tfbs_moe.training.expert import train_expert
+from tfbs_moe.training.loop import Diverged
+from tfbs_moe.training.record import data_record
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger(__name__)
+
+TRIALS, BEST, JOURNAL = "trials.tsv", "best.json", "journal.log"
+NETWORK, TRAINING = "network.", "training."
+_WORKER = "worker"
+_SAMPLER_SEEDS = 2**32
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a search is done.
+
+    Attributes:
+        trials: trainings in all.
+        startup_trials: of these, drawn at random before the sampler (TPE) takes over; none is pruned before.
+        warmup_epochs: no trial is pruned in its first epochs.
+        workers: jobs that share the trials.
+    """
+
+    trials: int = 30
+    startup_trials: int = 8
+    warmup_epochs: int = 3
+    workers: int = 1
+
+
+def search_share(
+    train: Dataset,
+    validation: Dataset,
+    *,
+    architecture: str,
+    hyperparameters: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    space: Mapping[str, Mapping[str, Any]] | None,
+    search: SearchSettings,
+    worker: int,
+    seed: int,
+    folder: str | Path,
+    device: torch.device,
+) -> None:
+    """Do one worker's share of the trials; one worker alone gives the same trials each time.
+
+    Args:
+        train: rows to learn from.
+        validation: rows that judge; nothing else does.
+        architecture: see ``models.registry``.
+        hyperparameters: those that are not searched.
+        settings: of the training, those that are not searched.
+        space: by ``network.<hyper-parameter>`` or ``training.<setting>`` either ``{"choices": […]}`` or
+            ``{"low": …, "high": …, "log": …, "step": …}`` (whole numbers where low and high are);
+            None for the architecture's own.
+        search: how many trials, and how.
+        worker: 0 to ``search.workers`` - 1.
+        seed: root of sampling and of every training.
+        folder: holds the journal, shared by the workers.
+        device: to train on.
+
+    Raises:
+        InputError: a space that cannot be searched.
+        Interrupted: a signal came; start again to go on.
+    """
+    import optuna
+
+    folder = Path(folder)
+    ranges = read_space(architecture, space)
+    facts = {
+        "architecture": architecture, "hyperparameters": dict(hyperparameters), "settings": dict(settings),
+        "space": {name: repr(spec) for name, spec in ranges.items()}, "seed": seed,
+        "data": [data_record(train)["sha256"], data_record(validation)["sha256"]],
+    }  # fmt: skip
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=_storage(folder),
+        study_name=digest(facts),
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(search.startup_trials, search.warmup_epochs),
+    )
+    share = search.trials // search.workers + (worker < search.trials % search.workers)
+    while (done := len(_own(study, worker, finished=True))) < share:
+        study.sampler = optuna.samplers.TPESampler(
+            seed=named_seed(seed, "sampler", worker, done) % _SAMPLER_SEEDS,
+            n_startup_trials=search.startup_trials,
+            multivariate=True,
+            constant_liar=search.workers > 1,
+        )
+        trial = _next_trial(study, worker)
+        drawn = {name: _suggest(trial, name, spec) for name, spec in ranges.items()}
+        log.info("trial %d (%d of %d of worker %d): %s", trial.number, done + 1, share, worker, drawn)
+        place = folder / "trials" / str(trial.number)
+
+        def report(epoch: int, area: float, trial: "optuna.Trial" = trial) -> None:
+            trial.report(area, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        try:
+            trained = train_expert(
+                train,
+                validation,
+                architecture=architecture,
+                hyperparameters={**hyperparameters, **_part(drawn, NETWORK)},
+                settings={**settings, **_part(drawn, TRAINING)},
+                seed=named_seed(seed, "trial", trial.number),
+                folder=place,
+                device=device,
+                report=report,
+            )
+        except optuna.TrialPruned:
+            log.info("trial %d is worse than half of those before it: given up", trial.number)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        except Diverged as error:
+            log.info("trial %d failed: %s", trial.number, error)
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, trained["metrics"]["validation_auroc"])
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Write the search's table and its best parameters into ``folder``.
+
+    Returns:
+        one row per trial (``trial``, ``worker``, ``state``, ``epochs``, ``validation_auroc``, and one column
+        per parameter), and ``{"network": …, "training": …, "trial": …, "validation_auroc": …}`` of the best.
+
+    Raises:
+        InputError: no trial was completed.
+    """
+    import optuna
+
+    folder = Path(folder)
+    storage = _storage(folder)
+    studies = optuna.get_all_study_summaries(storage)
+    if not studies:
+        raise InputError(f"{folder} holds no search")
+    # The journal keeps searches of other settings or data; the last one is the present one.
+    study = optuna.load_study(study_name=studies[-1].study_name, storage=storage)
+    rows = [
+        {
+            "trial": trial.number,
+            "worker": trial.user_attrs.get(_WORKER),
+            "state": trial.state.name.lower(),
+            "epochs": max(trial.intermediate_values, default=0),
+            "validation_auroc": trial.value if trial.value is not None else _last(trial.intermediate_values),
+            **trial.params,
+        }
+        for trial in study.get_trials(deepcopy=False)
+    ]
+    table = pd.DataFrame(rows)
+    complete = table[table["state"] == "complete"] if rows else table
+    if complete.empty:
+        raise InputError(f"no trial of the search in {folder} was completed; see its log")
+    row = complete.loc[complete["validation_auroc"].idxmax()]
+    params = study.get_trials(deepcopy=False)[int(row["trial"])].params
+    best = {
+        "network": _part(params, NETWORK),
+        "training": _part(params, TRAINING),
+        "trial": int(row["trial"]),
+        "validation_auroc": float(row["validation_auroc"]),
+    }
+    write_tsv(table, folder / TRIALS)
+    write_json(best, folder / BEST)
+    return table, best
+
+
+def read_space(
+    architecture: str, space: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, "optuna.distributions.BaseDistribution"]:
+    """Return the space as optuna's distributions, the architecture's own where none is given."""
+    register(architecture)
+    chosen = ARCHITECTURES[architecture].search_space if space is None else space
+    if not chosen:
+        raise InputError(f"architecture {architecture!r} names no parameters to search; give a space in the config")
+    return {name: _distribution(name, spec) for name, spec in chosen.items()}
+
+
+def _distribution(name: str, spec: Mapping[str, Any]) -> "optuna.distributions.BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if not name.startswith((NETWORK, TRAINING)):
+        raise InputError(f"search space: {name!r} must begin with {NETWORK!r} or {TRAINING!r}")
+    try:
+        if set(spec) == {"choices"}:
+            return CategoricalDistribution(spec["choices"])
+        low, high = spec["low"], spec["high"]
+        kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
+        return kind(**spec)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"search space of {name}: {json.dumps(dict(spec))} cannot be used ({error}); give choices, or low and high "
+            "with log or step"
+        ) from None
+
+
+def _suggest(trial: "optuna.Trial", name: str, spec: "optuna.distributions.BaseDistribution") -> Any:
+    """Draw a parameter, or return what a trial that is taken up again has drawn before."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(spec, CategoricalDistribution):
+        return trial.suggest_categorical(name, spec.choices)
+    if isinstance(spec, IntDistribution):
+        return trial.suggest_int(name, spec.low, spec.high, step=spec.step, log=spec.log)
+    assert isinstance(spec, FloatDistribution)
+    return trial.suggest_float(name, spec.low, spec.high, step=spec.step, log=spec.log)
+
+
+def _storage(folder: Path) -> "optuna.storages.JournalStorage":
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+
+
+def _own(study: "optuna.Study", worker: int, finished: bool) -> list["optuna.trial.FrozenTrial"]:
+    """Return a worker's trials that are finished, or that are not."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if trial.user_attrs.get(_WORKER) == worker and trial.state.is_finished() == finished]
+
+
+def _next_trial(study: "optuna.Study", worker: int) -> "optuna.Trial":
+    """Return the worker's unfinished trial, or a new one."""
+    import optuna
+
+    for unfinished in _own(study, worker, finished=False):
+        log.info("trial %d was not finished and is taken up again", unfinished.number)
+        return optuna.Trial(study, unfinished._trial_id)
+    trial = study.ask()
+    trial.set_user_attr(_WORKER, worker)
+    return trial
+
+
+def _part(drawn: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in drawn.items() if name.startswith(prefix)}
+
+
+def _last(values: Mapping[int, float]) -> float:
+    return values[max(values)] if values else float("nan")
