@@ -51,7 +51,9 @@ def train_ours(sequences: list[str], labels: np.ndarray, pooling: str, options: 
     model = build("convnet", WINDOW, hyperparameters, seed=0).to(device)
     train = make_rows(torch.from_numpy(one_hot(sequences)), labels, device, "training")
     few = [0, len(labels) - 1]
-    validation = make_rows(torch.from_numpy(one_hot([sequences[row] for row in few])), labels[few], device, "validation")
+    validation = make_rows(
+        torch.from_numpy(one_hot([sequences[row] for row in few])), labels[few], device, "validation"
+    )
     settings = TrainingSettings(
         optimizer="sgd", learning_rate=LEARNING_RATE, momentum=MOMENTUM, batch_size=options.batch,
         max_epochs=options.epochs, patience=options.epochs, mixed_precision=False,

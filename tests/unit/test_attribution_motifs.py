@@ -106,7 +106,8 @@ def test_information_and_trimming():
 
 
 def test_a_motif_unlike_any_matrix_is_said_so(known):
-    counts = np.tile([[40.0], [20], [20], [20]], 8)
+    counts = np.full((4, 10), 1.0)
+    counts[[0, 1, 0, 2, 1, 2, 0, 0, 1, 3], range(10)] = 97
     motif = Motif("pos_1", counts, np.zeros_like(counts), 100)
     matches = match_motifs([motif], known)
     assert not matches["matched"].any()

@@ -103,14 +103,14 @@ def test_finished_work_is_not_repeated_but_a_damaged_one_is(tmp_path: Path, capl
     assert train(tmp_path, seed=5)["weights"] != first["weights"]
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Raised by a report to end a training as a crash would."""
 
 
 def crash_at(epoch: int):
     def report(done: int, _: float) -> None:
         if done == epoch:
-            raise Stop
+            raise StopError
 
     return report
 
@@ -120,7 +120,7 @@ def test_a_crashed_training_goes_on_to_the_same_weights(tmp_path: Path, settings
     chosen = SETTINGS | {"checkpoint_seconds": 0} | settings
     train(tmp_path / "whole", settings=chosen)
     for epoch in (1, 3):
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             train(tmp_path / "parts", settings=chosen, report=crash_at(epoch))
     train(tmp_path / "parts", settings=chosen)
     for file in ("model.safetensors", "model.json", "history.tsv"):
@@ -130,7 +130,7 @@ def test_a_crashed_training_goes_on_to_the_same_weights(tmp_path: Path, settings
 def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     chosen = SETTINGS | {"checkpoint_seconds": 0}
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         train(tmp_path / "a", settings=chosen, report=crash_at(2))
     changed = train(tmp_path / "a", settings=chosen, seed=7)
     assert "is of other data, settings or code" in caplog.text

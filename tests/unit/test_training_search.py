@@ -85,7 +85,11 @@ def test_workers_share_the_trials(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_diverges_is_a_failed_trial(tmp_path: Path) -> None:
-    run(tmp_path, 1, space={"training.learning_rate": {"low": 1e29, "high": 1e30}, "training.optimizer": {"choices": ["sgd"]}})
+    run(
+        tmp_path,
+        1,
+        space={"training.learning_rate": {"low": 1e29, "high": 1e30}, "training.optimizer": {"choices": ["sgd"]}},
+    )
     with pytest.raises(InputError, match="no trial of the search in .* was completed"):
         collect_search(tmp_path)
 

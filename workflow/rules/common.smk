@@ -26,11 +26,14 @@ GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
-FIGURE = f"{RUN}/figures/{{figure}}"
 PUBLISHED = "resources/published.tsv"
 
 PRIORITY_DATA = 100
 FIGURES = {item.name: item for item in figure_items(STUDY)}
+FIGURE_BATCHES = {}
+for item in FIGURES.values():
+    batch = "_".join(filter(None, [item.parameters.get("protocol", "study"), item.kind == "logos" and "logos"]))
+    FIGURE_BATCHES.setdefault(batch, []).append(item.name)
 
 
 wildcard_constraints:
@@ -41,7 +44,6 @@ wildcard_constraints:
     architecture="[A-Za-z0-9_]+",
     gate="[A-Za-z0-9_]+",
     seed="[0-9]+",
-    figure="|".join(map(re.escape, FIGURES)),
 
 
 @cache

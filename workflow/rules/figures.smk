@@ -1,38 +1,47 @@
 """Figures: each drawn from the tables it names, as PDF, PNG and SVG beside the numbers it shows.
 
-Needs tables, predictions and attributions of the run; makes `figures/<name>.{pdf,png,svg,tsv}`.
+Needs tables, predictions and attributions of the run; makes `figures/<name>.{pdf,png,svg,tsv}`. A job
+draws the figures of one batch: loading the libraries takes longer than drawing one.
 """
 
+for batch, names in FIGURE_BATCHES.items():
 
-rule figure:
-    input:
-        files=lambda wildcards: [f"{RUN}/{path}" for path in FIGURES[wildcards.figure].inputs],
-        config=rules.run_config.output.config,
-        published=PUBLISHED,
-    output:
-        report(
-            f"{FIGURE}.svg",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels=lambda wildcards: {"figure": FIGURES[wildcards.figure].title},
-        ),
-        multiext(FIGURE, ".pdf", ".png", ".tsv"),
-    log:
-        f"{LOGS}/figures/{{figure}}.log",
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        caption=lambda wildcards: FIGURES[wildcards.figure].caption,
-        code=code("draw_figure.py"),
-    message:
-        "Drawing {wildcards.figure}"
-    script:
-        "../scripts/draw_figure.py"
+    rule:
+        name:
+            f"figures_{batch}"
+        input:
+            files=sorted({f"{RUN}/{path}" for name in names for path in FIGURES[name].inputs}),
+            config=rules.run_config.output.config,
+            published=PUBLISHED,
+        output:
+            [
+                report(
+                    f"{RUN}/figures/{name}.svg",
+                    caption="../report/figure.rst",
+                    category="Figures",
+                    labels={"figure": FIGURES[name].title},
+                )
+                for name in names
+            ],
+            [f"{RUN}/figures/{name}.{suffix}" for name in names for suffix in ("pdf", "png", "tsv")],
+        log:
+            f"{LOGS}/figures/{batch}.log",
+        benchmark:
+            f"{BENCHMARKS}/figures/{batch}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            names=names,
+            code=code("draw_figures.py"),
+        message:
+            f"Drawing {len(names)} figures ({batch})"
+        script:
+            "../scripts/draw_figures.py"
 
 
 rule figures:
     input:
-        expand(f"{FIGURE}.{{suffix}}", figure=FIGURES, suffix=["pdf", "png", "svg", "tsv"]),
+        [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")],

@@ -42,7 +42,8 @@ def matrices(group: str = GROUP, release: str = RELEASE) -> tuple[Matrix, ...]:
 
     try:
         found = jaspardb(release=release).fetch_motifs(collection="CORE", tax_group=[group])
-    except ValueError as error:
+    # An unknown release gives an object without its database.
+    except (AttributeError, ValueError) as error:
         raise InputError(f"JASPAR release {release!r} cannot be read: {error}") from None
     if not found:
         raise InputError(f"{release} has no matrix of the group {group!r}; one of its groups is {GROUP!r}")

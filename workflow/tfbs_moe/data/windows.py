@@ -46,7 +46,8 @@ def cut_windows(
 
     Returns:
         The windows, with ``start`` and ``end`` those of the window, ``peak_start`` and ``peak_end``, and
-        the other columns of their peaks, in the genome's order of chromosomes and then by place; and their codes, uint8 (N, L).
+        the other columns of their peaks, in the genome's order of chromosomes and then by place; and their
+        codes, uint8 (N, L).
     """
     if min_distance < 0:
         raise InputError(f"min_distance is {min_distance}; a distance in bases from 0 was expected")

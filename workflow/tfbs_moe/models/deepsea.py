@@ -56,10 +56,19 @@ class DeepSEA(Expert):
         self.padding = {"columns": half, "value": 1.0 / ALPHABET_SIZE}
         self.receptive_field = receptive_field([(_WIDTH, 1), (_POOL, _POOL), (_WIDTH, 1), (_POOL, _POOL), (_WIDTH, 1)])
         self.layers = nn.Sequential(
-            nn.Conv1d(ALPHABET_SIZE, first, _WIDTH), nn.ReLU(), nn.MaxPool1d(_POOL), nn.Dropout(settings.dropout),
-            nn.Conv1d(first, second, _WIDTH, padding=half), nn.ReLU(), nn.MaxPool1d(_POOL), nn.Dropout(settings.dropout),
-            nn.Conv1d(second, third, _WIDTH, padding=half), nn.ReLU(), nn.Dropout(settings.hidden_dropout), nn.Flatten(),
-        )  # fmt: skip
+            nn.Conv1d(ALPHABET_SIZE, first, _WIDTH),
+            nn.ReLU(),
+            nn.MaxPool1d(_POOL),
+            nn.Dropout(settings.dropout),
+            nn.Conv1d(first, second, _WIDTH, padding=half),
+            nn.ReLU(),
+            nn.MaxPool1d(_POOL),
+            nn.Dropout(settings.dropout),
+            nn.Conv1d(second, third, _WIDTH, padding=half),
+            nn.ReLU(),
+            nn.Dropout(settings.hidden_dropout),
+            nn.Flatten(),
+        )
         pooled = ((window + 1) // _POOL + 1) // _POOL
         positions = check_positions(pooled, window, "the DeepSEA-type network") + 1
         self.hidden = nn.Sequential(nn.Linear(third * positions, hidden), nn.ReLU())

@@ -57,6 +57,8 @@ class LanguageModel(Expert):
     """
 
     Parameters = LanguageModelParameters
+    # A class of the transformers library, which is not there to be named.
+    body: Any
     stackable: ClassVar[bool] = False
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "network.dropout": {"low": 0.0, "high": 0.4},
@@ -154,7 +156,8 @@ def _pretrained(library: ModuleType, settings: LanguageModelParameters) -> tuple
     missing = [kmer for kmer in kmers if kmer not in vocabulary]
     if missing:
         raise InputError(
-            f"language model {settings.model!r} has no token {missing[0]!r} ({len(missing)} of {len(kmers)} are missing); "
+            f"language model {settings.model!r} has no token {missing[0]!r} "
+            f"({len(missing)} of {len(kmers)} are missing); "
             f"set kmer to the length of its tokens, not {settings.kmer}"
         )
     unknown = tokenizer.unk_token_id
@@ -172,6 +175,7 @@ def _transformers() -> ModuleType:
         import transformers
     except ImportError:
         raise InputError(
-            "architecture language_model needs the transformers library, which is not installed: pip install transformers"
+            "architecture language_model needs the transformers library, which is not installed: "
+            "pip install transformers"
         ) from None
     return transformers

@@ -44,7 +44,7 @@ _EVALUATION_ROWS = {"cpu": 256, "cuda": 4096}
 _PROGRESS_SECONDS = 30.0
 
 
-class Diverged(InputError):
+class DivergedError(InputError):
     """The loss of a training is no longer a number."""
 
 
@@ -122,7 +122,7 @@ def fit(
         report: called after each epoch.
 
     Raises:
-        Diverged: the loss is no longer a number.
+        DivergedError: the loss is no longer a number.
         Interrupted: a signal came; the checkpoint is written.
     """
     device = next(model.parameters()).device
@@ -258,7 +258,7 @@ class _Training:
     def _end_epoch(self, train_loss: float) -> None:
         """Validate, keep the best weights, count towards the early stop, log one line."""
         if not np.isfinite(train_loss):
-            raise Diverged(
+            raise DivergedError(
                 f"training diverged: the loss of epoch {self.progress.epoch + 1} is {train_loss}. "
                 "Lower learning_rate or momentum, or set clip_norm."
             )

@@ -22,7 +22,7 @@ from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.tables import write_json, write_tsv
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.loop import Diverged
+from tfbs_moe.training.loop import DivergedError
 from tfbs_moe.training.record import data_record
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def search_share(
         except optuna.TrialPruned:
             log.info("trial %d is worse than half of those before it: given up", trial.number)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        except Diverged as error:
+        except DivergedError as error:
             log.info("trial %d failed: %s", trial.number, error)
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
@@ -180,7 +180,7 @@ def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     complete = table[table["state"] == "complete"] if rows else table
     if complete.empty:
         raise InputError(f"no trial of the search in {folder} was completed; see its log")
-    row = complete.loc[complete["validation_auroc"].idxmax()]
+    row = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
     params = study.get_trials(deepcopy=False)[int(row["trial"])].params
     best = {
         "network": _part(params, NETWORK),
@@ -245,7 +245,9 @@ def _storage(folder: Path) -> "optuna.storages.JournalStorage":
 def _own(study: "optuna.Study", worker: int, finished: bool) -> list["optuna.trial.FrozenTrial"]:
     """Return a worker's trials that are finished, or that are not."""
     trials = study.get_trials(deepcopy=False)
-    return [trial for trial in trials if trial.user_attrs.get(_WORKER) == worker and trial.state.is_finished() == finished]
+    return [
+        trial for trial in trials if trial.user_attrs.get(_WORKER) == worker and trial.state.is_finished() == finished
+    ]
 
 
 def _next_trial(study: "optuna.Study", worker: int) -> "optuna.Trial":

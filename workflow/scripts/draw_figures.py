@@ -1,4 +1,4 @@
-"""Draw one figure from the files it names."""
+"""Draw figures of a run, each from the files it names."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from tfbs_moe.study import load_study
 
 with step(snakemake.log[0]):
     run = Path(snakemake.input.config).parent
-    study = load_study(run)
-    item = figure_item(study, snakemake.wildcards.figure)
-    drawing = draw(item, Source(run, study, read_published(snakemake.input.published)))
-    save(*drawing, run / "figures" / item.name)
+    source = Source(run, load_study(run), read_published(snakemake.input.published))
+    for name in snakemake.params.names:
+        save(*draw(figure_item(source.study, name), source), run / "figures" / name)
