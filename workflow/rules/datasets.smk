@@ -48,38 +48,44 @@ rule genome:
         "../scripts/prepare_genome.py"
 
 
-rule dataset:
-    input:
-        source=lambda wildcards: source_file(wildcards.experiment),
-        genome=lambda wildcards: GENOME if has_peaks(wildcards.experiment) else [],
-        blacklist=lambda wildcards: blacklist_file(wildcards.experiment),
-        others=lambda wildcards: other_peak_files(wildcards.experiment, wildcards.negatives),
-    output:
-        dataset=DATASET,
-        counts=DATASET.replace(".h5", ".counts.tsv"),
-    log:
-        f"{LOGS}/datasets/{{experiment}}.{{negatives}}.{{split}}.log",
-    benchmark:
-        f"{BENCHMARKS}/dataset/{{experiment}}.{{negatives}}.{{split}}.tsv"
-    priority: PRIORITY_DATA
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
-    params:
-        experiment=lambda wildcards: STUDY.experiments[wildcards.experiment],
-        window=config["window"],
-        splits=config["splits"],
-        peaks=config["peaks"],
-        negatives=config["negatives"],
-        genome=config["genome"],
-        seed=config["seed"],
-        code=code("build_dataset.py"),
-    message:
-        "Building the {wildcards.split} rows of {wildcards.experiment} with negatives {wildcards.negatives}"
-    script:
-        "../scripts/build_dataset.py"
+# One job makes both splits that a training needs: reading and shuffling the file is most of the work.
+for name, splits in (("training_dataset", ["train", "validation"]), ("test_dataset", ["test"])):
+
+    rule:
+        name:
+            name
+        input:
+            source=lambda wildcards: source_file(wildcards.experiment),
+            genome=lambda wildcards: GENOME if has_peaks(wildcards.experiment) else [],
+            blacklist=lambda wildcards: blacklist_file(wildcards.experiment),
+            others=lambda wildcards: other_peak_files(wildcards.experiment, wildcards.negatives),
+        output:
+            datasets=[DATASET.replace("{split}", split) for split in splits],
+            counts=[DATASET.replace("{split}.h5", f"{split}.counts.tsv") for split in splits],
+        log:
+            f"{LOGS}/datasets/{{experiment}}.{{negatives}}.{name}.log",
+        benchmark:
+            f"{BENCHMARKS}/dataset/{{experiment}}.{{negatives}}.{name}.tsv"
+        priority: PRIORITY_DATA
+        conda:
+            "../../envs/data.yaml"
+        resources:
+            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            runtime=30,
+        params:
+            splits=splits,
+            experiment=lambda wildcards: STUDY.experiments[wildcards.experiment],
+            window=config["window"],
+            chromosomes=config["splits"],
+            peaks=config["peaks"],
+            negatives=config["negatives"],
+            genome=config["genome"],
+            seed=config["seed"],
+            code=code("build_dataset.py"),
+        message:
+            f"Building the {' and '.join(splits)} rows of {{wildcards.experiment}} with negatives {{wildcards.negatives}}"
+        script:
+            "../scripts/build_dataset.py"
 
 
 rule audit_rows:

@@ -1,4 +1,4 @@
-"""Build one split of one experiment with one kind of negatives."""
+"""Build splits of one experiment with one kind of negatives."""
 
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.candidates import NegativeSettings
@@ -11,46 +11,55 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv
 
 params, wildcards, files = snakemake.params, snakemake.wildcards, snakemake.input
-with step(snakemake.log[0]):
-    splits, length = params.splits, params.window["length"]
-    names = {"experiment": wildcards.experiment}
-    names |= {column: params.experiment[column] for column in ("factor", "cell")}
-    settings = {name: getattr(params, name) for name in ("window", "splits", "peaks", "negatives", "genome")}
-    common = {
-        "seed": params.seed,
-        "name": wildcards.experiment,
-        "attributes": names
-        | {
-            "assembly": params.genome["assembly"],
-            "config_digest": digest(settings),
-            "code_digest": params.code,
-        },
-    }
+places, length = params.chromosomes, params.window["length"]
+settings = {name: getattr(params, name) for name in ("window", "chromosomes", "peaks", "negatives", "genome")}
+common = {
+    "seed": params.seed,
+    "name": wildcards.experiment,
+    "attributes": {
+        "experiment": wildcards.experiment,
+        "factor": params.experiment["factor"],
+        "cell": params.experiment["cell"],
+        "assembly": params.genome["assembly"],
+        "config_digest": digest(settings),
+        "code_digest": params.code,
+    },
+}
+
+
+def build(split):
+    """Return one split as a dataset, and its table of rows in and out."""
     if params.experiment["format"] == "deepbind":
-        dataset, counts = build_deepbind(
+        return build_deepbind(
             files.source,
-            wildcards.split,
+            split,
             wildcards.negatives,
             length=length,
-            validation_fraction=splits["validation_fraction"],
+            validation_fraction=places["validation_fraction"],
             # The authors' own shuffle comes with their own split, row by row.
             grouped=wildcards.negatives != "block_shuffle",
             **common,
         )
-    else:
-        ratio = params.negatives.pop("ratio")
-        dataset, counts = build_peaks(
-            files.source,
-            wildcards.split,
-            wildcards.negatives,
-            Genome.open(files.genome),
-            ChromosomeSplit(tuple(splits["validation_chromosomes"]), tuple(splits["test_chromosomes"])),
-            peak_settings=PeakSettings(length=length, **params.peaks),
-            negative_settings=NegativeSettings(**params.negatives),
-            ratio=ratio,
-            other_peaks=list(files.get("others", [])),
-            blacklist=files.get("blacklist") or None,
-            **common,
-        )
-    write_dataset(dataset, snakemake.output.dataset)
-    write_tsv(counts, snakemake.output.counts)
+    chosen = dict(params.negatives)
+    ratio = chosen.pop("ratio")
+    return build_peaks(
+        files.source,
+        split,
+        wildcards.negatives,
+        Genome.open(files.genome),
+        ChromosomeSplit(tuple(places["validation_chromosomes"]), tuple(places["test_chromosomes"])),
+        peak_settings=PeakSettings(length=length, **params.peaks),
+        negative_settings=NegativeSettings(**chosen),
+        ratio=ratio,
+        other_peaks=list(files.get("others", [])),
+        blacklist=files.get("blacklist") or None,
+        **common,
+    )
+
+
+with step(snakemake.log[0]):
+    # Every split is built before the first is written: a fault leaves nothing half-made behind.
+    built = [build(split) for split in params.splits]
+    for (dataset, counts), path, table in zip(built, snakemake.output.datasets, snakemake.output.counts, strict=True):
+        write_dataset(dataset, path)
+        write_tsv(counts, table)
