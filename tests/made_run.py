@@ -63,7 +63,7 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(_tests(table), folder / "statistics/factors.tsv")
     sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
     summary = [
-        {"protocol": "sound", "model": "moe.softmax", "experiment": test.experiment, "method": method} | sites
+        {"protocol": "sound"} | study.identity(test) | {"model": "moe.softmax", "method": method} | sites
         for test in study.test_sets
         for method in LOGO_METHODS
     ]

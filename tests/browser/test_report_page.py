@@ -59,7 +59,7 @@ def test_every_image_is_decoded(page: "Chrome") -> None:
 
 def test_tables_sort_up_and_down_by_value(page: "Chrome") -> None:
     """A click on a number's column sorts it as numbers, a second one turns it round."""
-    table = page.find_element("css selector", "table:has(th.number)")
+    table = page.find_element("css selector", "#results table:has(th.number)")
     headers = table.find_elements("css selector", "thead th")
     place = next(place for place, header in enumerate(headers) if "number" in (header.get_attribute("class") or ""))
     for direction in ("ascending", "descending"):
