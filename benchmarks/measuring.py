@@ -4,10 +4,11 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,10 @@ def alternating(sides: dict[str, Callable[[], object]], repeats: int) -> dict[st
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for run in range(repeats + 1):
         for name, side in sides.items():
-            start, before = time.perf_counter(), sum(os.times()[:4])
+            start, before = time.perf_counter(), _processor_seconds()
             side()
             if run:
-                seconds[name].append((time.perf_counter() - start, sum(os.times()[:4]) - before))
+                seconds[name].append((time.perf_counter() - start, _processor_seconds() - before))
     return {
         name: dict(zip(("wall", "processor"), map(statistics.median, zip(*values, strict=True)), strict=True))
         for name, values in seconds.items()
@@ -88,11 +89,11 @@ def made_chromosome(bases: int, draw: np.random.Generator) -> np.ndarray:
     return codes
 
 
-def write_fasta(path: Path, chromosomes: dict[str, np.ndarray]) -> None:
+def write_fasta(path: Path, chromosomes: Iterable[tuple[str, np.ndarray]]) -> None:
     """Write codes as FASTA with lines of 60 bases."""
     letters = np.frombuffer(b"ACGTN", dtype=np.uint8)
     with path.open("wb") as handle:
-        for name, codes in chromosomes.items():
+        for name, codes in chromosomes:
             handle.write(f">{name}\n".encode())
             whole = len(codes) // LINE_BASES * LINE_BASES
             lines = np.full((whole // LINE_BASES, LINE_BASES + 1), ord("\n"), dtype=np.uint8)
@@ -100,6 +101,11 @@ def write_fasta(path: Path, chromosomes: dict[str, np.ndarray]) -> None:
             handle.write(lines.tobytes())
             if whole < len(codes):
                 handle.write(letters[codes[whole:]].tobytes() + b"\n")
+
+
+def _processor_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _processor() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pybedtools
 import tangermeme.match
 from measuring import alternating, made_chromosome, parser, write_fasta, write_result
 from scipy.stats import ks_2samp, wasserstein_distance
@@ -25,6 +26,7 @@ LENGTH = 101
 MEGABASE = 1_000_000
 CHROM = "chr1"
 HUMAN_BASES = 3.1e9
+HUMAN_CHROMOSOMES = {f"chr{name}" for name in [*range(1, 23), "X", "Y"]}
 GIBIBYTE = 2**30
 # Of so many random places per locus the one with most G and C is taken: peaks are richer than the genome.
 RICHEST_OF = 4
@@ -36,19 +38,22 @@ def main() -> None:
     arguments = parser(__doc__, "negatives.json")
     arguments.add_argument("--megabases", type=int, nargs="+", default=[15, 60, 250])
     arguments.add_argument("--loci", type=int, default=5_000)
+    arguments.add_argument("--human", action="store_true", help="also run on 3.1 Gb (6 GB of disk, some minutes)")
     arguments.add_argument("--memory-of", type=Path, help=MEMORY_HELP)
     given = arguments.parse_args()
     if given.memory_of:
-        print(json.dumps(_memory(given.memory_of, given.loci, given.seed)))
+        print(json.dumps(_run_and_measure(given.memory_of, given.loci, given.seed)))
         return
     rows = [_one_size(size, given) for size in given.megabases]
-    write_result(given.output, ["tangermeme", "numpy", "pandas", "pybedtools"], sizes=rows, **_slopes(rows))
+    human = {"human_genome_measured": _human(given)} if given.human else {}
+    packages = ["tangermeme", "numpy", "pandas", "pybedtools"]
+    write_result(given.output, packages, sizes=rows, **_slopes(rows), **human)
 
 
 def _one_size(megabases: int, given: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         fasta, prepared = Path(folder, "genome.fa"), Path(folder, "genome.h5")
-        write_fasta(fasta, {CHROM: made_chromosome(megabases * MEGABASE, np.random.default_rng(given.seed))})
+        write_fasta(fasta, [(CHROM, made_chromosome(megabases * MEGABASE, np.random.default_rng(given.seed)))])
         start = time.perf_counter()
         prepare_genome(fasta, prepared)
         preparing = time.perf_counter() - start
@@ -64,17 +69,15 @@ def _one_size(megabases: int, given: argparse.Namespace) -> dict[str, object]:
 
         # The other side takes half a minute on the largest chromosome; its median needs no more runs.
         seconds = alternating({"ours": ours, "tangermeme": theirs}, max(1, given.repeats if megabases < 100 else 2))
-        command = [sys.executable, __file__, "--memory-of", prepared, "--loci", given.loci, "--seed", given.seed]
-        memory = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
         genome = Genome.open(prepared)
         return {
             "bases": megabases * MEGABASE,
             "loci": given.loci,
             "prepare_once_seconds": preparing,
             "seconds": seconds,
-            "times_faster": seconds["tangermeme"] / seconds["ours"],
+            "times_faster": {clock: value / seconds["ours"][clock] for clock, value in seconds["tangermeme"].items()},
             "mismatch": _mismatches(genome, loci, ours(), theirs()),
-            "memory": json.loads(memory.stdout),
+            "memory": _memory(prepared, given),
         }
 
 
@@ -108,26 +111,55 @@ def _mismatches(genome: Genome, loci: pd.DataFrame, ours: Negatives, theirs: pd.
     }
 
 
-def _memory(prepared: Path, loci: int, seed: int) -> dict[str, float]:
-    """Return what one run allocates at most, and how far the process grew, mapped pages included."""
+def _human(given: argparse.Namespace) -> dict[str, object]:
+    """Run on a made genome of the size of GRCh38: what its memory is, not what the slope says it will be."""
+    sizes = {name: size for name, (_, size) in pybedtools.chromsizes("hg38").items() if name in HUMAN_CHROMOSOMES}
+    draw = np.random.default_rng(given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        fasta, prepared = Path(folder, "genome.fa"), Path(folder, "genome.h5")
+        write_fasta(fasta, ((name, made_chromosome(size, draw)) for name, size in sizes.items()))
+        start = time.perf_counter()
+        prepare_genome(fasta, prepared)
+        preparing = time.perf_counter() - start
+        fasta.unlink()
+        return {"bases": sum(sizes.values()), "prepare_once_seconds": preparing, **_memory(prepared, given)}
+
+
+def _memory(prepared: Path, given: argparse.Namespace) -> dict[str, float]:
+    """Run once in a process of its own; see ``_run_and_measure``."""
+    command = [sys.executable, __file__, "--memory-of", prepared, "--loci", given.loci, "--seed", given.seed]
+    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def _run_and_measure(prepared: Path, loci: int, seed: int) -> dict[str, float]:
+    """Return what one run allocates at most, and how large the process became, mapped pages included."""
     drawn = _draw_loci(Genome.open(prepared), loci, seed)
     tracemalloc.start()
-    _ours(prepared, drawn, seed)
+    start = time.process_time()
+    found = _ours(prepared, drawn, seed)
+    seconds = time.process_time() - start
     _, peak = tracemalloc.get_traced_memory()
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"allocated_gib": peak / GIBIBYTE, "resident_gib": resident / GIBIBYTE}
+    return {
+        "negatives": len(found),
+        "processor_seconds": seconds,
+        "allocated_gib": peak / GIBIBYTE,
+        "resident_gib": resident / GIBIBYTE,
+    }
 
 
 def _slopes(rows: list[dict]) -> dict[str, float]:
     """Fit seconds and memory against bases, and say what a whole human genome would take."""
     bases = np.array([row["bases"] for row in rows], dtype=float)
-    seconds = np.polyfit(bases, [row["seconds"]["ours"] for row in rows], 1)
+    processor = np.array([row["seconds"]["ours"]["processor"] for row in rows])
+    seconds = np.polyfit(bases, processor, 1)
     memory = np.polyfit(bases, [row["memory"]["allocated_gib"] for row in rows], 1)
-    exponent = np.polyfit(np.log(bases), np.log([row["seconds"]["ours"] for row in rows]), 1)[0]
+    exponent = np.polyfit(np.log(bases), np.log(processor), 1)[0]
     return {
         "nanoseconds_per_base": seconds[0] * 1e9,
         "exponent_of_time_in_bases": exponent,
-        "human_genome_seconds": float(np.polyval(seconds, HUMAN_BASES)),
+        "human_genome_processor_seconds": float(np.polyval(seconds, HUMAN_BASES)),
         "human_genome_allocated_gib": float(np.polyval(memory, HUMAN_BASES)),
     }
 

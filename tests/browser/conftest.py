@@ -24,9 +24,11 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
 )  # fmt: skip
-DRAWN = ("overlap", "set_means.sound", "auroc.sound", "roc.sound", "logos.sound.CTCF", "published")
+DRAWN = ("schematic", "auroc.sound", "roc.sound", "logos.sound.CTCF", "logos.sound.STAT3", "published")
 GIVEN_REPORT = "TFBS_MOE_REPORT"
 """Environment variable: a report to open in place of the made one, such as the demo's."""
+GIVEN_AXE = "TFBS_MOE_AXE"
+"""Environment variable: where axe.min.js lies, if not below this folder."""
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
     options.binary_location = program
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
+    downloads = tmp_path_factory.mktemp("downloads")
+    preferences = {"download.default_directory": str(downloads), "download.prompt_for_download": False}
+    options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    chrome.downloads = downloads
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which looks for what readers with other senses or devices would miss."""
+    path = Path(os.environ.get(GIVEN_AXE) or Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js")
+    if not path.is_file():
+        pytest.skip(f"no axe-core at {path.name}: npm install --prefix tests/browser, or name the file in {GIVEN_AXE}")
+    return path.read_text(encoding="utf-8")

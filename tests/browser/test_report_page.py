@@ -1,6 +1,7 @@
 """What a reader's browser makes of the report."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,16 @@ const done = arguments[0];
 const widths = [...document.images].map(image => image.decode().then(() => image.naturalWidth, () => 0));
 Promise.all(widths).then(done);
 """
+PICK = """
+arguments[0].value = arguments[1];
+arguments[0].dispatchEvent(new Event("change"));
+"""
+SHOWN_ROWS = """
+const rows = [...document.querySelectorAll("tbody tr")].filter(row => !row.classList.contains("found-not"));
+return rows.map(row => row.textContent);
+"""
+PATIENCE = 20.0
+PATIENCE_WITH_AXE = 120.0
 
 
 @pytest.fixture
@@ -113,3 +124,104 @@ def test_without_javascript_all_is_still_there(browser: "Chrome", report: Path) 
     assert pictures > 0
     assert buttons == 0
     assert "The answer" in texts and "Provenance" in texts
+
+
+def test_search_keeps_the_rows_and_logos_that_hold_the_words(page: "Chrome") -> None:
+    """A factor's name leaves its rows in the tables and its logos, and clearing it brings all back."""
+    field = page.find_element("id", "find-text")
+    everything = page.execute_script(SHOWN_ROWS)
+    field.send_keys("ctcf")
+    texts = page.execute_script(SHOWN_ROWS)
+    assert 0 < len(texts) < len(everything)
+    assert all("ctcf" in text.lower() for text in texts)
+    assert str(len(texts)) in page.find_element("id", "find-count").text
+    away = page.find_elements("css selector", "figure[id^='figure-logos-'].found-not")
+    assert all("ctcf" not in figure.get_attribute("id") for figure in away)
+    field.clear()
+    field.send_keys(" ")
+    assert page.execute_script(SHOWN_ROWS) == everything
+
+
+def test_logos_are_picked_one_by_one(page: "Chrome") -> None:
+    """The picker shows one figure of logos, or all of them."""
+    logos = page.find_elements("css selector", "figure[id^='figure-logos-']")
+    if len(logos) < 2:
+        pytest.skip("this report has fewer than two figures of logos")
+    assert [logo.is_displayed() for logo in logos].count(True) == 1
+    picker = page.find_element("id", "logo-picker")
+    last = logos[-1].get_attribute("id")
+    page.execute_script(PICK, picker, last)
+    assert [logo.get_attribute("id") for logo in logos if logo.is_displayed()] == [last]
+    page.execute_script(PICK, picker, "")
+    assert all(logo.is_displayed() for logo in logos)
+
+
+@pytest.mark.parametrize("chart", ["dots", "curves", "bars"])
+def test_charts_answer_to_choice_and_pointer(page: "Chrome", chart: str) -> None:
+    """Every mark says what it stands for; a model that is unticked goes; another choice draws another chart."""
+    explorer = page.find_element("css selector", f".explorer[data-chart='{chart}']")
+    count = len(explorer.find_elements("css selector", ".mark"))
+    assert count > 0
+    page.execute_script("arguments[0].querySelector('.mark').dispatchEvent(new Event('mouseenter'))", explorer)
+    said = explorer.find_element("tag name", "output").text
+    assert said == page.execute_script("return arguments[0].querySelector('.mark title').textContent", explorer)
+    page.execute_script("arguments[0].querySelector('input[type=checkbox]').click()", explorer)
+    assert len(explorer.find_elements("css selector", ".mark")) < count
+    before = page.execute_script("return arguments[0].querySelector('svg').getAttribute('aria-label')", explorer)
+    select = explorer.find_elements("tag name", "select")[-1]
+    values = [option.get_attribute("value") for option in select.find_elements("tag name", "option")]
+    other = next(value for value in values if value != select.get_attribute("value"))
+    page.execute_script(PICK, select, other)
+    after = page.execute_script("return arguments[0].querySelector('svg').getAttribute('aria-label')", explorer)
+    assert after != before
+
+
+def test_figures_open_large_and_close(page: "Chrome") -> None:
+    """The large view holds the same picture, and its button closes it."""
+    opener = page.find_element("css selector", "figure .tool")
+    page.execute_script("arguments[0].click()", opener)
+    dialog = page.find_element("tag name", "dialog")
+    assert dialog.is_displayed()
+    assert dialog.find_element("tag name", "img").get_attribute("alt")
+    dialog.find_element("tag name", "button").click()
+    assert not dialog.is_displayed()
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("pdf", b"%PDF"), ("tsv", b""), ("svg", b"<?xml"), ("png", b"\x89PNG")])
+def test_a_figure_is_saved_in_every_format(page: "Chrome", suffix: str, start: bytes) -> None:
+    """A click on a format saves a file of that format, whether the page holds it plain, packed or has to draw it."""
+    for figure in page.find_elements("css selector", "figure")[:3]:
+        link = figure.find_element("xpath", f".//a[text()='{suffix.upper()}']")
+        before = set(page.downloads.iterdir())
+        page.execute_script("arguments[0].click()", link)
+        assert _saved(page, before).startswith(start)
+
+
+def _saved(page: "Chrome", before: set[Path]) -> bytes:
+    """Wait for a new whole file among the downloads, and return what it holds."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        new = [path for path in page.downloads.iterdir() if path not in before]
+        if new and not any(path.suffix == ".crdownload" or path.name.startswith(".") for path in new):
+            return new[0].read_bytes()
+        time.sleep(0.05)
+    raise AssertionError(f"nothing was saved within {PATIENCE} s")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_fault(page: "Chrome", axe: str, scheme: str) -> None:
+    """axe-core finds no serious or critical fault, with everything unfolded, on light and dark paper."""
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    page.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    page.set_script_timeout(PATIENCE_WITH_AXE)
+    page.execute_script(axe)
+    found = page.execute_async_script("const done = arguments[0]; axe.run().then(done)")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    faults = [
+        f"{fault['impact']}: {fault['help']} ({fault['nodes'][0]['target']}, {len(fault['nodes'])} places)"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert faults == []
+    assert len(found["passes"]) > 10

@@ -177,12 +177,14 @@ def test_judge_measures_what_it_is_given():
         values,
         X,
         ism=attribute(model, X, "ism"),
+        vanilla=values,
         sites=sites,
         matches={"matrix": sites},
         explain=lambda x: attribute(model, x, "gradient"),
         model=model,
     )
-    assert table.shape == (6, 18)
+    assert table.shape == (6, 19)
+    np.testing.assert_allclose(table["gradient_rank_correlation"], 1)
     assert table.notna().all().all()
     np.testing.assert_allclose(table["matrix_auroc"], table["site_auroc"])
 

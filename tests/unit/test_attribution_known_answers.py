@@ -9,6 +9,7 @@ from tfbs_moe.attribution import lending
 from tfbs_moe.attribution.gradient import simplex_corrected, times_input
 from tfbs_moe.attribution.localisation import position_score
 from tfbs_moe.attribution.methods import attribute, logits
+from tfbs_moe.attribution.motif_scorer import take_apart
 from tfbs_moe.attribution.parts import GateWeight, ThroughExpert
 from tfbs_moe.attribution.references import hypothetical, references
 from tfbs_moe.errors import InputError
@@ -281,6 +282,19 @@ def test_fast_paths_give_what_the_network_gives(monkeypatch, strands, pooling, w
         if place < len(small):
             slow = attribute(model, X, name, **case)
             np.testing.assert_allclose(small[place], slow, atol=5e-5 * np.abs(slow).max(), err_msg=name)
+
+
+def test_a_network_that_does_more_than_its_parts_stays_whole(monkeypatch):
+    model = mixture().experts.members[0].eval()
+    assert take_apart(model) is not None
+    monkeypatch.setattr(type(model), "forward", lambda self, x: 2 * self.classify(self.embed(x)) + 1)
+    assert take_apart(model) is None
+
+
+def test_strands_averaged_in_prediction_alone_are_averaged_here():
+    model, X = mixture(reverse_complement="average_prediction").experts.members[0].train(), sequences(2, WINDOW)
+    turned = attribute(model, X[:, ::-1, ::-1], "gradient")[:, ::-1, ::-1]
+    np.testing.assert_allclose(attribute(model, X, "gradient"), turned, atol=1e-6)
 
 
 def test_hooks_keep_the_network_whole():

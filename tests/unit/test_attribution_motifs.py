@@ -12,7 +12,7 @@ from tfbs_moe.attribution.around import around_sites, sites_in_windows
 from tfbs_moe.attribution.filters import filter_motifs
 from tfbs_moe.attribution.jaspar import Matrix, factor_matrices, matrices, shuffled
 from tfbs_moe.attribution.localisation import site_mask
-from tfbs_moe.attribution.matches import judged_by_matrix, match_mask, matrix_matches
+from tfbs_moe.attribution.matches import judged_by_matrix, match_mask, matrix_matches, truth_by_matrix
 from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, sentence, trimmed
 from tfbs_moe.attribution.seqlets import Discovery, call_seqlets, discover_motifs
 from tfbs_moe.errors import InputError
@@ -156,6 +156,15 @@ def test_matrix_matches_are_the_planted_sites():
     assert (mask != truth).mean() < 0.01
     control = judged_by_matrix(X, [shuffled(word_matrix(), 0)])
     assert (control & truth).sum() < 0.2 * truth.sum()
+
+
+def test_truth_by_matrix_comes_with_its_control():
+    X, _, _, _ = planted(30, seed=4)
+    truth = truth_by_matrix(X, "JUN", seed=0)
+    assert list(truth) == ["matrix", "shuffled_matrix"]
+    assert truth["matrix"].any(1).mean() > 0.9
+    assert truth["shuffled_matrix"].any(1).mean() < truth["matrix"].any(1).mean()
+    assert truth_by_matrix(X, "POLR2A", seed=0) == {}
 
 
 def test_no_match_is_no_site():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tfbs_moe.attribution.agreement import cosine, rank_correlation, top_overlap
+from tfbs_moe.attribution.compare import compare_methods
 from tfbs_moe.attribution.judge import judge
 from tfbs_moe.attribution.localisation import localise, position_score, site_mask
 from tfbs_moe.attribution.select import select_rows
@@ -242,3 +243,46 @@ def test_arrays_that_do_not_belong_together():
         make_attributions(X[:, :, 1:], X, np.arange(6), np.ones(6), {})
     with pytest.raises(InputError, match="beside sequences of shape"):
         position_score(X[:, :, 1:], X)
+
+
+def summary_of(gain, factors=6):
+    """A summary in which ``ism`` gains so much over the gradient on each factor, on three models."""
+    stream = np.random.default_rng(0)
+    rows = []
+    for number in range(factors):
+        base = stream.random()
+        for model in ("convnet.A", "convnet.B", "moe.softmax"):
+            for method, value in (("gradient", base), ("ism", base + gain + stream.normal(0, 0.01)), ("random", base)):
+                for metric in ("site_auroc", "site_distance", "site_share"):
+                    rows.append(("sound", model, f"E{number}", f"F{number}", method, metric, value))
+    columns = ["protocol", "model", "experiment", "factor", "method", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_methods_are_compared_over_factors():
+    table = compare_methods(summary_of(0.2)).set_index(["models", "metric", "method"])
+    assert set(table["n_factors"]) == {6}
+    row = table.loc[("experts", "site_auroc", "ism")]
+    assert row["difference"] == pytest.approx(0.2, abs=0.02)
+    assert row["lower"] < 0.2 < row["upper"]
+    assert row["p"] == pytest.approx(2 / 2**6)
+    assert row["p_adjusted"] == pytest.approx(2 * row["p"])
+    assert row["sentence"].startswith("ism is better than gradient (experts, site_auroc): +0.")
+    assert "worse" in table.loc[("mixtures", "site_distance", "ism"), "sentence"]
+    assert table.loc[("experts", "site_auroc", "random"), "p"] == 1
+    assert "not shown to differ" in table.loc[("experts", "site_auroc", "random"), "sentence"]
+    assert "site_share" not in table.index.get_level_values("metric")
+    # More models of the same kind make no more factors.
+    more = pd.concat([summary_of(0.2), summary_of(0.2).assign(model="convnet.C")])
+    assert (compare_methods(more)["n_factors"] == 6).all()
+
+
+def test_few_factors_are_not_tested():
+    table = compare_methods(summary_of(0.2, factors=2), metrics=["site_auroc"])
+    assert table["p"].isna().all()
+    assert table["sentence"].str.startswith("With 2 factor(s), ").all()
+    assert compare_methods(summary_of(0.2).iloc[:0]).empty
+    with pytest.raises(InputError, match="no method 'lime'"):
+        compare_methods(summary_of(0.2), reference="lime")
+    with pytest.raises(InputError, match="lacks the column.*factor"):
+        compare_methods(summary_of(0.2).drop(columns="factor"))

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from made_run import LENGTH, made_study, write_made_run
+from tfbs_moe.attribution.motifs import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
 from tfbs_moe.figures import aggregate, attribution, comparison, curves, performance, study
@@ -16,6 +17,7 @@ from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
+from tfbs_moe.statistics.draws import growth
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "resources" / "published.tsv"
@@ -34,7 +36,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     "name",
     [
         "schematic", "overlap", "negatives", "set_means.sound", "differences.sound", "auroc.sound", "strata.sound",
-        "roc.sound", "precision_recall.sound", "calibration.sound", "critical_difference.sound",
+        "roc.sound", "precision_recall.sound", "calibration.sound", "critical_difference.sound", "draws.sound",
         "learning_curves.sound", "attribution_grid.sound", "gate_weights.sound.softmax", "logos.sound.CTCF",
         "published", "localisation",
     ],
@@ -227,3 +229,37 @@ def test_the_papers_means_agree_with_its_factors() -> None:
         factors = group[group["factor"].notna()]["value"]
         assert group[group["factor"].isna()]["value"].iloc[0] == pytest.approx(factors.mean(), abs=0.0011)
     assert published["source"].notna().all()
+
+
+def test_f_grows_with_draws_and_the_factors_line_is_level() -> None:
+    """The line of a test set rises with its draws; the factors have one level for all of them."""
+    draws = np.random.default_rng(5)
+    values = [draws.normal([[0.7], [0.72], [0.68]], 0.01, (3, 300)) for _ in range(4)]
+    datasets = [{"experiment": f"E{place}", "factor": f"F{place}", "set": "out_of_distribution"} for place in range(4)]
+    figure, table = comparison.f_against_draws(growth(values, datasets, "this study", "sound", (10, 30, 100, 300)))
+    lines = figure.axes[0].lines
+    assert len(lines) == 5
+    assert all(np.all(np.diff(line.get_ydata()) > 0) for line in lines[:4])
+    assert len(set(lines[4].get_ydata())) == 1
+    assert set(table["unit"]) == {"draw", "factor"}
+
+
+def test_motifs_are_drawn_with_the_matrix_they_are_like() -> None:
+    """The title names the match; letters add up to the information of their position."""
+    counts = np.zeros((4, 5))
+    counts[0] = 40
+    motif = Motif("motif 1", counts, np.zeros((4, 5)), 40)
+    matches = pd.DataFrame(
+        {"motif": ["motif 1"], "members": 40, "rank": 1, "matrix_name": "CTCF", "q": 0.001, "matched": True}
+    )
+    figure, table = attribution.motif_logos(motif_table([motif]), matches)
+    assert figure.axes[0].get_title() == "motif 1 (40 seqlets)\nlike CTCF, q = 0.001"
+    tops = [patch.get_path().get_extents().y1 for patch in figure.axes[0].patches]
+    assert max(tops) == pytest.approx(information(motif.probabilities).max(), abs=1e-6)
+    assert len(table) == 20
+
+
+def test_no_motif_is_a_sentence() -> None:
+    """An empty result is a sentence, not an empty figure."""
+    _, table = attribution.motif_logos(motif_table([]), pd.DataFrame())
+    assert table[REASON].iloc[0].startswith("No motif was found")

@@ -10,6 +10,7 @@ from tfbs_moe.models import registry
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.layers import BatchMask
 from tfbs_moe.models.moe import MixtureOfExperts, SoftmaxGate, entropy
+from tfbs_moe.models.motif_scan import able_to_fire
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
 from tfbs_moe.models.stack import ExpertStack
 
@@ -48,9 +49,12 @@ def test_convnet_first_weights_follow_the_paper() -> None:
     assert float(model.scan.convolution.bias.detach().std()) == pytest.approx(1.0, rel=0.05)
 
 
+@pytest.mark.parametrize("silent", [0, 5, 16])
 @pytest.mark.parametrize("pooling", ["max", "max_mean"])
-def test_scan_gives_one_gradient_by_both_ways(pooling: str) -> None:
+def test_scan_gives_one_gradient_by_both_ways(pooling: str, silent: int) -> None:
     model = build("convnet", WINDOW, {"pooling": pooling, "weight_sd": 0.1}, seed=1)
+    with torch.no_grad():
+        model.scan.convolution.bias[:silent] = -100.0
     quick = sequences(20)
     quick[0] = quick[0, :, :1]  # one base throughout: every window is the same, so every position ties
     general = quick.clone().requires_grad_()
@@ -61,9 +65,15 @@ def test_scan_gives_one_gradient_by_both_ways(pooling: str) -> None:
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     for fast, slow in zip(*gradients, strict=True):
         torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-6)
-    assert general.grad is not None and general.grad.abs().sum() > 0
+    assert bool(general.grad.abs().sum() > 0) == (silent < 16)
     with torch.no_grad():
         torch.testing.assert_close(model.embed(quick), model.embed(general), rtol=1e-4, atol=1e-5)
+
+
+def test_filters_are_left_out_only_where_no_sequence_lifts_them_above_zero() -> None:
+    weight = torch.tensor([[[1.0, -1.0], [0.5, 2.0]]]).repeat(4, 1, 1)  # at most 1 + 2
+    assert able_to_fire(weight, torch.tensor([-3.1, -3.0, -2.9, 1.0])).tolist() == [1, 2, 3]
+    assert able_to_fire(-weight.abs(), torch.tensor([-1.0, 0.5, -0.1, 0.1])).tolist() == [1, 3]
 
 
 def test_strand_average_is_the_same_on_both_strands() -> None:

@@ -227,13 +227,22 @@ def test_methods_and_parameters_come_from_the_config(run: Run) -> None:
 
 
 def test_table_cells_keep_full_precision_as_sort_keys() -> None:
-    """A cell shows three decimals and sorts by all of them; what is missing sorts apart."""
-    frame = pd.DataFrame({"a": ["x", "y"], "p": [0.123456, np.nan], "n": [1200, 3], "small": [1e-7, -0.5]})
+    """A cell shows three decimals and sorts by all of them; a p has an exponent; what is missing sorts apart."""
+    frame = pd.DataFrame({"a": ["x", "y"], "value": [0.123456, np.nan], "n": [1200, 3], "p": [1e-7, 0.5]})
     table = make_table(frame, "caption", "name")
-    assert table.rows[0] == [("x", "x"), ("0.123", "0.123456"), ("1,200", "1200.0"), ("1.00e−07", "1e-07")]
-    assert table.rows[1][1] == ("–", "")
-    assert table.rows[1][3] == ("−0.500", "-0.5")
+    assert table.rows[0] == [("x", "x"), ("0.123", "0.123456"), ("1,200", "1200.0"), ("1.0e−07", "1e-07")]
+    assert table.rows[1] == [("y", "y"), ("–", ""), ("3", "3.0"), ("0.500", "0.5")]
     assert table.numeric == [False, True, True, True]
+
+
+def test_counts_with_gaps_are_counts_and_what_never_changes_is_said_once() -> None:
+    """A count is no 46.000 for want of another; a column that says one thing throughout moves to the caption."""
+    frame = pd.DataFrame({"set": ["a", "b", "c"], "overlapping": [46.0, np.nan, 3.0], "negatives": "other_peaks"})
+    table = make_table(frame, "Rows.", "name")
+    assert table.columns == ["set", "overlapping"]
+    assert [row[1][0] for row in table.rows] == ["46", "–", "3"]
+    assert table.caption == "Rows. Throughout, negatives: other peaks."
+    assert b"other_peaks" in base64.b64decode(table.download.data.split(",")[1])
 
 
 def test_numbers_read_as_printed_ones() -> None:

@@ -30,13 +30,18 @@ class Matrix:
     probabilities: np.ndarray
 
 
-@cache
 def matrices(group: str = GROUP, release: str = RELEASE) -> tuple[Matrix, ...]:
     """Return the latest version of every CORE matrix of a taxonomic group, by identifier.
 
     Raises:
         InputError: there is no such release or group.
     """
+    return _read(group, release)
+
+
+# Reading a thousand matrices takes seconds.
+@cache
+def _read(group: str, release: str) -> tuple[Matrix, ...]:
     # pyjaspar opens a database on import of its class; only those who need a matrix pay for it.
     from pyjaspar import jaspardb
 

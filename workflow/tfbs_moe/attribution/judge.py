@@ -22,6 +22,7 @@ def judge(
     X: np.ndarray,
     *,
     ism: np.ndarray | None = None,
+    vanilla: np.ndarray | None = None,
     sites: np.ndarray | None = None,
     matches: Mapping[str, np.ndarray] | None = None,
     explain: Explain | None = None,
@@ -36,6 +37,7 @@ def judge(
         attribution: (N, 4, L).
         X: one-hot (N, 4, L).
         ism: the same model's in-silico mutagenesis (N, 4, L), raw or corrected, to agree with.
+        vanilla: the same model's gradient (N, 4, L): how far the method differs from it.
         sites: bool (N, L), sites known for certain; a sequence without one is not judged by them.
         matches: more sites by the name of their source, such as ``matrix`` and ``shuffled_matrix``.
         explain: (N, 4, L) → (N, 4, L), the method itself, to measure its stability.
@@ -45,13 +47,16 @@ def judge(
         seed: root seed of substitutions and shuffles; give all methods the same.
 
     Returns:
-        One row per sequence. With ``ism``: ``ism_rank_correlation`` (Spearman over all 4 · L values with
-        the ISM whose base mean is taken off, so that every base has a value) and ``ism_top_overlap`` (of the
-        ten strongest positions). With ``sites``: ``site_average_precision``, ``site_auroc``,
-        ``site_peak_hit``, ``site_distance``, ``site_share``; with ``matches`` the same under their names. With
-        ``explain``: ``stability`` (Spearman before and after three substitutions outside sites, over unchanged
-        positions), ``shift_stability`` (after a shift by one base), ``sensitivity``. With ``model``:
-        ``deletion``, ``insertion`` (mean change of the logit), ``infidelity``.
+        One row per sequence, with the columns that what was given allows:
+
+        * ``ism``: ``ism_rank_correlation`` (Spearman over all 4 · L values with the ISM whose base mean is taken
+          off, so that every base has a value), ``ism_top_overlap`` (of the ten strongest positions);
+        * ``vanilla``: ``gradient_rank_correlation``;
+        * ``sites``: ``site_average_precision``, ``site_auroc``, ``site_peak_hit``, ``site_distance``,
+          ``site_share`` (see ``localisation.localise``); ``matches``: the same under their names;
+        * ``explain``: ``stability`` (Spearman before and after three substitutions outside sites, over unchanged
+          positions), ``shift_stability`` (after a shift by one base), ``sensitivity``;
+        * ``model``: ``deletion``, ``insertion`` (mean change of the logit), ``infidelity``.
     """
     score = position_score(attribution, X)
     columns: dict[str, np.ndarray] = {}
@@ -59,6 +64,8 @@ def judge(
         reference = simplex_corrected(ism)
         columns["ism_rank_correlation"] = rank_correlation(attribution, reference)
         columns["ism_top_overlap"] = top_overlap(score, position_score(reference, X), min(TOP, X.shape[2]))
+    if vanilla is not None:
+        columns["gradient_rank_correlation"] = rank_correlation(attribution, vanilla)
     known = ({} if sites is None else {"site": sites}) | dict(matches or {})
     for source, mask in known.items():
         judged = localise(score, mask)

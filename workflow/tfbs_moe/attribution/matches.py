@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.jaspar import Matrix
+from tfbs_moe.attribution.jaspar import Matrix, factor_matrices, shuffled
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import check_one_hot
 
@@ -59,3 +59,23 @@ def judged_by_matrix(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_
     if len(matches):
         matches = matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")]
     return match_mask(matches, len(X), X.shape[2])
+
+
+def truth_by_matrix(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> dict[str, np.ndarray]:
+    """Return what a factor's matrices say about real sequence, and their shuffled columns as a control.
+
+    Args:
+        X: one-hot (N, 4, L).
+        factor: its name.
+        seed: root seed of the shuffles.
+        p: largest p-value of a match.
+
+    Returns:
+        ``matrix`` and ``shuffled_matrix``, bool (N, L) each (see ``judged_by_matrix``); empty where JASPAR
+        has no matrix of the factor.
+    """
+    known = factor_matrices(factor)
+    if not known:
+        return {}
+    control = [shuffled(matrix, seed) for matrix in known]
+    return {"matrix": judged_by_matrix(X, known, p=p), "shuffled_matrix": judged_by_matrix(X, control, p=p)}

@@ -9,6 +9,7 @@ channels is quick when several neighbouring bases are computed as channels of on
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,11 @@ class Branch:
         """Return what the filters give on sequences (N, 4, L): (N, F, T)."""
         strand = x.flip(1, 2) if self.flipped else x
         return F.conv1d(pad_neutral(strand, self.width - 1), self.weight, self.bias)
+
+    def noise(self, noise: Tensor) -> Tensor:
+        """Return what noise on the bases (D, 4, L) adds to the hits of any sequence: (D, F, T)."""
+        strand = noise.flip(1, 2) if self.flipped else noise
+        return F.conv1d(F.pad(strand, (self.width - 1, self.width - 1)), self.weight)
 
     def to_bases(self, d: Tensor) -> Tensor:
         """Bring gradients of hits (N, F, M) back to the M - width + 1 bases between them, in the branch's strand."""
@@ -106,10 +112,25 @@ class MotifScorer(Scorer):
         if count > self.batch_size:
             return super().mean_gradient(copies, weight)
 
-        def summed(branch: Branch, pooling: Pooling) -> Tensor:
-            return branch.to_input(branch.to_bases(_behind_pooling(pooling, [0] * count)))
+        parts = []
+        for part in copies.split(self._rows(count)):
+            rows = part.flatten(0, 1)
+            parts.append(self._each([branch.hits(rows) for branch in self.branches], weight, partial(_summed, count)))
+        return torch.cat(parts)
 
-        return torch.cat([self._each(part.flatten(0, 1), weight, summed) for part in copies.split(self._rows(count))])
+    def noisy_gradient(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean gradient (N, 4, L) of noisy sequences; noise is scanned once for all. See ``Scorer``."""
+        count = len(noise)
+        if count > self.batch_size:
+            return super().noisy_gradient(x, noise)
+        weight = noise.new_full((count,), 1 / count)
+        added = [branch.noise(noise) for branch in self.branches]
+        parts = []
+        for part in x.split(self._rows(count)):
+            pairs = zip(self.branches, added, strict=True)
+            hits = [(branch.hits(part)[:, None] + each).flatten(0, 1) for branch, each in pairs]
+            parts.append(self._each(hits, weight, partial(_summed, count)))
+        return torch.cat(parts)
 
     def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
         """Return gradients (N, 2n + 1, 4, L); what every shift keeps is added up at shift 0. See ``Scorer``."""
@@ -135,7 +156,10 @@ class MotifScorer(Scorer):
             return result
 
         # Weighted from the start, so that the sum over shifts can be taken inside.
-        parts = [self._each(part.flatten(0, 1), weight, smoothed) for part in windows.split(self._rows(count))]
+        parts = []
+        for part in windows.split(self._rows(count)):
+            rows = part.flatten(0, 1)
+            parts.append(self._each([branch.hits(rows) for branch in self.branches], weight, smoothed))
         return torch.cat(parts)
 
     def mutation_effects(self, x: Tensor) -> Tensor:
@@ -147,16 +171,16 @@ class MotifScorer(Scorer):
         """Return how many sequences of so many copies are computed together."""
         return max(1, min(self.batch_size, CACHED_ROWS) // copies)
 
-    def _each(self, x: Tensor, weight: Tensor, gradient: Callable[[Branch, Pooling], Tensor]) -> Tensor:
-        """Sum ``gradient(branch, pooling)`` over branches; row r of x counts with weight r modulo C."""
-        scanned = [(branch, *_pool(branch.hits(x), branch.mean)) for branch in self.branches]
+    def _each(self, hits: Sequence[Tensor], weight: Tensor, gradient: Callable[[Branch, Pooling], Tensor]) -> Tensor:
+        """Sum ``gradient(branch, pooling)`` over branches and their hits; row r counts with weight r modulo C."""
+        scanned = [(branch, *_pool(each, branch.mean)) for branch, each in zip(self.branches, hits, strict=True)]
         with torch.enable_grad():
             leaves = [pooled.requires_grad_(True) for _, _, pooled, _ in scanned]
             grads = torch.autograd.grad(self.explained(self.head(leaves)).sum(), leaves)
-        each = weight.to(x).repeat(len(x) // len(weight))[:, None]
+        each = weight.repeat(len(hits[0]) // len(weight))[:, None]
         terms = [
-            gradient(branch, _pooling(hits, pooled.detach(), where, grad * each))
-            for (branch, hits, pooled, where), grad in zip(scanned, grads, strict=True)
+            gradient(branch, _pooling(active, pooled.detach(), where, grad * each))
+            for (branch, active, pooled, where), grad in zip(scanned, grads, strict=True)
         ]
         return terms[0] if len(terms) == 1 else torch.stack(terms).sum(0)
 
@@ -173,18 +197,33 @@ class MotifScorer(Scorer):
 def take_apart(model: nn.Module) -> tuple[list[Branch], Head] | None:
     """Take a ConvNet or a mixture of ConvNets apart into its branches and what follows them.
 
-    Returns None for any other network, and where a hook listens to a layer, which would no longer be called.
+    Returns None for any other network, where a hook listens to a layer (it would no longer be called), and
+    where the parts put together again do not give what the whole gives.
     """
     if any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in model.modules()):
         return None
     if type(model) is ConvNet:
-        return _branches(model), lambda pooled: model.classify(_embedding(model, iter(pooled)))
+        return _checked(model, _branches(model), lambda pooled: model.classify(_embedding(model, iter(pooled))))
     if type(model) is MixtureOfExperts:
         experts = [member for member in model.experts.members if type(member) is ConvNet]
         if len(experts) == len(model.experts) and len({expert.embedding_size for expert in experts}) == 1:
             branches = [branch for expert in experts for branch in _branches(expert)]
-            return branches, lambda pooled: _mix(model, experts, iter(pooled))
+            return _checked(model, branches, lambda pooled: _mix(model, experts, iter(pooled)))
     return None
+
+
+def _checked(model: ConvNet | MixtureOfExperts, branches: list[Branch], head: Head) -> tuple[list[Branch], Head] | None:
+    return (branches, head) if _same(model, branches, head) else None
+
+
+def _same(model: ConvNet | MixtureOfExperts, branches: Sequence[Branch], head: Head) -> bool:
+    """Say whether the parts give the logits of the whole, on a sequence of each base and one of all in turn."""
+    codes = torch.arange(model.window).repeat(5, 1)
+    codes[:4] = torch.arange(4)[:, None]
+    probe = F.one_hot(codes % 4, 4).transpose(1, 2).to(branches[0].weight)
+    with torch.no_grad():
+        ours = head([_pool(branch.hits(probe), branch.mean)[1] for branch in branches])
+        return torch.allclose(ours, model(probe), rtol=1e-3, atol=1e-4)
 
 
 def _branches(expert: ConvNet) -> list[Branch]:
@@ -192,17 +231,23 @@ def _branches(expert: ConvNet) -> list[Branch]:
 
 
 def _embedding(expert: ConvNet, pooled: Iterator[Tensor]) -> Tensor:
-    embeddings = [expert.norm(expert.linear(next(pooled))) for _ in _strands(expert)]
+    embeddings = [expert.embed_features(next(pooled)) for _ in _strands(expert)]
     return embeddings[0] if len(embeddings) == 1 else torch.stack(embeddings).mean(0)
 
 
 def _strands(expert: ConvNet) -> tuple[bool, ...]:
-    return (False, True) if expert.settings.reverse_complement == "average" else (False,)
+    # A network that averages strands in prediction alone does so here too: what is explained is a prediction.
+    return (False,) if expert.settings.reverse_complement == "none" else (False, True)
 
 
 def _mix(mixture: MixtureOfExperts, experts: Sequence[ConvNet], pooled: Iterator[Tensor]) -> Tensor:
     embeddings = torch.stack([_embedding(expert, pooled) for expert in experts], dim=1)
     return mixture.gate(embeddings)[0]
+
+
+def _summed(copies: int, branch: Branch, pooling: Pooling) -> Tensor:
+    """Return the gradient of the bases, summed over the copies of each sequence."""
+    return branch.to_input(branch.to_bases(_behind_pooling(pooling, [0] * copies)))
 
 
 def _pooling(hits: Tensor, pooled: Tensor, where: Tensor, grad: Tensor) -> Pooling:

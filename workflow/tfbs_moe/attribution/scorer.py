@@ -62,6 +62,10 @@ class Scorer:
         gradients = self.gradient(copies.flatten(0, 1)).view(copies.shape)
         return torch.einsum("nckl,c->nkl", gradients, weight)
 
+    def noisy_gradient(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the mean gradient (N, 4, L) of sequences with each of the noises (D, 4, L) added."""
+        return self.mean_gradient(x[:, None] + noise, noise.new_full((len(noise),), 1 / len(noise)))
+
     def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
         """Return weighted gradients (N, 2n + 1, 4, L) of shifted copies; window j is n - j bases to the right.
 

@@ -3,7 +3,7 @@
 What is free of the factor's peaks and the blacklist is tiled with windows, stretch by stretch from a
 random phase, so that no two candidates overlap. Each positive then draws a candidate with the same
 number of G and C or, where none is left, the nearest number within a tolerance. Time and memory
-grow with the number of bases, and one chromosome's pages are touched at a time.
+grow with the number of bases, and one chromosome's pages are held at a time.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ def gc_candidates(task: Task, draw: np.random.Generator) -> Candidates:
     for number, chrom in enumerate(task.free.starts):
         start = tile(task.free, chrom, task.length, draw)
         gc, unknown = _composition(task.genome.codes(chrom), start, task.length)
+        task.genome.release()
         known = ~unknown
         parts.append((np.full(known.sum(), number, dtype=np.int32), start[known], gc[known]))
     return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))

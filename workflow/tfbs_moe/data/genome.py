@@ -6,6 +6,7 @@ window costs the bytes it holds, and every job of a study shares the same pages.
 opened as it is, too; it is then read whole into memory.
 """
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,11 +35,14 @@ class Genome:
         path: the file it came from.
     """
 
-    def __init__(self, sizes: dict[str, int], offsets: dict[str, int], codes: np.ndarray, path: str | Path) -> None:
-        """Take codes (S,) in which chromosome c lies at offsets[c]; ``Genome.open`` makes these."""
+    def __init__(
+        self, sizes: dict[str, int], offsets: dict[str, int], codes: bytes | mmap.mmap, path: str | Path
+    ) -> None:
+        """Take codes in which chromosome c lies at offsets[c]; ``Genome.open`` makes these."""
         self.sizes = sizes
         self.path = Path(path)
-        self._codes = codes
+        self._bytes = codes
+        self._codes = np.frombuffer(codes, dtype=np.uint8)
         self._sizes = pd.Series(sizes, dtype=np.int64)
         self._offsets = pd.Series(offsets, dtype=np.int64)
 
@@ -46,7 +50,7 @@ class Genome:
     def open(cls, path: str | Path) -> "Genome":
         """Open a prepared genome or a FASTA file (plain, gzip or bgzip).
 
-        A prepared one is mapped, not read; a FASTA is read whole, one byte per base.
+        A prepared one is mapped, not read; a FASTA is read whole, with up to two bytes of memory per base.
 
         Raises:
             InputError: the file is missing, damaged or neither of the two.
@@ -73,7 +77,8 @@ class Genome:
         end = max(places[name] + sizes[name] for name in names)
         if end > path.stat().st_size:
             raise InputError(f"{path} is cut short; delete it and prepare the genome again")
-        return cls(sizes, places, np.memmap(path, dtype=np.uint8, mode="r"), path)
+        with path.open("rb") as handle:
+            return cls(sizes, places, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), path)
 
     @classmethod
     def _read(cls, path: Path) -> "Genome":
@@ -81,7 +86,15 @@ class Genome:
         ends = np.cumsum([0, *(len(codes) for _, codes in records)])
         offsets = {name: int(offset) for (name, _), offset in zip(records, ends, strict=False)}
         sizes = {name: len(codes) for name, codes in records}
-        return cls(sizes, offsets, np.concatenate([codes for _, codes in records]), path)
+        return cls(sizes, offsets, b"".join(codes.data for _, codes in records), path)
+
+    def release(self) -> None:
+        """Give mapped pages back to the system: for who reads a whole genome, chromosome by chromosome.
+
+        Nothing is lost; a base that is looked at again is mapped again.
+        """
+        if isinstance(self._bytes, mmap.mmap):
+            self._bytes.madvise(mmap.MADV_DONTNEED)
 
     def codes(self, chrom: str) -> np.ndarray:
         """Return the codes of a chromosome, uint8 (size,), as a view that must not be written."""

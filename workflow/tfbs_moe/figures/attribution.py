@@ -13,6 +13,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
+from tfbs_moe.attribution.motifs import information
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     GRID,
@@ -54,6 +55,7 @@ GRID_METRICS = {
 _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.62
 _BITS = 2.0
+_MOTIFS_PER_ROW = 4
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
 _BASE_LABEL_STEP = 20
 
@@ -110,7 +112,8 @@ def logos(explained: Explained) -> Drawing:
                 _boxes(ax, explained.sites[place])
             ax.set_ylabel("bits" if name == "sequence" else f"{METHOD_LABELS.get(name, name)}\n× input", fontsize=5.5)
             if track == 0:
-                ax.set_title(f"{rule} ({explained.logit[place]:+.2f}), test row {row}", loc="left")
+                logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
+                ax.set_title(f"{rule} ({logit}), test row {row}", loc="left")
             tables.append(_logo_table(rule, row, name, values))
     axes[-1].set_xlabel("position in the sequence")
     return figure, pd.concat(tables, ignore_index=True)
@@ -128,14 +131,13 @@ def localisation(summary: pd.DataFrame, metrics: Mapping[str, str] = SITE_METRIC
     if table.empty:
         return nothing_to_draw("No site is known in the sequences of this study, so there is no truth to compare with.")
     methods = list(dict.fromkeys(table["method"]))
-    panels = list(table[["metric", "protocol", "model"]].drop_duplicates().itertuples(index=False, name=None))
-    panels.sort(key=lambda panel: list(metrics).index(panel[0]))
+    groups = table.groupby(["metric", "protocol", "model"], sort=False)
+    panels = sorted(groups, key=lambda panel: list(metrics).index(panel[0][0]))
     columns = min(len(metrics), len(panels))
     figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.75 + 0.2 * len(methods)))
     axes = grid_of_axes(figure, len(panels), columns, sharey=True)
     rows = []
-    for ax, panel in zip(axes, panels, strict=True):
-        part = table[(table[["metric", "protocol", "model"]] == panel).all(axis=1)]
+    for ax, (panel, part) in zip(axes, panels, strict=True):
         chance = part.loc[part["method"] == "random", "value"]
         if len(chance):
             ax.axvline(chance.mean(), color=MUTED, linewidth=0.7, linestyle=":")
@@ -247,3 +249,47 @@ def _logo_table(rule: str, row: int, track: str, values: np.ndarray) -> pd.DataF
             "height": values.sum(axis=0),
         }
     )
+
+
+@styled
+def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
+    """Draw the motifs found in attributions, each under the name of the known matrix it is most like.
+
+    Args:
+        motifs: from ``attribution.motifs.motif_table``.
+        matches: from ``attribution.motifs.match_motifs``.
+    """
+    if motifs.empty:
+        return nothing_to_draw("No motif was found: too few stretches of the explained sequences stand out together.")
+    names = list(dict.fromkeys(motifs["motif"]))
+    columns = min(_MOTIFS_PER_ROW, len(names))
+    figure = new_figure(TWO_COLUMNS, 1.15 * -(-len(names) // columns))
+    axes = grid_of_axes(figure, len(names), columns, sharey=True)
+    nearest = matches[matches["rank"] == 1].set_index("motif") if len(matches) else matches
+    for ax, name in zip(axes, names, strict=True):
+        here = motifs[motifs["motif"] == name]
+        probabilities = here.pivot_table(index="base", columns="position", values="probability").loc[list(ALPHABET)]
+        values = probabilities.to_numpy(dtype=float)
+        _stacked_logo(ax, values * information(values))
+        ax.set(ylim=(0, _BITS), ylabel="bits")
+        title = f"{name} ({here['members'].iloc[0]} seqlets)"
+        if name in nearest.index:
+            best = nearest.loc[name]
+            like = "like" if best["matched"] else "nearest"
+            title += f"\n{like} {best['matrix_name']}, q = {best['q']:.1g}"
+        ax.set_title(title, fontsize=6.2)
+    return figure, motifs.merge(matches, on=["motif", "members"], how="left") if len(matches) else motifs
+
+
+def _stacked_logo(ax: Axes, heights: np.ndarray) -> None:
+    """Draw a logo whose positions hold several letters, the tallest on top: heights (4, W), none below zero."""
+    order = np.argsort(heights, axis=0, kind="stable")
+    for place in range(heights.shape[1]):
+        level = 0.0
+        for base in order[:, place]:
+            height = float(heights[base, place])
+            letter = Affine2D().scale(1, height).translate(place - 0.5, level).transform_path(_glyph(ALPHABET[base]))
+            ax.add_patch(PathPatch(letter, facecolor=LETTER_COLOURS[ALPHABET[base]], linewidth=0))
+            level += height
+    ax.set(xlim=(-0.5, heights.shape[1] - 0.5), xticks=[0, heights.shape[1] - 1])
+    ax.set_xticklabels(["1", str(heights.shape[1])])

@@ -38,6 +38,7 @@ def figure_items(study: Study) -> list[FigureItem]:
             _curves(protocol, "precision_recall"),
             _calibration(study, protocol),
             _critical_difference(protocol),
+            _draws(study, protocol),
             _learning_curves(study, protocol),
             _attribution_grid(protocol),
         ]
@@ -216,6 +217,26 @@ def _critical_difference(protocol: str) -> FigureItem:
         alt="A scale of mean ranks with a line to each model, and bars that join models not told apart.",
         inputs=(METRICS,),
         parameters={"protocol": protocol},
+    )
+
+
+def _draws(study: Study, protocol: str) -> FigureItem:
+    gate = study.gates(protocol)[0]
+    tests = first_test_sets(study)
+    return FigureItem(
+        name=f"draws.{protocol}",
+        kind="draws",
+        title=f"F grows with the number of draws, protocol {protocol}",
+        caption=words(
+            """
+            The paper's one-way F, whose replicates are draws of one trained model, against the number of draws, one
+            line per test set; dashed, the F of the same models with the factor as the unit, which does not know how
+            many draws there were. Both axes are logarithmic. Left, where they are at hand, the authors' own draws.
+            """
+        ),
+        alt="Line plots with logarithmic axes: lines for test sets rise, dashed lines for factors are level.",
+        inputs=tuple(f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet" for test in tests),
+        parameters={"protocol": protocol, "model": f"moe.{gate}"},
     )
 
 

@@ -19,10 +19,14 @@ from tfbs_moe.figures.style import (
     nothing_to_draw,
     ordered_models,
     row_offsets,
+    shared_legend,
     styled,
 )
+from tfbs_moe.statistics.draws import DRAW
 
 _MOST_PANELS_PER_ROW = 4
+_MOST_DRAW_PANELS = 3
+_SET_COLOURS = {"in_distribution": "#E69F00", "out_of_distribution": "#0072B2"}
 
 
 @styled
@@ -181,3 +185,33 @@ def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
         ax.plot([min(members) - 0.04, max(members) + 0.04], [level, level], color=INK, linewidth=2.2)
     ax.set_title(title)
     return figure, ranks
+
+
+@styled
+def f_against_draws(draws: pd.DataFrame) -> Drawing:
+    """Draw F against the number of draws: it grows without end, while the F of factors stays where it is.
+
+    Args:
+        draws: rows of ``statistics.draws.growth``, a panel per ``source`` and ``protocol``.
+    """
+    table = draws[draws["statistic"].gt(0)]
+    counted = table[table["unit"] == DRAW]
+    if counted.empty:
+        return nothing_to_draw("There is no F to hold against a number of draws.")
+    panels = list(counted[["source", "protocol"]].drop_duplicates().itertuples(index=False, name=None))
+    figure = new_figure(TWO_COLUMNS, 2.7 * -(-len(panels) // _MOST_DRAW_PANELS))
+    axes = grid_of_axes(figure, len(panels), min(_MOST_DRAW_PANELS, len(panels)), sharey=True)
+    for ax, (source, protocol) in zip(axes, panels, strict=True):
+        here = table[(table["source"] == source) & (table["protocol"] == protocol)]
+        for name, colour in _SET_COLOURS.items():
+            lines = here[(here["set"] == name) & (here["unit"] == DRAW)]
+            for place, (_, line) in enumerate(lines.groupby("experiment", sort=False)):
+                label = f"{aggregate.SETS[name]}, one line per test set: draws" if place == 0 else None
+                ax.plot(line["draws"], line["statistic"], color=colour, linewidth=0.9, alpha=0.8, label=label)
+            for level in here.loc[(here["set"] == name) & (here["unit"] != DRAW), "statistic"]:
+                label = f"{aggregate.SETS[name]}: factors as the unit"
+                ax.axhline(level, color=colour, linewidth=1.6, linestyle=(0, (4, 1.5)), label=label)
+        ax.set(xscale="log", yscale="log", xlabel="draws per model", title=f"{source}, protocol {protocol}")
+    axes[0].set_ylabel("F")
+    shared_legend(figure, axes[0], columns=2)
+    return figure, draws.reset_index(drop=True)

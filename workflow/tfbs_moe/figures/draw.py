@@ -16,6 +16,7 @@ from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import attribution, comparison, curves, performance, published, schematic, study
 from tfbs_moe.figures.item import FigureItem, first_test_sets, training_folders
 from tfbs_moe.figures.style import Drawing, nothing_to_draw
+from tfbs_moe.statistics.draws import our_growth, published_growth
 from tfbs_moe.statistics.ranks import rank_table
 from tfbs_moe.statistics.units import factor_table
 from tfbs_moe.study import Study
@@ -54,11 +55,14 @@ class Source:
         folder: ``results/<run>``.
         study: the study.
         published: published numbers, from ``published.read_published``.
+        published_draws: the authors' AUROCs draw by draw, from ``statistics.draws.read_published_draws``; None where
+            they are not at hand.
     """
 
     folder: Path
     study: Study
     published: pd.DataFrame
+    published_draws: pd.DataFrame | None = None
 
     @property
     def confidence(self) -> float:
@@ -172,6 +176,22 @@ def _critical_difference(item: FigureItem, source: Source) -> Drawing:
     return comparison.critical_difference(ranks, f"Mean rank by AUROC over {len(table.factors)} factors (1 is best)")
 
 
+def _draws(item: FigureItem, source: Source) -> Drawing:
+    protocol, config = item.parameters["protocol"], source.study.config
+    models = [item.parameters["model"], *(f"{kind}.{name}" for kind, name in source.study.experts(protocol))]
+    identities = {
+        test.experiment: {"protocol": protocol} | source.study.identity(test) for test in first_test_sets(source.study)
+    }
+    scores = {
+        name: read_scores(read_parquet(source.folder / path), path)
+        for name, path in zip(identities, item.inputs, strict=True)
+    }
+    tables = [our_growth(scores, identities, models, seed=config["seed"], model_seed=config["replicates"][0])]
+    if source.published_draws is not None:
+        tables.insert(0, published_growth(source.published_draws))
+    return comparison.f_against_draws(pd.concat(tables, ignore_index=True))
+
+
 def _grid(item: FigureItem, source: Source) -> Drawing:
     summary = read_tsv(source.folder / item.inputs[0])
     return attribution.agreement_grid(summary[summary["protocol"] == item.parameters["protocol"]])
@@ -184,12 +204,12 @@ def _published(item: FigureItem, source: Source) -> Drawing:
 
 def _overlap(item: FigureItem, source: Source) -> Drawing:
     half = len(item.inputs) // 2
+    tests = first_test_sets(source.study)
     parts = []
-    for audit, dataset in zip(item.inputs[:half], item.inputs[half:], strict=True):
+    for test, audit, dataset in zip(tests, item.inputs[:half], item.inputs[half:], strict=True):
         rows = read_parquet(source.folder / audit, ("row", "overlaps_training"))
-        negatives, experiment = Path(audit).parent.name, Path(audit).parent.parent.name
         label = read_dataset(source.folder / dataset).label[rows["row"]]
-        parts.append(rows.assign(label=label, experiment=experiment, negatives=negatives))
+        parts.append(rows.assign(label=label, **source.study.identity(test)))
     return study.overlap_overview(pd.concat(parts, ignore_index=True))
 
 
@@ -234,6 +254,7 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "negatives": _negatives,
     "critical_difference": _critical_difference,
     "attribution_grid": _grid,
+    "draws": _draws,
     "published": _published,
     "overlap": _overlap,
     "learning_curves": _learning_curves,

@@ -24,7 +24,7 @@ def overlap_shares(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the share of bound test rows that overlap training, per test set and training experiment.
 
     Args:
-        rows: audit tables, with ``experiment``, ``negatives`` and ``label`` added.
+        rows: audit tables, with ``label`` and the columns of ``Study.identity`` added.
 
     Returns:
         ``experiment`` ``negatives`` ``training`` (an experiment, or ``any``) ``share`` ``n``.
@@ -51,7 +51,9 @@ def overlap_overview(rows: pd.DataFrame) -> Drawing:
     table = overlap_shares(rows) if len(rows) else pd.DataFrame()
     if table.empty:
         return nothing_to_draw("No test set was audited.")
+    tests = aggregate.ordered_tests(rows)
     matrix = table.pivot_table(index="experiment", columns="training", values="share", sort=False)
+    matrix = matrix.loc[tests["experiment"]].set_axis(tests["label"])
     figure = new_figure(min(TWO_COLUMNS, 1.6 + 0.5 * matrix.shape[1]), 0.9 + _CELL_HEIGHT * len(matrix))
     ax = figure.subplots()
     heat_map(ax, matrix, "share of bound test rows", percent=True)
@@ -74,16 +76,16 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
     table = chosen.groupby(keys, sort=False, as_index=False).agg(
         value=("value", "mean"), lower=("lower", "mean"), upper=("upper", "mean"), seeds=("seed", "nunique")
     )
-    tests = aggregate.ordered_tests(table)
     first = table.groupby("experiment", sort=False)["negatives"].transform("first")
     shown = table[(table["negatives"] == first) & table["label"].isin(["bound", "unbound"])]
     labels = [label for label in ("bound", "unbound") if (shown["label"] == label).any()]
-    experiments = list(dict.fromkeys(tests["experiment"]))
-    figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * len(experiments))
+    tests = aggregate.ordered_tests(shown)
+    figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * len(tests))
     axes = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
     for ax, label in zip(axes, labels, strict=True):
         here = shown[shown["label"] == label]
-        matrix = here.pivot_table(index="experiment", columns="expert", values="value", sort=False).loc[experiments]
+        matrix = here.pivot_table(index="experiment", columns="expert", values="value", sort=False)
+        matrix = matrix.loc[tests["experiment"]].set_axis(tests["label"])
         heat_map(ax, matrix, "mean weight", bar=ax is axes[-1])
         ax.set(title=f"{label} rows", xlabel="expert")
     return figure, table

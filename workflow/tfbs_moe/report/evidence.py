@@ -12,6 +12,10 @@ from tfbs_moe.report.inputs import DATASETS, PAPER_ANOVA, PAPER_TUKEY, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.study import SUPPLIED
 
+_PAIR_COLUMNS = [
+    "comparison", "protocol", "set", "negatives", "rows", "test", "n", "effect", "effect_lower", "effect_upper",
+    "p_adjusted",
+]  # fmt: skip
 WARNINGS = "audit/warnings.tsv"
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
 _CURVE_KINDS = ("curves", "calibration")
@@ -93,8 +97,9 @@ def statistics(run: Run) -> Section:
     else:
         chosen = _headline(proper)
         blocks.append(Items(_with_scope(chosen[chosen["comparison"].str.count("−") == 0])))
-        caption = "The tests that the rule chose for each comparison; the rule is in the column check."
-        blocks.append(make_table(shown_statistics(chosen), caption, "headline-tests"))
+        pairs = chosen[chosen["comparison"].str.contains("−")]
+        caption = "The mixture against each rival: the test that the rule chose, Holm-adjusted."
+        blocks.append(make_table(pairs[_PAIR_COLUMNS], caption, "headline-tests"))
         every = make_table(shown_statistics(proper), "All tests with the factor as the unit.", "factors")
         blocks.append(Fold("Every test with the factor as the unit", [every]))
     blocks += pictures(run, "critical_difference")
@@ -107,6 +112,7 @@ def statistics(run: Run) -> Section:
             blocks.append(Fold(caption.rstrip("."), found))
     blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
     blocks.append(_paper_anova(run))
+    blocks += pictures(run, "draws")
     blocks += optional_table(run, "statistics/draws.tsv", "F against the number of draws.")
     tukey = run.table(PAPER_TUKEY)
     if tukey is None:
@@ -137,6 +143,7 @@ def _paper_anova(run: Run) -> Block:
         return Missing("The paper’s ANOVA", run.why_missing(PAPER_ANOVA))
     theirs = run.published[run.published["metric"] == "anova_f"].set_index("factor")["value"]
     shown = shown_statistics(table).drop(columns=["unit", "comparison", "check", "headline"], errors="ignore")
+    shown = shown.rename(columns={"statistic": "F"}).drop(columns=["statistic_name", "test"])
     # The paper's F belongs to the paper's own test files.
     shown["paper_F"] = table["factor"].map(theirs).where(table["negatives"] == SUPPLIED)
     shown = shown.dropna(axis="columns", how="all")

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,9 @@ LARGEST_INLINE_SVG = 160_000
 _COLOURS_OF_PNG = 64
 _CSS_PIXELS_PER_INCH = 130
 _DECIMALS = 3
+_FEWEST_ROWS = 3
+"""Rows from which a column that says one thing throughout is said once."""
+_SMALL_NUMBERS = ("p", "p_adjusted")
 
 
 @dataclass(frozen=True)
@@ -155,26 +159,39 @@ def interval(value: float, lower: float, upper: float, sign: bool = False) -> st
     return f"{number(value, sign=sign)} [{number(lower, sign=sign)}, {number(upper, sign=sign)}]"
 
 
-def make_table(frame: pd.DataFrame, caption: str, name: str, folder: str = "") -> Table:
-    """Turn a data frame into a table of the page; numbers keep their full precision as sort keys."""
-    numeric = [bool(pd.api.types.is_numeric_dtype(frame[column])) for column in frame.columns]
-    flags = [bool(pd.api.types.is_bool_dtype(frame[column])) for column in frame.columns]
+def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
+    """Turn a data frame into a table of the page; its download holds every column in full precision.
+
+    A column in which all of several rows agree is said once, in the caption.
+    """
+    shown, said = _without_constants(frame)
+    numeric = [_is_number(shown[column]) for column in shown.columns]
     # A missing value turns a column of counts into floats; its cells are counts all the same.
-    counts = {
-        name for name, is_number in zip(frame.columns, numeric, strict=True) if is_number and _all_whole(frame[name])
-    }
-    shown = frame.astype(dict.fromkeys(counts, "Int64"))
-    rows = []
-    for values in shown.itertuples(index=False, name=None):
-        cells = [
-            _cell(value, is_number and not flag) for value, is_number, flag in zip(values, numeric, flags, strict=True)
+    counts = [
+        name for name, is_number in zip(shown.columns, numeric, strict=True) if is_number and _all_whole(shown[name])
+    ]
+    shown = shown.astype(dict.fromkeys(counts, "Int64"))
+    rows = [
+        [
+            _cell(value, is_number, name in _SMALL_NUMBERS)
+            for value, is_number, name in zip(values, numeric, shown.columns, strict=True)
         ]
-        rows.append(cells)
+        for values in shown.itertuples(index=False, name=None)
+    ]
     content = frame.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
-    download = Download("TSV", f"{name}.tsv", data_url(content, "tsv"), folder)
-    plain = [is_number and not flag for is_number, flag in zip(numeric, flags, strict=True)]
-    columns = [str(column).replace("_", " ") for column in frame.columns]
-    return Table(f"table-{identifier(name)}", caption, columns, plain, rows, download)
+    download = Download("TSV", f"{name}.tsv", data_url(content, "tsv"), "")
+    columns = [str(column).replace("_", " ") for column in shown.columns]
+    return Table(f"table-{identifier(name)}", f"{caption}{said}", columns, numeric, rows, download)
+
+
+def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return a frame without the columns that say one thing throughout, and a sentence that says it."""
+    if len(frame) < _FEWEST_ROWS:
+        return frame, ""
+    constant = [name for name in frame.columns[1:] if frame[name].nunique(dropna=False) == 1]
+    cells = [(str(name), _cell(frame[name].iloc[0], _is_number(frame[name]), False)[0]) for name in constant]
+    said = [f"{name}: {value}".replace("_", " ") for name, value in cells if value not in ("–", "")]
+    return frame.drop(columns=constant), f" Throughout, {'; '.join(said)}." if said else ""
 
 
 def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
@@ -215,8 +232,13 @@ def _all_whole(column: "pd.Series[float]") -> bool:
     return bool(np.isfinite(values).all() and (values == np.round(values)).all())
 
 
-def _cell(value: object, is_number: bool) -> tuple[str, str]:
-    """Return a cell's text and its sort key."""
+def _is_number(column: "pd.Series[Any]") -> bool:
+    """Return whether a column holds numbers; yes and no are none."""
+    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
+
+
+def _cell(value: object, is_number: bool, small: bool) -> tuple[str, str]:
+    """Return a cell's text and its sort key; ``small`` numbers have an exponent where they need one."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "–", ""
     if isinstance(value, bool | np.bool_):
@@ -226,8 +248,8 @@ def _cell(value: object, is_number: bool) -> tuple[str, str]:
     amount = float(str(value))
     if amount.is_integer() and not isinstance(value, float):
         return f"{int(amount):,}".replace("-", "−"), repr(amount)
-    small = amount != 0 and abs(amount) < 10**-_DECIMALS
-    return (f"{amount:.2e}".replace("-", "−") if small else number(amount)), repr(amount)
+    tiny = small and amount != 0 and abs(amount) < 10**-_DECIMALS
+    return (f"{amount:.1e}".replace("-", "−") if tiny else number(amount)), repr(amount)
 
 
 def _size_on_page(path: Path) -> tuple[int, int]:

@@ -7,6 +7,7 @@ killed goes on from its checkpoint and ends with the very weights it would have 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ class _Training:
         self.checkpoint, self.fingerprint, self.watch = checkpoint, fingerprint, watch
         self.device = next(model.parameters()).device
         self.optimizer = make_optimizer(model, settings)
+        self.learning = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         self.mixed = settings.mixed_precision and self.device.type == "cuda"
         self.half = torch.bfloat16 if self.mixed and torch.cuda.is_bf16_supported(False) else torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.mixed and self.half is torch.float16)
@@ -243,17 +245,22 @@ class _Training:
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Learn from one batch; return its mean loss without what is added to it."""
-        with torch.autocast(self.device.type, dtype=self.half, enabled=self.mixed):
+        with self._precision():
             logits, penalty = self.predict(x)
         loss = F.binary_cross_entropy_with_logits(logits.float(), y, pos_weight=self.positive_weight)
-        self.optimizer.zero_grad()
+        for parameter in self.learning:
+            parameter.grad = None
         self.scaler.scale(loss if penalty is None else loss + penalty).backward()
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+            nn.utils.clip_grad_norm_(self.learning, self.settings.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Return the context in which the network computes."""
+        return torch.autocast(self.device.type, dtype=self.half) if self.mixed else nullcontext()
 
     def _end_epoch(self, train_loss: float) -> None:
         """Validate, keep the best weights, count towards the early stop, log one line."""
@@ -302,7 +309,7 @@ class _Training:
         logits = []
         for part in rows.split(_EVALUATION_ROWS[self.device.type]):
             x, _ = self.validation.batch(part, self.device)
-            with torch.autocast(self.device.type, dtype=self.half, enabled=self.mixed):
+            with self._precision():
                 logits.append(self.predict(x)[0].float())
         scores, labels = torch.cat(logits).cpu(), self.validation.labels.cpu()
         loss = float(F.binary_cross_entropy_with_logits(scores.double(), labels.double()))

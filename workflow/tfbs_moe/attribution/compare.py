@@ -1,0 +1,131 @@
+"""Methods compared with the factor as the unit: the rows behind what the study says about attribution."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from tfbs_moe.errors import InputError
+
+LEVEL = 0.95
+SMALLEST = 3
+# Of these a smaller value is the better one.
+LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
+# How far a method is from the gradient, and how much of a sequence is a site, are no merits.
+NO_MERIT = ("gradient_rank_correlation", "site_share", "matrix_share", "shuffled_matrix_")
+NEEDED = ("protocol", "model", "experiment", "factor", "method", "metric", "value")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method against the reference, by one metric.
+
+    Attributes:
+        protocol: the training recipe.
+        models: ``experts`` or ``mixtures``.
+        metric: what is compared.
+        method: the method.
+        reference: the method it is compared with.
+        difference: mean over factors of method - reference.
+        lower: of the 95 % interval of a paired t test, NaN with fewer than three factors.
+        upper: likewise.
+        n_factors: factors that have both.
+        p: of Wilcoxon's signed-rank test.
+        p_adjusted: by Holm, over the methods of one metric.
+        sentence: what follows.
+    """
+
+    protocol: str
+    models: str
+    metric: str
+    method: str
+    reference: str
+    difference: float
+    lower: float
+    upper: float
+    n_factors: int
+    p: float
+    p_adjusted: float = np.nan
+    sentence: str = ""
+
+
+def compare_methods(
+    summary: pd.DataFrame, *, reference: str = "gradient", metrics: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Compare every method with one of them over factors, for experts and for mixtures.
+
+    Models, seeds and experiments of one factor are averaged before anything is tested, so that more models
+    make no more factors. The interval is that of a paired t test; the p-value is Wilcoxon's, Holm-adjusted
+    over the methods of one metric.
+
+    Args:
+        summary: rows of ``attributions/summary.tsv``, with the ``factor`` of each experiment.
+        reference: the method that the others are compared with.
+        metrics: which; all in which a method can be better or worse, where none are named.
+
+    Returns:
+        One row per protocol, kind of model, metric and method, with the columns of ``Comparison``. With fewer
+        than three factors there is a difference but no test.
+
+    Raises:
+        InputError: a column or the reference is missing.
+    """
+    missing = [column for column in NEEDED if column not in summary.columns]
+    if missing:
+        raise InputError(f"the summary of attributions lacks the column(s) {', '.join(missing)}")
+    if len(summary) and reference not in set(summary["method"]):
+        raise InputError(f"the summary of attributions has no method {reference!r} to compare with")
+    table = summary.dropna(subset=["value"])
+    wanted = table["metric"].isin(metrics) if metrics is not None else ~table["metric"].str.startswith(NO_MERIT)
+    kind = np.where(table["model"].str.startswith("moe."), "mixtures", "experts")
+    found: list[Comparison] = []
+    for names, group in table.assign(models=kind)[wanted].groupby(["protocol", "models", "metric"], sort=False):
+        found += _compared(group, reference, *map(str, names))
+    return pd.DataFrame([asdict(each) for each in found], columns=[field.name for field in fields(Comparison)])
+
+
+def _compared(group: pd.DataFrame, reference: str, protocol: str, models: str, metric: str) -> list[Comparison]:
+    by_experiment = group.groupby(["factor", "experiment", "model", "method"])["value"].mean()
+    wide = by_experiment.groupby(["factor", "method"]).mean().unstack("method")
+    if reference not in wide:
+        return []
+    methods = [method for method in dict.fromkeys(group["method"]) if method != reference]
+    found = [
+        Comparison(protocol, models, metric, method, reference, *_tested((wide[method] - wide[reference]).dropna()))
+        for method in methods
+    ]
+    tested = [place for place, each in enumerate(found) if np.isfinite(each.p)]
+    if tested:
+        adjusted = multipletests([found[place].p for place in tested], method="holm")[1]
+        for place, value in zip(tested, adjusted, strict=True):
+            found[place] = replace(found[place], p_adjusted=float(value))
+    return [replace(each, sentence=_sentence(each)) for each in found]
+
+
+def _tested(difference: pd.Series) -> tuple[float, float, float, int, float]:
+    """Return mean, lower and upper end, number and p-value of differences."""
+    values = difference.to_numpy()
+    count = len(values)
+    mean = float(values.mean()) if count else np.nan
+    if count < SMALLEST:
+        return mean, np.nan, np.nan, count, np.nan
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1) * stats.sem(values))
+    p = float(stats.wilcoxon(values).pvalue) if np.any(values) else 1.0
+    return mean, mean - reach, mean + reach, count, p
+
+
+def _sentence(found: Comparison) -> str:
+    what = f"({found.models}, {found.metric})"
+    both = f"{found.method} and {found.reference} {what}"
+    if not found.n_factors:
+        return f"No factor has both {both}."
+    if found.n_factors < SMALLEST:
+        return f"With {found.n_factors} factor(s), {both} cannot be told apart: {found.difference:+.3f}."
+    interval = f"{found.difference:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] over {found.n_factors} factors"
+    if found.lower <= 0 <= found.upper:
+        return f"{both} are not shown to differ: {interval}."
+    better = (found.difference > 0) != (found.metric in LESS_IS_MORE)
+    return f"{found.method} is {'better' if better else 'worse'} than {found.reference} {what}: {interval}."
