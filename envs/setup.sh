@@ -149,6 +149,13 @@ install_project() {
     logged "The installed packages do not fit together." "$bin/python" -m pip check
 }
 
+# Where bytecode is not written (some containers say so by a variable), each of a study's many jobs would
+# compile all that it imports again. Compiling all that is installed would take longer than the demo.
+compile_imports() {
+    say "setup: compiling what the study imports"
+    logged "What was installed does not import." env -u PYTHONDONTWRITEBYTECODE "$bin/python" envs/compile_imports.py
+}
+
 install_bedtools() {
     PATH="$bin:$PATH" command -v bedtools >/dev/null && return
     for conda in micromamba mamba conda; do
@@ -175,7 +182,7 @@ esac
 place_venv
 # The stamp holds what the environment was made from; the two sets of packages have one each.
 stamp=$venv/.ready-$(basename "$lock" .txt)
-fingerprint=$(cat requirements/*.txt pyproject.toml envs/setup.sh | cksum)
+fingerprint=$(cat requirements/*.txt pyproject.toml envs/setup.sh envs/compile_imports.py | cksum)
 if [ -z "${TORCH:-}" ] && usable_venv && [ "$(cat "$stamp" 2>/dev/null)" = "$fingerprint" ] &&
     PATH="$bin:$PATH" command -v bedtools >/dev/null; then
     exit 0
@@ -185,6 +192,7 @@ make_venv
 install_packages
 install_torch
 install_project
+compile_imports
 install_bedtools
 printf '%s' "$fingerprint" >"$stamp"
 say "setup: .venv is ready ($lock); activate it with: . .venv/bin/activate"

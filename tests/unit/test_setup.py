@@ -70,7 +70,8 @@ class Machine:
         self.program("bedtools", "")
         (self.programs / "python3").write_text(PYTHON)
         (self.programs / "python3").chmod(0o755)
-        shutil.copy(ROOT / "envs/setup.sh", self.checkout / "envs")
+        for name in ("setup.sh", "compile_imports.py"):
+            shutil.copy(ROOT / "envs" / name, self.checkout / "envs")
         for name in ("pyproject.toml", "requirements/run.txt", "requirements/dev.txt", "requirements/torch.txt"):
             shutil.copy(ROOT / name, self.checkout / name)
         self.has("index-build", "CPU")

@@ -131,8 +131,8 @@ def localisation(summary: pd.DataFrame, metrics: Mapping[str, str] = SITE_METRIC
     if table.empty:
         return nothing_to_draw("No site is known in the sequences of this study, so there is no truth to compare with.")
     methods = list(dict.fromkeys(table["method"]))
-    groups = table.groupby(["metric", "protocol", "model"], sort=False)
-    panels = sorted(groups, key=lambda panel: list(metrics).index(panel[0][0]))
+    order, groups = list(metrics), table.groupby(["metric", "protocol", "model"], sort=False)
+    panels = sorted(((tuple(map(str, key)), part) for key, part in groups), key=lambda panel: order.index(panel[0][0]))
     columns = min(len(metrics), len(panels))
     figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.75 + 0.2 * len(methods)))
     axes = grid_of_axes(figure, len(panels), columns, sharey=True)
