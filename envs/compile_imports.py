@@ -16,6 +16,8 @@ LATE = (
     "tangermeme.deep_lift_shap",
     "tangermeme.ersatz",
     "tangermeme.seqlet",
+    "torch._dynamo",
+    "torch._inductor.config",
 )
 
 

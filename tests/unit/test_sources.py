@@ -116,7 +116,9 @@ def test_any_name_survives_percent_encoding_and_stays_below_its_host(names):
 def test_addresses_in_order():
     assert addresses(PAPER_URL, ("https://archive.org/a.gz",)) == [PAPER_URL, "https://archive.org/a.gz"]
     ucsc = "http://hgdownload.cse.ucsc.edu/goldenPath/hg19/a.gz"
-    assert addresses(ucsc) == [ucsc, "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/a.gz"]
+    same = {"hgdownload.cse.ucsc.edu": ["hgdownload.soe.ucsc.edu"]}
+    assert addresses(ucsc) == [ucsc]
+    assert addresses(ucsc, same_tree=same) == [ucsc, "https://hgdownload.soe.ucsc.edu/goldenPath/hg19/a.gz"]
     assert addresses("https://raw.githubusercontent.com/o/r/main/a.gz") == [
         "https://raw.githubusercontent.com/o/r/main/a.gz"
     ]

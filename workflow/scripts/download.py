@@ -6,5 +6,6 @@ from tfbs_moe.runtime import step
 
 source = snakemake.params.source
 with step(snakemake.log[0]):
-    places = addresses(source["url"], tuple(source["archives"]), snakemake.config["mirror"])
+    config = snakemake.config
+    places = addresses(source["url"], tuple(source["archives"]), config["mirror"], config["same_tree"])
     fetch(places, snakemake.output[0], **source["expected"])

@@ -76,7 +76,8 @@ def configure_torch(threads: int = 1, deterministic: bool = True) -> None:
     if deterministic:
         # cuBLAS reads this once, when its first handle is made.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
+    # Says the same as use_deterministic_algorithms, which loads the compiler first: seconds in each of many jobs.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     torch.backends.cudnn.benchmark = not deterministic
 
 
@@ -95,6 +96,8 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
         level=logging.INFO, handlers=handlers, force=True, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(True)
+    # Every font of every figure would say what was cut from it.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         yield
     except InputError as error:

@@ -14,7 +14,8 @@ def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndar
 
     A shuffle is a random Eulerian path through the graph of the sequence's own dinucleotides
     (Altschul and Erickson 1985, Mol Biol Evol 2:526), drawn by tangermeme. N counts as a letter of
-    its own. Every row has a seed of its own, so it does not depend on the rows after it.
+    its own. Paths with the same counts are not all equally likely. Every row has a seed of its own, so
+    it does not depend on the rows after it.
 
     Args:
         codes: uint8 (N, L), 0 to 3 for A, C, G, T and 4 for N.

@@ -16,7 +16,7 @@ anything else                a local file
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -46,12 +46,6 @@ _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
 _PATH_SAFE = "/@:!$&'()*+,;=~"
 # A decoded character that no file name may hold, or that Snakemake would read as a wildcard.
 _NOT_IN_NAMES = re.compile(r"[/{}\x00-\x1f\x7f]")
-
-# Hosts that serve the same tree under another name, to be asked when the first does not answer.
-_SAME_TREE = {
-    "hgdownload.cse.ucsc.edu": ("hgdownload.soe.ucsc.edu",),
-    "hgdownload.soe.ucsc.edu": ("hgdownload.cse.ucsc.edu",),
-}
 
 
 @dataclass(frozen=True)
@@ -204,13 +198,19 @@ def accession_url(accession: str) -> str:
     return f"{PORTAL}/files/{accession}/@@download/{accession}.bed.gz"
 
 
-def addresses(url: str, archives: tuple[str, ...] = (), mirror: str | None = None) -> list[str]:
+def addresses(
+    url: str,
+    archives: tuple[str, ...] = (),
+    mirror: str | None = None,
+    same_tree: Mapping[str, Sequence[str]] | None = None,
+) -> list[str]:
     """Return where to get a file, in the order to try: its address, its archives, or the mirror alone.
 
     Args:
         url: the address the file is published at.
         archives: other addresses of the same bytes.
         mirror: folder or http(s) address laid out ``<host>/<path>``; when given, nothing else is asked.
+        same_tree: hosts that serve the same files as the host of the address, by host.
 
     Returns:
         http(s) addresses, or the path of one file for a folder.
@@ -218,7 +218,8 @@ def addresses(url: str, archives: tuple[str, ...] = (), mirror: str | None = Non
     if mirror:
         return [_on_mirror(url, mirror)]
     parts = _split(url)
-    others = [parts._replace(scheme="https", netloc=host).geturl() for host in _SAME_TREE.get(parts.netloc, ())]
+    hosts = (same_tree or {}).get(parts.netloc, ())
+    others = [parts._replace(scheme="https", netloc=host).geturl() for host in hosts]
     return list(dict.fromkeys([url, *archives, *others]))
 
 

@@ -149,6 +149,9 @@ class _Training:
         watch: SignalWatch,
     ) -> None:
         self.model = model
+        if settings.compile:
+            # Tells the compiler, too, whether to be deterministic.
+            torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
         self.predict: Predict = torch.compile(predict) if settings.compile else predict
         self.train, self.validation = train, validation
         self.settings, self.seed = settings, seed
