@@ -1,7 +1,5 @@
 """Training speed and memory: this project's engine beside a plain PyTorch loop, on the same machine in one run.
 
-    python benchmarks/training.py results.json [--rows 27000] [--epochs 3] [--batch 96] [--threads 2]
-
 Both train the paper's ConvNet on the same sequences with the same batches sizes, optimiser and epochs,
 each in a process of its own. The plain loop is what one writes first: a ``Dataset`` that turns a
 sequence into a padded float32 array in ``__getitem__`` (``encode``), or that holds all of them
@@ -10,16 +8,13 @@ ready-made (``stored``), a ``DataLoader``, and the network from torch's own laye
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+from measuring import parser, write_result
 
 WINDOW, PADDING, WIDTH, MOTIFS, EMBEDDING = 101, 23, 24, 16, 32
 LEARNING_RATE, MOMENTUM = 5e-3, 0.97
@@ -143,43 +138,37 @@ def peak_memory() -> float:
 
 def read_options() -> argparse.Namespace:
     """Return the command line's options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path, help="JSON file to write")
-    parser.add_argument("--rows", type=int, default=27_000)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3, help="the best of so many runs counts, taken in turn")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--pooling", choices=POOLINGS, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser(__doc__, "training.json")
+    arguments.add_argument("--rows", type=int, default=27_000)
+    arguments.add_argument("--epochs", type=int, default=3)
+    arguments.add_argument("--batch", type=int, default=96)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    arguments.add_argument("--pooling", choices=POOLINGS, help=argparse.SUPPRESS)
+    return arguments.parse_args()
 
 
 def main() -> None:
-    """Measure every way in processes of their own, in turn, and write the table."""
+    """Measure every way in turn and write the result."""
     options = read_options()
     if options.way:
-        options.output.write_text(json.dumps(measure(options)))
+        print(json.dumps(measure(options)))
         return
     runs: dict[str, list[dict[str, float]]] = {}
-    scratch = options.output.with_suffix(".part")
+    # In turns, and the best of each counts: the others met a busier machine.
     for _ in range(options.repeats):
         for pooling in POOLINGS:
             for way in WAYS:
-                arguments = [sys.executable, __file__, str(scratch), "--way", way, "--pooling", pooling]
-                for name in ("rows", "epochs", "batch", "threads", "device"):
-                    arguments += [f"--{name}", str(getattr(options, name))]
-                subprocess.run(arguments, check=True)
-                runs.setdefault(f"{pooling}.{way}", []).append(json.loads(scratch.read_text()))
-    scratch.unlink()
+                runs.setdefault(f"{pooling}.{way}", []).append(in_its_own_process(way, pooling, options))
     best = {name: max(found, key=lambda run: run["samples_per_second"]) for name, found in runs.items()}
-    result = {
-        "device": device_name(options.device),
-        "python": platform.python_version(),
-        "settings": {name: getattr(options, name) for name in ("rows", "epochs", "batch", "threads", "repeats")},
-        "runs": best,
-        "ours_over_plain": {
+    write_result(
+        options.output,
+        ["torch", "numpy"],
+        device=device_name(options.device),
+        settings={name: getattr(options, name) for name in ("rows", "epochs", "batch", "threads", "repeats")},
+        runs=best,
+        ours_over_plain={
             f"{pooling}.{way}": {
                 "speed": best[f"{pooling}.ours"]["samples_per_second"] / best[f"{pooling}.{way}"]["samples_per_second"],
                 "memory": best[f"{pooling}.ours"]["peak_memory_mb"] / best[f"{pooling}.{way}"]["peak_memory_mb"],
@@ -188,9 +177,16 @@ def main() -> None:
             for pooling in POOLINGS
             for way in WAYS[1:]
         },
-    }
-    options.output.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["ours_over_plain"], indent=2))
+    )
+
+
+def in_its_own_process(way: str, pooling: str, options: argparse.Namespace) -> dict[str, float]:
+    """Measure one way once; memory is that of its process."""
+    arguments = [sys.executable, __file__, "--way", way, "--pooling", pooling]
+    for name in ("rows", "epochs", "batch", "threads", "device"):
+        arguments += [f"--{name}", str(getattr(options, name))]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
 
 
 def beyond(run: dict[str, float]) -> float:
@@ -199,19 +195,10 @@ def beyond(run: dict[str, float]) -> float:
 
 
 def device_name(device: str) -> str:
-    """Return the name of the GPU, or of the processor."""
+    """Return the name of the GPU, or ``cpu``."""
     import torch
 
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    names = [line.split(":")[1].strip() for line in cpu_lines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads by default"
-
-
-def cpu_lines() -> list[str]:
-    """Return what Linux says of the processor."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""A small residual network of our own: motif scan, local pooling, dilated blocks, global pooling.
+
+What the paper's expert lacks, one piece each: the exponential behind the first layer turns log-odds into
+odds, so that filters become sharp motifs (Koo and Ploenzke 2021, Nat Mach Intell 3:258); local pooling keeps where
+a motif lies; dilated residual convolutions (Kelley et al. 2018, Genome Res 28:739) see how motifs stand to
+each other; maximum and mean say whether and how often. Both strands are averaged in prediction, and either is
+drawn in training.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
+from tfbs_moe.models.layers import pad_neutral
+
+# Beyond it the exponential would be too steep to learn from.
+_LARGEST_EXPONENT = 8.0
+
+
+@dataclass(frozen=True)
+class ResidualParameters(ExpertParameters):
+    """Hyper-parameters of the residual network.
+
+    Attributes:
+        filters: of the first convolution, and channels C of the blocks.
+        width: bases a filter of the first convolution spans; odd.
+        pool: positions that local pooling joins.
+        blocks: residual blocks; their dilation doubles from one to the next.
+        block_width: positions a filter of a block spans, before dilation; odd.
+        conv_dropout: after local pooling and within blocks.
+        dropout: of the pooled features, and of the embedding before the logit.
+    """
+
+    reverse_complement: Literal["none", "average", "average_prediction"] = "average_prediction"
+    filters: int = 64
+    width: int = 15
+    pool: int = 3
+    blocks: int = 2
+    block_width: int = 5
+    conv_dropout: float = 0.1
+    dropout: float = 0.2
+
+
+class Exponential(nn.Module):
+    """e to the power of the input, bounded."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return exp(x), elementwise."""
+        return torch.exp(x.clamp(max=_LARGEST_EXPONENT))
+
+
+class Block(nn.Module):
+    """Normalise, activate and convolve twice, and add the input: (N, C, T) to (N, C, T)."""
+
+    def __init__(self, channels: int, width: int, dilation: int, dropout: float) -> None:
+        """Make the layers of a block; T stays as it is."""
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+            nn.Conv1d(channels, channels, width, padding=dilation * (width // 2), dilation=dilation),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Conv1d(channels, channels, 1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the input with what the block adds."""
+        return x + self.layers(x)
+
+
+class Residual(Expert):
+    """Motif scan, local pooling, dilated residual blocks, global maximum and mean."""
+
+    Parameters = ResidualParameters
+    search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "network.filters": {"choices": [32, 64, 96]},
+        "network.blocks": {"low": 1, "high": 3},
+        "network.conv_dropout": {"low": 0.0, "high": 0.3},
+        "network.dropout": {"low": 0.0, "high": 0.5},
+        "training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True},
+        "training.weight_decay": {"low": 1e-3, "high": 1e-1, "log": True},
+    }
+
+    def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the network for sequences of ``window`` bases."""
+        super().__init__(window, hyperparameters)
+        settings: ResidualParameters = self.settings
+        half = settings.width // 2
+        channels = settings.filters
+        check_positions(window // settings.pool, window, "the residual network")
+        self.padding = {"columns": half, "value": 1.0 / ALPHABET_SIZE}
+        dilated = [(1 + 2**number * (settings.block_width - 1), 1) for number in range(settings.blocks)]
+        self.receptive_field = receptive_field([(settings.width, 1), (settings.pool, settings.pool), *dilated])
+        self.stem = nn.Sequential(
+            nn.Conv1d(ALPHABET_SIZE, channels, settings.width),
+            nn.BatchNorm1d(channels),
+            Exponential(),
+            nn.MaxPool1d(settings.pool, ceil_mode=True),
+            nn.Dropout(settings.conv_dropout),
+        )
+        self.blocks = nn.Sequential(
+            *(
+                Block(channels, settings.block_width, 2**number, settings.conv_dropout)
+                for number in range(settings.blocks)
+            ),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(),
+        )
+        self.pooled_dropout = nn.Dropout(settings.dropout)
+        self.add_head(2 * channels, nn.Dropout(settings.dropout))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed (N, 4, L) into (N, E)."""
+        hits = self.blocks(self.stem(pad_neutral(x, self.settings.width // 2)))
+        return self.embed_features(self.pooled_dropout(torch.cat([hits.amax(dim=2), hits.mean(dim=2)], dim=1)))
