@@ -41,6 +41,7 @@ for omission in STUDY.omitted:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/datasets.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/experts.smk"
 include: "workflow/rules/moe.smk"
 include: "workflow/rules/predictions.smk"

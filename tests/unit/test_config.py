@@ -1,5 +1,7 @@
 """Config and experiments table: defaults, overrides from the command line, and what is refused how."""
 
+from dataclasses import fields
+
 import pytest
 
 from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
@@ -195,3 +197,36 @@ def test_the_reference_is_in_step_with_the_schema():
 
     text = (Path(__file__).resolve().parents[2] / "config" / "README.md").read_text()
     assert with_reference(text) == text, "run `make docs`"
+
+
+def test_a_network_of_ones_own_has_a_class_and_a_misspelt_one_is_named():
+    config = {"run": "r", "experiments": "e.tsv", "experts": {"wide": {"class": "own.Wide", "network": {"any": 1}}}}
+    wide = complete_config(config)["experts"]["wide"]
+    assert wide["network"] == {"any": 1}
+    assert wide["training"]["optimizer"] == "adamw"
+    config["experts"] = {"residal": {"network": {"blocks": 1}}}
+    with pytest.raises(InputError, match=r"unknown key 'residal'; did you mean 'residual'\? .*'class' is a required"):
+        complete_config(config)
+
+
+def test_only_the_networks_that_are_trained_stand_in_the_merged_config():
+    config = {"run": "r", "experiments": "e.tsv", "protocols": {"sound": {"architectures": ["residual"]}}}
+    assert list(complete_config(config)["experts"]) == ["residual"]
+
+
+@pytest.mark.parametrize("name", ["convnet", "residual", "deepsea", "danq", "language_model"])
+def test_defaults_of_the_schema_are_those_of_the_networks(name):
+    from tfbs_moe.models.registry import ARCHITECTURES
+
+    own = {field.name: field.default for field in fields(ARCHITECTURES[name].Parameters)}
+    # The protocol says how units drop out, and a bundle keeps the language model's own configuration.
+    own.pop("dropout_kind", None)
+    own.pop("config", None)
+    assert complete_config(MINIMAL | {"protocols": {"p": {"architectures": [name]}}})["experts"][name]["network"] == own
+
+
+def test_more_workers_than_trials_are_refused(tmp_path):
+    search = {"search": {"trials": 2, "workers": 3}}
+    config = complete_config(MINIMAL | {"experts": {"convnet": search}})
+    with pytest.raises(InputError, match="3 workers cannot share 2 trials"):
+        make_study(config, [])

@@ -143,6 +143,31 @@ def test_a_users_network_by_dotted_path(tmp_path, monkeypatch: pytest.MonkeyPatc
         register("torch.nn.Linear")
 
 
+def test_residual_network_reads_both_strands_alike_and_may_be_stacked() -> None:
+    x = sequences(5)
+    experts = {str(seed): build("residual", WINDOW, {"filters": 8, "blocks": 2}, seed=seed).eval() for seed in (0, 1)}
+    torch.testing.assert_close(experts["0"](x), experts["0"](x.flip(1, 2)))
+    torch.testing.assert_close(ExpertStack(experts)(x)[:, 1], experts["1"].embed(x))
+    # 15 bases, 3 positions joined, and 1 + 4 · (1 + 2) of those.
+    assert experts["0"].receptive_field == 15 + 2 + 3 * 4 * (1 + 2)
+    deeper = build("residual", WINDOW, {"filters": 8, "blocks": 3}, seed=0)
+    assert deeper.receptive_field == experts["0"].receptive_field + 3 * 4 * 4
+
+
+def test_what_a_residual_block_adds_is_learned_and_does_not_see_beyond_its_field() -> None:
+    model = build("residual", WINDOW, {"filters": 8, "blocks": 1, "conv_dropout": 0.0, "dropout": 0.0}, seed=0)
+    x = sequences(4).requires_grad_()
+    model(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    block = model.eval().blocks[0]
+    rows = torch.zeros(1, 8, 1, 31)
+    bump = rows.clone()
+    bump[..., 15] = 1
+    with torch.no_grad():
+        changed = (block(bump) - block(rows)).abs().sum((0, 1, 2)).nonzero().flatten()
+    assert changed.min() >= 13 and changed.max() <= 17
+
+
 def test_stack_gives_what_the_experts_give_one_by_one() -> None:
     experts = {
         "convnet.A": build("convnet", WINDOW, {"weight_sd": 0.1}, seed=0),

@@ -20,9 +20,13 @@ class Project:
 
     folder: Path
 
-    def run(self, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout: float = 900, python_path: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake there on two cores; its output and messages come back together."""
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        if python_path:
+            environment["PYTHONPATH"] = str(python_path)
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
             cwd=self.folder,

@@ -1,27 +1,8 @@
 """A user's mistake is one clear message, before the long work, with nothing half-made left behind."""
 
-import gzip
-from pathlib import Path
-
 import pytest
 
-HEADER = "FoldID\tEventID\tseq\tBound\n"
-LENGTH = 101
-
-
-def deepbind_file(path: Path, sequences: list[str]) -> Path:
-    """Write sequences as a DeepBind training file."""
-    lines = [f"A\tseq_{row:05d}_peak\t{sequence}\t1\n" for row, sequence in enumerate(sequences)]
-    path.write_bytes(gzip.compress((HEADER + "".join(lines)).encode()))
-    return path
-
-
-def random_sequences(count: int, seed: int) -> list[str]:
-    """Return random sequences of the window's length."""
-    import numpy as np
-
-    letters = np.random.default_rng(seed).choice(list("ACGT"), size=(count, LENGTH))
-    return ["".join(row) for row in letters]
+from prepared_files import deepbind_file, random_sequences
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from functools import cache
 
 from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.provenance import code_digest
 from tfbs_moe.study import TestSet
 
@@ -21,6 +22,7 @@ SYNTHETIC = f"{RUN}/synthetic"
 GENOME = f"{RUN}/genome/codes.h5"
 DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
+SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
@@ -152,6 +154,19 @@ def all_datasets():
 # --- models
 
 
+def training_rows(wildcards, split):
+    """Return a split of what an expert, or the search for one, learns from."""
+    return DATASET.format(
+        experiment=wildcards.experiment, negatives=training_negatives(wildcards.protocol), split=split
+    )
+
+
+def search_result(wildcards):
+    """Return what a search found for an expert, or nothing where the config's own values hold."""
+    searched = config["experts"][wildcards.architecture]["search"]["trials"]
+    return f"{SEARCH}/best.json".format(**wildcards) if searched else []
+
+
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model, by its name in the result tables."""
     kind, name = model.split(".", maxsplit=1)
@@ -180,6 +195,10 @@ def expert_files(protocol, seeds):
 EXPLAINED_SEED = SEEDS[0]
 # Only bound sequences are explained, and they are the same whatever the negatives.
 EXPLAINED = {test.experiment: test for test in reversed(STUDY.test_sets)}
+# What logos and motifs are made from is always there, whatever other methods the config asks for.
+EXPLAINING = list(
+    dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
+)
 
 
 def explained(experiment):
@@ -192,7 +211,7 @@ def attribution_files(protocol):
     return [
         f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
         for model in STUDY.models(protocol)
-        for method in config["attribution"]["methods"]
+        for method in EXPLAINING
     ]
 
 

@@ -8,16 +8,9 @@ that folder and continues from it.
 
 rule expert:
     input:
-        train=lambda wildcards: DATASET.format(
-            experiment=wildcards.experiment,
-            negatives=training_negatives(wildcards.protocol),
-            split="train",
-        ),
-        validation=lambda wildcards: DATASET.format(
-            experiment=wildcards.experiment,
-            negatives=training_negatives(wildcards.protocol),
-            split="validation",
-        ),
+        train=lambda wildcards: training_rows(wildcards, "train"),
+        validation=lambda wildcards: training_rows(wildcards, "validation"),
+        search=search_result,
         # No training before every dataset has been read and checked; a new dataset retrains nothing.
         checked=ancient(rules.dataset_summary.output),
     output:

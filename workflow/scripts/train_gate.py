@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.training.gate import train_gate
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
+    register_own(snakemake.config["experts"])
     train_gate(
         params.experts,
         list(snakemake.input.train),

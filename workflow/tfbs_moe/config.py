@@ -7,7 +7,7 @@ the Snakefile imports this module under a bare Snakemake.
 import copy
 import csv
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,18 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     faults = list(_faults(config, schema, "config"))
     if faults:
         raise InputError("\n".join(faults))
-    return _fill(config, schema)
+    named = set(config.get("experts", {}))
+    complete: dict[str, Any] = _fill(config, schema)
+    for protocol in complete["protocols"].values():
+        named |= set(protocol["architectures"])
+    # The values of networks that no protocol trains would say nothing about a run.
+    complete["experts"] = {name: settings for name, settings in complete["experts"].items() if name in named}
+    return complete
+
+
+def known_architectures() -> list[str]:
+    """Return the names of the networks that come with the library."""
+    return list(load_schema("config")["properties"]["experts"]["properties"])
 
 
 def defaults(schema: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +140,20 @@ def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
             for key in error.instance:
                 if key not in known:
                     yield f"{subject}: {_unknown_key(str(key), known, 'key')}"
+        elif error.validator == "required" and (known := _beside(schema, error.absolute_path)):
+            key = str(error.absolute_path[-1])
+            yield f"{subject}: {_unknown_key(key, known, 'key')} If the name is meant to be your own: {error.message}"
         else:
             described = error.schema.get("description", "") if error.validator != "required" else ""
             yield f"{subject}: {error.message}" + (f" — {described}" if described else "")
+
+
+def _beside(schema: dict[str, Any], path: Sequence[Any]) -> list[str]:
+    """Return the keys that a schema names beside the last one of a path, where it does not name that one."""
+    for key in list(path)[:-1]:
+        schema = schema.get("properties", {}).get(key, {})
+    known = list(schema.get("properties", {}))
+    return [] if not path or path[-1] in known else known
 
 
 def _unknown_key(key: str, known: list[str], kind: str) -> str:

@@ -10,13 +10,15 @@ from typing import Any
 
 import yaml
 
-from tfbs_moe.config import Experiment, complete_config, read_experiments
+from tfbs_moe.config import Experiment, complete_config, known_architectures, read_experiments
 from tfbs_moe.errors import InputError
 
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"
 SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
+# The one that knows the authors' own dropout.
+PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
 CONTROLS = ("control.mean", "control.max")
 
@@ -74,18 +76,23 @@ class Study:
         experts = [f"{kind}.{name}" for kind, name in self.experts(protocol)]
         return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
 
-    def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, dict[str, Any]]:
-        """Return an expert's ``network`` and ``training`` settings.
+    def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, Any]:
+        """Return an expert's ``architecture`` and its ``network`` and ``training`` settings.
 
-        They are the architecture's, with the experiment's own on top, and the protocol's quirks.
+        They are the architecture's, with the experiment's own on top, and the protocol's quirks. A network
+        of the user's own is known to the library by its dotted path.
         """
         settings, quirks = self.config["experts"][architecture], self.config["protocols"][protocol]
         own = settings["factors"].get(experiment, {})
         network = settings["network"] | own.get("network", {})
         training = settings["training"] | own.get("training", {})
-        if "dropout" in network:
+        if architecture == PAPER_ARCHITECTURE:
             network["dropout_kind"] = quirks["dropout"]
-        return {"network": network, "training": training | {"validation": quirks["validation_auroc"]}}
+        return {
+            "architecture": settings.get("class", architecture),
+            "network": network,
+            "training": training | {"validation": quirks["validation_auroc"]},
+        }
 
     def identity(self, test: TestSet) -> dict[str, str]:
         """Return the columns that name a test set in every result table."""
@@ -166,13 +173,19 @@ def _mismatches(study: Study) -> list[str]:
                     f"config: experts.{architecture}.factors.{name}: {table} has no experiment of role train "
                     f"with that name; it has {', '.join(study.training)}"
                 )
+        search = settings["search"]
+        if 0 < search["trials"] < search["workers"]:
+            faults.append(
+                f"config: experts.{architecture}.search: {search['workers']} workers cannot share "
+                f"{search['trials']} trials; have no more workers than trials"
+            )
     for protocol, settings in config["protocols"].items():
         for part, kinds in (("architectures", "experts"), ("gates", "gates")):
             for kind in settings[part]:
                 if kind not in config[kinds]:
                     faults.append(
                         f"config: protocols.{protocol}.{part}: {kind!r} is not known; "
-                        f"known are {', '.join(config[kinds])}"
+                        f"known are {', '.join(known_architectures() if kinds == 'experts' else config[kinds])}"
                     )
     faults += _source_faults(study)
     return faults

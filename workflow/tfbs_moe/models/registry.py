@@ -15,6 +15,7 @@ from tfbs_moe.models.deepsea import DeepSEA
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.language_model import LanguageModel
 from tfbs_moe.models.moe import Gate, SoftmaxGate
+from tfbs_moe.models.residual import Residual
 from tfbs_moe.provenance import sha256_file
 
 ARCHITECTURES: dict[str, type[Expert]] = {
@@ -22,6 +23,7 @@ ARCHITECTURES: dict[str, type[Expert]] = {
     "deepsea": DeepSEA,
     "danq": DanQ,
     "language_model": LanguageModel,
+    "residual": Residual,
 }
 GATES: dict[str, type[Gate]] = {"softmax": SoftmaxGate}
 
@@ -51,6 +53,13 @@ def register(dotted: str) -> type[Expert]:
         raise InputError(f"architecture {dotted!r} is no subclass of tfbs_moe.models.interface.Expert")
     ARCHITECTURES[dotted] = kind
     return kind
+
+
+def register_own(experts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make the networks known that a config names under ``experts.<name>.class``; see ``register``."""
+    for settings in experts.values():
+        if "class" in settings:
+            register(settings["class"])
 
 
 def build(architecture: str, window: int, hyperparameters: Mapping[str, Any], seed: int | None = None) -> Expert:

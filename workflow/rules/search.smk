@@ -1,0 +1,65 @@
+"""Search: hyper-parameters chosen on validation rows, where the config asks for it.
+
+Needs the training and validation rows of one experiment; makes
+`search/<protocol>/<architecture>/<experiment>/{trials.tsv,best.json}`. Workers share a journal in
+that folder; a killed one takes up its unfinished trial.
+"""
+
+
+rule search_share:
+    input:
+        train=lambda wildcards: training_rows(wildcards, "train"),
+        validation=lambda wildcards: training_rows(wildcards, "validation"),
+        checked=ancient(rules.dataset_summary.output),
+    output:
+        temp(f"{SEARCH}/worker{{worker}}.json"),
+    log:
+        f"{LOGS}/search/{{protocol}}.{{architecture}}.{{experiment}}.worker{{worker}}.log",
+    benchmark:
+        f"{BENCHMARKS}/search/{{protocol}}.{{architecture}}.{{experiment}}.worker{{worker}}.tsv"
+    wildcard_constraints:
+        worker="[0-9]+",
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        settings=lambda wildcards: STUDY.expert_settings(
+            wildcards.protocol, wildcards.architecture, wildcards.experiment
+        ),
+        search=lambda wildcards: config["experts"][wildcards.architecture]["search"],
+        deterministic=config["deterministic"],
+        seed=config["seed"],
+        code=code("search_share.py"),
+    message:
+        "Searching for the {wildcards.architecture} of {wildcards.experiment} ({wildcards.protocol}, worker {wildcards.worker})"
+    script:
+        "../scripts/search_share.py"
+
+
+rule search_result:
+    input:
+        shares=lambda wildcards: expand(
+            f"{SEARCH}/worker{{worker}}.json",
+            worker=range(config["experts"][wildcards.architecture]["search"]["workers"]),
+            allow_missing=True,
+        ),
+    output:
+        trials=f"{SEARCH}/trials.tsv",
+        best=f"{SEARCH}/best.json",
+    log:
+        f"{LOGS}/search/{{protocol}}.{{architecture}}.{{experiment}}.log",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("search_result.py"),
+    message:
+        "Collecting the search for the {wildcards.architecture} of {wildcards.experiment} ({wildcards.protocol})"
+    script:
+        "../scripts/search_result.py"

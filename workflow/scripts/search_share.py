@@ -1,0 +1,30 @@
+"""Do one worker's share of a search for hyper-parameters."""
+
+from pathlib import Path
+
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.models.registry import register_own
+from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
+from tfbs_moe.tables import write_json
+from tfbs_moe.training.search import SearchSettings, search_share
+
+params, wildcards = snakemake.params, snakemake.wildcards
+with step(snakemake.log[0]):
+    configure_torch(snakemake.threads, params.deterministic)
+    register_own(snakemake.config["experts"])
+    search = dict(params.search)
+    space = search.pop("space")
+    search_share(
+        read_dataset(snakemake.input.train),
+        read_dataset(snakemake.input.validation),
+        architecture=params.settings["architecture"],
+        hyperparameters=params.settings["network"],
+        settings=params.settings["training"],
+        space=space,
+        search=SearchSettings(**search),
+        worker=int(wildcards.worker),
+        seed=named_seed(params.seed, "search", wildcards.architecture, wildcards.experiment),
+        folder=Path(snakemake.output[0]).parent,
+        device=select_device(snakemake.config["device"]),
+    )
+    write_json({"worker": int(wildcards.worker), "search": search}, snakemake.output[0])
