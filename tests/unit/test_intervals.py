@@ -50,3 +50,9 @@ def test_bedtools_that_is_not_installed(monkeypatch):
     monkeypatch.setattr(intervals.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="bedtools is not on the PATH; install it"):
         free_space({"chr1": 100}, frame([("chr1", 5, 5)]))
+
+
+def test_an_end_beyond_what_bedtools_can_hold_ends_with_the_chromosome():
+    space = free_space(SIZES, frame([("track1", 5, 99_999_999_994), ("#2", 10**10, 5)]))
+    assert space.ends["track1"].tolist() == [5]
+    assert space.ends["#2"].tolist() == [40]

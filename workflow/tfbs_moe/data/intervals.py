@@ -54,7 +54,8 @@ def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
     tables = [table.loc[table.chrom.isin(list(numbers)), ["chrom", "start", "end"]] for table in occupied]
     taken = pd.concat(tables) if tables else pd.DataFrame({"chrom": [], "start": [], "end": []})
     # bedtools reads a name such as "track1" or "#1" as no interval; numbers are safe.
-    taken = taken.assign(chrom=taken.chrom.map(numbers), start=taken.start.clip(lower=0))
+    ends = taken.end.clip(upper=taken.chrom.map(sizes))  # bedtools stumbles over coordinates beyond 2^29
+    taken = taken.assign(chrom=taken.chrom.map(numbers), start=taken.start.clip(lower=0), end=ends)
     taken = taken[taken.start < taken.end]
     whole = pd.DataFrame({"chrom": list(numbers.values()), "start": 0, "end": list(sizes.values())})
     left = _subtract(whole, taken)
