@@ -47,7 +47,8 @@ test: lint
 	$(IN_VENV) $(TEST_ENV) pytest -n auto
 
 bench: setup-dev
-	@$(IN_VENV) && export PATH && for script in benchmarks/*.py; do echo "== $$script"; python "$$script" || exit 1; done
+	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels attribution summary; do \
+		echo "== benchmarks/$$name.py"; $(TEST_ENV) python benchmarks/$$name.py || exit 1; done
 
 # The tables of keys in config/README.md, from the schemas.
 docs: setup-dev

@@ -178,10 +178,12 @@ train_expert(
     read_dataset(folder / "train.h5"), read_dataset(folder / "validation.h5"), architecture="convnet",
     hyperparameters={"motif_width": 8, "dropout": 0.5}, seed=3, folder=folder / sys.argv[2],
     device=torch.device("cpu"),
-    settings={"max_epochs": 12, "patience": 12, "batch_size": 16, "checkpoint_seconds": 0.02,
+    settings={"max_epochs": int(sys.argv[3]), "patience": 1000, "batch_size": 16, "checkpoint_seconds": 0.02,
               "augmentation": "reverse_complement"},
 )
 """
+KILLS = int(os.environ.get("TFBS_MOE_KILLS", "2"))
+"""How often a training is killed; more take longer."""
 
 
 def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
@@ -190,16 +192,21 @@ def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
     def start(name: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name], env=environment)
+        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name, str(60 * KILLS)], env=environment)
+
+    def written() -> int:
+        return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
 
     assert start("whole").wait() == 0
-    killed = start("parts")
     checkpoint = tmp_path / "parts" / CHECKPOINT
-    while not checkpoint.exists() and killed.poll() is None:
-        time.sleep(0.01)
-    time.sleep(0.05)
-    killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    moments = np.random.default_rng(1).uniform(0, 0.2, KILLS)
+    for moment in moments:
+        before, killed = written(), start("parts")
+        while written() == before and killed.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moment)
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL
     assert start("parts").wait() == 0
     assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(
         tmp_path / "whole" / "model.safetensors"

@@ -1,0 +1,137 @@
+"""Write ``results.md`` from the JSON files that the benchmarks left in ``results/``."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+TARGET = FOLDER / "results.md"
+HEAD = """# Benchmarks
+
+Written by `make bench` from the JSON files in `results/`, which hold every figure with its command and versions.
+Sides are measured in turn in one run on one machine; a ratio is the other side's time over ours, by processor
+time where the sides use one thread, so that other work on the machine weighs less.
+"""
+
+Row = tuple[str, str, str]
+
+
+def extraction(found: dict[str, Any]) -> Iterator[Row]:
+    """Loci to one-hot."""
+    for size in found["loci"]:
+        faster = size["times_faster_than"]
+        what = f"{size['loci']:,} loci of {found['window']} bases to one-hot"
+        yield f"{what}: `tangermeme.io.extract_loci` / ours", _times(faster["tangermeme on FASTA"]), "≥ 5 ×"
+        yield f"{what}: pyfaidx loop / ours", _times(faster["pyfaidx loop on FASTA"]), "≥ 20 ×"
+
+
+def negatives(found: dict[str, Any]) -> Iterator[Row]:
+    """GC-matched negatives."""
+    for size in found["sizes"]:
+        what = f"GC-matched negatives of {size['loci']:,} loci, {size['bases'] / 1e6:.0f} Mb"
+        distance = size["mismatch"]["wasserstein"]
+        yield f"{what}: `tangermeme.match` / ours", _times(size["times_faster"]), "≥ 3 ×"
+        yield (
+            f"{what}: distance of GC distributions, ours",
+            f"{distance['ours']:.1e}",
+            f"≤ {distance['tangermeme']:.1e}",
+        )
+    yield "time grows with the number of bases to the power of", f"{found['exponent_of_time_in_bases']:.2f}", "≤ 1"
+    yield "memory for 3.1 Gb, by the slope", f"{found['human_genome_allocated_gib']:.1f} GiB", "< 4 GiB"
+
+
+def audit(found: dict[str, Any]) -> Iterator[Row]:
+    """The audit of many datasets."""
+    what = f"audit of {found['datasets']} × {found['datasets']} datasets of {found['rows_per_dataset']:,} rows"
+    yield what, f"{found['seconds']:.0f} s ({found['cpu_seconds']:.0f} processor s)", f"< {found['limit_seconds']} s"
+    yield f"{what}: memory", f"{found['peak_memory_mb'] / 1000:.1f} GB", ""
+
+
+def training(found: dict[str, Any]) -> Iterator[Row]:
+    """Training speed and memory."""
+    names = {"encode": "a `Dataset` that encodes each row", "stored": "a `Dataset` of ready arrays"}
+    for key, ratio in found["ours_over_plain"].items():
+        pooling, way = key.split(".")
+        what = f"training the ConvNet ({pooling}) beside {names[way]} and a `DataLoader`"
+        ours = found["runs"][f"{pooling}.ours"]["samples_per_second"]
+        yield f"{what}: samples/s", f"{ratio['speed']:.1f} × ({ours:,.0f} /s)", "≥ 3 ×"
+        yield (
+            f"{what}: memory, all / beyond torch",
+            f"{ratio['memory']:.2f} / {ratio['memory_beyond_torch']:.2f}",
+            "≤ 0.5",
+        )
+
+
+def attribution(found: dict[str, Any]) -> Iterator[Row]:
+    """Attribution per sequence."""
+    asked = {("expert", "shiftsmooth"): 0.15, ("mixture", "shiftsmooth"): 0.5, ("expert", "ism"): 3.0}
+    for model in ("expert", "mixture"):
+        for method, measured in found[model].items():
+            ours = measured["milliseconds_per_sequence"]["ours"]
+            goal = asked.get((model, method))
+            yield f"{method}, {model}: processor ms per sequence", f"{ours:.3f}", f"≤ {goal}" if goal else ""
+            for other, times in measured["times_faster_than"].items():
+                goal_times = "≥ 5 ×" if other.startswith("captum") else ""
+                yield f"{method}, {model}: {other} / ours", f"{times:.1f} ×", goal_times
+
+
+def bootstrap(found: dict[str, Any]) -> Iterator[Row]:
+    """Paired bootstrap."""
+    sizes = found["sizes"]
+    what = f"{sizes['draws']:,} paired draws × {sizes['datasets']} test sets × {sizes['models']} models"
+    yield f"{what}: AUROC", f"{found['seconds']['auroc']:.1f} s", "≤ 10 s"
+    yield f"{what}: eight metrics with intervals", f"{found['seconds']['eight_metrics_and_intervals']:.1f} s", ""
+    yield f"{what}: scikit-learn in a loop / ours", f"{found['times_faster']:.0f} ×", ""
+
+
+def levels(found: dict[str, Any]) -> Iterator[Row]:
+    """Levels of the tests."""
+    for row in found["levels"]:
+        share = f"{row['rejected']:.1%} [{row['lower']:.1%}, {row['upper']:.1%}]"
+        asked = "4–6 %" if row["proper"] else "a warning"
+        yield f"{row['test']}: rejects so many of {row['studies']:,} null studies", share, asked
+
+
+PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
+    "extraction": extraction,
+    "negatives": negatives,
+    "audit": audit,
+    "training": training,
+    "bootstrap": bootstrap,
+    "levels": levels,
+    "attribution": attribution,
+}
+
+
+def main() -> None:
+    """Write the page."""
+    text = HEAD
+    for name, rows in PARTS.items():
+        path = FOLDER / "results" / f"{name}.json"
+        if not path.is_file():
+            continue
+        found = json.loads(path.read_text())
+        machine, versions = found["machine"], ", ".join(f"{key} {value}" for key, value in found["versions"].items())
+        text += f"\n## {(rows.__doc__ or name).rstrip('.')}\n\n"
+        text += f"`{_command(found['command'])}` on {machine['cpus']} × {machine['processor']}, "
+        text += f"load {machine['load']:.1f}; "
+        text += f"Python {machine['python']}, {versions}.\n\n"
+        text += "| what | measured | asked for |\n|---|---|---|\n"
+        text += "".join(f"| {' | '.join(row)} |\n" for row in rows(found))
+    TARGET.write_text(text)
+    print(f"wrote {TARGET.name}")
+
+
+def _times(clocks: dict[str, float]) -> str:
+    return f"{clocks['processor']:.1f} ×"
+
+
+def _command(command: str) -> str:
+    """Drop what says where on a disk a result went."""
+    words = command.split()
+    return " ".join(word for place, word in enumerate(words) if word != "--output" and words[place - 1] != "--output")
+
+
+if __name__ == "__main__":
+    main()
