@@ -9,7 +9,7 @@ CORES = $$(nproc 2>/dev/null || echo 2)
 TEST_ENV = OMP_NUM_THREADS=1
 
 help:
-	@echo 'make demo    set up .venv and run the whole study on a made genome (about 5 minutes on 2 cores)'
+	@echo 'make demo    set up .venv and run the whole study on a made genome (about 3 minutes on 2 cores)'
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
