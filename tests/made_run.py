@@ -5,12 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.attribution.compare import compare_methods
+from tfbs_moe.attribution.jaspar import Matrix
+from tfbs_moe.attribution.motifs import Motif, match_motifs, motif_table, sentence
 from tfbs_moe.attribution.store import make_attributions, write_attributions
+from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
+from tfbs_moe.statistics.draws import OURS, growth
+from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import write_json, write_parquet, write_tsv
@@ -61,13 +67,16 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(pd.concat(curves), folder / "evaluation/curves.tsv")
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
     write_tsv(_tests(table), folder / "statistics/factors.tsv")
+    write_tsv(rank_models(table), folder / "statistics/ranks.tsv")
+    write_tsv(_draws(study, draw), folder / "statistics/draws.tsv")
     sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
     summary = [
-        {"protocol": "sound"} | study.identity(test) | {"model": "moe.softmax", "method": method} | sites
+        {"protocol": "sound"} | study.identity(test) | {"model": "moe.softmax", "method": method, "passes": 1} | sites
         for test in study.test_sets
         for method in LOGO_METHODS
     ]
     write_tsv(pd.DataFrame(summary), folder / "attributions/summary.tsv")
+    _write_examinations(folder, pd.DataFrame(summary))
     counts = [
         {key: study.identity(test)[key] for key in ("experiment", "factor", "cell", "negatives")}
         | {"split": "test", "rows": 2 * PAIRS, "positives": PAIRS, "paired": 2 * PAIRS, "overlapping": 3}
@@ -132,6 +141,22 @@ def _tests(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[list(RESULT_COLUMNS)]
 
 
+def _draws(study: Study, draw: np.random.Generator) -> pd.DataFrame:
+    """Return ``statistics/draws.tsv``: AUROCs of three models on every test set, drawn from a normal."""
+    tables = []
+    for protocol in study.protocols:
+        models = study.models(protocol)[::-1][:3]
+        sets = [
+            (
+                {"protocol": protocol} | study.identity(test),
+                {model: draw.normal(0.7 + 0.02 * place, 0.01, 30) for place, model in enumerate(models)},
+            )
+            for test in study.test_sets
+        ]
+        tables.append(growth(sets, OURS, "bootstrap draw of the test set", (10, 30)))
+    return pd.concat(tables, ignore_index=True)
+
+
 def _one_hot(count: int, draw: np.random.Generator) -> np.ndarray:
     return np.eye(4, dtype=np.uint8)[draw.integers(0, 4, (count, LENGTH))].transpose(0, 2, 1)
 
@@ -141,6 +166,30 @@ def _write_attributions(folder: Path, draw: np.random.Generator) -> None:
     for method in LOGO_METHODS:
         values = draw.normal(size=one_hot.shape)
         write_attributions(make_attributions(values, one_hot, np.arange(5), logit, {}), folder / f"{method}.h5")
+
+
+def _write_examinations(folder: Path, summary: pd.DataFrame) -> None:
+    """Write what is told of attribution beside its summary: a blind model, one motif, no gain from shifts."""
+    tests = summary[summary["method"] == "shiftsmooth"].drop(columns=["method", "passes"])
+    alike = tests.assign(method="shiftsmooth", passes=3, metric="gradient_rank_correlation", value=0.9995)
+    write_tsv(pd.concat([summary, alike[summary.columns]]), folder / "attributions/summary.tsv")
+    write_tsv(compare_methods(summary), folder / "attributions/comparison.tsv")
+    measures = ["logit_change", "logit_change_relative", "gradient_rank_correlation", "gradient_cosine"]
+    equal = tests.drop(columns=["metric", "value", "lower", "upper"])
+    equal = equal.assign(**dict.fromkeys(measures, 0.9999), gradient_change=0.0, shifts=1)
+    write_tsv(equal, folder / "attributions/equivariance.tsv")
+    steps = [tests.assign(method="gradient", step=step, layer=name) for step, name in ((1, "head"), (2, "scan"))]
+    write_tsv(pd.concat(steps), folder / "attributions/sanity.tsv")
+    write_tsv(pd.concat([tests.assign(shifts=n, passes=2 * n + 1) for n in (0, 2)]), folder / "attributions/shifts.tsv")
+    names = {"protocol": "sound", "model": "moe.softmax", "method": "shiftsmooth_corrected"}
+    counts = np.zeros((4, 6))
+    counts[2] = 40
+    motifs = [Motif("pos_1", counts, counts / 40, 40)]
+    matches = match_motifs(motifs, [Matrix("MA1.1", "GGG", np.eye(4)[[2] * 6].T)])
+    write_tsv(labelled(motif_table(motifs), names), folder / "attributions/motifs.tsv")
+    write_tsv(labelled(matches, names), folder / "attributions/motif_matches.tsv")
+    told = names | {"sequences": 5, "motifs": 1, "matched": 0, "sentence": sentence(motifs, matches)}
+    write_tsv(pd.DataFrame([told]), folder / "attributions/motif_summary.tsv")
 
 
 def _write_training(folder: Path, draw: np.random.Generator) -> None:

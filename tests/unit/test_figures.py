@@ -1,11 +1,13 @@
 """Figures: the numbers drawn, their files, and the catalogue that says which there are."""
 
+import re
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.patches import PathPatch
 from sklearn.metrics import roc_auc_score
 
 from made_run import LENGTH, made_study, write_made_run
@@ -18,6 +20,7 @@ from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
 from tfbs_moe.statistics.draws import growth
+from tfbs_moe.tables import read_tsv
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "resources" / "published.tsv"
@@ -38,6 +41,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
         "schematic", "overlap", "negatives", "set_means.sound", "differences.sound", "auroc.sound", "strata.sound",
         "roc.sound", "precision_recall.sound", "calibration.sound", "critical_difference.sound", "draws.sound",
         "learning_curves.sound", "attribution_grid.sound", "gate_weights.sound.softmax", "logos.sound.CTCF",
+        "shifts.sound", "cost.sound", "motifs.sound.moe.softmax",
         "published", "localisation",
     ],
 )  # fmt: skip
@@ -234,9 +238,18 @@ def test_the_papers_means_agree_with_its_factors() -> None:
 def test_f_grows_with_draws_and_the_factors_line_is_level() -> None:
     """The line of a test set rises with its draws; the factors have one level for all of them."""
     draws = np.random.default_rng(5)
-    values = [draws.normal([[0.7], [0.72], [0.68]], 0.01, (3, 300)) for _ in range(4)]
-    datasets = [{"experiment": f"E{place}", "factor": f"F{place}", "set": "out_of_distribution"} for place in range(4)]
-    figure, table = comparison.f_against_draws(growth(values, datasets, "this study", "sound", (10, 30, 100, 300)))
+    common = {"protocol": "sound", "set": "out_of_distribution", "negatives": "supplied"}
+    sets = [
+        (
+            common | {"experiment": f"E{place}", "factor": f"F{place}"},
+            {
+                f"convnet.{name}": draws.normal(mean, 0.01, 300)
+                for name, mean in zip("ABC", (0.7, 0.72, 0.68), strict=True)
+            },
+        )
+        for place in range(4)
+    ]
+    figure, table = comparison.f_against_draws(growth(sets, "this study", "draw", (10, 30, 100, 300)))
     lines = figure.axes[0].lines
     assert len(lines) == 5
     assert all(np.all(np.diff(line.get_ydata()) > 0) for line in lines[:4])
@@ -263,3 +276,30 @@ def test_no_motif_is_a_sentence() -> None:
     """An empty result is a sentence, not an empty figure."""
     _, table = attribution.motif_logos(motif_table([]), pd.DataFrame())
     assert table[REASON].iloc[0].startswith("No motif was found")
+
+
+def test_in_real_dna_methods_are_held_against_matrices_and_their_control(source: Source) -> None:
+    """Without a known site the panels show matrix matches and the shuffled matrix."""
+    summary = read_tsv(source.folder / "attributions/summary.tsv")
+    summary = summary[summary["metric"] == "site_average_precision"]
+    names = ["matrix_average_precision", "shuffled_matrix_average_precision"]
+    _, table = attribution.localisation(pd.concat([summary.assign(metric=name) for name in names]))
+    assert list(dict.fromkeys(table["metric"])) == names
+
+
+def test_settled_letters_lie_where_they_were_on_the_grid(tmp_path: Path) -> None:
+    """Saving moves no letter by more than a hundredth of a point, and writes no more decimals than that."""
+    letters = np.zeros((1, 4, 12))
+    letters[0, [0, 1, 2, 3] * 3, np.arange(12)] = np.linspace(0.1, 1, 12)
+    explained = attribution.Explained(np.ones((1, 4, 12)), np.array([0]), np.array([1.0]), {"gradient": letters})
+    figure, table = attribution.logos(explained)
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+    inches = figure.dpi_scale_trans.inverted()
+    places = [inches.transform_path(patch.get_transform().transform_path(patch.get_path())).vertices
+              for patch in figure.findobj(PathPatch)]  # fmt: skip
+    save(figure, table, tmp_path / "logos")
+    for patch, before in zip(figure.findobj(PathPatch), places, strict=True):
+        assert np.abs(patch.get_path().vertices - before).max() <= 0.5 / 7200 + 1e-9
+    drawn = re.findall(r' d="([^"]*)"', (tmp_path / "logos.svg").read_text())
+    assert drawn and not re.search(r"\.\d{3,}", " ".join(drawn))

@@ -1,6 +1,7 @@
 """The report: what it says follows from the tables, what is missing says why, and the page needs nothing else."""
 
 import base64
+import gzip
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,9 +19,10 @@ from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
 from tfbs_moe.report import build, build_report
 from tfbs_moe.report.answer import answer, differences, verdict
+from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, Run, read_run, report_inputs
 from tfbs_moe.report.methods import methods, parameters
-from tfbs_moe.report.page import identifier, interval, make_table, number
+from tfbs_moe.report.page import as_download, identifier, interval, make_table, number
 from tfbs_moe.report.reproduction import reproduction
 from tfbs_moe.tables import read_tsv
 
@@ -107,9 +109,30 @@ def test_figures_and_tables_can_be_saved_with_their_numbers(run: Run, page: str)
     """The downloads hold the very files of the run."""
     links = [attributes for attributes in _Outline(page).all("a") if "download" in attributes]
     files = {str(attributes["download"]): str(attributes["href"]) for attributes in links}
-    saved = base64.b64decode(files["auroc.sound.tsv"].split(",")[1])
+    saved = gzip.decompress(base64.b64decode(files["auroc.sound.tsv.gz"].split(",")[1]))
     assert saved == (run.folder / "figures/auroc.sound.tsv").read_bytes()
     assert base64.b64decode(files["auroc.sound.pdf"].split(",")[1]).startswith(b"%PDF")
+
+
+def test_long_text_is_packed_and_short_text_is_not() -> None:
+    """What a script unpacks is the file itself; without a script it is saved as .gz; short text stays as it is."""
+    content = b"a\tb\n" * 5_000
+    packed = as_download("numbers.tsv", content)
+    assert (packed.file_name, packed.packed) == ("numbers.tsv.gz", "text/tab-separated-values")
+    assert gzip.decompress(base64.b64decode(packed.data.split(",")[1])) == content
+    assert len(packed.data) < len(content) / 10
+    plain = as_download("numbers.tsv", content[:40])
+    assert (plain.file_name, plain.packed) == ("numbers.tsv", "")
+    assert base64.b64decode(plain.data.split(",")[1]) == content[:40]
+
+
+def test_attribution_says_where_shiftsmooth_can_matter_and_what_was_recovered(run: Run) -> None:
+    """A blind model is called one, with the numbers; comparison, sanity and motifs are told in sentences."""
+    text = _text(attribution(run).blocks)
+    assert "ShiftSmooth has a rank correlation of 0.9995 with the gradient" in text and "global pooling" in text
+    assert "are not shown to differ" in text or "cannot be told apart" in text
+    assert "with all weights randomised, vanilla gradient keeps a rank correlation of 0.500" in text
+    assert "1 motif was found" in text
 
 
 def test_a_missing_figure_and_an_empty_one_have_their_place_and_reason(page: str) -> None:

@@ -11,7 +11,13 @@ from statsmodels.stats.multitest import multipletests
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.anova import one_way, repeated_measures, sphericity
-from tfbs_moe.statistics.factors import compare_models, factor_table
+from tfbs_moe.statistics.factors import (
+    ALL_SETS,
+    ComparisonSettings,
+    compare_models,
+    factor_table,
+    factor_tables,
+)
 from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
 from tfbs_moe.statistics.results import RESULT_COLUMNS, difference_sentence, p_words
 
@@ -211,3 +217,29 @@ def test_sentences_claim_nothing_when_the_interval_includes_zero():
     assert "No difference" in unclear
     assert "+0.020 [−0.010, +0.050]" in unclear
     assert (p_words(0.0123), p_words(1e-9), p_words(float("nan"))) == ("p = .012", "p < .001", "p not defined")
+
+
+def test_every_table_of_a_comparison_over_factors():
+    settings = ComparisonSettings(margin=0.02, bayesian=True, effects=(0.05,), target=0.5)
+    found = factor_tables(metrics(), {"sound": ["moe.softmax"]}, settings, seed=3)
+    assert set(found) == {"factors", "assumptions", "ranks", "power"}
+    assert {"Bayesian signed-rank", "paired t"} <= set(found["factors"]["test"])
+    assert found["factors"]["effect_name"].str.contains("margin 0.02").any()
+    assert set(found["power"]["effect"]) == {0.05}
+    assert found["power"]["sentence"].str.contains("with probability 0.5").all()
+    assert ALL_SETS in set(found["ranks"]["set"])
+    for name in ("factors", "assumptions"):
+        assert set(RESULT_COLUMNS) <= set(found[name].columns)
+        assert found[name][["design", "unit", "n"]].notna().all(axis=None)
+
+
+def test_two_factors_and_one_seed_have_tables_too():
+    found = factor_tables(metrics(factors=2, seeds=(0,)), {"sound": ["moe.softmax"]}, ComparisonSettings(), seed=3)
+    assert found["power"].empty and "enough" in found["power"]
+    assert len(found["factors"]) and len(found["assumptions"]) and len(found["ranks"])
+
+
+@pytest.mark.parametrize("wrong", [{"target": 1.0}, {"level": 0.4}, {"margin": 0.0}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(InputError, match="must"):
+        ComparisonSettings(**wrong)

@@ -9,7 +9,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.draws import (
     as_metrics,
-    our_growth,
+    paper_tables,
     published_anova,
     published_growth,
     read_published_draws,
@@ -18,6 +18,7 @@ from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.tables import read_tsv
 
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"
+MODELS = ("moe.softmax", "convnet.A", "convnet.B")
 # Table of F(3, 116) in arXiv 2507.09754.
 PUBLISHED_F = {
     "ARID3A": 2865.1,
@@ -66,32 +67,59 @@ def test_with_factors_as_the_unit_the_headline_is_gone(published):
 
 def test_f_grows_with_draws_and_the_f_of_factors_is_another(published):
     found = published_growth(published)
-    ctcf = found[(found["experiment"] == "CTCF") & (found["unit"] == "draw")]
+    ctcf = found[(found["experiment"] == "CTCF") & found["draws"].notna()]
     assert ctcf["draws"].tolist() == [5, 10, 20, 30]
     assert ctcf["statistic"].iloc[-1] > 4 * ctcf["statistic"].iloc[0]
+    assert ctcf["statistic"].iloc[-1] == pytest.approx(PUBLISHED_F["CTCF"], abs=0.06)
     factors = found[found["unit"] == "factor"]
+    assert factors["draws"].isna().all()
     assert set(factors["set"]) == {"in_distribution", "out_of_distribution"}
     assert factors["statistic"].max() < 100
     assert found["source"].eq("published").all()
+    assert (
+        found[["design", "unit", "n", "statistic", "df", "p", "p_adjusted", "effect_name", "check"]]
+        .notna()
+        .all(axis=None)
+    )
 
 
-def test_our_draws_grow_too():
+def made_sets(negatives, names=("CTCF", "STAT3"), protocol="sound"):
+    """Test sets on which the first model is better than the second, and that than the third."""
     rng = np.random.default_rng(0)
     label = np.repeat([True, False], 60)
-    models = ("moe.softmax", "convnet.A", "convnet.B")
-    sets, identities = {}, {}
-    for name in ("CTCF", "STAT3"):
+    for name in names:
         logit = rng.normal(size=(3, 120)) + np.array([[1.5], [1.0], [0.5]]) * label
-        sets[name] = Scores(
-            np.arange(120), label, np.tile(np.arange(60), 2), tuple((m, 0) for m in models), logit, logit
+        trained = tuple((model, 0) for model in MODELS)
+        identity = {"protocol": protocol, "experiment": name, "factor": name, "set": "out_of_distribution"}
+        yield (
+            identity | {"negatives": negatives},
+            Scores(np.arange(120), label, np.tile(np.arange(60), 2), trained, logit, logit),
         )
-        identities[name] = {"protocol": "sound", "experiment": name, "factor": name, "set": "out_of_distribution",
-                            "negatives": "s"}  # fmt: skip
-    found = our_growth(sets, identities, models, seed=1, counts=(10, 100))
-    draws = found[found["unit"] == "draw"].pivot(index="experiment", columns="draws", values="statistic")
-    assert (draws[100] > 2 * draws[10]).all()
-    assert found[found["unit"] == "factor"]["n"].tolist() == [2]
-    assert set(found["protocol"]) == {"sound"}
+
+
+def test_every_table_of_draws_of_a_study_on_the_authors_files(published):
+    found = paper_tables(made_sets("supplied"), {"sound": MODELS}, published, seed=1, draws=20)
+    assert set(found["anova"]["n"]) == {60}
+    assert len(found["tukey"]) == 4
+    omnibus = found["published"][found["published"]["statistic_name"] == "F"]
+    assert set(omnibus["factor"]) == {"CTCF", "STAT3"}
+    ours = found["draws"][found["draws"]["source"] == "this study"]
+    drawn = ours.dropna(subset=["draws"]).pivot(index="experiment", columns="draws", values="statistic")
+    assert (drawn[1000] > 20 * drawn[10]).all()
+    assert ours[ours["unit"] == "factor"]["n"].tolist() == [2]
+    assert set(found["draws"]["source"]) == {"published", "this study"}
+
+
+def test_the_authors_draws_have_no_place_beside_other_files(published):
+    sets = [*made_sets("flanks", names=("CTCF",)), *made_sets("gc_matched", names=("CTCF",))]
+    found = paper_tables(sets, {"sound": MODELS}, published, seed=1)
+    assert found["published"].empty
+    assert list(found["published"].columns) == list(found["anova"].columns)
+    assert set(found["draws"]["source"]) == {"this study"}
+    # One factor allows no test over factors; the first kind of negatives of an experiment is enough.
+    assert found["draws"]["draws"].notna().all()
+    assert set(found["draws"]["negatives"]) == {"flanks"}
+    assert set(found["anova"]["negatives"]) == {"flanks", "gc_matched"}
 
 
 def test_a_table_that_lacks_draws_is_refused(tmp_path, published):

@@ -11,9 +11,12 @@ from statsmodels.stats.oneway import anova_oneway
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.between import compare_strata
+from tfbs_moe.statistics.effects import probability_of_superiority
+from tfbs_moe.statistics.generalisation import generalisation_tables
 from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.power import power_table, simulated_power
 from tfbs_moe.statistics.regression import regress
+from tfbs_moe.statistics.results import RESULT_COLUMNS
 from tfbs_moe.statistics.similarity import Matrix, matrices_of, nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
 from tfbs_moe.statistics.within import adjust_over_factors, compare_within
@@ -197,6 +200,47 @@ def test_the_matrix_of_negatives_has_a_cell_for_each_kind_on_each():
     }
     assert set(cells["n"]) == {19}
     assert ((cells["lower"] < cells["value"]) & (cells["value"] < cells["upper"])).all()
+
+
+def test_every_table_of_where_results_hold():
+    table = metrics(strata={"within_family": 2, "non_motif": 1})
+    renamed = {"within_family0": "FOSX", "within_family1": "ZNFX", "non_motif0": "POLR2A"}
+    table["factor"] = table["factor"].map(renamed)
+    # A model may be missing on one dataset.
+    table = table[(table["factor"] != "ZNFX") | (table["model"] != "control.mean")]
+    found = generalisation_tables(
+        table, ["JUNX", "MYCX"], {"sound": "dinucleotide_shuffle"}, ["moe.softmax"], matrices=made_collection()
+    )
+    assert found["similarity"].set_index("factor").loc["POLR2A", "nearest_stratum"] == "non_motif"
+    means = found["strata"].query("rows == 'all' and model == 'control.mean'").set_index(["strata", "name"])
+    assert means.loc[("stratum", "within_family"), "factors"] == "FOSX"
+    assert set(found["strata_tests"]["model"]) == set(found["regression"]["model"]) == {"moe.softmax"}
+    for name in ("strata_tests", "regression"):
+        assert found[name]["p"].isna().all()
+        assert found[name]["sentence"].str.len().gt(0).all()
+        assert set(RESULT_COLUMNS) <= set(found[name].columns)
+    assert set(found["negatives_matrix"]["trained_on"]) == {"dinucleotide_shuffle"}
+
+
+def test_a_study_of_one_stratum_has_nothing_to_compare():
+    table = metrics(strata={"in_distribution": 3}).assign(set="in_distribution")
+    found = generalisation_tables(table, ["in_distribution0"], {"sound": "flanks"}, ["moe.softmax"], matrices=[])
+    assert found["strata_tests"]["p"].isna().all()
+    assert found["regression"].empty
+    assert len(found["strata"])
+
+
+def test_the_probability_of_superiority_keeps_its_interval_where_groups_do_not_overlap():
+    low, high = np.arange(3.0), np.arange(4.0) + 10
+    share, lower, upper = probability_of_superiority(high, low, 0.95)
+    assert (share, upper) == (1, 1)
+    assert 0.4 < lower < 0.7
+    mirrored = probability_of_superiority(low, high, 0.95)
+    assert mirrored == pytest.approx((0, 0, 1 - lower))
+    drawn = np.random.default_rng(0).normal(size=(300, 2, 12)) + np.array([[0.5], [0.0]])
+    truth = stats.norm.cdf(0.5 / np.sqrt(2))
+    ends = [probability_of_superiority(first, second, 0.95)[1:] for first, second in drawn]
+    assert 0.91 <= np.mean([lower <= truth <= upper for lower, upper in ends]) <= 0.99
 
 
 def test_simulated_power_agrees_with_the_noncentral_t():

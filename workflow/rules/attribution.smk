@@ -1,8 +1,39 @@
 """Attribution: which bases the models of one replicate look at, on bound sequences chosen by rule.
 
 Needs the trained models, the test rows and the predictions that the rows are chosen by; makes
-`attributions/<protocol>/<model>/<experiment>/<method>.h5` and `attributions/summary.tsv`.
+`attributions/<protocol>/<model>/<experiment>/<method>.h5`, the tables that say what they are worth
+(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`), the matches of known
+matrices they are held against (`matches.tsv`, not where sites were planted) and the motifs in them
+(`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
 """
+
+EXAMINED = ("summary", "equivariance", "sanity", "shifts")
+
+
+rule matrix_matches:
+    input:
+        [DATASET.format(**vars(test), split="test") for test in EXPLAINED.values()],
+    output:
+        f"{ATTRIBUTIONS}/matches.tsv",
+    log:
+        f"{LOGS}/matrix_matches.log",
+    benchmark:
+        f"{BENCHMARKS}/matrix_matches.tsv"
+    # The one environment that has JASPAR beside the libraries of motifs.
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        factors={name: STUDY.experiments[name]["factor"] for name in EXPLAINED},
+        seed=config["seed"],
+        code=code("matrix_matches.py"),
+    message:
+        "Looking for the factors' JASPAR matrices in the bound test rows"
+    script:
+        "../scripts/matrix_matches.py"
+
 
 # The files of a job differ between protocols, so each protocol has its rule.
 for protocol in STUDY.protocols:
@@ -17,9 +48,10 @@ for protocol in STUDY.protocols:
             ),
             models=model_files(protocol, [EXPLAINED_SEED]),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
+            matches=[] if PLANTED else f"{ATTRIBUTIONS}/matches.tsv",
         output:
             *attribution_files(protocol),
-            summary=f"{ATTRIBUTIONS}/parts/{protocol}/{{experiment}}.tsv",
+            **{name: f"{ATTRIBUTIONS}/parts/{protocol}/{{experiment}}/{name}.tsv" for name in EXAMINED},
         log:
             f"{LOGS}/attribution/{protocol}.{{experiment}}.log",
         benchmark:
@@ -36,6 +68,7 @@ for protocol in STUDY.protocols:
             | STUDY.identity(explained(wildcards.experiment)),
             models={model: model_folder(protocol, model, EXPLAINED_SEED) for model in STUDY.models(protocol)},
             mixture=f"moe.{STUDY.gates(protocol)[0]}",
+            methods=EXPLAINING,
             replicate=EXPLAINED_SEED,
             settings=config["attribution"],
             draws=config["evaluation"]["bootstrap"],
@@ -49,25 +82,64 @@ for protocol in STUDY.protocols:
 
 rule attribution_summary:
     input:
-        [f"{ATTRIBUTIONS}/parts/{protocol}/{name}.tsv" for protocol in STUDY.protocols for name in EXPLAINED],
+        **{
+            table: [
+                f"{ATTRIBUTIONS}/parts/{protocol}/{name}/{table}.tsv"
+                for protocol in STUDY.protocols
+                for name in EXPLAINED
+            ]
+            for table in EXAMINED
+        },
     output:
-        f"{ATTRIBUTIONS}/summary.tsv",
+        **{table: f"{ATTRIBUTIONS}/{table}.tsv" for table in EXAMINED},
+        comparison=f"{ATTRIBUTIONS}/comparison.tsv",
     log:
         f"{LOGS}/attribution_summary.log",
+    benchmark:
+        f"{BENCHMARKS}/attribution_summary.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("join_tables.py"),
+        tables=EXAMINED,
+        code=code("attribution_summary.py"),
     message:
-        "Joining what attribution says of all protocols and test sets"
+        "Joining what attribution says of all protocols and test sets, and comparing the methods"
     script:
-        "../scripts/join_tables.py"
+        "../scripts/attribution_summary.py"
+
+
+rule attribution_motifs:
+    input:
+        [path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
+    output:
+        motifs=f"{ATTRIBUTIONS}/motifs.tsv",
+        matches=f"{ATTRIBUTIONS}/motif_matches.tsv",
+        summary=f"{ATTRIBUTIONS}/motif_summary.tsv",
+    log:
+        f"{LOGS}/attribution_motifs.log",
+    benchmark:
+        f"{BENCHMARKS}/attribution_motifs.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        least=config["attribution"]["motif_seqlets"],
+        code=code("find_motifs.py"),
+    message:
+        "Looking for motifs in the attributions of every model"
+    script:
+        "../scripts/find_motifs.py"
+
+
+ATTRIBUTION = [*rules.attribution_summary.output, *rules.attribution_motifs.output]
 
 
 rule attribution:
     input:
         ATTRIBUTION_FILES,
-        rules.attribution_summary.output,
+        ATTRIBUTION,

@@ -29,6 +29,7 @@ PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parq
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
 PUBLISHED = "resources/published.tsv"
+PUBLISHED_DRAWS = "resources/published_draws.tsv"
 
 PRIORITY_DATA = 100
 FIGURES = {item.name: item for item in figure_items(STUDY)}
@@ -182,6 +183,11 @@ def model_files(protocol, seeds, kind=""):
         for model in STUDY.models(protocol)
         if model.startswith(kind)
     ]
+
+
+def mixtures(protocol):
+    """Return the names of the mixtures of a protocol."""
+    return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
 
 
 def expert_files(protocol, seeds):

@@ -12,7 +12,7 @@ rule build_report:
             *rules.audit.output,
             *EVALUATION,
             *STATISTICS,
-            *rules.attribution_summary.output,
+            *ATTRIBUTION,
         ],
         models=[model_files(protocol, SEEDS) for protocol in STUDY.protocols],
         attributions=ATTRIBUTION_FILES,

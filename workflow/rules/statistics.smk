@@ -1,15 +1,18 @@
-"""Statistics: the paper's ANOVA under its own name, and the comparison with the factor as unit.
+"""Statistics: the paper's ANOVA under its own name, the comparison with the factor as unit, and where it holds.
 
-Needs the predictions (for the paper's draws) and the metrics; makes `statistics/*.tsv`.
+Needs the predictions (for draws) and the authors' published draws, and the metrics; makes `statistics/*.tsv`.
 """
 
 
 rule paper_statistics:
     input:
         predictions=per_protocol_and_test_set(PREDICTIONS),
+        published_draws=PUBLISHED_DRAWS,
     output:
         anova=f"{RUN}/statistics/paper_anova.tsv",
         tukey=f"{RUN}/statistics/paper_tukey.tsv",
+        published=f"{RUN}/statistics/published_anova.tsv",
+        draws=f"{RUN}/statistics/draws.tsv",
     log:
         f"{LOGS}/paper_statistics.log",
     benchmark:
@@ -25,6 +28,7 @@ rule paper_statistics:
         ],
         models={protocol: STUDY.models(protocol)[::-1] for protocol in STUDY.protocols},
         draws=config["statistics"]["draws"],
+        level=config["evaluation"]["confidence"],
         replicate=SEEDS[0],
         seed=config["seed"],
         code=code("paper_statistics.py"),
@@ -38,7 +42,10 @@ rule factor_statistics:
     input:
         metrics=f"{RUN}/evaluation/metrics.tsv",
     output:
-        f"{RUN}/statistics/factors.tsv",
+        factors=f"{RUN}/statistics/factors.tsv",
+        assumptions=f"{RUN}/statistics/assumptions.tsv",
+        ranks=f"{RUN}/statistics/ranks.tsv",
+        power=f"{RUN}/statistics/power.tsv",
     log:
         f"{LOGS}/factor_statistics.log",
     benchmark:
@@ -49,7 +56,12 @@ rule factor_statistics:
         mem_mb=2000,
         runtime=30,
     params:
-        mixtures={protocol: [f"moe.{gate}" for gate in STUDY.gates(protocol)] for protocol in STUDY.protocols},
+        mixtures={protocol: mixtures(protocol) for protocol in STUDY.protocols},
+        level=config["evaluation"]["confidence"],
+        margin=config["statistics"]["margin"],
+        bayesian=config["statistics"]["bayesian"],
+        power=config["statistics"]["power"],
+        seed=config["seed"],
         code=code("factor_statistics.py"),
     message:
         "Comparing models with the factor as the unit"
@@ -57,9 +69,40 @@ rule factor_statistics:
         "../scripts/factor_statistics.py"
 
 
+rule strata_statistics:
+    input:
+        metrics=f"{RUN}/evaluation/metrics.tsv",
+    output:
+        similarity=f"{RUN}/statistics/similarity.tsv",
+        strata=f"{RUN}/statistics/strata.tsv",
+        strata_tests=f"{RUN}/statistics/strata_tests.tsv",
+        regression=f"{RUN}/statistics/regression.tsv",
+        negatives_matrix=f"{RUN}/statistics/negatives_matrix.tsv",
+    log:
+        f"{LOGS}/strata_statistics.log",
+    benchmark:
+        f"{BENCHMARKS}/strata_statistics.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        training=[STUDY.experiments[name]["factor"] for name in STUDY.training],
+        trained_on={protocol: training_negatives(protocol) for protocol in STUDY.protocols},
+        mixtures=sorted({model for protocol in STUDY.protocols for model in mixtures(protocol)}),
+        level=config["evaluation"]["confidence"],
+        code=code("strata_statistics.py"),
+    message:
+        "Asking for which factors and negatives the mixtures hold"
+    script:
+        "../scripts/strata_statistics.py"
+
+
 STATISTICS = [
     *rules.paper_statistics.output,
     *rules.factor_statistics.output,
+    *rules.strata_statistics.output,
 ]
 
 

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfbs_moe.attribution.explain import chosen_rows, explain, request
+from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare, request
 from tfbs_moe.attribution.store import write_attributions
+from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
 from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, snakemake.config["deterministic"])
+    register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
     settings = params.settings
     predictions = read_parquet(snakemake.input.predictions)
@@ -20,17 +23,32 @@ with step(snakemake.log[0]):
         read_dataset(snakemake.input.dataset),
         chosen_rows(predictions, params.mixture, params.replicate, settings["sequences"]),
         read_tsv(snakemake.input.sites) if snakemake.input.get("sites") else None,
-        methods=tuple(settings["methods"]),
-        settings={"n": settings["shifts"], "draws": settings["noise_draws"], "sd": settings["noise_sd"]},
+        read_tsv(snakemake.input.matches) if snakemake.input.get("matches") else None,
+        methods=tuple(params.methods),
+        settings={
+            "n": settings["shifts"],
+            "draws": settings["noise_draws"],
+            "sd": settings["noise_sd"],
+            "shuffles": settings["reference_shuffles"],
+            "tolerance": settings["path_tolerance"],
+        },
+        faithfulness=settings["faithfulness_sequences"],
+        sanity_methods=tuple(settings["sanity_methods"]),
+        shift_curve=tuple(settings["shift_curve"]),
         batch_size=settings["batch_size"],
         seed=params.seed,
         draws=params.draws,
     )
-    outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output[:-1]}
-    summaries = []
+    outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output if path.endswith(".h5")}
+    tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts")}
     for model, folder in params.models.items():
-        for found in explain(model, folder, what, device):
+        subject = prepare(model, folder, what, device)
+        names = params.identity | {"model": model, "seed": params.replicate}
+        for found in explain(subject, what):
             write_attributions(found.attributions, outputs[model, found.method])
-            names = params.identity | {"model": model, "seed": params.replicate, "method": found.method}
-            summaries.append(found.summary.assign(**names)[[*names, *found.summary.columns]])
-    write_tsv(pd.concat(summaries, ignore_index=True), snakemake.output.summary)
+            tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))
+        examined = examine(subject, what)
+        for name in ("equivariance", "sanity", "shifts"):
+            tables[name].append(labelled(getattr(examined, name), names))
+    for name, parts in tables.items():
+        write_tsv(pd.concat(parts, ignore_index=True), snakemake.output[name])

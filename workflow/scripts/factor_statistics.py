@@ -1,16 +1,12 @@
 """Compare the mixtures with every other model, the factor being the unit."""
 
-import pandas as pd
-
 from tfbs_moe.runtime import step
-from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.factors import ComparisonSettings, factor_tables
 from tfbs_moe.tables import read_tsv, write_tsv
 
+params = snakemake.params
 with step(snakemake.log[0]):
-    metrics = read_tsv(snakemake.input.metrics)
-    tables = [
-        compare_models(metrics[metrics["protocol"] == protocol], mixture)
-        for protocol, mixtures in snakemake.params.mixtures.items()
-        for mixture in mixtures
-    ]
-    write_tsv(pd.concat(tables, ignore_index=True), snakemake.output[0])
+    settings = ComparisonSettings(params.level, params.margin, params.bayesian, **params.power)
+    tables = factor_tables(read_tsv(snakemake.input.metrics), params.mixtures, settings, params.seed)
+    for name, path in snakemake.output.items():
+        write_tsv(tables[name], path)

@@ -61,7 +61,7 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
     count, copies = reference.shape[:2]
     pairs = x[:, None].expand_as(reference).flatten(0, 1)
     others = reference.flatten(0, 1)
-    with _one_by_one(scorer.model), warnings.catch_warnings():
+    with _one_by_one(scorer.model), _undoing_pooling(), warnings.catch_warnings():
         # It warns once for every batch, of soft columns and of what it leaves unexplained; that is said once, below.
         warnings.simplefilter("ignore")
         view, args = _view(scorer, pairs, others)
@@ -121,6 +121,20 @@ def _worth(scorer: Scorer, mixture: MixtureOfExperts, x: Tensor, reference: Tens
             score = scorer.explained(mixture.gate(between)[0]).sum()
             total += float(share) * torch.autograd.grad(score, between)[0]
     return total
+
+
+@contextmanager
+def _undoing_pooling() -> Iterator[None]:
+    """Let a maximum be undone under deterministic algorithms, of which torch says that it may not be.
+
+    tangermeme takes that way only where windows do not overlap, and then no place is written twice.
+    """
+    enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(enabled, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
 
 
 @contextmanager

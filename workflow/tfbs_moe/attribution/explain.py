@@ -1,4 +1,4 @@
-"""Explain one test set: every method for every model on the same rows, and how each is judged."""
+"""Explain one test set: every method for every model on the same rows, judged, and what holds beyond methods."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,36 +9,90 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
+from tfbs_moe.attribution.curves import passes, shift_curve
+from tfbs_moe.attribution.equivariance import equivariance
 from tfbs_moe.attribution.gradient import simplex_corrected
 from tfbs_moe.attribution.judge import judge
 from tfbs_moe.attribution.localisation import site_mask
+from tfbs_moe.attribution.matches import known_matches
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
+from tfbs_moe.attribution.sanity import weight_randomisation
 from tfbs_moe.attribution.select import select_rows
 from tfbs_moe.attribution.store import Attributions, make_attributions
 from tfbs_moe.attribution.summary import summarise
 from tfbs_moe.data.dataset import Dataset, subset
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
+from tfbs_moe.models.moe import MixtureOfExperts
 
 REFERENCE = "ism"
+CURVE_METHOD = "shiftsmooth_corrected"
 # Mutating every base is dear; what follows from the reference is not computed again.
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     REFERENCE: np.asarray,
     f"{REFERENCE}_corrected": simplex_corrected,
 }
-# Noise has no stability to speak of, and mutating every base again for each substitution is dear.
-UNSTABLE = frozenset({"random", "random_corrected", "ism", "ism_corrected"})
+# Noise has no stability to speak of, and what takes many passes is dear to do again for each substitution.
+UNSTABLE = ("random", "ism", "deeplift_shap", "integrated_gradients")
+# Means over sequences and shifts are told of these, see ``equivariance.equivariance``.
+EQUIVARIANCE = [
+    "logit_change",
+    "logit_change_relative",
+    "gradient_rank_correlation",
+    "gradient_cosine",
+    "gradient_change",
+]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One method's attributions of one model, and what they were judged to be worth."""
+    """One method's attributions of one model, and what they were judged to be worth.
+
+    ``passes`` is how often the method shows the network a changed copy of a sequence: its cost.
+    """
 
     model: str
     method: str
+    passes: int
     attributions: Attributions
     summary: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model about to be explained, with what every method is held against.
+
+    Attributes:
+        name: the model's name in the result tables.
+        model: the model.
+        logit: float32 (N,).
+        gradient: (N, 4, L), the vanilla gradient.
+        ism: (N, 4, L), in-silico mutagenesis.
+    """
+
+    name: str
+    model: nn.Module
+    logit: np.ndarray
+    gradient: np.ndarray
+    ism: np.ndarray
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found of a model beyond single methods, one table each.
+
+    Attributes:
+        equivariance: one row: means over sequences and shifts, see ``equivariance.equivariance``.
+        sanity: per ``method`` and ``layer``, from the output (``step`` 1) to the input: how alike attributions
+            still are once weights are randomised as far as that layer.
+        shifts: per ``n``: how ShiftSmooth is judged with so many shifts each way.
+    """
+
+    equivariance: pd.DataFrame
+    sanity: pd.DataFrame
+    shifts: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -51,6 +105,10 @@ class Request:
         methods: names of the methods.
         settings: values for the methods that have a setting of that name.
         sites: bool (N, L), the known sites, or None where none are known.
+        matches: bool (N, L) by source, where a known matrix matches.
+        faithfulness: sequences, evenly spread over the explained ones, that take what costs many passes each.
+        sanity_methods: methods that are tried on randomised weights.
+        shift_curve: numbers of shifts that ShiftSmooth is judged at.
         batch_size: rows per pass.
         seed: root seed.
         draws: bootstrap draws of the summary.
@@ -61,6 +119,10 @@ class Request:
     methods: tuple[str, ...]
     settings: Mapping[str, Any]
     sites: np.ndarray | None
+    matches: Mapping[str, np.ndarray]
+    faithfulness: int
+    sanity_methods: tuple[str, ...]
+    shift_curve: tuple[int, ...]
     batch_size: int
     seed: int
     draws: int
@@ -88,22 +150,31 @@ def known_sites(dataset: Dataset, sites: pd.DataFrame, experiment: str) -> np.nd
     return site_mask(own, dataset.chrom, dataset.start, dataset.strand, dataset.length)
 
 
-def request(dataset: Dataset, rows: np.ndarray, sites: pd.DataFrame | None, **options: Any) -> Request:
+def request(
+    dataset: Dataset,
+    rows: np.ndarray,
+    sites: pd.DataFrame | None,
+    matches: pd.DataFrame | None = None,
+    **options: Any,
+) -> Request:
     """Make a ``Request`` for rows of a test set.
 
     Args:
         dataset: the test set.
         rows: which of its rows, see ``chosen_rows``.
         sites: the table of planted sites, or None.
-        options: ``methods``, ``settings``, ``batch_size``, ``seed`` and ``draws`` of ``Request``.
+        matches: ``attributions/matches.tsv``, or None.
+        options: what ``Request`` has besides.
     """
     part = subset(dataset, rows)
-    mask = None if sites is None else known_sites(part, sites, str(dataset.attributes["experiment"]))
-    return Request(dataset=part, row=rows, sites=mask, **options)
+    experiment = str(dataset.attributes["experiment"])
+    mask = None if sites is None else known_sites(part, sites, experiment)
+    found = {} if matches is None else known_matches(matches[matches["experiment"] == experiment], rows, part.length)
+    return Request(dataset=part, row=rows, sites=mask, matches=found, **options)
 
 
-def explain(name: str, folder: str | Path, what: Request, device: torch.device | str) -> Iterator[Explanation]:
-    """Yield every method's explanation of one model.
+def prepare(name: str, folder: str | Path, what: Request, device: torch.device | str) -> Subject:
+    """Load a model and compute what all its methods are held against.
 
     Args:
         name: the model's name in the result tables.
@@ -112,29 +183,99 @@ def explain(name: str, folder: str | Path, what: Request, device: torch.device |
         device: where to compute.
     """
     model = bundle.load(folder, device)
+    X, size = what.dataset.one_hot, what.batch_size
+    gradient, ism = (attribute(model, X, method, batch_size=size, seed=what.seed) for method in ("gradient", REFERENCE))
+    return Subject(name, model, logits(model, X, batch_size=size), gradient, ism)
+
+
+def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
+    """Yield every method's explanation of one model (see ``prepare``); only mixtures are told their faithfulness."""
     X = what.dataset.one_hot
-    logit = logits(model, X, batch_size=what.batch_size)
-    compute = partial(attribute, model, batch_size=what.batch_size, seed=what.seed)
-    reference = compute(X, REFERENCE)
+    few = _few(what)
     for method in what.methods:
         settings = _of_method(method, what.settings)
-        again: Callable[[np.ndarray], np.ndarray] = partial(compute, method=method, **settings)
-        values = again(X) if method not in REFERENCES else REFERENCES[method](reference)
+        again: Callable[[np.ndarray], np.ndarray] = partial(
+            attribute, subject.model, method=method, batch_size=what.batch_size, seed=what.seed, **settings
+        )
+        values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
         judged = judge(
             values,
             X,
-            ism=reference,
+            ism=subject.ism,
+            vanilla=subject.gradient,
             sites=what.sites,
-            explain=None if method in UNSTABLE else again,
+            matches=what.matches,
+            explain=None if method.startswith(UNSTABLE) else again,
             seed=what.seed,
         )
-        described = {"method": method, "model": name, "root_seed": what.seed} | settings_of(method, **settings)
+        if isinstance(subject.model, MixtureOfExperts):
+            faithful = judge(values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed)
+            judged = judged.join(faithful.set_axis(few))
+        described = {"method": method, "model": subject.name, "root_seed": what.seed}
         yield Explanation(
-            name,
+            subject.name,
             method,
-            make_attributions(values, X, what.row, logit, described),
-            summarise(judged, seed=what.seed, resamples=what.draws, names=(what.dataset.attributes["experiment"],)),
+            passes(method, X.shape[2], **settings),
+            make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
+            _summary(judged, what),
         )
+
+
+def examine(subject: Subject, what: Request) -> Examination:
+    """Return how far a model is from equivariance, how sane its methods are and how many shifts help."""
+    X, model = what.dataset.one_hot, subject.model
+    moved = equivariance(model, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
+    few = _few(what)
+    sanity = [
+        _summary(pd.DataFrame({"rank_correlation": values}), what).assign(method=method, step=step, layer=layer)
+        for method in what.sanity_methods
+        for step, (layer, values) in enumerate(
+            weight_randomisation(
+                model,
+                X[few],
+                method,
+                seed=what.seed,
+                batch_size=what.batch_size,
+                **_of_method(method, what.settings),
+            ),
+            start=1,
+        )
+    ]
+    # Shifts are held against none, not the correction against none.
+    unshifted = simplex_corrected(subject.gradient)
+    truth = partial(
+        judge, X=X, ism=subject.ism, vanilla=unshifted, sites=what.sites, matches=what.matches, seed=what.seed
+    )
+    curve = shift_curve(
+        model, X, truth, method=CURVE_METHOD, shifts=what.shift_curve, batch_size=what.batch_size, seed=what.seed
+    )
+    shifts = [
+        _summary(table.drop(columns=["n", "passes"]), what).assign(shifts=n, passes=table["passes"].iloc[0])
+        for n, table in curve.groupby("n")
+    ]
+    return Examination(
+        moved[EQUIVARIANCE].mean().to_frame().T.assign(n=len(X), shifts=moved["shift"].max()),
+        _ordered(sanity, ["method", "step", "layer"]),
+        _ordered(shifts, ["shifts", "passes"]),
+    )
+
+
+def _few(what: Request) -> np.ndarray:
+    """Return the places of the sequences that take what costs many passes."""
+    count = len(what.row)
+    return np.unique(np.linspace(0, count - 1, min(what.faithfulness, count)).round().astype(int))
+
+
+def _summary(judged: pd.DataFrame, what: Request) -> pd.DataFrame:
+    return summarise(judged, seed=what.seed, resamples=what.draws, names=(what.dataset.attributes["experiment"],))
+
+
+def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
+    """Join tables with some columns put first; without a table, a table without rows."""
+    if not tables:
+        return pd.DataFrame(columns=first)
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*first, *table.columns.drop(first)]]
 
 
 def _of_method(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:

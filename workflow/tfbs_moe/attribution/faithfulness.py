@@ -112,11 +112,15 @@ def infidelity(
     reference = logits(model, X, device=device, batch_size=batch_size)
     predicted = np.zeros((len(X), draws))
     changed = np.zeros((len(X), draws))
-    for draw in range(draws):
-        copies, _ = substituted(X, count, seed=seed, name=draw)
-        changed[:, draw] = reference - logits(model, copies, device=device, batch_size=batch_size)
+    # Lending a model out takes longer than scoring some dozens of sequences, so draws share a pass.
+    at_once = max(1, batch_size // max(1, len(X)))
+    for first in range(0, draws, at_once):
+        part = range(first, min(first + at_once, draws))
+        copies = np.stack([substituted(X, count, seed=seed, name=draw)[0] for draw in part])
+        value = logits(model, copies.reshape(-1, *X.shape[1:]), device=device, batch_size=batch_size)
+        changed[:, part] = reference[:, None] - value.reshape(len(part), len(X)).T
         difference = X.astype(np.float32) - copies
-        predicted[:, draw] = np.einsum("nkl,nkl->n", attribution, difference, dtype=np.float64)
+        predicted[:, part] = np.einsum("nkl,dnkl->nd", attribution, difference, dtype=np.float64)
     power = (predicted**2).sum(axis=1)
     scale = np.divide((predicted * changed).sum(axis=1), power, out=np.zeros(len(X)), where=power > 0)
     left = ((scale[:, None] * predicted - changed) ** 2).sum(axis=1)

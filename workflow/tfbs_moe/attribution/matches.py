@@ -11,6 +11,7 @@ from tfbs_moe.sequence import check_one_hot
 
 P_VALUE = 1e-4
 COLUMNS = ("sequence", "start", "end", "strand", "matrix", "score", "p")
+SOURCES = ("matrix", "shuffled_matrix")
 
 
 def matrix_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
@@ -55,10 +56,15 @@ def judged_by_matrix(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_
 
     A sequence in which nothing matches has no known site and is not judged.
     """
+    return match_mask(best_matches(X, matrices, p=p), len(X), X.shape[2])
+
+
+def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
+    """Return the best match of each sequence, and those as good; see ``matrix_matches``."""
     matches = matrix_matches(X, matrices, p=p)
-    if len(matches):
-        matches = matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")]
-    return match_mask(matches, len(X), X.shape[2])
+    if not len(matches):
+        return matches
+    return matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")].reset_index(drop=True)
 
 
 def truth_by_matrix(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> dict[str, np.ndarray]:
@@ -74,8 +80,55 @@ def truth_by_matrix(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE
         ``matrix`` and ``shuffled_matrix``, bool (N, L) each (see ``judged_by_matrix``); empty where JASPAR
         has no matrix of the factor.
     """
-    known = factor_matrices(factor)
-    if not known:
+    found = factor_matches(X, factor, seed=seed, p=p)
+    if not factor_matrices(factor):
         return {}
+    return {source: match_mask(found[found["source"] == source], len(X), X.shape[2]) for source in SOURCES}
+
+
+def factor_matches(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> pd.DataFrame:
+    """Return the best matches of a factor's matrices in each sequence, and those of their shuffled columns.
+
+    Args:
+        X: one-hot (N, 4, L).
+        factor: its name.
+        seed: root seed of the shuffles.
+        p: largest p-value of a match.
+
+    Returns:
+        ``source`` (``matrix`` or ``shuffled_matrix``) and the columns of ``matrix_matches``; no rows where JASPAR
+        has no matrix of the factor.
+    """
+    known = factor_matrices(factor)
     control = [shuffled(matrix, seed) for matrix in known]
-    return {"matrix": judged_by_matrix(X, known, p=p), "shuffled_matrix": judged_by_matrix(X, control, p=p)}
+    tables = [best_matches(X, matrices, p=p) for matrices in (known, control)]
+    named = [table.assign(source=source) for source, table in zip(SOURCES, tables, strict=True)]
+    return pd.concat(named, ignore_index=True)[["source", *COLUMNS]]
+
+
+def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int) -> pd.DataFrame:
+    """Return ``factor_matches`` with the ``row`` of the test set in place of the sequence.
+
+    Args:
+        X: one-hot (N, 4, L), some rows of a test set.
+        rows: int (N,), which.
+        factor: its name.
+        seed: root seed of the shuffles.
+    """
+    found = factor_matches(X, factor, seed=seed)
+    row = rows[found["sequence"].to_numpy(dtype=int)]
+    return found.assign(sequence=row).rename(columns={"sequence": "row"})
+
+
+def known_matches(matches: pd.DataFrame, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Return what a table of matches says about some rows of a test set, as ``truth_by_matrix`` does.
+
+    Args:
+        matches: ``source``, ``row`` (of the test set), ``start``, ``end`` of one experiment.
+        rows: int (N,), the rows.
+        length: bases per sequence.
+    """
+    place = {int(row): index for index, row in enumerate(rows)}
+    here = matches[matches["row"].isin(place)]
+    here = here.assign(sequence=here["row"].map(place))
+    return {str(source): match_mask(found, len(rows), length) for source, found in here.groupby("source", sort=True)}

@@ -1,5 +1,8 @@
 """Rows of ``attributions/summary.tsv``: a mean over sequences with a bootstrap interval."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -38,6 +41,11 @@ def summarise(
         value = values.mean() if len(values) else np.nan
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])
+
+
+def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table with columns that say one thing throughout put before its own."""
+    return table.assign(**names)[[*names, *table.columns]]
 
 
 def _interval(values: np.ndarray, resamples: int, stream: np.random.Generator) -> tuple[float, float]:

@@ -39,6 +39,10 @@ METHOD_LABELS = {
     "ism": "in-silico mutagenesis",
     "ism_corrected": "in-silico mutagenesis, corrected",
     "smoothgrad": "SmoothGrad",
+    "deeplift_shap": "DeepLIFT/SHAP",
+    "deeplift_shap_corrected": "DeepLIFT/SHAP, corrected",
+    "integrated_gradients": "integrated gradients",
+    "integrated_gradients_corrected": "integrated gradients, corrected",
     "random": "random",
 }
 SITE_METRICS = {
@@ -46,11 +50,18 @@ SITE_METRICS = {
     "site_auroc": "AUROC over positions",
     "site_peak_hit": "strongest position in a site",
 }
+# Where no site is known for certain, those that a known matrix matches, with its columns shuffled as the control.
+MATRIX_METRICS = {
+    "matrix_average_precision": "average precision at matrix matches",
+    "shuffled_matrix_average_precision": "the same, shuffled matrix (control)",
+    "matrix_peak_hit": "strongest position in a match",
+}
 GRID_METRICS = {
     "ism_rank_correlation": "rank correlation with mutagenesis",
     "ism_top_overlap": "ten strongest positions shared with it",
     "stability": "stability under substitutions",
     "site_average_precision": "average precision at known sites",
+    "matrix_average_precision": "average precision at matrix matches",
 }
 _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.62
@@ -58,6 +69,10 @@ _BITS = 2.0
 _MOTIFS_PER_ROW = 4
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
 _BASE_LABEL_STEP = 20
+_PLAIN_HEIGHT = 0.3
+"""Of a track's tallest letter: below, a letter is too small for its curves to be seen."""
+_LEAST_HEIGHT = 0.005
+"""Of a track's tallest letter: what is lower is less than a pixel, and would make half of the file."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +135,17 @@ def logos(explained: Explained) -> Drawing:
 
 
 @styled
-def localisation(summary: pd.DataFrame, metrics: Mapping[str, str] = SITE_METRICS) -> Drawing:
+def localisation(summary: pd.DataFrame) -> Drawing:
     """Draw how well each method finds known sites: a mark per test set, and their mean with its interval.
 
     Args:
         summary: rows of ``attributions/summary.tsv``; the mixtures among them are drawn.
-        metrics: measures that compare with known sites and their titles, in the order of the panels.
     """
+    metrics = SITE_METRICS
     table = _of_mixtures(summary, metrics)
+    if table.empty:
+        metrics = MATRIX_METRICS
+        table = _of_mixtures(summary, metrics)
     if table.empty:
         return nothing_to_draw("No site is known in the sequences of this study, so there is no truth to compare with.")
     methods = list(dict.fromkeys(table["method"]))
@@ -203,13 +221,7 @@ def _logo(ax: Axes, heights: np.ndarray) -> None:
     """
     length = heights.shape[1]
     for base, values in zip(ALPHABET, heights, strict=True):
-        letters = [
-            Affine2D().scale(1, value).translate(place - 0.5, 0).transform_path(_glyph(base))
-            for place, value in enumerate(values)
-            if value
-        ]
-        if letters:
-            ax.add_patch(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
+        _letters(ax, base, values, np.zeros(length), float(np.abs(heights).max()))
     ax.axhline(0, color=INK, linewidth=0.4)
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
     ax.set(xlim=(-0.5, length - 0.5), ylim=(low, high if high > low else low + 1))
@@ -218,11 +230,31 @@ def _logo(ax: Axes, heights: np.ndarray) -> None:
     ax.locator_params(axis="y", nbins=3)
 
 
+def _letters(ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float) -> None:
+    """Draw one letter at every position where it is tall enough to be seen, as a single path."""
+    letters = [
+        Affine2D()
+        .scale(1, height)
+        .translate(place - 0.5, bottom)
+        .transform_path(_glyph(base, plain=abs(height) < _PLAIN_HEIGHT * tallest))
+        for place, (height, bottom) in enumerate(zip(heights, bottoms, strict=True))
+        if abs(height) > _LEAST_HEIGHT * tallest
+    ]
+    if letters:
+        ax.add_patch(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
+
+
 @cache
-def _glyph(base: str) -> Outline:
-    """Return a letter's outline, scaled to fill the unit square."""
-    outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+def _glyph(base: str, *, plain: bool) -> Outline:
+    """Return a letter's outline, scaled to fill the unit square; a plain one has corners in place of curves."""
+    outline: Outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
     box = outline.get_extents()
+    if plain:
+        # Of the two points of a curve the second lies on the outline.
+        vertices, codes = np.asarray(outline.vertices), np.asarray(outline.codes)
+        bent = codes == Outline.CURVE3
+        kept = ~bent | (np.cumsum(bent) % 2 == 0)
+        outline = Outline(vertices[kept], np.where(bent, Outline.LINETO, codes)[kept])
     return Affine2D().translate(-box.x0, -box.y0).scale(1 / box.width, 1 / box.height).transform_path(outline)
 
 
@@ -284,12 +316,10 @@ def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
 def _stacked_logo(ax: Axes, heights: np.ndarray) -> None:
     """Draw a logo whose positions hold several letters, the tallest on top: heights (4, W), none below zero."""
     order = np.argsort(heights, axis=0, kind="stable")
-    for place in range(heights.shape[1]):
-        level = 0.0
-        for base in order[:, place]:
-            height = float(heights[base, place])
-            letter = Affine2D().scale(1, height).translate(place - 0.5, level).transform_path(_glyph(ALPHABET[base]))
-            ax.add_patch(PathPatch(letter, facecolor=LETTER_COLOURS[ALPHABET[base]], linewidth=0))
-            level += height
+    level = np.take_along_axis(heights, order, axis=0).cumsum(axis=0)
+    below = np.zeros_like(heights)
+    np.put_along_axis(below, order[1:], level[:-1], axis=0)
+    for base, values, bottoms in zip(ALPHABET, heights, below, strict=True):
+        _letters(ax, base, values, bottoms, _BITS)
     ax.set(xlim=(-0.5, heights.shape[1] - 0.5), xticks=[0, heights.shape[1] - 1])
     ax.set_xticklabels(["1", str(heights.shape[1])])

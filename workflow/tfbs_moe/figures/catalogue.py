@@ -4,13 +4,18 @@ Imports nothing beyond the standard library, so that the Snakefile can ask which
 """
 
 from tfbs_moe.figures.item import (
+    ATTRIBUTION_SHIFTS,
     ATTRIBUTION_SUMMARY,
     CURVES,
+    DRAWS,
     FACTOR_STATISTICS,
     GATE_WEIGHTS,
     LOGO_METHODS,
     METRICS,
+    MOTIF_MATCHES,
+    MOTIFS,
     PLANTED_SITES,
+    RANKS,
     FigureItem,
     first_test_sets,
     tested_experiments,
@@ -38,12 +43,15 @@ def figure_items(study: Study) -> list[FigureItem]:
             _curves(protocol, "precision_recall"),
             _calibration(study, protocol),
             _critical_difference(protocol),
-            _draws(study, protocol),
+            _draws(protocol),
             _learning_curves(study, protocol),
             _attribution_grid(protocol),
+            _shift_curves(protocol),
+            _cost(protocol),
         ]
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
+        items += [_motifs(protocol, model) for model in study.models(protocol)]
     return [*items, _published(), _localisation()]
 
 
@@ -211,18 +219,16 @@ def _critical_difference(protocol: str) -> FigureItem:
         caption=words(
             """
             Mean rank of every model by AUROC over all test factors, seeds averaged within the factor. Models under
-            one bar are not told apart by Nemenyi's test (Demšar 2006).
+            one bar are not told apart by Nemenyi's test (Demšar 2006). All rows, first kind of negatives.
             """
         ),
         alt="A scale of mean ranks with a line to each model, and bars that join models not told apart.",
-        inputs=(METRICS,),
+        inputs=(RANKS,),
         parameters={"protocol": protocol},
     )
 
 
-def _draws(study: Study, protocol: str) -> FigureItem:
-    gate = study.gates(protocol)[0]
-    tests = first_test_sets(study)
+def _draws(protocol: str) -> FigureItem:
     return FigureItem(
         name=f"draws.{protocol}",
         kind="draws",
@@ -231,12 +237,13 @@ def _draws(study: Study, protocol: str) -> FigureItem:
             """
             The paper's one-way F, whose replicates are draws of one trained model, against the number of draws, one
             line per test set; dashed, the F of the same models with the factor as the unit, which does not know how
-            many draws there were. Both axes are logarithmic. Left, where they are at hand, the authors' own draws.
+            many draws there were. Both axes are logarithmic. Left, where the study tests on their files, the authors'
+            own published draws.
             """
         ),
         alt="Line plots with logarithmic axes: lines for test sets rise, dashed lines for factors are level.",
-        inputs=tuple(f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet" for test in tests),
-        parameters={"protocol": protocol, "model": f"moe.{gate}"},
+        inputs=(DRAWS,),
+        parameters={"protocol": protocol},
     )
 
 
@@ -255,6 +262,60 @@ def _attribution_grid(protocol: str) -> FigureItem:
         alt="Heat maps: one row per method, one column per test set, one panel per measure.",
         inputs=(ATTRIBUTION_SUMMARY,),
         parameters={"protocol": protocol},
+    )
+
+
+def _shift_curves(protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"shifts.{protocol}",
+        kind="shift_curves",
+        title=f"How many shifts help, protocol {protocol}",
+        caption=words(
+            """
+            Corrected ShiftSmooth of the mixture by its largest shift to either side; a shift of 0 is the corrected
+            gradient. Thin lines are test sets, the thick one their mean with the t interval over test sets. Where
+            the curves are level, shifts change nothing: see how far each model is from equivariance.
+            """
+        ),
+        alt="Line plots, one panel per measure, largest shift on the horizontal axis.",
+        inputs=(ATTRIBUTION_SHIFTS,),
+        parameters={"protocol": protocol},
+    )
+
+
+def _cost(protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"cost.{protocol}",
+        kind="cost",
+        title=f"What quality costs, protocol {protocol}",
+        caption=words(
+            """
+            What each attribution method of the mixture scores, against how often it shows the network a changed copy
+            of each sequence. Marks are means over test sets, bars their t intervals; the horizontal axis is
+            logarithmic. Noise, which asks the network nothing, has no place on it.
+            """
+        ),
+        alt="Scatter plots, one panel per measure, one mark per method, cost on the horizontal axis.",
+        inputs=(ATTRIBUTION_SUMMARY,),
+        parameters={"protocol": protocol},
+    )
+
+
+def _motifs(protocol: str, model: str) -> FigureItem:
+    return FigureItem(
+        name=f"motifs.{protocol}.{model}",
+        kind="motifs",
+        title=f"Motifs in the attributions of {model}, protocol {protocol}",
+        caption=words(
+            """
+            Letters of the stretches that stand out together in the attributions of all explained sequences, clustered
+            and laid over each other; "pos" raise the logit, "neg" lower it. Above each: the known vertebrate matrix of
+            JASPAR that it is most like, by TOMTOM, with its false discovery rate.
+            """
+        ),
+        alt="Sequence logos, one per motif, with the name of the nearest known matrix.",
+        inputs=(MOTIFS, MOTIF_MATCHES),
+        parameters={"protocol": protocol, "model": model},
     )
 
 
@@ -364,7 +425,9 @@ def _localisation() -> FigureItem:
             """
             How well each attribution method of the mixture ranks the positions of known sites above the other
             positions of the same sequence: small marks are test sets, dots their mean with the t interval over
-            test sets. The dotted line is a random attribution.
+            test sets. The dotted line is a random attribution. Sites are those that were planted; in real DNA, the
+            best match of the factor's JASPAR matrix in each sequence that has one, and as a control that of the
+            matrix with its columns shuffled.
             """
         ),
         alt="Dot plot with intervals: one row per attribution method, one panel per measure.",

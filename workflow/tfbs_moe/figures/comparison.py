@@ -22,7 +22,7 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
-from tfbs_moe.statistics.draws import DRAW
+from tfbs_moe.statistics.draws import PUBLISHED
 
 _MOST_PANELS_PER_ROW = 4
 _MOST_DRAW_PANELS = 3
@@ -195,7 +195,7 @@ def f_against_draws(draws: pd.DataFrame) -> Drawing:
         draws: rows of ``statistics.draws.growth``, a panel per ``source`` and ``protocol``.
     """
     table = draws[draws["statistic"].gt(0)]
-    counted = table[table["unit"] == DRAW]
+    counted = table[table["draws"].notna()]
     if counted.empty:
         return nothing_to_draw("There is no F to hold against a number of draws.")
     panels = list(counted[["source", "protocol"]].drop_duplicates().itertuples(index=False, name=None))
@@ -204,14 +204,15 @@ def f_against_draws(draws: pd.DataFrame) -> Drawing:
     for ax, (source, protocol) in zip(axes, panels, strict=True):
         here = table[(table["source"] == source) & (table["protocol"] == protocol)]
         for name, colour in _SET_COLOURS.items():
-            lines = here[(here["set"] == name) & (here["unit"] == DRAW)]
+            lines = here[(here["set"] == name) & here["draws"].notna()]
             for place, (_, line) in enumerate(lines.groupby("experiment", sort=False)):
                 label = f"{aggregate.SETS[name]}, one line per test set: draws" if place == 0 else None
                 ax.plot(line["draws"], line["statistic"], color=colour, linewidth=0.9, alpha=0.8, label=label)
-            for level in here.loc[(here["set"] == name) & (here["unit"] != DRAW), "statistic"]:
+            for level in here.loc[(here["set"] == name) & here["draws"].isna(), "statistic"]:
                 label = f"{aggregate.SETS[name]}: factors as the unit"
                 ax.axhline(level, color=colour, linewidth=1.6, linestyle=(0, (4, 1.5)), label=label)
-        ax.set(xscale="log", yscale="log", xlabel="draws per model", title=f"{source}, protocol {protocol}")
+        title = "the authors' own draws" if source == PUBLISHED else f"{source}, protocol {protocol}"
+        ax.set(xscale="log", yscale="log", xlabel="draws per model", title=title)
     axes[0].set_ylabel("F")
     shared_legend(figure, axes[0], columns=2)
     return figure, draws.reset_index(drop=True)

@@ -13,12 +13,11 @@ from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import reliability
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.figures import attribution, comparison, curves, performance, published, schematic, study
+from tfbs_moe.figures import attribution, comparison, curves, methods, performance, published, schematic, study
 from tfbs_moe.figures.item import FigureItem, first_test_sets, training_folders
 from tfbs_moe.figures.style import Drawing, nothing_to_draw
-from tfbs_moe.statistics.draws import our_growth, published_growth
-from tfbs_moe.statistics.ranks import rank_table
-from tfbs_moe.statistics.units import factor_table
+from tfbs_moe.statistics.draws import OURS, PUBLISHED
+from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_parquet, read_tsv
 
@@ -39,7 +38,10 @@ _CURVE_COLUMNS = (
     "upper",
     "seeds",
 )
-_FEWEST_FACTORS = 2
+_RANK_COLUMNS = (
+    "protocol", "set", "negatives", "rows", "metric", "model", "mean_rank", "n", "critical_difference", "groups",
+)  # fmt: skip
+_DRAWS_COLUMNS = ("source", "experiment", "protocol", "set", "draws", "statistic")
 _TEST_COLUMNS = (
     "protocol", "set", "negatives", "rows", "metric", "test", "comparison", "n", "effect",
     "effect_lower", "effect_upper",
@@ -55,14 +57,11 @@ class Source:
         folder: ``results/<run>``.
         study: the study.
         published: published numbers, from ``published.read_published``.
-        published_draws: the authors' AUROCs draw by draw, from ``statistics.draws.read_published_draws``; None where
-            they are not at hand.
     """
 
     folder: Path
     study: Study
     published: pd.DataFrame
-    published_draws: pd.DataFrame | None = None
 
     @property
     def confidence(self) -> float:
@@ -165,36 +164,43 @@ def _negatives(item: FigureItem, source: Source) -> Drawing:
 
 
 def _critical_difference(item: FigureItem, source: Source) -> Drawing:
-    metrics = _metrics(item, source)
-    first = metrics.groupby("experiment", sort=False)["negatives"].transform("first")
-    chosen = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == first)]
-    models = list(dict.fromkeys(chosen.dropna(subset=["value"])["model"]))
-    table = factor_table(chosen, models)
-    if len(table.factors) < _FEWEST_FACTORS or len(models) < _FEWEST_FACTORS:
+    ranks = read_tsv(source.folder / item.inputs[0], _RANK_COLUMNS)
+    mine = ranks[(ranks["protocol"] == item.parameters["protocol"]) & (ranks["metric"] == "auroc")]
+    chosen = mine[(mine["set"] == ALL_SETS) & (mine["rows"] == "all")]
+    if chosen.empty:
         return nothing_to_draw("Ranks need at least two models with values on the same two factors.")
-    ranks = rank_table(table.values, table.models, source.confidence)
-    return comparison.critical_difference(ranks, f"Mean rank by AUROC over {len(table.factors)} factors (1 is best)")
+    first = chosen[chosen["negatives"] == chosen["negatives"].iloc[0]]
+    return comparison.critical_difference(first, f"Mean rank by AUROC over {first['n'].iloc[0]} factors (1 is best)")
 
 
 def _draws(item: FigureItem, source: Source) -> Drawing:
-    protocol, config = item.parameters["protocol"], source.study.config
-    models = [item.parameters["model"], *(f"{kind}.{name}" for kind, name in source.study.experts(protocol))]
-    identities = {
-        test.experiment: {"protocol": protocol} | source.study.identity(test) for test in first_test_sets(source.study)
-    }
-    scores = {
-        name: read_scores(read_parquet(source.folder / path), path)
-        for name, path in zip(identities, item.inputs, strict=True)
-    }
-    tables = [our_growth(scores, identities, models, seed=config["seed"], model_seed=config["replicates"][0])]
-    if source.published_draws is not None:
-        tables.insert(0, published_growth(source.published_draws))
-    return comparison.f_against_draws(pd.concat(tables, ignore_index=True))
+    draws = read_tsv(source.folder / item.inputs[0], _DRAWS_COLUMNS)
+    mine = (draws["source"] == OURS) & (draws["protocol"] == item.parameters["protocol"])
+    return comparison.f_against_draws(draws[mine | (draws["source"] == PUBLISHED)])
 
 
 def _grid(item: FigureItem, source: Source) -> Drawing:
     summary = read_tsv(source.folder / item.inputs[0])
     return attribution.agreement_grid(summary[summary["protocol"] == item.parameters["protocol"]])
+
+
+def _shift_curves(item: FigureItem, source: Source) -> Drawing:
+    shifts = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "shifts", "metric", "value"))
+    return methods.shift_curves(shifts[shifts["protocol"] == item.parameters["protocol"]])
+
+
+def _cost(item: FigureItem, source: Source) -> Drawing:
+    summary = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "method", "passes", "metric", "value"))
+    return methods.cost_against_quality(summary[summary["protocol"] == item.parameters["protocol"]])
+
+
+def _motifs(item: FigureItem, source: Source) -> Drawing:
+    tables = [read_tsv(source.folder / path, ("protocol", "model", "method", "motif")) for path in item.inputs]
+    mine = [
+        table[(table["protocol"] == item.parameters["protocol"]) & (table["model"] == item.parameters["model"])]
+        for table in tables
+    ]
+    return attribution.motif_logos(*(table.drop(columns=["protocol", "model", "method"]) for table in mine))
 
 
 def _published(item: FigureItem, source: Source) -> Drawing:
@@ -254,6 +260,9 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "negatives": _negatives,
     "critical_difference": _critical_difference,
     "attribution_grid": _grid,
+    "shift_curves": _shift_curves,
+    "cost": _cost,
+    "motifs": _motifs,
     "draws": _draws,
     "published": _published,
     "overlap": _overlap,

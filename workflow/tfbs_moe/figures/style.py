@@ -1,6 +1,7 @@
 """One look for every figure: sizes, fonts, colours, and files that are the same bytes each time."""
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +15,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
 
 from tfbs_moe.tables import atomic, write_tsv
 
@@ -27,6 +30,11 @@ TWO_COLUMNS = 7.09
 PNG_DPI = 200
 FORMATS = ("pdf", "png", "svg")
 _LETTERS_SIDE_BY_SIDE = 45
+_GRID_PER_INCH = 7200
+"""A hundredth of a point, so that a coordinate has two decimals in PDF and SVG and not six."""
+_DECIMALS = 2
+_SVG_PATH = re.compile(rb' d="[^"]*"')
+_LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
 
@@ -144,14 +152,29 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
         figure.canvas.draw()
         # The layout is settled; working it out anew for every format takes most of the time.
         figure.set_layout_engine("none")
+        _settle(figure)
         for suffix in FORMATS:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
             rendered[suffix] = buffer.getvalue()
+    rendered["svg"] = _SVG_PATH.sub(_rounded, rendered["svg"])
     for suffix, content in rendered.items():
         with atomic(f"{stem}.{suffix}") as temporary:
             temporary.write_bytes(content)
     write_tsv(table, f"{stem}.tsv")
+
+
+def _settle(figure: Figure) -> None:
+    """Put outlines (the letters of logos) where the layout has them, on a grid too fine to see: half the bytes."""
+    for patch in figure.findobj(PathPatch):
+        inches = (patch.get_transform() - figure.dpi_scale_trans).transform_path(patch.get_path())
+        patch.set_path(Outline(np.round(np.asarray(inches.vertices) * _GRID_PER_INCH) / _GRID_PER_INCH, inches.codes))
+        patch.set_transform(figure.dpi_scale_trans)
+
+
+def _rounded(path: re.Match[bytes]) -> bytes:
+    """Return an SVG path with coordinates to a hundredth of a point."""
+    return _LONG_NUMBER.sub(lambda number: b"%g" % round(float(number[0]), _DECIMALS), path[0])
 
 
 def model_kind(model: str) -> str:

@@ -85,24 +85,21 @@ def _render(title: str, parts: list[Section]) -> bytes:
 def _link_large_files(parts: list[Section], excess: int) -> None:
     """Replace the largest embedded downloads by links to the same files beside the report.
 
-    Compressed SVGs go first: the PDF of the same figure is a vector file too.
+    SVGs go first: the PDF of the same figure is a vector file too.
     """
     pictures = [block for part in parts for block in _blocks(part.blocks) if isinstance(block, Picture)]
-    for picture in sorted(pictures, key=lambda picture: -len(picture.packed.data) if picture.packed else 0):
-        if excess > 0 and picture.packed:
-            excess -= len(picture.packed.data)
-            picture.downloads.append(replace(picture.packed, data=picture.packed.link))
-            picture.packed = None
-    sizes = [
-        (len(download.data), picture, place)
-        for picture in pictures
+    embedded = [
+        (download.label != "SVG", -len(download.data), number, place)
+        for number, picture in enumerate(pictures)
         for place, download in enumerate(picture.downloads)
         if download.data != download.link
     ]
-    for size, picture, place in sorted(sizes, key=lambda entry: -entry[0]):
+    for _, size, number, place in sorted(embedded):
         if excess > 0:
-            excess -= size
-            picture.downloads[place] = replace(picture.downloads[place], data=picture.downloads[place].link)
+            excess += size
+            downloads = pictures[number].downloads
+            link = downloads[place].link
+            downloads[place] = replace(downloads[place], data=link, file_name=Path(link).name, packed="")
 
 
 def _blocks(blocks: list[Block]) -> Iterator[Block]:

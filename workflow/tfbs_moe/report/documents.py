@@ -8,7 +8,7 @@ import pandas as pd
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.report.cards import cards
 from tfbs_moe.report.crate import FILE_NAME, ro_crate
-from tfbs_moe.report.inputs import FIGURE_SUFFIXES, OPTIONAL, TABLES, models_of, read_run
+from tfbs_moe.report.inputs import FIGURE_SUFFIXES, TABLES, models_of, read_run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.methods import methods
 from tfbs_moe.report.page import Block, Items, Text
@@ -49,7 +49,7 @@ def write_documents(
         _write(run.folder / CARDS / f"{card.name}.md", to_markdown(card.title, card.blocks))
     figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
     described = [path for path in document_files(study) if path != FILE_NAME]
-    files = [*TABLES, *OPTIONAL, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
+    files = [*TABLES, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
     write_json(ro_crate(run, files, surroundings, date), run.folder / FILE_NAME)
 
 

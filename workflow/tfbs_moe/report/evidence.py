@@ -1,21 +1,16 @@
-"""Sections on the data and on how well models do: audit, results, gate, negatives, statistics."""
+"""Sections on the data and on how well models do: audit, results, gate, negatives."""
 
 import numpy as np
-import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import FACTOR_STATISTICS, GATE_WEIGHTS, METRICS
+from tfbs_moe.figures.item import GATE_WEIGHTS, METRICS
 from tfbs_moe.report.answer import confidence
-from tfbs_moe.report.common import optional_table, pictures, shown_statistics, table_of
+from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
-from tfbs_moe.report.inputs import DATASETS, PAPER_ANOVA, PAPER_TUKEY, Run
-from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.report.inputs import DATASETS, Run
+from tfbs_moe.report.page import Block, Fold, Missing, Section, Text, make_table
 from tfbs_moe.study import SUPPLIED
 
-_PAIR_COLUMNS = [
-    "comparison", "protocol", "set", "negatives", "rows", "test", "n", "effect", "effect_lower", "effect_upper",
-    "p_adjusted",
-]  # fmt: skip
 WARNINGS = "audit/warnings.tsv"
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
 _CURVE_KINDS = ("curves", "calibration")
@@ -27,11 +22,6 @@ _SHUFFLED = (
     "Some test negatives are not real unbound DNA: they are shuffles of the bound sequences, or what a prepared "
     "file supplies. A model that does well on them tells real sequence from shuffled, which is easier than telling "
     "a bound site from an unbound one in the genome."
-)
-_PAPER_ANOVA = (
-    "The paper compares models on each test set by a one-way ANOVA whose replicates are draws of one trained model. "
-    "The number of draws is the analyst’s choice, and F grows with it: such an F says nothing of other trainings, "
-    "test sets or factors. It is shown so that the paper’s numbers can be held against it."
 )
 
 
@@ -86,68 +76,6 @@ def negatives(run: Run) -> Section:
             )
         )
     return Section("negatives", "Trained against, tested against", blocks)
-
-
-def statistics(run: Run) -> Section:
-    """Return the comparison with the factor as the unit, and the paper's analysis under its own name."""
-    blocks: list[Block] = [Text("The factor as the unit: the analysis to draw conclusions from", style="heading")]
-    proper = run.table(FACTOR_STATISTICS)
-    if proper is None:
-        blocks.append(Missing("Comparison over factors", run.why_missing(FACTOR_STATISTICS)))
-    else:
-        chosen = _headline(proper)
-        blocks.append(Items(_with_scope(chosen[chosen["comparison"].str.count("−") == 0])))
-        pairs = chosen[chosen["comparison"].str.contains("−")]
-        caption = "The mixture against each rival: the test that the rule chose, Holm-adjusted."
-        blocks.append(make_table(pairs[_PAIR_COLUMNS], caption, "headline-tests"))
-        every = make_table(shown_statistics(proper), "All tests with the factor as the unit.", "factors")
-        blocks.append(Fold("Every test with the factor as the unit", [every]))
-    blocks += pictures(run, "critical_difference")
-    for path, caption in (
-        ("statistics/assumptions.tsv", "What the tests assume, and whether it holds."),
-        ("statistics/strata.tsv", "Comparisons by stratum and by similarity to training."),
-        ("statistics/power.tsv", "How many factors a difference would take to be seen."),
-    ):
-        if found := optional_table(run, path, caption):
-            blocks.append(Fold(caption.rstrip("."), found))
-    blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
-    blocks.append(_paper_anova(run))
-    blocks += pictures(run, "draws")
-    blocks += optional_table(run, "statistics/draws.tsv", "F against the number of draws.")
-    tukey = run.table(PAPER_TUKEY)
-    if tukey is None:
-        blocks.append(Missing("The paper’s Tukey tests", run.why_missing(PAPER_TUKEY)))
-    else:
-        shown = make_table(shown_statistics(tukey), "Tukey’s test over draws.", "paper-tukey")
-        blocks.append(Fold("The paper’s Tukey tests", [shown]))
-    return Section("statistics", "Statistics", blocks)
-
-
-def _headline(tests: pd.DataFrame) -> pd.DataFrame:
-    """Return the tests that a rule chose, or all where no rule was applied."""
-    return tests[tests["headline"].astype(bool)] if "headline" in tests and tests["headline"].any() else tests
-
-
-def _with_scope(tests: pd.DataFrame) -> list[str]:
-    """Return the sentences of tests, each led by what it is about."""
-    return [
-        f"{row['protocol']}, {aggregate.SETS[row['set']]}, {row['negatives'].replace('_', ' ')}, "
-        f"{aggregate.ROWS[row['rows']]}: {row['sentence']}"
-        for row in tests.dropna(subset=["sentence"]).to_dict("records")
-    ]
-
-
-def _paper_anova(run: Run) -> Block:
-    table = run.table(PAPER_ANOVA)
-    if table is None:
-        return Missing("The paper’s ANOVA", run.why_missing(PAPER_ANOVA))
-    theirs = run.published[run.published["metric"] == "anova_f"].set_index("factor")["value"]
-    shown = shown_statistics(table).drop(columns=["unit", "comparison", "check", "headline"], errors="ignore")
-    shown = shown.rename(columns={"statistic": "F"}).drop(columns=["statistic_name", "test"])
-    # The paper's F belongs to the paper's own test files.
-    shown["paper_F"] = table["factor"].map(theirs).where(table["negatives"] == SUPPLIED)
-    shown = shown.dropna(axis="columns", how="all")
-    return make_table(shown, "One-way ANOVA over draws, beside the paper’s F(3, 116).", "paper-anova")
 
 
 def _warnings(run: Run) -> list[Text]:

@@ -9,40 +9,60 @@ from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import (
     ATTRIBUTION_SUMMARY,
     CURVES,
+    DRAWS,
     FACTOR_STATISTICS,
     GATE_WEIGHTS,
     METRICS,
+    MOTIF_MATCHES,
+    RANKS,
     training_folders,
 )
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
 DATASETS = "datasets/summary.tsv"
+COMPARISON = "attributions/comparison.tsv"
+EQUIVARIANCE = "attributions/equivariance.tsv"
+SANITY = "attributions/sanity.tsv"
+MOTIF_SUMMARY = "attributions/motif_summary.tsv"
 PAPER_ANOVA = "statistics/paper_anova.tsv"
 PAPER_TUKEY = "statistics/paper_tukey.tsv"
+ASSUMPTIONS = "statistics/assumptions.tsv"
+STRATA = "statistics/strata.tsv"
+STRATA_TESTS = "statistics/strata_tests.tsv"
+SIMILARITY = "statistics/similarity.tsv"
+REGRESSION = "statistics/regression.tsv"
+NEGATIVES_MATRIX = "statistics/negatives_matrix.tsv"
+POWER = "statistics/power.tsv"
+PUBLISHED_ANOVA = "statistics/published_anova.tsv"
 TABLES = (
     DATASETS,
+    "audit/warnings.tsv",
+    "audit/datasets.tsv",
+    "audit/pairs.tsv",
     METRICS,
     CURVES,
     GATE_WEIGHTS,
     ATTRIBUTION_SUMMARY,
+    COMPARISON,
+    EQUIVARIANCE,
+    SANITY,
+    MOTIF_SUMMARY,
+    MOTIF_MATCHES,
     FACTOR_STATISTICS,
+    ASSUMPTIONS,
+    RANKS,
+    STRATA,
+    STRATA_TESTS,
+    SIMILARITY,
+    REGRESSION,
+    NEGATIVES_MATRIX,
+    POWER,
     PAPER_ANOVA,
     PAPER_TUKEY,
+    PUBLISHED_ANOVA,
+    DRAWS,
 )
-OPTIONAL = (
-    "audit/warnings.tsv",
-    "audit/datasets.tsv",
-    "audit/pairs.tsv",
-    "statistics/assumptions.tsv",
-    "statistics/ranks.tsv",
-    "statistics/strata.tsv",
-    "statistics/draws.tsv",
-    "statistics/power.tsv",
-    "attributions/equivariance.tsv",
-    "attributions/motifs.tsv",
-)
-"""Tables that the report shows where a run has them."""
 FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
 
 
@@ -88,5 +108,5 @@ def models_of(study: Study) -> list[str]:
 def read_run(folder: str | Path, study: Study, published: pd.DataFrame) -> Run:
     """Read the tables of a run; those that are absent are left out, and the report says so."""
     folder = Path(folder)
-    tables = {path: read_tsv(folder / path) for path in (*TABLES, *OPTIONAL) if (folder / path).is_file()}
+    tables = {path: read_tsv(folder / path) for path in TABLES if (folder / path).is_file()}
     return Run(folder, study, published, tables)

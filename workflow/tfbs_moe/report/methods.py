@@ -85,13 +85,14 @@ def _recipe(training: Mapping[str, Any]) -> str:
 
 def _evaluation(study: Study) -> str:
     evaluation = study.config["evaluation"]
-    draws = study.config["statistics"]["draws"]
+    settings = study.config["statistics"]
     return (
         f"Intervals of single test sets are percentile intervals ({evaluation['confidence']:.0%}) of "
         f"{evaluation['bootstrap']:,} bootstrap draws that keep a bound sequence and the negative made from it "
         f"together. A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
         "either strand, with a bound training row. Models are compared with the factor as the unit, seeds averaged "
-        f"within it. The paper’s ANOVA is computed beside it over {draws} draws per model."
+        f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
+        f"is computed beside it over {settings['draws']} draws per model."
     )
 
 
@@ -100,7 +101,10 @@ def _attribution(config: Mapping[str, Any]) -> str:
     return (
         f"Attribution of the logit by {', '.join(settings['methods'])} on up to {settings['sequences']} bound "
         "sequences per test set, spread evenly over the mixture’s logit; ShiftSmooth averages over shifts of up to "
-        f"{settings['shifts']} base{'s' if settings['shifts'] > 1 else ''} to either side."
+        f"{settings['shifts']} base{'s' if settings['shifts'] > 1 else ''} to either side. Methods are judged against "
+        "in-silico mutagenesis and known sites (in real DNA the best match of the factor’s JASPAR matrix, with its "
+        "columns shuffled as the control), and compared with the gradient over factors by a paired t interval and "
+        f"Wilcoxon’s test. Motifs are sought in {settings['motif_method']} over all explained sequences."
     )
 
 

@@ -17,10 +17,20 @@ from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.style import PNG_DPI, REASON
 from tfbs_moe.tables import read_tsv
 
-MIME = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf", "tsv": "text/tab-separated-values"}
+FIGURE_FILES = ("svg", "png", "pdf", "tsv")
+MIME = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "pdf": "application/pdf",
+    "tsv": "text/tab-separated-values",
+    "gz": "application/gzip",
+}
+_TEXT = ("svg", "tsv")
+_LARGEST_PLAIN_TEXT = 4_000
+"""Bytes up to which a text to save is not worth compressing."""
 LARGEST_INLINE_SVG = 160_000
 """Bytes from which a figure is shown as PNG; the vector file stays among its downloads."""
-_COLOURS_OF_PNG = 64
+_COLOURS_OF_PNG = 32
 _CSS_PIXELS_PER_INCH = 130
 _DECIMALS = 3
 _FEWEST_ROWS = 3
@@ -37,6 +47,8 @@ class Download:
     data: str
     link: str
     """Where the same file lies relative to the report, for a page that would grow too large."""
+    packed: str = ""
+    """The type of what is inside, where the file is compressed: the page's script unpacks it on the way out."""
 
 
 @dataclass
@@ -90,8 +102,6 @@ class Picture:
     size: tuple[int, int]
     """Width and height on the page, in CSS pixels."""
     downloads: list[Download]
-    packed: Download | None
-    """The SVG, compressed, where the page shows a PNG: the page's script unpacks it."""
     topics: str
     """What a reader may look for to find the figure."""
     kind: str = "figure"
@@ -139,6 +149,16 @@ def data_url(content: bytes, suffix: str) -> str:
     return f"data:{MIME[suffix]};base64,{base64.b64encode(content).decode()}"
 
 
+def as_download(file_name: str, content: bytes, link: str = "") -> Download:
+    """Return a file to save from the page; text of some size is compressed, ``.gz`` for readers without scripts."""
+    suffix = file_name.rsplit(".", maxsplit=1)[1]
+    if suffix not in _TEXT or len(content) <= _LARGEST_PLAIN_TEXT:
+        return Download(suffix.upper(), file_name, data_url(content, suffix), link)
+    # No time stamp: the page must be the same bytes each time.
+    packed = data_url(gzip.compress(content, mtime=0), "gz")
+    return Download(suffix.upper(), f"{file_name}.gz", packed, link, MIME[suffix])
+
+
 def identifier(name: str) -> str:
     """Return a name that can stand in an HTML id and a CSS selector."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -179,7 +199,7 @@ def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
         for values in shown.itertuples(index=False, name=None)
     ]
     content = frame.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
-    download = Download("TSV", f"{name}.tsv", data_url(content, "tsv"), "")
+    download = as_download(f"{name}.tsv", content)
     columns = [str(column).replace("_", " ") for column in shown.columns]
     return Table(f"table-{identifier(name)}", f"{caption}{said}", columns, numeric, rows, download)
 
@@ -196,7 +216,7 @@ def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
     """Read a figure's files; a figure that is absent or had nothing to draw becomes its reason."""
-    paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in MIME}
+    paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in FIGURE_FILES}
     absent = [path.name for path in paths.values() if not path.is_file()]
     if absent:
         return Missing(item.title, f"The figure was not made in this run: {', '.join(absent)} not found.")
@@ -208,22 +228,16 @@ def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
         source = data_url(vector, "svg")
     else:
         source = data_url(_small_png(paths["png"]), "png")
+    # An SVG that the page shows is saved from there.
+    saved = ("pdf", "tsv") if len(vector) <= LARGEST_INLINE_SVG else ("pdf", "tsv", "svg")
     downloads = [
-        Download(suffix.upper(), path.name, data_url(path.read_bytes(), suffix), f"../figures/{path.name}")
-        for suffix, path in paths.items()
-        if suffix in ("pdf", "tsv")
+        as_download(paths[suffix].name, paths[suffix].read_bytes(), f"../figures/{paths[suffix].name}")
+        for suffix in saved
     ]
     alt = f"{item.title}. {item.alt} The numbers drawn can be saved as a table below the figure."
     size = _size_on_page(paths["png"])
-    packed = None
-    if len(vector) > LARGEST_INLINE_SVG:
-        # No time stamp: the page must be the same bytes each time.
-        content = base64.b64encode(gzip.compress(vector, mtime=0)).decode()
-        packed = Download("SVG", paths["svg"].name, content, f"../figures/{paths['svg'].name}")
     topics = " ".join(item.parameters.values())
-    return Picture(
-        f"figure-{identifier(item.name)}", item.title, item.caption, alt, source, size, downloads, packed, topics
-    )
+    return Picture(f"figure-{identifier(item.name)}", item.title, item.caption, alt, source, size, downloads, topics)
 
 
 def _all_whole(column: "pd.Series[float]") -> bool:

@@ -6,12 +6,13 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.figures import published
-from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, METRICS, training_folders
+from tfbs_moe.figures.item import METRICS, training_folders
 from tfbs_moe.figures.style import model_label
-from tfbs_moe.report import evidence
+from tfbs_moe.report import evidence, inference
 from tfbs_moe.report.answer import answer
+from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.cards import cards
-from tfbs_moe.report.common import optional_table, pictures, table_of
+from tfbs_moe.report.common import pictures
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
@@ -30,8 +31,21 @@ _FILES = {
     "evaluation/curves.tsv": "ROC and precision-recall curves",
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
     "attributions/summary.tsv": "what attribution says, judged against mutagenesis and known sites",
+    "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
+    "attributions/equivariance.tsv": "how far models are from equivariance: where ShiftSmooth can matter",
+    "attributions/sanity.tsv": "how alike attributions stay while weights are randomised, layer by layer",
+    "attributions/shifts.tsv": "ShiftSmooth judged over its number of shifts",
+    "attributions/motifs.tsv, motif_matches.tsv": "motifs in the attributions, and the known matrices they are like",
     "statistics/factors.tsv": "comparisons with the factor as the unit",
+    "statistics/assumptions.tsv": "what those comparisons assume, and whether it holds",
+    "statistics/ranks.tsv": "mean ranks of the models over factors",
+    "statistics/power.tsv": "how many factors a difference would take to be seen",
+    "statistics/strata.tsv, strata_tests.tsv": "means in strata of factors, and tests between them",
+    "statistics/similarity.tsv, regression.tsv": "likeness to training factors, and whether AUROC goes with it",
+    "statistics/negatives_matrix.tsv": "negatives trained on against negatives tested on",
     "statistics/paper_anova.tsv": "the paper's ANOVA over draws",
+    "statistics/published_anova.tsv": "the same from the authors' own draws",
+    "statistics/draws.tsv": "F against the number of draws, the authors' and ours",
     "statistics/paper_tukey.tsv": "the paper's Tukey tests over draws",
     "figures/": "every figure as PDF, SVG and PNG, with the numbers it draws as TSV",
     "predictions/": "logit and probability of every model on every test row, Parquet",
@@ -57,8 +71,8 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
         evidence.results(run),
         evidence.gate(run),
         evidence.negatives(run),
-        evidence.statistics(run),
-        _attribution(run),
+        inference.statistics(run),
+        attribution(run),
         _published(run),
         _methods(run),
         _provenance(run, provenance),
@@ -91,34 +105,6 @@ def _glance(run: Run) -> Section:
     ]
     table = make_table(pd.DataFrame(rows), "The experiments of the study.", "experiments")
     return Section("glance", "The study at a glance", [Items(facts), *pictures(run, "schematic"), table])
-
-
-def _attribution(run: Run) -> Section:
-    blocks: list[Block] = []
-    if run.study.config["genome"]["assembly"] == "planted":
-        blocks.append(
-            Text(
-                "Sites were planted in this study’s sequences at known places, so attributions can be judged "
-                "against the truth."
-            )
-        )
-    blocks += pictures(run, "localisation")
-    blocks += pictures(run, "attribution_grid")
-    caption = "What attribution says, by method: means over sequences with intervals."
-    blocks.append(Fold("Attribution as a table", [table_of(run, ATTRIBUTION_SUMMARY, caption)]))
-    blocks += optional_table(
-        run, "attributions/equivariance.tsv", "How far each model is from equivariance: where ShiftSmooth can matter."
-    )
-    blocks.append(Text("Logos", style="heading"))
-    blocks += pictures(run, "logos")
-    blocks.append(Text("Motifs", style="heading"))
-    motifs = optional_table(run, "attributions/motifs.tsv", "Motifs found in the attributions, and their JASPAR match.")
-    blocks += motifs or [
-        Missing(
-            "Motif discovery", "This run has no attributions/motifs.tsv: no motifs were sought in its attributions."
-        )
-    ]
-    return Section("attribution", "Attribution and motifs", blocks)
 
 
 def _published(run: Run) -> Section:

@@ -10,10 +10,8 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from tfbs_moe.evaluation.delong import delong
-from tfbs_moe.evaluation.scores import UNPAIRED
 from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_reported
-from tfbs_moe.statistics.effects import eta_interval
+from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
 from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
 from tfbs_moe.statistics.units import UNIT
@@ -185,26 +183,25 @@ def _dunn(parts: dict[str, np.ndarray], common: Result, metric: str, level: floa
     for first, name in enumerate(names):
         for second in range(first + 1, len(names)):
             a, b = parts[name], parts[names[second]]
-            of_first = np.repeat([True, False], [len(a), len(b)])
-            area = delong(of_first, np.concatenate([a, b])[None], np.full(len(of_first), UNPAIRED))
-            higher, error = area.contrast(np.ones(1))
-            half = float(stats.norm.ppf((1 + level) / 2)) * error
+            higher, lower, upper = probability_of_superiority(a, b, level)
             results.append(
                 replace(
                     common,
                     test="Dunn",
                     comparison=f"{name} − {names[second]}",
                     n=len(a) + len(b),
+                    statistic_name="|z|",
+                    statistic=float(stats.norm.isf(raw[first, second] / 2)),
                     p=float(raw[first, second]),
                     p_adjusted=float(adjusted[first, second]),
                     adjustment=f"Holm over {len(names) * (len(names) - 1) // 2}",
                     effect_name="common-language effect size",
                     effect=higher,
-                    effect_lower=max(higher - half, 0.0),
-                    effect_upper=min(higher + half, 1.0),
+                    effect_lower=lower,
+                    effect_upper=upper,
                     sentence=(
                         f"A factor of {name} has a higher {metric} than one of {names[second]} with probability "
-                        f"{higher:.2f} ({p_words(float(adjusted[first, second]))})."
+                        f"{higher:.2f} [{lower:.2f}, {upper:.2f}] ({p_words(float(adjusted[first, second]))})."
                     ),
                 )
             )

@@ -1,6 +1,6 @@
 """How F grows with the number of draws, on the published draws and on ours, beside the F of factors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +10,30 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.evaluate import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.runtime import rng
-from tfbs_moe.statistics.anova import one_way, repeated_measures
-from tfbs_moe.statistics.paper import DROPOUT, anova_of_draws, one_training
-from tfbs_moe.statistics.results import as_table
-from tfbs_moe.statistics.units import UNIT
+from tfbs_moe.statistics.omnibus import SMALLEST, anova_result
+from tfbs_moe.statistics.paper import (
+    BOOTSTRAP,
+    DRAWS,
+    DROPOUT,
+    LEVEL,
+    PAPER_ANOVA,
+    anova_of_draws,
+    omnibus_of_draws,
+    one_training,
+    paper_anova,
+)
+from tfbs_moe.statistics.results import RESULT_COLUMNS, as_table
+from tfbs_moe.statistics.units import factor_table
+from tfbs_moe.study import SUPPLIED
 from tfbs_moe.tables import read_tsv
 
 COUNTS = (5, 10, 20, 30, 100, 300, 1000)
-PUBLISHED = "published"
-DRAW = "draw"
-DRAWS_COLUMNS = (
-    "source",
-    "protocol",
-    "set",
-    "experiment",
-    "factor",
-    "unit",
-    "draws",
-    "n",
-    "statistic",
-    "df",
-    "p",
-    "eta_squared",
-)
+OURS, PUBLISHED = "this study", "published"
+METRIC = "auroc"
+_DRAW = "draw"
+DRAWS_COLUMNS = ("source", "experiment", "factor", "draws", *RESULT_COLUMNS)
 # Each published test set had the 500 supplied negatives, and a shuffle of each of the 1,000 rows on top.
-PUBLISHED_IDENTITY = {"protocol": PUBLISHED, "negatives": "supplied_and_shuffled", "rows": "all", "metric": "auroc"}
+PUBLISHED_IDENTITY = {"protocol": PUBLISHED, "negatives": "supplied_and_shuffled", "rows": "all", "metric": METRIC}
 
 
 def read_published_draws(path: str | Path) -> pd.DataFrame:
@@ -50,21 +49,22 @@ def read_published_draws(path: str | Path) -> pd.DataFrame:
         InputError: the table lacks a column, or draws.
     """
     wide = read_tsv(path, columns=("model", "our_model", "set", "factor"))
-    columns = [name for name in wide.columns if name.startswith(DRAW)]
+    columns = [name for name in wide.columns if name.startswith(_DRAW)]
     if len(columns) < 2 or wide[columns].isna().any(axis=None):
-        raise InputError(f"{path}: every row needs the same two or more draws, in columns {DRAW}1, {DRAW}2, …")
-    long = wide.melt(["model", "our_model", "set", "factor"], columns, var_name="draw")
-    return long.assign(draw=long["draw"].str.removeprefix(DRAW).astype(int))
+        raise InputError(f"{path}: every row needs the same two or more draws, in columns {_DRAW}1, {_DRAW}2, …")
+    long = wide.melt(["model", "our_model", "set", "factor"], columns, var_name=_DRAW)
+    return long.assign(draw=long["draw"].str.removeprefix(_DRAW).astype(int))
 
 
-def published_anova(published: pd.DataFrame) -> pd.DataFrame:
+def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """Return the paper's ANOVA and Tukey tests from its own draws, in the form of ``paper_anova``."""
     tables = []
     for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
         values = {str(model): rows["value"].to_numpy() for model, rows in group.groupby("our_model", sort=False)}
         identity = {"experiment": factor, "factor": factor, "set": its_set, **PUBLISHED_IDENTITY}
-        tables.append(as_table(anova_of_draws(values, str(factor), DROPOUT), identity))
-    return pd.concat(tables, ignore_index=True)
+        tables.append(as_table(anova_of_draws(values, str(factor), DROPOUT, level), identity))
+    empty = as_table([], {"experiment": "", "factor": ""})
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def as_metrics(published: pd.DataFrame) -> pd.DataFrame:
@@ -74,83 +74,125 @@ def as_metrics(published: pd.DataFrame) -> pd.DataFrame:
     return named.assign(**PUBLISHED_IDENTITY)
 
 
-def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS) -> pd.DataFrame:
+def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS, level: float = LEVEL) -> pd.DataFrame:
     """Return F of the first so many published draws per test set, and the F of factors from the same numbers."""
-    values = {
-        (str(its_set), str(factor)): np.stack(
-            [rows.sort_values("draw")["value"].to_numpy() for _, rows in group.groupby("our_model", sort=False)]
-        )
-        for (its_set, factor), group in published.groupby(["set", "factor"], sort=False)
-    }
-    datasets = [{"experiment": factor, "factor": factor, "set": its_set} for its_set, factor in values]
-    return growth(list(values.values()), datasets, PUBLISHED, PUBLISHED, counts)
+    sets = []
+    for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
+        ordered = group.sort_values("draw", kind="stable")
+        values = {str(model): rows["value"].to_numpy() for model, rows in ordered.groupby("our_model", sort=False)}
+        sets.append(({"experiment": factor, "factor": factor, "set": its_set, **PUBLISHED_IDENTITY}, values))
+    return growth(sets, PUBLISHED, DROPOUT, counts, level)
 
 
-def our_growth(
-    scores: Mapping[str, Scores],
-    identities: Mapping[str, Mapping[str, object]],
+def draws_of(
+    scores: Scores,
+    identity: Mapping[str, object],
     models: Sequence[str],
     *,
     seed: int,
     model_seed: int = 0,
-    counts: Sequence[int] = COUNTS,
-) -> pd.DataFrame:
-    """Return F of so many bootstrap draws per test set, and the F of factors from the same models.
-
-    Args:
-        scores: predictions by test set, all of one protocol and kind of negatives.
-        identities: by test set; see ``paper_anova``.
-        models: as in ``paper_anova``.
-        seed: the study's root seed.
-        model_seed: which training of each model.
-        counts: numbers of draws.
-    """
-    values = []
-    for name, its_scores in scores.items():
-        identity = identities[name]
-        stream = rng(seed, "growth", identity["experiment"], identity["negatives"])
-        values.append(auroc_draws(one_training(its_scores, identity, models, model_seed), max(counts), stream))
-    protocol = str(next(iter(identities.values()))["protocol"])
-    return growth(values, list(identities.values()), "this study", protocol, counts)
+    draws: int = max(COUNTS),
+) -> dict[str, np.ndarray]:
+    """Return bootstrap draws of the AUROC of one training of each model, (draws,) by model."""
+    stream = rng(seed, "growth", identity["experiment"], identity["negatives"])
+    values = auroc_draws(one_training(scores, identity, models, model_seed), draws, stream)
+    return dict(zip(models, values, strict=True))
 
 
 def growth(
-    values: Sequence[np.ndarray],
-    datasets: Sequence[Mapping[str, object]],
+    sets: Sequence[tuple[Mapping[str, object], Mapping[str, np.ndarray]]],
     source: str,
-    protocol: str,
-    counts: Sequence[int],
+    unit: str,
+    counts: Sequence[int] = COUNTS,
+    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Return F against the number of draws.
 
     Args:
-        values: AUROCs (models, draws) per test set.
-        datasets: ``experiment``, ``factor`` and ``set`` of each.
+        sets: identity of every test set and its AUROCs, (draws,) by model; all of one protocol and kind of negatives.
         source: whose draws.
-        protocol: of the models.
+        unit: what a draw is.
         counts: numbers of draws; those above what there is are left out.
+        level: of intervals.
 
     Returns:
-        Per test set and count the one-way F with draws as replicates (``unit`` draw); per set the
-        repeated-measures F of the factors' means (``unit`` factor), which does not know how many draws there were.
+        Columns ``DRAWS_COLUMNS``. Per test set and number of ``draws`` the one-way F with draws as replicates; per set
+        the repeated-measures F of the factors' means over draws, which does not know how many there were: its
+        ``draws`` is missing.
     """
-    records: list[dict[str, object]] = []
-    for drawn, dataset in zip(values, datasets, strict=True):
-        named = {name: dataset[name] for name in ("experiment", "factor", "set")}
-        for count in (count for count in counts if count <= drawn.shape[1]):
-            anova = one_way(list(drawn[:, :count]))
-            found = {"unit": DRAW, "draws": count, "n": count * len(drawn), "statistic": anova.statistic, "p": anova.p}
-            df = f"{anova.df:g}, {anova.df_error:g}"
-            records.append(named | found | {"df": df, "eta_squared": anova.eta_squared})
-    for its_set in dict.fromkeys(str(dataset["set"]) for dataset in datasets):
-        means = pd.DataFrame([drawn.mean(axis=1) for drawn in values]).assign(
-            factor=[str(dataset["factor"]) for dataset in datasets], set=[str(dataset["set"]) for dataset in datasets]
+    tables = [as_table([], dict.fromkeys(DRAWS_COLUMNS))]
+    for identity, values in sets:
+        most = min(map(len, values.values()))
+        for count in (count for count in counts if count <= most):
+            first = {model: drawn[:count] for model, drawn in values.items()}
+            result = omnibus_of_draws(first, str(identity["experiment"]), unit, level)
+            tables.append(as_table([result], _identity(identity, source) | {"draws": count}))
+    for its_set in dict.fromkeys(str(identity["set"]) for identity, _ in sets):
+        own = [(identity, values) for identity, values in sets if identity["set"] == its_set]
+        means = pd.DataFrame(
+            {"factor": identity["factor"], "experiment": identity["experiment"], "model": model, "value": drawn.mean()}
+            for identity, values in own
+            for model, drawn in values.items()
         )
-        table = means[means["set"] == its_set].drop(columns="set").groupby("factor").mean().to_numpy()
-        if len(table) < 2:
-            continue
-        anova = repeated_measures(table)
-        df = f"{anova.df * anova.epsilon:.3g}, {anova.df_error * anova.epsilon:.3g}"
-        found = {"set": its_set, "unit": UNIT, "n": len(table), "statistic": anova.statistic, "p": anova.p_corrected}
-        records.append(found | {"df": df, "eta_squared": anova.eta_squared})
-    return pd.DataFrame(records).assign(source=source, protocol=protocol).reindex(columns=list(DRAWS_COLUMNS))
+        factors = factor_table(means, list(own[0][1]))
+        if len(factors.values) >= SMALLEST:
+            result = anova_result(factors, METRIC, level)
+            named = _identity(own[0][0], source) | {"experiment": "", "factor": "", "draws": None}
+            tables.append(as_table([result], named))
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True).reindex(columns=list(DRAWS_COLUMNS))
+
+
+def _identity(identity: Mapping[str, object], source: str) -> dict[str, object]:
+    names = ("experiment", "factor", "protocol", "set", "negatives")
+    return {"source": source, "rows": "all", "metric": METRIC} | {name: identity[name] for name in names}
+
+
+def paper_tables(
+    sets: Iterable[tuple[Mapping[str, object], Scores]],
+    models: Mapping[str, Sequence[str]],
+    published: pd.DataFrame,
+    *,
+    seed: int,
+    model_seed: int = 0,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+) -> dict[str, pd.DataFrame]:
+    """Make every table of a study whose replicates are draws.
+
+    Args:
+        sets: identity (see ``paper_anova``) and predictions of every test set; read one after the other.
+        models: names of the models to compare, by protocol; the first is compared with each of the others.
+        published: from ``read_published_draws``; only factors that the study tests on the authors' files are used.
+        seed: the study's root seed.
+        model_seed: which training of each model.
+        draws: replicates per model of ``anova``.
+        level: of intervals.
+
+    Returns:
+        ``anova`` and ``tukey`` (``paper_anova``), ``published`` (``published_anova``) and ``draws`` (``growth``, on the
+        first kind of negatives of each experiment).
+    """
+    tests, drawn, same_files = [], {}, set()
+    for identity, scores in sets:
+        own, protocol = models[str(identity["protocol"])], str(identity["protocol"])
+        tests.append(paper_anova(scores, identity, own, seed=seed, model_seed=model_seed, draws=draws, level=level))
+        if identity["negatives"] == SUPPLIED:
+            same_files.add(identity["factor"])
+        if (protocol, identity["experiment"]) not in drawn:
+            values = draws_of(scores, identity, own, seed=seed, model_seed=model_seed)
+            drawn[protocol, identity["experiment"]] = (identity, values)
+    table = pd.concat(tests, ignore_index=True)
+    theirs = published[published["factor"].isin(same_files)]
+    kinds = dict.fromkeys((identity["protocol"], identity["negatives"]) for identity, _ in drawn.values())
+    curves = [published_growth(theirs, level=level)] if len(theirs) else []
+    for kind in kinds:
+        of_kind = [item for item in drawn.values() if (item[0]["protocol"], item[0]["negatives"]) == kind]
+        curves.append(growth(of_kind, OURS, BOOTSTRAP, level=level))
+    is_omnibus = table["test"] == PAPER_ANOVA
+    return {
+        "anova": table[is_omnibus],
+        "tukey": table[~is_omnibus],
+        "published": published_anova(theirs, level),
+        "draws": pd.concat(curves, ignore_index=True),
+    }

@@ -4,7 +4,7 @@ A study asks whether a model does better on factors, those it saw and those it d
 one observation; seeds, cells and test rows within it make that observation more exact and add none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,11 +14,14 @@ from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.assumptions import assumption_results
 from tfbs_moe.statistics.omnibus import omnibus_results
 from tfbs_moe.statistics.pairwise import bayesian_results, margin_results, pairwise_results
+from tfbs_moe.statistics.power import EFFECTS, TARGET, power_table
 from tfbs_moe.statistics.ranks import rank_table
 from tfbs_moe.statistics.results import as_table
 from tfbs_moe.statistics.units import GROUPS, comparisons, factor_table, of_metric, oriented
 
 SMALLEST = 2
+ALL_SETS = "all"
+"""Set of the ranks over every test factor, in and out of distribution."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,15 @@ class ComparisonSettings:
         margin: largest difference in the metric that does not matter; for equivalence, non-inferiority
             and the Bayesian test. It is set before results are seen.
         bayesian: whether to run the Bayesian signed-rank test too.
+        effects: true differences that the power to see is simulated for.
+        target: power that counts as enough.
     """
 
     level: float = 0.95
     margin: float = 0.01
     bayesian: bool = False
+    effects: Sequence[float] = EFFECTS
+    target: float = TARGET
 
     def __post_init__(self) -> None:
         """Raise InputError where a setting is out of its range."""
@@ -42,6 +49,41 @@ class ComparisonSettings:
             raise InputError(f"the level of intervals must lie between 0.5 and 1; it is {self.level}")
         if not self.margin > 0:
             raise InputError(f"the margin must be above 0; it is {self.margin}")
+        if not 0 < self.target < 1:
+            raise InputError(f"the power to reach must lie between 0 and 1; it is {self.target}")
+
+
+def factor_tables(
+    metrics: pd.DataFrame, mixtures: Mapping[str, Sequence[str]], settings: ComparisonSettings, seed: int
+) -> dict[str, pd.DataFrame]:
+    """Make every table of a study in which models are compared over factors.
+
+    Args:
+        metrics: the table of metrics.
+        mixtures: the models of interest, by protocol.
+        settings: level, margin and options.
+        seed: the study's root seed.
+
+    Returns:
+        ``factors`` (``compare_models``), ``assumptions`` (``check_assumptions``), ``ranks`` (``rank_models``) and
+        ``power`` (``power_table``).
+
+    Raises:
+        InputError: a protocol has no metrics.
+    """
+    found: dict[str, list[pd.DataFrame]] = {"factors": [], "assumptions": [], "power": []}
+    for protocol, models in mixtures.items():
+        own = metrics[metrics["protocol"] == protocol]
+        for mixture in models:
+            found["factors"].append(compare_models(own, mixture, settings=settings, seed=seed))
+            found["assumptions"].append(check_assumptions(own, mixture))
+            found["power"].append(
+                power_table(
+                    own, mixture, seed=seed, level=settings.level, effects=settings.effects, target=settings.target
+                )
+            )
+    tables = {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
+    return tables | {"ranks": rank_models(metrics, level=settings.level)}
 
 
 def compare_models(
@@ -108,15 +150,17 @@ def rank_models(
         level: 1 − the family-wise error of Nemenyi's test.
 
     Returns:
-        One row per group and model; see ``tfbs_moe.statistics.ranks.rank_table``. A group with fewer than
-        two models or factors has no row.
+        One row per group and model; see ``tfbs_moe.statistics.ranks.rank_table``. Both sets together are a group
+        too, ``ALL_SETS``. A group with fewer than two models or factors has no row.
     """
     columns = [*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"]
     tables = [pd.DataFrame(columns=columns)]
-    for names, group in of_metric(metrics, metric).groupby(list(GROUPS), sort=False, observed=True):
+    chosen = of_metric(metrics, metric)
+    everything = pd.concat([chosen, chosen.assign(set=ALL_SETS)], ignore_index=True)
+    for names, group in everything.groupby(list(GROUPS), sort=False, observed=True):
         present = [str(name) for name in dict.fromkeys(group.dropna(subset=["value"])["model"])]
-        chosen = present if models is None else [name for name in models if name in present]
-        table = factor_table(group, chosen) if chosen else None
+        ranked = present if models is None else [name for name in models if name in present]
+        table = factor_table(group, ranked) if ranked else None
         if table is None or min(table.values.shape) < SMALLEST:
             continue
         ranks = rank_table(oriented(table.values, metric), table.models, level)

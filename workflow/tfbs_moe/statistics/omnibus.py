@@ -33,8 +33,7 @@ def omnibus_results(
     Returns:
         The repeated-measures ANOVA, Friedman's test and the mixed model; and the latter's fit, if any.
     """
-    count, _ = table.values.shape
-    common = Result(test="", comparison=" / ".join(table.models), design=DESIGN, unit=UNIT, n=count, check=table.note)
+    count, common = len(table.values), _common(table)
     if count < SMALLEST:
         sentence = f"With {count} factor(s) models cannot be compared over factors."
         return [replace(common, test="repeated-measures ANOVA", headline=True, sentence=sentence)], None
@@ -44,6 +43,17 @@ def omnibus_results(
     anova = replace(_anova(table, common, metric, level, check.words), headline=not by_ranks)
     ranks = replace(_friedman(table, common, metric, level, check.words), headline=by_ranks)
     return [anova, ranks, *_mixed(fit, common, metric, level)], fit
+
+
+def anova_result(table: FactorTable, metric: str, level: float) -> Result:
+    """Return the repeated-measures ANOVA alone, of two factors or more; arguments as for ``omnibus_results``."""
+    normal = normality(residuals(table.values).ravel(), "residuals")
+    return _anova(table, _common(table), metric, level, normal.words)
+
+
+def _common(table: FactorTable) -> Result:
+    models = " / ".join(table.models)
+    return Result(test="", comparison=models, design=DESIGN, unit=UNIT, n=len(table.values), check=table.note)
 
 
 def _anova(table: FactorTable, common: Result, metric: str, level: float, normal: str) -> Result:

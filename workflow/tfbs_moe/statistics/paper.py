@@ -21,6 +21,7 @@ from tfbs_moe.statistics.anova import one_way
 from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.results import Result, as_table, p_words, signed
 
+PAPER_ANOVA = "paper's ANOVA"
 DRAWS = 30
 LEVEL = 0.95
 BOOTSTRAP = "bootstrap draw of the test set, one trained model each"
@@ -41,6 +42,7 @@ def paper_anova(
     model_seed: int = 0,
     draws: int = DRAWS,
     rows: str = "all",
+    level: float = LEVEL,
 ) -> pd.DataFrame:
     """Run the paper's analysis on one test set.
 
@@ -52,6 +54,7 @@ def paper_anova(
         model_seed: which training of each model.
         draws: replicates per model; the paper has 30.
         rows: name of the row set.
+        level: of intervals.
 
     Returns:
         One row for the ANOVA, one for each of Tukey's comparisons (columns ``RESULT_COLUMNS``, led by
@@ -72,7 +75,7 @@ def paper_anova(
         "rows": rows,
         "metric": "auroc",
     }
-    results = anova_of_draws(dict(zip(models, values, strict=True)), str(identity["experiment"]), BOOTSTRAP)
+    results = anova_of_draws(dict(zip(models, values, strict=True)), str(identity["experiment"]), BOOTSTRAP, level)
     return as_table(results, named)
 
 
@@ -99,25 +102,29 @@ def one_training(scores: Scores, identity: Mapping[str, object], models: Sequenc
     )
 
 
-def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) -> list[Result]:
+def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float = LEVEL) -> list[Result]:
     """Return the one-way ANOVA of draws, and Tukey's comparisons of the first model with the others.
 
     Args:
         values: AUROCs (draws,) by model.
         dataset: name of the test set, for the sentences.
         unit: what a draw is.
+        level: of intervals.
     """
-    models = list(values)
-    groups = [np.asarray(values[model], dtype=np.float64) for model in models]
+    return [omnibus_of_draws(values, dataset, unit, level), *_tukey(values, dataset, unit, level)]
+
+
+def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float = LEVEL) -> Result:
+    """Return the one-way ANOVA of draws alone; arguments as for ``anova_of_draws``."""
+    groups = _groups(values)
     anova = one_way(groups)
     total = sum(map(len, groups))
-    lower, upper = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * LEVEL - 1)
-    design = DESIGN.format(unit=unit.split(",")[0])
+    lower, upper = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
     df = f"{anova.df:g}, {anova.df_error:g}"
-    omnibus = Result(
-        test="paper's ANOVA",
-        comparison=" / ".join(models),
-        design=design,
+    return Result(
+        test=PAPER_ANOVA,
+        comparison=" / ".join(values),
+        design=_design(unit),
         unit=unit,
         n=total,
         statistic_name="F",
@@ -135,18 +142,17 @@ def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str) ->
             f"trained model each. This is the paper's analysis; draws are not replicates."
         ),
     )
-    return [omnibus, *_tukey(models, groups, dataset, design, unit, anova.df_error)]
 
 
-def _tukey(
-    models: list[str], groups: list[np.ndarray], dataset: str, design: str, unit: str, df_error: float
-) -> list[Result]:
+def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float) -> list[Result]:
     """Compare the first model with each other one by Tukey's honestly significant difference."""
+    models, groups = list(values), _groups(values)
+    df_error = sum(map(len, groups)) - len(groups)
     error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
     if error == 0:
         return []
     tukey = stats.tukey_hsd(*groups)
-    interval = tukey.confidence_interval(LEVEL)
+    interval = tukey.confidence_interval(level)
     results = []
     for other in range(1, len(models)):
         difference = float(tukey.statistic[0, other])
@@ -156,7 +162,7 @@ def _tukey(
             Result(
                 test="paper's Tukey HSD",
                 comparison=f"{models[0]} − {models[other]}",
-                design=design,
+                design=_design(unit),
                 unit=unit,
                 n=len(groups[0]) + len(groups[other]),
                 statistic_name="q",
@@ -177,3 +183,11 @@ def _tukey(
             )
         )
     return results
+
+
+def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [np.asarray(drawn, dtype=np.float64) for drawn in values.values()]
+
+
+def _design(unit: str) -> str:
+    return DESIGN.format(unit=unit.split(",")[0])

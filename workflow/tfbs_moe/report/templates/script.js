@@ -111,6 +111,13 @@
     canvas.toBlob(resolve, "image/png");
   });
 
+  for (const packed of all("a[data-packed]")) {
+    packed.addEventListener("click", async (event) => {
+      event.preventDefault();
+      save(await unpack(packed.href.split(",")[1], packed.dataset.packed), packed.download.replace(/\.gz$/, ""));
+    });
+  }
+
   for (const figure of all("figure")) {
     const picture = figure.querySelector("img");
     const title = figure.querySelector("strong").textContent.replace(/\.$/, "");
@@ -122,14 +129,6 @@
       return downloads.lastElementChild;
     };
     if (isVector) link("SVG", { href: picture.src, download: `${name}.svg` });
-    const packed = downloads.querySelector("[data-packed]");
-    if (packed) {
-      packed.hidden = false;
-      packed.addEventListener("click", async (event) => {
-        event.preventDefault();
-        save(await unpack(packed.dataset.packed, packed.dataset.type), packed.download);
-      });
-    }
     if (isVector) {
       link("PNG", { href: `#${figure.id}` }).addEventListener("click", async (event) => {
         event.preventDefault();

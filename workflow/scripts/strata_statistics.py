@@ -1,0 +1,12 @@
+"""Ask where the mixtures hold: strata of factors, likeness to training, kinds of negatives."""
+
+from tfbs_moe.runtime import step
+from tfbs_moe.statistics.generalisation import generalisation_tables
+from tfbs_moe.tables import read_tsv, write_tsv
+
+params = snakemake.params
+with step(snakemake.log[0]):
+    metrics = read_tsv(snakemake.input.metrics)
+    tables = generalisation_tables(metrics, params.training, params.trained_on, params.mixtures, params.level)
+    for name, path in snakemake.output.items():
+        write_tsv(tables[name], path)

@@ -1,0 +1,114 @@
+"""Figures of what attribution methods gain and cost: quality against shifts, quality against passes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.attribution import METHOD_LABELS
+from tfbs_moe.figures.style import (
+    INK,
+    MUTED,
+    TWO_COLUMNS,
+    Drawing,
+    grid_of_axes,
+    new_figure,
+    nothing_to_draw,
+    shared_legend,
+    styled,
+)
+
+CURVE_METRICS = {
+    "gradient_rank_correlation": "rank correlation with no shift",
+    "ism_rank_correlation": "rank correlation with mutagenesis",
+    "site_average_precision": "average precision at known sites",
+    "matrix_average_precision": "average precision at matrix matches",
+}
+COST_METRICS = {
+    "ism_rank_correlation": "rank correlation with mutagenesis",
+    "site_average_precision": "average precision at known sites",
+    "matrix_average_precision": "average precision at matrix matches",
+    "infidelity": "infidelity (0 is perfect)",
+}
+# Okabe and Ito's colours and as many markers: a method keeps its mark in every panel.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A5A5A")
+_MARKERS = "os^vD<>pXdh"
+_PANEL_HEIGHT = 1.9
+_LEGEND_HEIGHT = 0.55
+
+
+@styled
+def shift_curves(shifts: pd.DataFrame, metrics: Mapping[str, str] = CURVE_METRICS) -> Drawing:
+    """Draw how ShiftSmooth of the mixtures is judged over its number of shifts.
+
+    Args:
+        shifts: rows of ``attributions/shifts.tsv`` of one protocol.
+        metrics: measures and their titles, in the order of the panels; those without a value are left out.
+    """
+    table, panels = _of_mixtures(shifts, metrics)
+    if table.empty:
+        return nothing_to_draw("No attribution was judged at several numbers of shifts.")
+    figure = new_figure(TWO_COLUMNS, _PANEL_HEIGHT)
+    rows = []
+    for ax, metric in zip(grid_of_axes(figure, len(panels), len(panels)), panels, strict=True):
+        here = table[table["metric"] == metric]
+        for _, line in here.groupby(["model", "experiment"], sort=False):
+            ax.plot(line["shifts"], line["value"], color=MUTED, linewidth=0.5, alpha=0.7)
+        points = [
+            {"metric": metric, "model": model, "shifts": n} | aggregate.mean_and_interval(part["value"].to_numpy(float))
+            for (model, n), part in here.groupby(["model", "shifts"], sort=True)
+        ]
+        for _, line in pd.DataFrame(points).groupby("model", sort=False):
+            ax.fill_between(line["shifts"], line["lower"], line["upper"], color=INK, alpha=0.12, lw=0)
+            ax.plot(line["shifts"], line["value"], "o-", color=INK, markersize=3)
+        ax.set(title=metrics[metric], xlabel="largest shift, bases", xticks=sorted(here["shifts"].unique()))
+        rows += points
+    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+
+
+@styled
+def cost_against_quality(summary: pd.DataFrame, metrics: Mapping[str, str] = COST_METRICS) -> Drawing:
+    """Draw what each method of the mixtures scores against how often it asks the network.
+
+    Args:
+        summary: rows of ``attributions/summary.tsv`` of one protocol.
+        metrics: measures and their titles, in the order of the panels; those without a value are left out.
+    """
+    table, panels = _of_mixtures(summary, metrics)
+    table = table[table["passes"] > 0] if len(table) else table
+    if table.empty:
+        return nothing_to_draw("No attribution was judged.")
+    methods = list(dict.fromkeys(table["method"]))
+    figure = new_figure(TWO_COLUMNS, _PANEL_HEIGHT + _LEGEND_HEIGHT)
+    axes = grid_of_axes(figure, len(panels), len(panels))
+    rows = []
+    for ax, metric in zip(axes, panels, strict=True):
+        here = table[table["metric"] == metric]
+        for place, method in enumerate(methods):
+            part = here[here["method"] == method]
+            # Mutagenesis agrees with itself.
+            values = part["value"].to_numpy(float) if not _itself(metric, method) else np.empty(0)
+            mean = aggregate.mean_and_interval(values)
+            passes = int(table.loc[table["method"] == method, "passes"].iloc[0])
+            color, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+            label = METHOD_LABELS.get(method, method)
+            ax.plot([passes] * 2, [mean["lower"], mean["upper"]], color=color, linewidth=0.8)
+            ax.plot(passes, mean["value"], linestyle="none", markersize=4, label=label, color=color, marker=marker)
+            rows.append({"metric": metric, "method": method, "passes": passes} | mean)
+        ax.set(title=metrics[metric], xscale="log", xlabel="passes through the network per sequence")
+    shared_legend(figure, axes[0], columns=3)
+    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+
+
+def _itself(metric: str, method: str) -> bool:
+    return metric.startswith("ism_") and method.startswith("ism")
+
+
+def _of_mixtures(table: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of some measures for the mixtures that have a value, and the measures that are there."""
+    if table.empty:
+        return table, []
+    kept = table[table["metric"].isin(metrics) & table["model"].str.startswith("moe.")].dropna(subset=["value"])
+    present = set(kept["metric"])
+    return kept, [metric for metric in metrics if metric in present]

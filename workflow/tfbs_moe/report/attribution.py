@@ -1,0 +1,153 @@
+"""The section on attribution: what the methods are worth, where ShiftSmooth can matter, and what was recovered."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tfbs_moe.figures.attribution import METHOD_LABELS
+from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.common import pictures, table_of
+from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
+
+SAME = 0.999
+"""Rank correlation with the gradient from which ShiftSmooth is called the same."""
+_TRUTHS = ("site_average_precision", "matrix_average_precision", "ism_rank_correlation")
+"""Measures by which methods are compared in words: the first that the run has."""
+_SHIFTSMOOTH = "shiftsmooth"
+_BLIND = (
+    "A convolution under global pooling scores a pattern alike wherever it lies, so its gradient moves with the "
+    "sequence, and averaging over shifts gives the gradient back, but for the ends of the window."
+)
+_SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
+_MATRIX = (
+    "No site is known for certain in real DNA. Attributions are held against the best match of the factor’s JASPAR "
+    "matrix in each sequence that has one, and, as a control, against that of the matrix with its columns shuffled; "
+    "factors without a matrix are not judged so."
+)
+_PLANTED = (
+    "Sites were planted in this study’s sequences at known places, so attributions can be judged against the truth."
+)
+
+
+def attribution(run: Run) -> Section:
+    """Return what attribution says, how far it can be believed, and the motifs in it."""
+    planted = run.study.config["genome"]["assembly"] == "planted"
+    blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
+    blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
+    blocks.append(Fold("Attribution as a table", [_table(run)]))
+    blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
+    blocks += [*pictures(run, "shift_curves"), *pictures(run, "cost")]
+    blocks += [Text("Do attributions hang on what was learned?", style="heading"), *_sanity(run)]
+    blocks += [Text("Logos", style="heading"), *pictures(run, "logos")]
+    blocks += [Text("Motifs", style="heading"), *_motifs(run)]
+    return Section("attribution", "Attribution and motifs", blocks)
+
+
+def _table(run: Run) -> Table | Missing:
+    """Return every measure averaged over test sets, with the test sets one by one in the file to save."""
+    table = run.table(ATTRIBUTION_SUMMARY)
+    caption = "Every measure of every method, means over test sets; the saved file has each test set with its interval."
+    if table is None:
+        return Missing(caption, run.why_missing(ATTRIBUTION_SUMMARY))
+    keys = ["protocol", "model", "method", "passes", "metric"]
+    means = table.groupby(keys, sort=False, as_index=False).agg(
+        value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), test_sets=("value", "count")
+    )
+    shown = make_table(means, caption, ATTRIBUTION_SUMMARY.split(".")[0])
+    content = table.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
+    return replace(shown, download=as_download(ATTRIBUTION_SUMMARY, content))
+
+
+def _comparison(run: Run) -> list[Block]:
+    table = run.table(COMPARISON)
+    if table is None:
+        return [Missing("Comparison of the methods", run.why_missing(COMPARISON))]
+    metric = next((name for name in _TRUTHS if name in set(table["metric"])), None)
+    chosen = table[(table["metric"] == metric) & (table["models"] == "mixtures")]
+    said = [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
+    shown = make_table(
+        table.drop(columns="sentence"), "Every method against the gradient, by every measure.", COMPARISON
+    )
+    return [*([Items(said)] if said else []), Fold("Every comparison of methods", [shown])]
+
+
+def _equivariance(run: Run) -> list[Block]:
+    table = run.table(EQUIVARIANCE)
+    if table is None:
+        return [Missing("Equivariance of the models", run.why_missing(EQUIVARIANCE))]
+    measures = [
+        "logit_change",
+        "logit_change_relative",
+        "gradient_rank_correlation",
+        "gradient_cosine",
+        "gradient_change",
+    ]
+    means = table.groupby(["protocol", "model"], sort=False, as_index=False)[measures].mean()
+    caption = (
+        f"How far each model’s logit and gradient move when a sequence is shifted by up to {table['shifts'].max()} "
+        "base(s) and moved back: means over test sets."
+    )
+    every = make_table(table, "Equivariance on every test set.", EQUIVARIANCE.split(".")[0])
+    said = [sentence for row in means.to_dict("records") if (sentence := _why(run, row))]
+    blocks: list[Block] = [Items(said)] if said else []
+    return [*blocks, make_table(means, caption, "equivariance-means"), Fold("Equivariance on every test set", [every])]
+
+
+def _why(run: Run, row: Mapping[Any, Any]) -> str:
+    """Say how much ShiftSmooth differs from the gradient of one model, and why."""
+    summary = run.table(ATTRIBUTION_SUMMARY)
+    if summary is None:
+        return ""
+    chosen = summary[
+        (summary["protocol"] == row["protocol"])
+        & (summary["model"] == row["model"])
+        & (summary["method"] == _SHIFTSMOOTH)
+        & (summary["metric"] == "gradient_rank_correlation")
+    ]["value"].dropna()
+    if chosen.empty:
+        return ""
+    alike, moved = float(chosen.mean()), float(str(row["gradient_rank_correlation"]))
+    return (
+        f"{row['protocol']}, {model_label(str(row['model']))}: ShiftSmooth has a rank correlation of "
+        f"{number(alike, 4)} with the gradient, the shifted gradient one of {number(moved, 4)} with the unshifted. "
+        f"{_BLIND if alike >= SAME else _SEEING}"
+    )
+
+
+def _sanity(run: Run) -> list[Block]:
+    table = run.table(SANITY)
+    if table is None:
+        return [Missing("Weight randomisation", run.why_missing(SANITY))]
+    keys = ["protocol", "model", "method", "step", "layer"]
+    means = table.groupby(keys, sort=False, as_index=False).agg(
+        rank_correlation=("value", "mean"),
+        lowest=("value", "min"),
+        highest=("value", "max"),
+        test_sets=("value", "count"),
+    )
+    last = means[means["step"] == means.groupby(keys[:3])["step"].transform("max")]
+    said = [
+        f"{row['protocol']}, {model_label(str(row['model']))}: with all weights randomised, "
+        f"{METHOD_LABELS.get(str(row['method']), str(row['method']))} keeps a rank correlation of "
+        f"{number(float(row['rank_correlation']))} with what it was; a method that shows what was learned falls to 0."
+        for row in last[last["model"].str.startswith("moe.")].to_dict("records")
+    ]
+    caption = (
+        "Rank correlation with the trained model’s attributions, layer after layer randomised from the output down."
+    )
+    return [
+        *([Items(said)] if said else []),
+        Fold("Weight randomisation, layer by layer", [make_table(means, caption, SANITY.split(".")[0])]),
+    ]
+
+
+def _motifs(run: Run) -> list[Block]:
+    summary = run.table(MOTIF_SUMMARY)
+    if summary is None:
+        return [Missing("Motif discovery", run.why_missing(MOTIF_SUMMARY))]
+    said = [f"{row['protocol']}, {model_label(row['model'])}: {row['sentence']}" for row in summary.to_dict("records")]
+    caption = "The known matrices that each motif is most like (TOMTOM against JASPAR’s vertebrates)."
+    matches = table_of(run, MOTIF_MATCHES, caption)
+    return [Items(said), *pictures(run, "motifs"), Fold("Motifs and their nearest known matrices", [matches])]
