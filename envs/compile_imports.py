@@ -1,32 +1,46 @@
-"""Import the library and what it imports only when needed, so that Python keeps their bytecode.
+"""Import all that a study imports, and run once what is compiled when it is first called.
 
-``envs/setup.sh`` runs it once. An import that fails here would have failed in the middle of a study.
+``envs/setup.sh`` runs it once, so that the bytecode and the machine code that Python and numba keep are there
+before a study starts its many jobs. What fails here would have failed in the middle of a study.
 """
 
 import importlib
 import pkgutil
 
+import numpy as np
+
 import tfbs_moe
+from tfbs_moe.attribution.jaspar import matrices
+from tfbs_moe.attribution.matches import matrix_matches
+from tfbs_moe.attribution.motifs import Motif, match_motifs
+from tfbs_moe.attribution.seqlets import Discovery, call_seqlets
+from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.sequence import one_hot_from_codes
 
 LATE = (
-    "memelite",
-    "pyjaspar",
     "snakemake.cli",
     "snakemake.script",
     "tangermeme.deep_lift_shap",
-    "tangermeme.ersatz",
-    "tangermeme.seqlet",
     "torch._dynamo",
     "torch._inductor.config",
 )
+# As many matrices as TOMTOM's p-values want.
+MATRICES, SEQUENCES, LENGTH = 100, 50, 101
 
 
 def main() -> None:
-    """Import all."""
+    """Import all, and compile the rest."""
     ours = [module.name for module in pkgutil.walk_packages(tfbs_moe.__path__, "tfbs_moe.")]
     for name in (*ours, *LATE):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    draw = np.random.default_rng(1)
+    codes = draw.integers(4, size=(SEQUENCES, LENGTH), dtype=np.uint8)
+    dinucleotide_shuffle(codes, draw)
+    known = matrices()[:MATRICES]
+    matrix_matches(one_hot_from_codes(codes), known[:2])
+    match_motifs([Motif("motif", known[0].probabilities, known[0].probabilities, 1)], known)
+    call_seqlets(draw.normal(size=(SEQUENCES, LENGTH)), Discovery())
 
 
 if __name__ == "__main__":
