@@ -58,10 +58,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     downloads = tmp_path_factory.mktemp("downloads")
-    preferences = {"download.default_directory": str(downloads), "download.prompt_for_download": False}
-    options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    allowed = {"behavior": "allow", "downloadPath": str(downloads)}
+    chrome.execute_cdp_cmd("Browser.setDownloadBehavior", allowed)
     chrome.downloads = downloads
     yield chrome
     chrome.quit()

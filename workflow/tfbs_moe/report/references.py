@@ -76,7 +76,7 @@ _WORKS = (
         "Rauluseviciute I, Riudavets-Puig R, Blanc-Mathieu R, et al. (2024) JASPAR 2024: 20th anniversary of the "
         "open-access database of transcription factor binding profiles. Nucleic Acids Research 52:D174–D182. "
         "doi:10.1093/nar/gkad1059",
-        _planted,
+        _always,
     ),
     Reference(
         "shuffle",
