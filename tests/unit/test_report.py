@@ -228,7 +228,10 @@ def test_large_downloads_become_links_to_the_files_beside_the_page(
     monkeypatch.setattr(build, "LARGEST_PAGE", limit)
     build_report(run.folder, run.study, run.published, output)
     assert output.stat().st_size <= limit
-    assert 'href="../figures/auroc.sound.pdf"' in output.read_text(encoding="utf-8")
+    # The SVG of a figure goes before its PDF, which is a vector file too.
+    page = output.read_text(encoding="utf-8")
+    assert 'href="../figures/auroc.sound.svg" download="auroc.sound.svg"' in page
+    assert 'href="../figures/auroc.sound.pdf"' not in page
 
 
 def test_inputs_cover_tables_figures_and_models(run: Run) -> None:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tfbs_moe.attribution.references import NEUTRAL
 from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.layers import pad_neutral
@@ -56,6 +57,29 @@ class Branch:
         """Return what the filters give on sequences (N, 4, L): (N, F, T)."""
         strand = x.flip(1, 2) if self.flipped else x
         return F.conv1d(pad_neutral(strand, self.width - 1), self.weight, self.bias)
+
+    def shifted_hits(self, windows: Tensor) -> Tensor:
+        """Return what the filters give on windows (N, C, 4, L), each a base on from the one before: (N · C, F, T).
+
+        What lies inside a window is the same in all that hold it and is scanned once; the ends, where a filter
+        reaches into the padding, are scanned for each window.
+        """
+        count, copies, _, length = windows.shape
+        reach = self.width - 1
+        if length < self.width:
+            return self.hits(windows.flatten(0, 1))
+        # On the other strand the last window comes first.
+        strand = windows.flip(1, 2, 3) if self.flipped else windows
+        extended = torch.cat([strand[:, 0], strand[:, 1:, :, -1].transpose(1, 2)], 2)
+        inner = F.conv1d(extended, self.weight, self.bias).unfold(2, length - reach, 1).transpose(1, 2)
+        ends = windows.new_full((2, count, copies, 4, 2 * reach), NEUTRAL)
+        ends[0, ..., reach:] = strand[..., :reach]
+        ends[1, ..., :reach] = strand[..., length - reach :]
+        left, right = F.conv1d(ends.flatten(0, 2), self.weight, self.bias).view(2, count, copies, -1, reach)
+        # Filled part by part: joining parts that are views of others takes twice as long.
+        hits = windows.new_empty(count, copies, len(self.weight), length + reach)
+        hits[..., :reach], hits[..., reach:length], hits[..., length:] = left, inner, right
+        return (hits.flip(1) if self.flipped else hits).flatten(0, 1)
 
     def noise(self, noise: Tensor) -> Tensor:
         """Return what noise on the bases (D, 4, L) adds to the hits of any sequence: (D, F, T)."""
@@ -133,7 +157,10 @@ class MotifScorer(Scorer):
         return torch.cat(parts)
 
     def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
-        """Return gradients (N, 2n + 1, 4, L); what every shift keeps is added up at shift 0. See ``Scorer``."""
+        """Return gradients (N, 2n + 1, 4, L); what every shift keeps is added up at shift 0. See ``Scorer``.
+
+        Neighbouring windows are taken to be a base apart.
+        """
         count, length = windows.shape[1], windows.shape[3]
         n = count // 2
         if count > self.batch_size or length < 4 * n or not n:
@@ -158,8 +185,8 @@ class MotifScorer(Scorer):
         # Weighted from the start, so that the sum over shifts can be taken inside.
         parts = []
         for part in windows.split(self._rows(count)):
-            rows = part.flatten(0, 1)
-            parts.append(self._each([branch.hits(rows) for branch in self.branches], weight, smoothed))
+            hits = [branch.shifted_hits(part) for branch in self.branches]
+            parts.append(self._each(hits, weight, smoothed))
         return torch.cat(parts)
 
     def mutation_effects(self, x: Tensor) -> Tensor:

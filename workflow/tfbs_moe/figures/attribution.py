@@ -65,13 +65,14 @@ GRID_METRICS = {
 }
 _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.62
+_SEQUENCE_HEIGHT = 0.26
 _BITS = 2.0
-_MOTIFS_PER_ROW = 4
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
+_MOTIFS_PER_ROW = 4
 _BASE_LABEL_STEP = 20
-_PLAIN_HEIGHT = 0.3
+_PLAIN_HEIGHT = 0.4
 """Of a track's tallest letter: below, a letter is too small for its curves to be seen."""
-_LEAST_HEIGHT = 0.005
+_LEAST_HEIGHT = 0.015
 """Of a track's tallest letter: what is lower is less than a pixel, and would make half of the file."""
 
 
@@ -111,8 +112,11 @@ def logos(explained: Explained) -> Drawing:
         return nothing_to_draw("No sequence was explained.")
     chosen = chosen_by_rule(explained.logit)
     tracks = ["sequence", *explained.attribution]
-    figure = new_figure(TWO_COLUMNS, _TRACK_HEIGHT * len(tracks) * len(chosen) + 0.3 * len(chosen) + 0.2)
-    axes = figure.subplots(len(tracks) * len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+    # The sequence's letters are all of one height, which a low track shows as well.
+    heights_of_tracks = [_SEQUENCE_HEIGHT, *[_TRACK_HEIGHT] * len(explained.attribution)] * len(chosen)
+    figure = new_figure(TWO_COLUMNS, sum(heights_of_tracks) + 0.3 * len(chosen) + 0.2)
+    grid = figure.subplots(len(heights_of_tracks), 1, sharex=True, squeeze=False, height_ratios=heights_of_tracks)
+    axes = grid[:, 0]
     tables = []
     for block, (rule, place) in enumerate(chosen.items()):
         sequence = explained.one_hot[place].astype(float)
@@ -122,7 +126,7 @@ def logos(explained: Explained) -> Drawing:
         row = int(explained.row[place])
         for track, (name, values) in enumerate(heights.items()):
             ax = axes[block * len(tracks) + track]
-            _logo(ax, values)
+            _logo(ax, values, plain=name == "sequence")
             if explained.sites is not None:
                 _boxes(ax, explained.sites[place])
             ax.set_ylabel("bits" if name == "sequence" else f"{METHOD_LABELS.get(name, name)}\n× input", fontsize=5.5)
@@ -214,14 +218,14 @@ def _of_mixtures(summary: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFr
     return summary[summary["metric"].isin(metrics) & summary["model"].str.startswith("moe.")].dropna(subset=["value"])
 
 
-def _logo(ax: Axes, heights: np.ndarray) -> None:
-    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down.
+def _logo(ax: Axes, heights: np.ndarray, *, plain: bool) -> None:
+    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down; plain letters or not.
 
     All letters of a base are one path: a logo library's path per letter made a study's logos take minutes.
     """
     length = heights.shape[1]
     for base, values in zip(ALPHABET, heights, strict=True):
-        _letters(ax, base, values, np.zeros(length), float(np.abs(heights).max()))
+        _letters(ax, base, values, np.zeros(length), float(np.abs(heights).max()), plain=plain)
     ax.axhline(0, color=INK, linewidth=0.4)
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
     ax.set(xlim=(-0.5, length - 0.5), ylim=(low, high if high > low else low + 1))
@@ -230,13 +234,15 @@ def _logo(ax: Axes, heights: np.ndarray) -> None:
     ax.locator_params(axis="y", nbins=3)
 
 
-def _letters(ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float) -> None:
+def _letters(
+    ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float, *, plain: bool = False
+) -> None:
     """Draw one letter at every position where it is tall enough to be seen, as a single path."""
     letters = [
         Affine2D()
         .scale(1, height)
         .translate(place - 0.5, bottom)
-        .transform_path(_glyph(base, plain=abs(height) < _PLAIN_HEIGHT * tallest))
+        .transform_path(_glyph(base, plain=plain or abs(height) < _PLAIN_HEIGHT * tallest))
         for place, (height, bottom) in enumerate(zip(heights, bottoms, strict=True))
         if abs(height) > _LEAST_HEIGHT * tallest
     ]

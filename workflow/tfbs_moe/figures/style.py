@@ -30,8 +30,8 @@ TWO_COLUMNS = 7.09
 PNG_DPI = 200
 FORMATS = ("pdf", "png", "svg")
 _LETTERS_SIDE_BY_SIDE = 45
-_GRID_PER_INCH = 7200
-"""A hundredth of a point, so that a coordinate has two decimals in PDF and SVG and not six."""
+_GRID_PER_INCH = 720
+"""A tenth of a point, finer than the dots of a 600 dpi printer: coordinates have one decimal, not six."""
 _DECIMALS = 2
 _SVG_PATH = re.compile(rb' d="[^"]*"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
