@@ -10,10 +10,10 @@ import pkgutil
 import numpy as np
 
 import tfbs_moe
-from tfbs_moe.attribution.jaspar import matrices
 from tfbs_moe.attribution.matches import matrix_matches
 from tfbs_moe.attribution.motifs import Motif, match_motifs
 from tfbs_moe.attribution.seqlets import Discovery, call_seqlets
+from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.data.shuffles import dinucleotide_shuffle
 from tfbs_moe.sequence import one_hot_from_codes
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.attribution.compare import compare_methods
-from tfbs_moe.attribution.jaspar import Matrix
 from tfbs_moe.attribution.motifs import Motif, match_motifs, motif_table, sentence
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders

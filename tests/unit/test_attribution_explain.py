@@ -9,12 +9,12 @@ import torch
 
 from tfbs_moe.attribution.deeplift import INCOMPLETE
 from tfbs_moe.attribution.explain import Request, Subject, examine, explain, request
-from tfbs_moe.attribution.jaspar import Matrix
 from tfbs_moe.attribution.matches import known_matches
 from tfbs_moe.attribution.methods import attribute, logits
 from tfbs_moe.attribution.recovered import grouped, recovered
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot, one_hot_from_codes

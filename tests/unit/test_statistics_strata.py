@@ -8,6 +8,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
+from tfbs_moe.data.jaspar import Matrix, factor_matrices
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.between import compare_strata
@@ -17,7 +18,7 @@ from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.power import power_table, simulated_power
 from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.results import RESULT_COLUMNS
-from tfbs_moe.statistics.similarity import Matrix, matrices_of, nearest_training_factors
+from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
 from tfbs_moe.statistics.within import adjust_over_factors, compare_within
 
@@ -138,12 +139,12 @@ def test_regression_on_too_few_factors_has_no_numbers():
     assert found["sentence"].str.contains("cannot be regressed").all()
 
 
-def made_matrix(name, consensus, family, human=True):
+def made_matrix(name, consensus, family):
     probabilities = np.full((4, len(consensus)), 0.02)
     probabilities["ACGT".index("A"), :] = 0.02
     for column, base in enumerate(consensus):
         probabilities["ACGT".index(base), column] = 0.94
-    return Matrix(name, tuple(name.split(".")[0].split("::")), (family,), (family,), human, probabilities)
+    return Matrix(name, name.split(".")[0], probabilities, (family,), (family,))
 
 
 def made_collection():
@@ -173,9 +174,9 @@ def test_the_nearest_training_factor_is_found_on_either_strand():
 
 def test_a_factor_has_its_own_matrices_before_those_of_its_dimers():
     matrices = made_collection()
-    assert [matrix.name for matrix in matrices_of("mycx", matrices)] == ["MYCX.1"]
-    assert [matrix.name for matrix in matrices_of("MAXX", matrices)] == ["MYCX::MAXX.1"]
-    assert matrices_of("NONE", matrices) == []
+    assert [matrix.matrix_id for matrix in factor_matrices("mycx", matrices)] == ["MYCX.1"]
+    assert [matrix.matrix_id for matrix in factor_matrices("MAXX", matrices)] == ["MYCX::MAXX.1"]
+    assert factor_matrices("NONE", matrices) == ()
 
 
 def test_jaspar_knows_the_neighbours_of_ctcf_and_of_fosl1():

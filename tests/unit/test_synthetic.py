@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from pyfaidx import Fasta
 
+from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.synthetic import (
     DEMO_EXPERIMENTS,
     NARROW_PEAK_COLUMNS,
     SITE_COLUMNS,
     MadeExperiment,
     StudySettings,
-    jaspar_probabilities,
     make_study,
 )
 from tfbs_moe.data.synthetic_genome import make_genome, write_fasta
@@ -90,7 +90,7 @@ def test_sites_follow_the_matrix(tmp_path):
     sites = read_tsv(make_study(settings, 0, tmp_path).sites).sequence
     letters = np.array([list(site) for site in sites])
     seen = np.stack([(letters == base).mean(axis=0) for base in "ACGT"])
-    assert np.abs(seen - jaspar_probabilities("MA0062.4")).max() < 0.05
+    assert np.abs(seen - matrix_by_id("MA0062.4").probabilities).max() < 0.05
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(study, tmp_path):

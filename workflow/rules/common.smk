@@ -192,8 +192,8 @@ def mixtures(protocol):
 
 def expert_files(protocol, seeds):
     """Return the description of every expert of a protocol, seed by seed."""
-    mixtures = model_files(protocol, seeds, "moe.")
-    return [path for path in model_files(protocol, seeds) if path not in mixtures]
+    gates = model_files(protocol, seeds, "moe.")
+    return [path for path in model_files(protocol, seeds) if path not in gates]
 
 
 # --- attribution

@@ -1,7 +1,7 @@
 """Look for motifs in the attributions of every model, and for the known matrices they are like."""
 
-from tfbs_moe.attribution.jaspar import matrices
 from tfbs_moe.attribution.recovered import grouped, recovered
+from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv
 

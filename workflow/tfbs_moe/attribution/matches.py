@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.jaspar import Matrix, factor_matrices, shuffled
+from tfbs_moe.data.jaspar import Matrix, factor_matrices, shuffled
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import check_one_hot
 
@@ -51,39 +51,15 @@ def match_mask(matches: pd.DataFrame, count: int, length: int) -> np.ndarray:
     return mask
 
 
-def judged_by_matrix(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> np.ndarray:
-    """Return the truth that matrices give, bool (N, L): the best match of each sequence, and those as good.
-
-    A sequence in which nothing matches has no known site and is not judged.
-    """
-    return match_mask(best_matches(X, matrices, p=p), len(X), X.shape[2])
-
-
 def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
-    """Return the best match of each sequence, and those as good; see ``matrix_matches``."""
+    """Return the best match of each sequence, and those as good: the sites by which attributions are judged.
+
+    A sequence in which nothing matches has no known site and is not judged. See ``matrix_matches``.
+    """
     matches = matrix_matches(X, matrices, p=p)
     if not len(matches):
         return matches
     return matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")].reset_index(drop=True)
-
-
-def truth_by_matrix(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> dict[str, np.ndarray]:
-    """Return what a factor's matrices say about real sequence, and their shuffled columns as a control.
-
-    Args:
-        X: one-hot (N, 4, L).
-        factor: its name.
-        seed: root seed of the shuffles.
-        p: largest p-value of a match.
-
-    Returns:
-        ``matrix`` and ``shuffled_matrix``, bool (N, L) each (see ``judged_by_matrix``); empty where JASPAR
-        has no matrix of the factor.
-    """
-    found = factor_matches(X, factor, seed=seed, p=p)
-    if not factor_matrices(factor):
-        return {}
-    return {source: match_mask(found[found["source"] == source], len(X), X.shape[2]) for source in SOURCES}
 
 
 def factor_matches(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> pd.DataFrame:
@@ -121,12 +97,15 @@ def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int) 
 
 
 def known_matches(matches: pd.DataFrame, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Return what a table of matches says about some rows of a test set, as ``truth_by_matrix`` does.
+    """Return the truth about some rows of a test set that a table of matches gives.
 
     Args:
         matches: ``source``, ``row`` (of the test set), ``start``, ``end`` of one experiment.
         rows: int (N,), the rows.
         length: bases per sequence.
+
+    Returns:
+        By source, bool (rows, length): what its matches cover; no entry for a source that matches nowhere.
     """
     place = {int(row): index for index, row in enumerate(rows)}
     here = matches[matches["row"].isin(place)]

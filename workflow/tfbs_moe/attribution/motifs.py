@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from tfbs_moe.attribution.jaspar import Matrix
+from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.sequence import ALPHABET
 
 PSEUDOCOUNT = 1.0

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.jaspar import Matrix
 from tfbs_moe.attribution.motifs import match_motifs, motif_table, sentence
 from tfbs_moe.attribution.seqlets import Discovery, discover_motifs
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.attribution.summary import labelled
+from tfbs_moe.data.jaspar import Matrix
 
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 

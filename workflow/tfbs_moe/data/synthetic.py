@@ -5,7 +5,6 @@ network learned and where attribution points can be judged against what is there
 """
 
 import gzip
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe import runtime
+from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.synthetic_genome import make_genome, write_fasta
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import ALPHABET, UNKNOWN
@@ -134,7 +134,7 @@ def make_study(settings: StudySettings, seed: int, folder: str | Path) -> MadeSt
             has no such matrix.
     """
     folder = Path(folder)
-    matrices = [jaspar_probabilities(made.matrix_id) for made in settings.experiments]
+    matrices = [matrix_by_id(made.matrix_id).probabilities for made in settings.experiments]
     _check_sites_fit(settings, matrices)
     genome, lower = make_genome(settings.chromosomes, settings.unknown_run, settings.repeat_fraction, seed)
     slots = _free_slots(genome, settings, runtime.rng(seed, "made slots"))
@@ -152,21 +152,6 @@ def make_study(settings: StudySettings, seed: int, folder: str | Path) -> MadeSt
     write_tsv(table[list(SITE_COLUMNS)], folder / SITES)
     write_fasta(genome, lower, folder / GENOME)
     return MadeStudy(folder / GENOME, paths, folder / SITES)
-
-
-def jaspar_probabilities(matrix_id: str) -> np.ndarray:
-    """Return a JASPAR matrix as letter probabilities float64 (4, W), rows A, C, G, T; needs no network."""
-    # Biopython and the database it opens are needed here alone.
-    from pyjaspar import jaspardb
-
-    with warnings.catch_warnings():
-        # It warns of an unknown matrix in two sentences of its own; the error below says it once.
-        warnings.simplefilter("ignore")
-        motif = jaspardb().fetch_motif_by_id(matrix_id)
-    if motif is None:
-        raise InputError(f"JASPAR has no matrix {matrix_id!r}; name one with its version, such as MA0491.3")
-    counts = np.array([motif.counts[base] for base in ALPHABET], dtype=float)
-    return np.asarray(counts / counts.sum(axis=0))
 
 
 def _check_sites_fit(settings: StudySettings, matrices: list[np.ndarray]) -> None:

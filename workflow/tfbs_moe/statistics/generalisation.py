@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.statistics.between import compare_strata
 from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.regression import regress
-from tfbs_moe.statistics.similarity import Matrix, nearest_training_factors
+from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
 
 
