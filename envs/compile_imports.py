@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 
 import numpy as np
+import torch
 
 import tfbs_moe
 from tfbs_moe.attribution.matches import matrix_matches
@@ -15,6 +16,7 @@ from tfbs_moe.attribution.motifs import Motif, match_motifs
 from tfbs_moe.attribution.seqlets import Discovery, call_seqlets
 from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.models.registry import build
 from tfbs_moe.sequence import one_hot_from_codes
 
 LATE = (
@@ -38,7 +40,10 @@ def main() -> None:
     codes = draw.integers(4, size=(SEQUENCES, LENGTH), dtype=np.uint8)
     dinucleotide_shuffle(codes, draw)
     known = matrices()[:MATRICES]
-    matrix_matches(one_hot_from_codes(codes), known[:2])
+    one_hot = one_hot_from_codes(codes)
+    matrix_matches(one_hot, known[:2])
+    expert = build("convnet", LENGTH, {"pooling": "max_mean"}, seed=1)
+    expert(torch.from_numpy(one_hot).float()).sum().backward()
     match_motifs([Motif("motif", known[0].probabilities, known[0].probabilities, 1)], known)
     call_seqlets(draw.normal(size=(SEQUENCES, LENGTH)), Discovery())
 

@@ -9,8 +9,9 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.models import registry
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.layers import BatchMask
+from tfbs_moe.models.letter_scan import able_to_fire, read_letters
 from tfbs_moe.models.moe import MixtureOfExperts, SoftmaxGate, entropy
-from tfbs_moe.models.motif_scan import able_to_fire
+from tfbs_moe.models.motif_scan import MotifScan
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
 from tfbs_moe.models.stack import ExpertStack
 
@@ -71,9 +72,43 @@ def test_scan_gives_one_gradient_by_both_ways(pooling: str, silent: int) -> None
 
 
 def test_filters_are_left_out_only_where_no_sequence_lifts_them_above_zero() -> None:
-    weight = torch.tensor([[[1.0, -1.0], [0.5, 2.0]]]).repeat(4, 1, 1)  # at most 1 + 2
-    assert able_to_fire(weight, torch.tensor([-3.1, -3.0, -2.9, 1.0])).tolist() == [1, 2, 3]
-    assert able_to_fire(-weight.abs(), torch.tensor([-1.0, 0.5, -0.1, 0.1])).tolist() == [1, 3]
+    weight = np.tile(np.array([[1, -1], [0.5, 2]], dtype=np.float32), (4, 1, 1))  # at most 1 + 2
+    assert able_to_fire(weight, np.array([-3.1, -3.0, -2.9, 1.0], dtype=np.float32)).tolist() == [1, 2, 3]
+    assert able_to_fire(-np.abs(weight), np.array([-1.0, 0.5, -0.1, 0.1], dtype=np.float32)).tolist() == [1, 3]
+    assert able_to_fire(weight, np.full(4, -9, dtype=np.float32)).tolist() == [0]
+
+
+@pytest.mark.parametrize(("filters", "width"), [(1, 1), (3, 7), (16, 24), (17, 25), (40, 50)])
+@pytest.mark.parametrize("mean", [False, True])
+def test_a_scan_of_letters_is_the_convolution(filters: int, width: int, mean: bool) -> None:
+    scan = MotifScan(4, filters, width, 60, mean)
+    with torch.no_grad():
+        scan.convolution.bias[::3] = -0.2
+    x = F.one_hot(torch.randint(4, (7, 60)), 4).float().transpose(1, 2)
+    x[:, :, :5] = 0.25  # neutral padding
+    x[:, :, 30:33] = 0  # unknown bases
+    upstream = torch.randn(7, filters * (1 + mean))
+    found = []
+    for way in (x, x.clone().requires_grad_()):
+        scan.zero_grad()
+        pooled = scan(way)
+        (pooled * upstream).sum().backward()
+        found.append([pooled.detach(), *(parameter.grad.clone() for parameter in scan.parameters())])
+    for fast, slow in zip(*found, strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scan_does_not_hang_on_the_batch_and_columns_that_are_no_letters_are_convolved() -> None:
+    scan = MotifScan(4, 16, 24, 60, True)
+    x = F.one_hot(torch.randint(4, (9, 60)), 4).float().transpose(1, 2).contiguous()
+    with torch.no_grad():
+        assert torch.equal(scan(x)[3:4], scan(x[3:4]))
+        soft = x.clone()
+        soft[2, :, 10] = torch.tensor([0.5, 0.5, 0.0, 0.0])
+        assert not read_letters(soft.numpy())[1]
+        assert read_letters(x.numpy())[1]
+        torch.testing.assert_close(scan(soft)[0], scan(x)[0], rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(scan(soft)[2], scan(x)[2])
 
 
 def test_strand_average_is_the_same_on_both_strands() -> None:
