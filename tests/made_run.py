@@ -197,7 +197,14 @@ def _write_training(folder: Path, draw: np.random.Generator) -> None:
     auroc = 0.6 + 0.02 * epoch + draw.uniform(0, 0.01, len(epoch))
     history = pd.DataFrame({"epoch": epoch, "train_loss": 0.7 - 0.02 * epoch, "validation_auroc": auroc})
     write_tsv(history, folder / "history.tsv")
-    write_json({"architecture": "convnet", "training": {"best_epoch": 5, "device": "cpu"}}, folder / "model.json")
+    description = {
+        "architecture": "convnet", "window": LENGTH, "parameters": 2705, "embedding_size": 32, "receptive_field": 24,
+        "licence": "MIT", "metrics": {"validation_auroc": 0.7, "best_epoch": 5, "epochs": 5, "stopped": "max_epochs"},
+        "computed_with": {"device": "cpu", "name": "cpu"}, "weights": {"sha256": "0" * 64},
+        "data": {"train": {"rows": 120, "positives": 60, "sha256": "1" * 64}, "validation": {"rows": 30}},
+        "hyperparameters": {"pooling": "max"}, "settings": {"learning_rate": 0.005},
+    }  # fmt: skip
+    write_json(description, folder / "model.json")
 
 
 def _write_rows(folder: Path, study: Study, experiment: str, negatives: str, draw: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ from tfbs_moe.figures.catalogue import figure_item
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
-from tfbs_moe.report import build_report
+from tfbs_moe.report.build import build_report
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.patches import PathPatch
 from sklearn.metrics import roc_auc_score
 
-from made_run import LENGTH, made_study, write_made_run
+from made_run import LENGTH, TRAINING, made_study, write_made_run
 from tfbs_moe.attribution.motifs import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
@@ -20,7 +20,7 @@ from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
 from tfbs_moe.statistics.draws import growth
-from tfbs_moe.tables import read_tsv
+from tfbs_moe.tables import read_tsv, write_tsv
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "resources" / "published.tsv"
@@ -303,3 +303,25 @@ def test_settled_letters_lie_where_they_were_on_the_grid(tmp_path: Path) -> None
         assert np.abs(patch.get_path().vertices - before).max() <= 0.5 / 720 + 1e-9
     drawn = re.findall(r' d="([^"]*)"', (tmp_path / "logos.svg").read_text())
     assert drawn and not re.search(r"\.\d{3,}", " ".join(drawn))
+
+
+def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> None:
+    """Trials that were given up are hollow; a study that searches nothing has no such figure."""
+    study = made_study(experts={"convnet": {"search": {"trials": 4}}})
+    trials = pd.DataFrame(
+        {
+            "trial": range(4),
+            "state": ["complete", "pruned", "complete", "running"],
+            "validation_auroc": [0.7, 0.5, 0.8, np.nan],
+            "training.learning_rate": [0.1, 0.2, 0.3, 0.4],
+        }
+    )
+    for name in TRAINING:
+        write_tsv(trials, tmp_path / f"search/sound/convnet/{name}/trials.tsv")
+    figure, table = draw(figure_item(study, "search.sound"), Source(tmp_path, study, read_published(PUBLISHED)))
+    assert len(table) == 12
+    panels = [ax for ax in figure.axes if ax.has_data()]
+    assert len(panels) == 3
+    hollow, full, _, ring = panels[0].lines
+    assert list(hollow.get_xdata()) == [1] and list(full.get_xdata()) == [0, 2] and list(ring.get_xdata()) == [2]
+    assert not any(item.kind == "search" for item in figure_items(made_study()))

@@ -90,3 +90,14 @@ def test_a_step_turns_an_input_error_into_one_line(tmp_path, capsys):
     text = (tmp_path / "logs" / "step.log").read_text()
     assert text.count("b.gz, line 3: what is wrong") == 1 and "Traceback" not in text
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_jobs_spread_over_gpus_and_share_them_when_all_are_taken(tmp_path, monkeypatch):
+    places = []
+    monkeypatch.setattr(runtime, "_PLACES", places)
+    assert [runtime.take_gpu(2, tmp_path) for _ in range(5)] == [0, 1, 0, 1, 0]
+    places.pop(1).close()  # the job on the second GPU ended
+    assert runtime.take_gpu(2, tmp_path) == 1
+    assert runtime.take_gpu(1, tmp_path) == 0 and len(places) == 5
+    for place in places:
+        place.close()

@@ -17,14 +17,15 @@ from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
-from tfbs_moe.report import build, build_report
+from tfbs_moe.report import build, sections
 from tfbs_moe.report.answer import answer, differences, verdict
 from tfbs_moe.report.attribution import attribution
+from tfbs_moe.report.build import build_report
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, Run, read_run, report_inputs
 from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import as_download, identifier, interval, make_table, number
 from tfbs_moe.report.reproduction import reproduction
-from tfbs_moe.tables import read_tsv
+from tfbs_moe.tables import read_tsv, write_json, write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"
 DRAWN = ("auroc.sound", "overlap")
@@ -291,3 +292,17 @@ def test_the_table_of_metrics_on_the_page_is_that_of_the_run(run: Run, page: str
 def _text(blocks: list) -> str:
     """Return the words of paragraphs and lists."""
     return " ".join(getattr(block, "text", "") + " ".join(getattr(block, "items", [])) for block in blocks)
+
+
+def test_searches_are_told_where_the_study_asks_for_them(run: Run, tmp_path: Path) -> None:
+    """The table says how many trials there were, how many were given up, and what was chosen."""
+    assert sections._searches(run) == []
+    study = made_study(experts={"convnet": {"search": {"trials": 2}}})
+    trials = pd.DataFrame({"trial": [0, 1], "state": ["complete", "pruned"], "validation_auroc": [0.7, 0.5]})
+    folder = tmp_path / "search/sound/convnet/ARID3A"
+    write_tsv(trials, folder / "trials.tsv")
+    best = {"network": {"pooling": "max"}, "training": {}, "trial": 0, "validation_auroc": 0.7}
+    write_json(best, folder / "best.json")
+    table = sections._searches(read_run(tmp_path, study, run.published))[-1]
+    told = next(row for row in table.rows if "pooling max" in [str(cell[0]) for cell in row])
+    assert "1" in [str(cell[0]) for cell in told]

@@ -7,14 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from made_run import made_study, write_made_run
+from made_run import TRAINING, made_study, write_made_run
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
-from tfbs_moe.report.cards import cards
+from tfbs_moe.report.cards import cards, expert_cards
 from tfbs_moe.report.compare import compare_runs, summary, write_comparison
+from tfbs_moe.report.contents import document_files
 from tfbs_moe.report.crate import ro_crate
-from tfbs_moe.report.documents import document_files, methods_document, write_documents
+from tfbs_moe.report.documents import methods_document, write_documents
 from tfbs_moe.report.explore import MOST_MODELS, explorers
 from tfbs_moe.report.inputs import Run, read_run
 from tfbs_moe.report.markdown import to_markdown
@@ -53,7 +54,20 @@ def test_documents_are_written_where_they_are_announced_and_the_same_each_time(r
     assert set(written[0]) == {
         "methods.md", "cards/model.published.softmax.md", "cards/model.sound.softmax.md", "cards/datasets.md",
         "ro-crate-metadata.json",
+        *(f"cards/expert.{protocol}.convnet.{name}.md" for protocol in ("published", "sound") for name in TRAINING),
     }  # fmt: skip
+
+
+def test_an_experts_card_says_what_it_is_and_how_every_seed_went(run: Run) -> None:
+    """It holds size, data, each seed's validation AUROC and weights, and its test metrics."""
+    card = next(card for card in expert_cards(run) if card.name == "expert.sound.convnet.ARID3A")
+    text = to_markdown(card.title, card.blocks)
+    assert "2705 weights" in text
+    assert "120 training rows, 60 of them bound" in text
+    assert text.count("| 0.700 |") == len(run.study.config["replicates"])
+    assert "| training | learning_rate | 0.005 |" in text
+    assert "| ARID3A_test | supplied | all | auroc |" in text
+    assert "| cross_family |" in text
 
 
 def test_a_model_card_says_use_data_performance_and_limits(run: Run) -> None:

@@ -45,6 +45,11 @@ def test_everything_is_made(demo):
         "attributions/shifts.tsv",
         "attributions/motif_summary.tsv",
         "report/index.html",
+        "methods.md",
+        "cards/datasets.md",
+        "cards/model.sound.softmax.md",
+        "cards/expert.sound.convnet.MAX.md",
+        "ro-crate-metadata.json",
     ):
         assert (folder / name).stat().st_size > 0, name
     assert not list(folder.rglob("*.tmp.*"))

@@ -11,6 +11,7 @@ from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.provenance import code_digest
+from tfbs_moe.report.contents import document_files
 from tfbs_moe.study import TestSet
 
 RUN = f"results/{config['run']}"
@@ -30,6 +31,8 @@ PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
 PUBLISHED = "resources/published.tsv"
 PUBLISHED_DRAWS = "resources/published_draws.tsv"
+
+DOCUMENTS = document_files(STUDY)
 
 PRIORITY_DATA = 100
 FIGURES = {item.name: item for item in figure_items(STUDY)}

@@ -1,6 +1,7 @@
-"""Report: one self-contained page from the tables and figures of the run.
+"""Report: one self-contained page from the tables and figures of the run, and documents beside it.
 
-Needs every stage's tables and every figure; makes `report/index.html`.
+Needs every stage's tables and every figure; makes `report/index.html`, `methods.md`, `cards/*.md` and
+`ro-crate-metadata.json`.
 """
 
 
@@ -44,6 +45,35 @@ rule build_report:
         "../scripts/build_report.py"
 
 
+rule write_documents:
+    input:
+        # Provenance names the results with their sizes and digests, so all are there before it.
+        rules.figures.input,
+        tables=rules.build_report.input.tables,
+        models=rules.build_report.input.models,
+        config=rules.run_config.output.config,
+        published=PUBLISHED,
+        schema=LIBRARY / "schemas/config.schema.yaml",
+    output:
+        [f"{RUN}/{path}" for path in DOCUMENTS],
+    log:
+        f"{LOGS}/documents.log",
+    benchmark:
+        f"{BENCHMARKS}/documents.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code("write_documents.py"),
+    message:
+        "Writing methods, cards and provenance"
+    script:
+        "../scripts/write_documents.py"
+
+
 rule report:
     input:
         rules.build_report.output,
+        rules.write_documents.output,

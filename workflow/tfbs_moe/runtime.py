@@ -3,14 +3,16 @@
 torch is imported inside the functions that need it, so that steps without a model do not pay for it.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
+
+# Open as long as the process lives, and with them its places on GPUs.
+_PLACES: list[IO[Any]] = []
 
 DeviceRequest = Literal["auto", "cpu", "cuda"]
 
@@ -64,8 +69,37 @@ def select_device(request: DeviceRequest = "auto") -> "torch.device":
             "Check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES, install a CUDA build of torch, "
             "or set device: auto or device: cpu in the config."
         )
-    log.info("device: cuda (%s)", torch.cuda.get_device_name())
+    index = take_gpu(torch.cuda.device_count())
+    torch.cuda.set_device(index)
+    log.info("device: cuda:%d (%s)", index, torch.cuda.get_device_name())
     return torch.device("cuda")
+
+
+def take_gpu(count: int, folder: str | Path | None = None) -> int:
+    """Return the number of the GPU with the fewest jobs of this user, and hold a place on it until the process ends.
+
+    A workflow manager counts the GPUs of a workstation but does not hand them out; without this every job would
+    compute on the first. Places are locks on files, so a killed job leaves none behind.
+
+    Args:
+        count: of GPUs that this process sees.
+        folder: of the lock files; the system's folder for temporary files where none is given.
+    """
+    if count == 1:
+        return 0
+    folder = Path(folder or tempfile.gettempdir())
+    place = 0
+    while True:
+        for index in range(count):
+            lock = open(folder / f"tfbs_moe.{os.getuid()}.gpu{index}.{place}", "a")  # noqa: SIM115
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            _PLACES.append(lock)
+            return index
+        place += 1
 
 
 def configure_torch(threads: int = 1, deterministic: bool = True) -> None:

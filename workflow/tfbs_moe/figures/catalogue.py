@@ -18,6 +18,7 @@ from tfbs_moe.figures.item import (
     RANKS,
     FigureItem,
     first_test_sets,
+    search_folders,
     tested_experiments,
     training_folders,
     words,
@@ -49,6 +50,8 @@ def figure_items(study: Study) -> list[FigureItem]:
             _shift_curves(protocol),
             _cost(protocol),
         ]
+        if search_folders(study, protocol):
+            items.append(_search(study, protocol))
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
         items += [_motifs(protocol, model) for model in study.models(protocol)]
@@ -351,6 +354,24 @@ def _learning_curves(study: Study, protocol: str) -> FigureItem:
         ),
         alt="Two rows of line plots, loss above and validation AUROC below, one column per expert and gate.",
         inputs=tuple(f"{folder}/history.tsv" for folder, _ in training_folders(study, protocol)),
+        parameters={"protocol": protocol},
+    )
+
+
+def _search(study: Study, protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"search.{protocol}",
+        kind="search",
+        title=f"Searches for hyper-parameters, protocol {protocol}",
+        caption=words(
+            """
+            Validation AUROC of every trial of a search. Full dots were trained to the end, hollow ones were given up
+            on the way or failed; the line is the best so far, and the ring marks the trial whose hyper-parameters
+            were taken. Test sets have no part in it.
+            """
+        ),
+        alt="Scatter plots, one panel per searched expert: trial number against validation AUROC.",
+        inputs=tuple(f"{folder}/trials.tsv" for folder, _ in search_folders(study, protocol)),
         parameters={"protocol": protocol},
     )
 

@@ -14,7 +14,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import reliability
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import attribution, comparison, curves, methods, performance, published, schematic, study
-from tfbs_moe.figures.item import FigureItem, first_test_sets, training_folders
+from tfbs_moe.figures.item import FigureItem, first_test_sets, search_folders, training_folders
 from tfbs_moe.figures.style import Drawing, nothing_to_draw
 from tfbs_moe.statistics.draws import OURS, PUBLISHED
 from tfbs_moe.statistics.factors import ALL_SETS
@@ -46,6 +46,7 @@ _TEST_COLUMNS = (
     "protocol", "set", "negatives", "rows", "metric", "test", "comparison", "n", "effect",
     "effect_lower", "effect_upper",
 )  # fmt: skip
+_TRIAL_COLUMNS = ("trial", "state", "validation_auroc")
 _HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
 
 
@@ -228,6 +229,14 @@ def _learning_curves(item: FigureItem, source: Source) -> Drawing:
     return study.learning_curves(pd.concat(parts, ignore_index=True))
 
 
+def _search(item: FigureItem, source: Source) -> Drawing:
+    parts = [
+        read_tsv(source.folder / folder / "trials.tsv", _TRIAL_COLUMNS).assign(model=model)
+        for folder, model in search_folders(source.study, item.parameters["protocol"])
+    ]
+    return study.searches(pd.concat(parts, ignore_index=True))
+
+
 def _gate_weights(item: FigureItem, source: Source) -> Drawing:
     weights = read_tsv(source.folder / item.inputs[0], ("protocol", "experiment", "expert"))
     return study.gate_weights(weights[weights["protocol"] == item.parameters["protocol"]], item.parameters["model"])
@@ -267,6 +276,7 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "published": _published,
     "overlap": _overlap,
     "learning_curves": _learning_curves,
+    "search": _search,
     "gate_weights": _gate_weights,
     "logos": _logos,
     "localisation": _localisation,

@@ -72,6 +72,15 @@ def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, 
     return experts + gates
 
 
+def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
+    """Return (folder, model) of every search of a protocol; empty where the config's own values hold."""
+    return [
+        (f"search/{protocol}/{kind}/{name}", f"{kind}.{name}")
+        for kind, name in study.experts(protocol)
+        if study.config["experts"][kind]["search"]["trials"]
+    ]
+
+
 def words(text: str) -> str:
     """Return a text written over several lines as one line."""
     return " ".join(text.split())

@@ -4,6 +4,7 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
+    INK,
     TWO_COLUMNS,
     Drawing,
     heat_map,
@@ -134,3 +135,41 @@ def learning_curves(history: pd.DataFrame) -> Drawing:
             pair[0].set_ylabel("training loss")
             pair[1].set_ylabel("validation AUROC")
     return figure, history
+
+
+@styled
+def searches(trials: pd.DataFrame) -> Drawing:
+    """Draw the validation AUROC of every trial, a panel per expert.
+
+    Args:
+        trials: ``trials.tsv`` of every search, with ``model`` added: ``trial`` ``state`` ``validation_auroc`` and
+            the hyper-parameters.
+    """
+    measured = trials.dropna(subset=["validation_auroc"])
+    if measured.empty:
+        return nothing_to_draw("No trial was trained.")
+    models = ordered_models(measured["model"])
+    styles = model_styles(models)
+    columns = min(_MOST_COLUMNS, len(models))
+    bands = -(-len(models) // columns)
+    figure = new_figure(TWO_COLUMNS, 1.9 * bands)
+    axes = figure.subplots(bands, columns, squeeze=False, sharey=True)
+    for ax in axes.flat[len(models) :]:
+        ax.axis("off")
+    for ax, model in zip(axes.flat, models, strict=False):
+        found = measured[measured["model"] == model].sort_values("trial")
+        complete = found[found["state"] == "complete"]
+        others = found[found["state"] != "complete"]
+        colour = styles[model].colour
+        ax.plot(others["trial"], others["validation_auroc"], "o", color=colour, markerfacecolor="white", ms=3)
+        ax.plot(complete["trial"], complete["validation_auroc"], "o", color=colour, ms=3)
+        ax.step(complete["trial"], complete["validation_auroc"].cummax(), where="post", color=colour, linewidth=1)
+        if len(complete):
+            best = int(complete["validation_auroc"].to_numpy().argmax())
+            place = complete["trial"].iloc[best], complete["validation_auroc"].iloc[best]
+            ax.plot(*place, "o", color=INK, markerfacecolor="none", ms=7)
+        ax.set_title(styles[model].label)
+        ax.set_xlabel("trial")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("validation AUROC")
+    return figure, trials

@@ -15,6 +15,7 @@ from tfbs_moe.report.inputs import DATASETS, Run
 from tfbs_moe.report.methods import NEGATIVES
 from tfbs_moe.report.page import Block, Items, Missing, Table, Text, make_table
 from tfbs_moe.study import SUPPLIED
+from tfbs_moe.tables import read_json
 
 _SHOWN_METRICS = ("auroc", "auprc", "log_loss", "calibration_error")
 
@@ -32,6 +33,75 @@ def cards(run: Run) -> list[Card]:
     """Return the card of every mixture, and that of the datasets."""
     mixtures = [(protocol, gate) for protocol in run.study.protocols for gate in run.study.gates(protocol)]
     return [*(_model_card(run, protocol, gate) for protocol, gate in mixtures), _dataset_card(run)]
+
+
+def expert_cards(run: Run) -> list[Card]:
+    """Return the card of every expert; its seeds share one."""
+    return [
+        _expert_card(run, protocol, kind, name)
+        for protocol in run.study.protocols
+        for kind, name in run.study.experts(protocol)
+    ]
+
+
+def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
+    study, model = run.study, f"{kind}.{name}"
+    recipe, trained = study.config["protocols"][protocol], study.experiments[name]
+    seeds = study.config["replicates"]
+    folder = f"experts/{protocol}/{kind}/{name}"
+    made = [read_json(run.folder / folder / f"seed{seed}" / "model.json") for seed in seeds]
+    first = made[0]
+    rows = [
+        {
+            "seed": seed,
+            "validation_auroc": each["metrics"]["validation_auroc"],
+            "best_epoch": each["metrics"]["best_epoch"],
+            "epochs": each["metrics"]["epochs"],
+            "device": each["computed_with"]["name"],
+            "weights_sha256": each["weights"]["sha256"],
+        }
+        for seed, each in zip(seeds, made, strict=True)
+    ]
+    data = first["data"]["train"]
+    settings = {"network": first["hyperparameters"], "training": first["settings"]}
+    chosen = pd.DataFrame(
+        [
+            {"of": part, "parameter": key, "value": str(value)}
+            for part, values in settings.items()
+            for key, value in values.items()
+        ]
+    )
+    blocks: list[Block] = [
+        Text("What it is", style="heading"),
+        Text(
+            f"A {kind} with {first['parameters']} weights that gives a logit and an embedding of "
+            f"{first['embedding_size']} numbers for a window of {first['window']} bases; its units see "
+            f"{first['receptive_field']} bases. Trained under the protocol “{protocol}” with {len(seeds)} seed(s). Its "
+            f"folder is {folder}/seed<k>/, in safetensors and JSON, under the licence {first['licence']}."
+        ),
+        Text("Intended use", style="heading"),
+        Text(
+            f"Research: to score whether a window of DNA looks bound by {trained['factor']} in ChIP-seq of "
+            f"{trained['cell']}, and as one of the experts of a mixture. The score compares sequences with each other."
+        ),
+        Text("Not for", style="heading"),
+        Items(_limits(run, recipe["training_negatives"])),
+        Text("Training data", style="heading"),
+        _sources(run, [name], f"sources-{protocol}-{model}"),
+        Text(
+            f"{data['rows']} training rows, {data['positives']} of them bound (SHA-256 of the rows of the first seed: "
+            f"{data['sha256']}), and {first['data']['validation']['rows']} that chose the epoch. Unbound rows: "
+            f"{NEGATIVES[recipe['training_negatives']]}."
+        ),
+        Text("Training", style="heading"),
+        make_table(pd.DataFrame(rows), "Every seed; the AUROC is that of the validation rows.", f"card-seeds-{model}"),
+        make_table(chosen, "Hyper-parameters of the network and its training, first seed.", f"card-parameters-{model}"),
+        Text("How well it does on its own factor", style="heading"),
+        _own_factor(run, protocol, model, trained["factor"]),
+        Text("How well it does on all test sets, by stratum", style="heading"),
+        _by_stratum(run, protocol, model),
+    ]
+    return Card(f"expert.{protocol}.{model}", f"Model card: {model_label(model)}, protocol {protocol}", blocks)
 
 
 def _model_card(run: Run, protocol: str, gate: str) -> Card:
@@ -81,16 +151,21 @@ def _limits(run: Run, trained_on: str) -> list[str]:
     return limits
 
 
+def _own_factor(run: Run, protocol: str, model: str, factor: str) -> Table | Missing:
+    single = _metrics_of(run, protocol, model, "Metrics on its own factor")
+    if isinstance(single, Missing):
+        return single
+    own = single[single["factor"] == factor]
+    if own.empty:
+        return Missing("Metrics on its own factor", f"No test set of the study is of {factor}.")
+    keys = ["experiment", "negatives", "rows", "metric"]
+    return make_table(own[[*keys, "value"]], "Test sets of its own factor, means over seeds.", f"card-own-{model}")
+
+
 def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
-    metrics = run.table(METRICS)
-    if metrics is None:
-        return Missing("Metrics by stratum", run.why_missing(METRICS))
-    chosen = metrics[
-        (metrics["protocol"] == protocol) & (metrics["model"] == model) & metrics["metric"].isin(_SHOWN_METRICS)
-    ]
-    if chosen.empty:
-        return Missing("Metrics by stratum", f"{METRICS} has no row of {model} under {protocol}.")
-    single = aggregate.over_seeds(chosen)
+    single = _metrics_of(run, protocol, model, "Metrics by stratum")
+    if isinstance(single, Missing):
+        return single
     keys = ["stratum", "negatives", "rows", "metric"]
     rows = [
         dict(zip(keys, key, strict=True)) | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float))
@@ -99,6 +174,19 @@ def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
     table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "test_sets"})
     caption = "Means over the test sets of each stratum, with the t interval over them."
     return make_table(table, caption, f"card-{protocol}-{model}")
+
+
+def _metrics_of(run: Run, protocol: str, model: str, missing: str) -> pd.DataFrame | Missing:
+    """Return the metrics of a model that cards show, means over its seeds, or what to print in their place."""
+    metrics = run.table(METRICS)
+    if metrics is None:
+        return Missing(missing, run.why_missing(METRICS))
+    chosen = metrics[
+        (metrics["protocol"] == protocol) & (metrics["model"] == model) & metrics["metric"].isin(_SHOWN_METRICS)
+    ]
+    if chosen.empty:
+        return Missing(missing, f"{METRICS} has no row of {model} under {protocol}.")
+    return aggregate.over_seeds(chosen)
 
 
 def _dataset_card(run: Run) -> Card:

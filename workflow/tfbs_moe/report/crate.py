@@ -9,10 +9,10 @@ from typing import Any
 
 from tfbs_moe import __version__
 from tfbs_moe.provenance import digest, sha256_file
+from tfbs_moe.report.contents import CRATE
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.study import Experiment, Study
 
-FILE_NAME = "ro-crate-metadata.json"
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -77,7 +77,7 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
     }
     entities = [action, workflow, _settings(study), *_unique(inputs), *results, *software, _license(), _profile()]
     descriptor: dict[str, Any] = {
-        "@id": FILE_NAME,
+        "@id": CRATE,
         "@type": "CreativeWork",
         "about": {"@id": "./"},
         "conformsTo": {"@id": SPECIFICATION},

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.figures.catalogue import figure_items
-from tfbs_moe.report.cards import cards
-from tfbs_moe.report.crate import FILE_NAME, ro_crate
+from tfbs_moe.report.cards import cards, expert_cards
+from tfbs_moe.report.contents import CARDS, CRATE, METHODS, document_files
+from tfbs_moe.report.crate import ro_crate
 from tfbs_moe.report.inputs import FIGURE_SUFFIXES, TABLES, models_of, read_run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.methods import methods
@@ -15,16 +16,6 @@ from tfbs_moe.report.page import Block, Items, Text
 from tfbs_moe.report.references import references
 from tfbs_moe.study import Study
 from tfbs_moe.tables import atomic, write_json
-
-METHODS = "methods.md"
-CARDS = "cards"
-
-
-def document_files(study: Study) -> list[str]:
-    """Return the documents of a run, relative to its folder."""
-    mixtures = [(protocol, gate) for protocol in study.protocols for gate in study.gates(protocol)]
-    models = [f"{CARDS}/model.{protocol}.{gate}.md" for protocol, gate in mixtures]
-    return [METHODS, *models, f"{CARDS}/datasets.md", FILE_NAME]
 
 
 def write_documents(
@@ -45,12 +36,12 @@ def write_documents(
     """
     run = read_run(run_folder, study, published)
     _write(run.folder / METHODS, methods_document(study))
-    for card in cards(run):
+    for card in (*cards(run), *expert_cards(run)):
         _write(run.folder / CARDS / f"{card.name}.md", to_markdown(card.title, card.blocks))
     figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
-    described = [path for path in document_files(study) if path != FILE_NAME]
+    described = [path for path in document_files(study) if path != CRATE]
     files = [*TABLES, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
-    write_json(ro_crate(run, files, surroundings, date), run.folder / FILE_NAME)
+    write_json(ro_crate(run, files, surroundings, date), run.folder / CRATE)
 
 
 def methods_document(study: Study) -> str:

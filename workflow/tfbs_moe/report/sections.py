@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.figures import published
-from tfbs_moe.figures.item import METRICS, training_folders
+from tfbs_moe.figures.item import METRICS, search_folders, training_folders
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report import evidence, inference
 from tfbs_moe.report.answer import answer
@@ -18,7 +18,7 @@ from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.references import references
 from tfbs_moe.report.reproduction import reproduction
-from tfbs_moe.tables import read_json
+from tfbs_moe.tables import read_json, read_tsv
 
 _QUESTION = (
     "Can a mixture of experts, each trained on one transcription factor, tell bound from unbound DNA for factors "
@@ -123,7 +123,7 @@ def _published(run: Run) -> Section:
 def _methods(run: Run) -> Section:
     every = make_table(parameters(run.study.config), "Every parameter of the run, with its meaning.", "parameters")
     blocks: list[Block] = [*map(Text, methods(run.study)), Fold("Every parameter of the run", [every])]
-    blocks += [Text("Training", style="heading"), *pictures(run, "learning_curves"), _trainings(run)]
+    blocks += [Text("Training", style="heading"), *pictures(run, "learning_curves"), _trainings(run), *_searches(run)]
     blocks += [Fold(card.title, card.blocks) for card in cards(run)]
     blocks += [Text("References", style="heading"), Items(references(run.study))]
     return Section("methods", "Methods", blocks)
@@ -144,6 +144,30 @@ def _trainings(run: Run) -> Block:
     varied = [name for name in frame.columns if frame[name].astype(str).nunique() > 1 or name == "protocol"]
     caption = "What differs between the trainings, from their model.json."
     return Fold("Trainings one by one", [make_table(frame[varied], caption, "trainings")])
+
+
+def _searches(run: Run) -> list[Block]:
+    """Return the searches' figures, and what each of them tried and chose; nothing where none was asked for."""
+    rows = []
+    for protocol in run.study.protocols:
+        for folder, model in search_folders(run.study, protocol):
+            described = {"protocol": protocol, "model": model_label(model)}
+            if not (run.folder / folder / "best.json").is_file():
+                rows.append(described)
+                continue
+            trials, best = read_tsv(run.folder / folder / "trials.tsv"), read_json(run.folder / folder / "best.json")
+            chosen = {key: str(value) for part in ("network", "training") for key, value in best[part].items()}
+            rows.append(
+                described
+                | {"trials": len(trials), "given_up": int((trials["state"] != "complete").sum())}
+                | {"chosen_trial": best["trial"], "validation_auroc": best["validation_auroc"]}
+                | {"chosen": ", ".join(f"{key} {value}" for key, value in chosen.items())}
+            )
+    if not rows:
+        return []
+    caption = "Searches: how many trials, and what the best on validation rows was."
+    table = make_table(pd.DataFrame(rows), caption, "searches")
+    return [Text("Searches", style="heading"), *pictures(run, "search"), table]
 
 
 def _flat(description: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

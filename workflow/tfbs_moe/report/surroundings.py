@@ -30,11 +30,24 @@ def surroundings(checkout: str | Path) -> dict[str, str]:
     return found
 
 
+def commit_date(checkout: str | Path) -> str:
+    """Return when the commit of a checkout was made, ISO 8601, or nothing where there is none."""
+    done = _git(checkout, "log", "-1", "--format=%cI")
+    return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
 def _commit(checkout: str | Path) -> str:
     """Return the commit of a checkout, marked where files differ from it, or say that there is none."""
-    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+    done = _git(checkout, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    if done is None:
         return "unknown (git is not at hand)"
     return done.stdout.strip() if done.returncode == 0 else "unknown (not a git checkout)"
+
+
+def _git(checkout: str | Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Ask git about a checkout; None where git is not at hand."""
+    command = ["git", "-C", str(checkout), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
