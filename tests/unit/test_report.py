@@ -17,7 +17,7 @@ from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
-from tfbs_moe.report import build, sections
+from tfbs_moe.report import build, evidence, sections
 from tfbs_moe.report.answer import answer, differences, verdict
 from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.build import build_report
@@ -306,3 +306,15 @@ def test_searches_are_told_where_the_study_asks_for_them(run: Run, tmp_path: Pat
     table = sections._searches(read_run(tmp_path, study, run.published))[-1]
     told = next(row for row in table.rows if "pooling max" in [str(cell[0]) for cell in row])
     assert "1" in [str(cell[0]) for cell in told]
+
+
+def test_many_warnings_of_one_kind_are_one_and_a_fold(run: Run, tmp_path: Path) -> None:
+    """The one with the highest value is shown, the others are folded away; none is lost."""
+    rows = [("warning", f"S{each}", "positives_in_training", 0.1 * each, f"S{each} shares rows.") for each in range(6)]
+    rows.append(("serious", "T", "same_rows", "yes", "T is S0."))
+    table = pd.DataFrame(rows, columns=["severity", "dataset", "what", "value", "sentence"])
+    write_tsv(table, tmp_path / evidence.WARNINGS)
+    shown, fold, serious = evidence._warnings(read_run(tmp_path, run.study, run.published))
+    assert (shown.text, shown.style, serious.text, serious.style) == ("S5 shares rows.", "note", "T is S0.", "bad")
+    assert fold.title == "5 more like it"
+    assert len(fold.blocks[0].items) == 5

@@ -1,6 +1,7 @@
 """Sections on the data and on how well models do: audit, results, gate, negatives."""
 
 import numpy as np
+import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import GATE_WEIGHTS, METRICS
@@ -8,10 +9,13 @@ from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
 from tfbs_moe.report.inputs import DATASETS, Run
-from tfbs_moe.report.page import Block, Fold, Missing, Section, Text, make_table
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.study import SUPPLIED
 
 WARNINGS = "audit/warnings.tsv"
+_STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
+# Warnings of one kind that are shown one by one.
+_MOST_ALIKE = 3
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
 _CURVE_KINDS = ("curves", "calibration")
 _METRICS_CAPTION = (
@@ -78,12 +82,15 @@ def negatives(run: Run) -> Section:
     return Section("negatives", "Trained against, tested against", blocks)
 
 
-def _warnings(run: Run) -> list[Text]:
+def _warnings(run: Run) -> list[Block]:
     """Say what a reader must know of the data before believing a result."""
     audited = run.table(WARNINGS)
     if audited is not None:
-        serious = {"serious": "bad", "warning": "note", "note": "plain"}
-        return [Text(row["sentence"], style=serious[row["severity"]]) for row in audited.to_dict("records")]
+        return [
+            block
+            for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
+            for block in _alike(alike, _STYLES[str(severity)])
+        ]
     found = []
     if any(test.negatives in (SUPPLIED, "dinucleotide_shuffle") for test in run.study.test_sets):
         found.append(_SHUFFLED)
@@ -99,3 +106,13 @@ def _warnings(run: Run) -> list[Text]:
                 "twice, on all rows and on the rows that share nothing."
             )
     return [Text(text, style="note") for text in found]
+
+
+def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
+    """Show warnings of one kind: all if they are few, else the one with the highest value, and the rest folded."""
+    value = pd.to_numeric(warnings["value"], errors="coerce")
+    sentences = warnings.loc[value.sort_values(ascending=False, kind="stable").index, "sentence"].tolist()
+    if len(sentences) <= _MOST_ALIKE:
+        return [Text(sentence, style=style) for sentence in sentences]
+    rest = Fold(f"{len(sentences) - 1} more like it", [Items(sentences[1:])])
+    return [Text(sentences[0], style=style), rest]
