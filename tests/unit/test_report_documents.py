@@ -221,3 +221,12 @@ def _references(value: object) -> list[str]:
     if isinstance(value, list):
         return [name for inner in value for name in _references(inner)]
     return []
+
+
+def test_methods_say_the_learning_rates_that_experiments_have_of_their_own() -> None:
+    """A study whose experts differ in their learning rate says from where to where."""
+    own = {
+        name: {"training": {"learning_rate": rate}} for name, rate in zip(TRAINING, (0.002, 0.003, 0.004), strict=True)
+    }
+    text = methods_document(made_study(experts={"convnet": {"factors": own}}))
+    assert "learning rate 0.002 to 0.004 by experiment" in text

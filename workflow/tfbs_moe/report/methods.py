@@ -1,6 +1,6 @@
 """The methods of a study, written from its config."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -63,8 +63,11 @@ def _data(study: Study) -> str:
 
 def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
     config, seeds = study.config, study.config["replicates"]
-    trained = [f"{kind}: {_recipe(config['experts'][kind]['training'])}" for kind in settings["architectures"]]
-    gates = [f"{kind}: {_recipe(config['gates'][kind]['training'])}" for kind in settings["gates"]]
+    trained = [
+        f"{kind}: {_recipe([study.expert_settings(name, kind, each)['training'] for each in study.training])}"
+        for kind in settings["architectures"]
+    ]
+    gates = [f"{kind}: {_recipe([config['gates'][kind]['training']])}" for kind in settings["gates"]]
     return (
         f"Protocol “{name}”. Training negatives: {NEGATIVES[settings['training_negatives']]}. One expert per "
         f"training experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
@@ -75,10 +78,12 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
     )
 
 
-def _recipe(training: Mapping[str, Any]) -> str:
-    """Say in a few words how a network is trained."""
+def _recipe(trainings: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a few words how a network is trained; the learning rate may differ between experiments."""
+    training, rates = trainings[0], sorted({each["learning_rate"] for each in trainings})
+    rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g} by experiment"
     return (
-        f"{training['optimizer']}, learning rate {training['learning_rate']:g}, batches of {training['batch_size']}, "
+        f"{training['optimizer']}, learning rate {rate}, batches of {training['batch_size']}, "
         f"at most {training['max_epochs']} epochs, patience {training['patience']}"
     )
 
