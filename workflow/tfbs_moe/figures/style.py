@@ -33,6 +33,8 @@ _LETTERS_SIDE_BY_SIDE = 45
 _GRID_PER_INCH = 720
 """A tenth of a point, finer than the dots of a 600 dpi printer: coordinates have one decimal, not six."""
 _DECIMALS = 2
+_POSITION_DECIMALS = 6
+"""Of an axes' place, in shares of the figure: a hundred-thousandth of an inch."""
 _SVG_PATH = re.compile(rb' d="[^"]*"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 REASON = "reason"
@@ -152,6 +154,9 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
         figure.canvas.draw()
         # The layout is settled; working it out anew for every format takes most of the time.
         figure.set_layout_engine("none")
+        # The solver of layouts gives other last digits from run to run, and names in an SVG are made of all digits.
+        for ax in figure.axes:
+            ax.set_position(np.round(ax.get_position().bounds, _POSITION_DECIMALS).tolist())
         _settle(figure)
         for suffix in FORMATS:
             buffer = io.BytesIO()
