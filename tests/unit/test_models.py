@@ -98,6 +98,13 @@ def test_a_scan_of_letters_is_the_convolution(filters: int, width: int, mean: bo
         torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
 
 
+def test_a_compiled_scan_is_the_convolution() -> None:
+    scan = MotifScan(4, 16, 24, 60, True)
+    x = F.one_hot(torch.randint(4, (9, 60)), 4).float().transpose(1, 2).contiguous()
+    compiled = torch.compile(scan, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), scan(x), rtol=1e-4, atol=1e-5)
+
+
 def test_a_scan_does_not_hang_on_the_batch_and_columns_that_are_no_letters_are_convolved() -> None:
     scan = MotifScan(4, 16, 24, 60, True)
     x = F.one_hot(torch.randint(4, (9, 60)), 4).float().transpose(1, 2).contiguous()

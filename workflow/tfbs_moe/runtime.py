@@ -137,6 +137,7 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
     except InputError as error:
         log.error("%s", error)
         raise SystemExit(1) from None
+    # The outermost frame of a job: whatever was not foreseen ends in the log with its traceback, and the job fails.
     except Exception:
         log.exception("this step failed; this is a bug or a broken installation, please report it with this log")
         raise SystemExit(1) from None

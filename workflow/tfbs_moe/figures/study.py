@@ -104,8 +104,7 @@ def learning_curves(history: pd.DataFrame) -> Drawing:
         return nothing_to_draw("Nothing was trained.")
     models = ordered_models(history["model"])
     styles = model_styles(models)
-    columns = min(_MOST_COLUMNS, len(models))
-    bands = -(-len(models) // columns)
+    bands, columns = _panels(len(models))
     figure = new_figure(TWO_COLUMNS, 2.6 * bands)
     axes = figure.subplots(2 * bands, columns, squeeze=False, sharey="row")
     for place in range(bands * columns):
@@ -150,8 +149,7 @@ def searches(trials: pd.DataFrame) -> Drawing:
         return nothing_to_draw("No trial was trained.")
     models = ordered_models(measured["model"])
     styles = model_styles(models)
-    columns = min(_MOST_COLUMNS, len(models))
-    bands = -(-len(models) // columns)
+    bands, columns = _panels(len(models))
     figure = new_figure(TWO_COLUMNS, 1.9 * bands)
     axes = figure.subplots(bands, columns, squeeze=False, sharey=True)
     for ax in axes.flat[len(models) :]:
@@ -173,3 +171,9 @@ def searches(trials: pd.DataFrame) -> Drawing:
     for ax in axes[:, 0]:
         ax.set_ylabel("validation AUROC")
     return figure, trials
+
+
+def _panels(count: int) -> tuple[int, int]:
+    """Return in how many rows and columns a panel for each of ``count`` models stands."""
+    columns = min(_MOST_COLUMNS, count)
+    return -(-count // columns), columns

@@ -25,8 +25,9 @@ class MotifScan(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, filters), or (N, 2 · filters) where the mean is taken too."""
-        plain = not self.training or x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float32
-        letters = None if plain else _letters(x)
+        quick = self.training and not x.requires_grad and x.device.type == "cpu" and x.dtype == torch.float32
+        # torch's compiler cannot look into numba's code.
+        letters = _letters(x) if quick and not torch.compiler.is_compiling() else None
         if letters is None:
             hits = self.activation(self.convolution(x))
             pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
