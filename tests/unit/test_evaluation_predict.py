@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.jaspar import matrix_by_id
+from tfbs_moe.data.matrix_scan import occupancy
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.predict import predict_dataset, predict_models
 from tfbs_moe.evaluation.scores import read_scores
@@ -54,7 +58,7 @@ def test_the_table_is_the_contract(dataset, folders):
         "weight_B": "float32",
     }
     scores = read_scores(table)
-    names = ["convnet.A", "convnet.B", "moe.softmax", "control.mean", "control.max"]
+    names = ["convnet.A", "convnet.B", "moe.softmax", "control.mean", "control.max", "control.oracle", "control.gc"]
     assert scores.models == tuple((name, seed) for seed in (0, 1) for name in names)
     assert (scores.label == dataset.label.astype(bool)).all()
     mixture = table[table["model"] == "moe.softmax"]
@@ -85,8 +89,42 @@ def test_controls_are_mean_and_maximum_of_the_experts(dataset, folders):
         assert (scores.of("control.max", seed) == experts.max(axis=0)).all()
 
 
-def test_one_expert_has_no_controls(dataset, folders):
-    assert set(predict_dataset(folders[:1], dataset)["model"]) == {"convnet.A"}
+def test_one_expert_is_not_mixed_and_letters_are_always_counted(dataset, folders):
+    table = predict_dataset(folders[:1], dataset)
+    assert set(table["model"]) == {"convnet.A", "control.gc"}
+    counted = table[table["model"] == "control.gc"]
+    assert counted["logit"].to_numpy() == pytest.approx(dataset.one_hot[:, 1:3].sum(axis=(1, 2)) / WINDOW)
+    assert counted["probability"].isna().all()
+
+
+def test_a_factors_matrix_is_a_control_and_knowledge_reaches_the_gate_that_asks(dataset, folders, tmp_path):
+    members = {name.split(".")[1]: folder for name, seed, folder in folders[:2]}
+    gate = build_gate("motif", 2, 32, {}, seed=0)
+    bundle.save_mixture(gate, members, tmp_path / "motif", factors={"A": ["GATA3"], "B": ["CTCF"]})
+    models = [*folders[:3], ("moe.motif", 0, tmp_path / "motif")]
+    known = FactorKnowledge("GATA3", ("MA0037.5",), {"GATA3": 15.0, "CTCF": 0.5})
+    informed, blind = predict_dataset(models, dataset, knowledge=known), predict_dataset(models, dataset)
+
+    def of(table, model):
+        return table.loc[table["model"] == model, "logit"].to_numpy()
+
+    score = of(informed, "control.matrix")
+    kernel = np.log((matrix_by_id("MA0037.5").probabilities + 0.01) / 1.04 * 4)
+    windows = np.lib.stride_tricks.sliding_window_view(dataset.one_hot, kernel.shape[1], axis=2)
+    both = [np.einsum("ncpw,cw->np", windows, k).max(1) for k in (kernel, kernel[::-1, ::-1])]
+    assert score == pytest.approx(np.maximum(*both), abs=1e-4)
+    assert "control.matrix" not in set(blind["model"])
+    assert (of(informed, "moe.softmax") == of(blind, "moe.softmax")).all()
+    gained = of(informed, "moe.motif") - of(blind, "moe.motif")
+    evidence = occupancy(dataset.one_hot, [matrix_by_id("MA0037.5")])
+    assert gained == pytest.approx(0.3 * evidence, abs=1e-4)
+
+
+def test_the_oracle_is_the_best_expert_by_the_labels(dataset, folders):
+    scores = read_scores(predict_dataset(folders, dataset))
+    for seed in (0, 1):
+        areas = [roc_auc_score(dataset.label, scores.of(f"convnet.{name}", seed)) for name in "AB"]
+        assert roc_auc_score(dataset.label, scores.of("control.oracle", seed)) == max(areas)
 
 
 def test_an_embedding_is_computed_once(dataset, folders, monkeypatch):

@@ -8,9 +8,11 @@ import torch.nn.functional as F  # noqa: N812
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import registry
 from tfbs_moe.models.convnet import ConvNet
+from tfbs_moe.models.gate import entropy
+from tfbs_moe.models.gates import SoftmaxGate
 from tfbs_moe.models.layers import BatchMask
 from tfbs_moe.models.letter_scan import able_to_fire, read_letters
-from tfbs_moe.models.moe import MixtureOfExperts, SoftmaxGate, entropy
+from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.motif_scan import MotifScan
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
 from tfbs_moe.models.stack import ExpertStack

@@ -15,14 +15,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from tfbs_moe.data.dataset import Dataset, make_dataset, write_dataset
+from tfbs_moe.data.shuffles import dinucleotide_counts
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.provenance import sha256_file
-from tfbs_moe.sequence import one_hot_from_codes
-from tfbs_moe.training import embeddings
+from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.fresh import fresh_negatives
 from tfbs_moe.training.interrupt import Interrupted, watch_signals
 from tfbs_moe.training.optimizer import learning_rate
 from tfbs_moe.training.settings import TrainingSettings, read_settings
@@ -172,6 +172,7 @@ import sys, torch
 from pathlib import Path
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.training.expert import train_expert
+from tfbs_moe.training.fresh import fresh_negatives
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 train_expert(
@@ -273,67 +274,37 @@ def test_auroc_is_scikit_learns_with_ties() -> None:
     assert batch_mean_auroc(np.array([1, 1, 0, 1]), np.array([1.0, 2.0, 0.0, 3.0]), 2) == 1.0
 
 
-@pytest.fixture(scope="module")
-def experts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("experts")
-    folders = {name: folder / name for name in ("A", "B")}
-    for seed, path in enumerate(folders.values()):
-        train(path, seed=seed, settings=SETTINGS | {"max_epochs": 8})
-    return folders
+def test_negatives_are_drawn_anew_for_each_epoch() -> None:
+    plain = planted(200, 5)
+    pair = np.r_[np.arange(100), np.arange(100)].astype(np.int32)
+    shuffled = replace(plain, pair=pair, attributes={"negatives": "dinucleotide_shuffle"})
+    rows = fresh_negatives(shuffled, CPU, seed=3)
+    first, second, again = rows(0), rows(1), fresh_negatives(shuffled, CPU, seed=3)(1)
+    assert (first.inputs.numpy() == plain.one_hot).all() and (second.inputs == again.inputs).all()
+    assert (second.inputs[:100].numpy() == plain.one_hot[:100]).all() and (second.labels == first.labels).all()
+    codes = [codes_from_one_hot(part.numpy()) for part in (second.inputs[100:], rows(2).inputs[100:])]
+    for drawn in codes:
+        assert (dinucleotide_counts(drawn) == dinucleotide_counts(codes_from_one_hot(plain.one_hot[:100]))).all()
+    assert (codes[0] != codes[1]).any(axis=1).mean() > 0.9
+    with pytest.raises(InputError, match="fresh_negatives draws shuffles anew, and the negatives .* are gc_matched"):
+        fresh_negatives(replace(shuffled, attributes={"negatives": "gc_matched"}), CPU, seed=3)
 
 
-def train_softmax(experts: dict[str, Path], folder: Path, **changes: object) -> dict:
-    other = np.array([0, 1, 1, 2, 3, 0])
-    arguments = {
-        "train": [TRAIN, planted(400, 2, other)],
-        "validation": [VALIDATION, planted(200, 3, other)],
-        "gate": "softmax",
-        "hyperparameters": {},
-        "settings": {"optimizer": "sgd", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 4},
-        "seed": 0,
-        "folder": folder,
-        "device": CPU,
-    }
-    return train_gate(experts, **(arguments | changes))
+def test_a_training_on_fresh_negatives_is_the_same_each_time_and_after_a_stop(tmp_path: Path) -> None:
+    pair = np.r_[np.arange(400), np.arange(400)].astype(np.int32)
+    data = replace(TRAIN, pair=pair, attributes={"negatives": "block_shuffle"})
+    settings = SETTINGS | {"fresh_negatives": True}
 
+    def run(folder: Path, **changes: object) -> dict:
+        arguments = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "settings": settings, "seed": 1}
+        return train_expert(data, VALIDATION, folder=folder, device=CPU, **(arguments | changes))
 
-def test_a_gate_learns_and_its_bundle_predicts_alike(experts: dict[str, Path], tmp_path: Path) -> None:
-    written = train_softmax(experts, tmp_path)
-    assert written["metrics"]["validation_auroc"] > 0.6
-    assert [record["rows"] for record in written["data"]["train"]] == [800, 400]
-    model = bundle.load(tmp_path)
-    x = torch.from_numpy(VALIDATION.one_hot).float()
-    assert model.weights(x).shape == (300, 2)
-    assert roc_auc_score(VALIDATION.label, model(x).detach()) > 0.8
+    def stop(epoch: int, area: float) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
 
-
-def test_gate_from_files_and_from_a_mapped_array_is_the_same(
-    experts: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_dataset(TRAIN, tmp_path / "train.h5")
-    write_dataset(VALIDATION, tmp_path / "validation.h5")
-    files = {"train": [tmp_path / "train.h5"], "validation": [tmp_path / "validation.h5"]}
-    here = train_softmax(experts, tmp_path / "here", train=[TRAIN], validation=[VALIDATION])
-    monkeypatch.setattr(embeddings, "_MEMORY_BYTES", 1000)
-    there = train_softmax(experts, tmp_path / "there", **files)
-    assert here["weights"] == there["weights"]
-    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
-        "history.tsv", "model.json", "model.safetensors", "timing.json",
-    ]  # fmt: skip
-
-
-def test_gate_rows(experts: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    pooled = train_softmax(experts, tmp_path / "pooled", rows="pooled_random")
-    assert "1360 training rows, 340 validation rows" in caplog.text
-    assert pooled["rows"] == "pooled_random"
-    train_softmax(experts, tmp_path / "few", max_rows=100)
-    assert "100 of 1200 training rows, 25 of 500 validation rows" in caplog.text
-    with pytest.raises(InputError, match="rows of the gate are 'all'"):
-        train_softmax(experts, tmp_path / "bad", rows="all")
-
-
-def test_gate_refuses_mixed_lengths(experts: dict[str, Path], tmp_path: Path) -> None:
-    short = make_dataset(TRAIN.one_hot[:, :, :30], TRAIN.label)
-    with pytest.raises(InputError, match="must have one length"):
-        train_softmax(experts, tmp_path, train=[TRAIN, short])
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", settings=settings | {"checkpoint_seconds": 0.0}, report=stop)
+    assert run(tmp_path / "cut", settings=settings | {"checkpoint_seconds": 0.0})["weights"] == whole["weights"]
+    assert run(tmp_path / "old", settings=SETTINGS)["weights"] != whole["weights"]

@@ -46,7 +46,7 @@ for protocol in STUDY.protocols:
             predictions=lambda wildcards, protocol=protocol: PREDICTIONS.format(
                 protocol=protocol, **vars(explained(wildcards.experiment))
             ),
-            models=model_files(protocol, [EXPLAINED_SEED]),
+            models=model_files(protocol, [EXPLAINED_SEED], STUDY.explained(protocol)),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
             matches=[] if PLANTED else f"{ATTRIBUTIONS}/matches.tsv",
         output:
@@ -66,7 +66,7 @@ for protocol in STUDY.protocols:
         params:
             identity=lambda wildcards, protocol=protocol: {"protocol": protocol}
             | STUDY.identity(explained(wildcards.experiment)),
-            models={model: model_folder(protocol, model, EXPLAINED_SEED) for model in STUDY.models(protocol)},
+            models={model: model_folder(protocol, model, EXPLAINED_SEED) for model in STUDY.explained(protocol)},
             mixture=f"moe.{STUDY.gates(protocol)[0]}",
             methods=EXPLAINING,
             replicate=EXPLAINED_SEED,

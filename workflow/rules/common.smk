@@ -12,7 +12,7 @@ from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.provenance import code_digest
 from tfbs_moe.report.contents import document_files
-from tfbs_moe.study import TestSet
+from tfbs_moe.study import POOLED, POOLED_CONTROL, TestSet
 
 RUN = f"results/{config['run']}"
 LOGS = f"{RUN}/logs"
@@ -25,7 +25,10 @@ DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
+EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
+VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
+CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
@@ -43,13 +46,14 @@ for item in FIGURES.values():
 
 
 wildcard_constraints:
-    experiment="|".join(map(re.escape, STUDY.experiments)),
+    experiment="|".join(map(re.escape, [*STUDY.experiments, POOLED])),
     protocol="|".join(STUDY.protocols),
     negatives="[a-z_]+",
     split="train|validation|test",
     architecture="[A-Za-z0-9_]+",
     gate="[A-Za-z0-9_]+",
     seed="[0-9]+",
+    fold="[0-9]+",
 
 
 @cache
@@ -159,33 +163,30 @@ def all_datasets():
 
 
 def training_rows(wildcards, split):
-    """Return a split of what an expert, or the search for one, learns from."""
-    return DATASET.format(
-        experiment=wildcards.experiment, negatives=training_negatives(wildcards.protocol), split=split
-    )
+    """Return a split of what an expert, a pooled network, or the search for one, learns from."""
+    negatives = training_negatives(wildcards.protocol)
+    return [
+        DATASET.format(experiment=name, negatives=negatives, split=split)
+        for name in STUDY.learns_from(wildcards.experiment)
+    ]
 
 
 def search_result(wildcards):
     """Return what a search found for an expert, or nothing where the config's own values hold."""
-    searched = config["experts"][wildcards.architecture]["search"]["trials"]
+    searched = config["experts"][wildcards.architecture]["search"]["trials"] and wildcards.experiment != POOLED
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
 
 
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model, by its name in the result tables."""
-    kind, name = model.split(".", maxsplit=1)
-    pattern = GATE if kind == "moe" else EXPERT
+    kind, name = STUDY.place(model)
+    pattern = {"moe": GATE, "control": CONTROL_GATE}.get(kind, EXPERT)
     return pattern.format(protocol=protocol, gate=name, architecture=kind, experiment=name, seed=seed)
 
 
-def model_files(protocol, seeds, kind=""):
-    """Return the description of every model of a protocol whose name begins with a kind, seed by seed."""
-    return [
-        f"{model_folder(protocol, model, seed)}/model.json"
-        for seed in seeds
-        for model in STUDY.models(protocol)
-        if model.startswith(kind)
-    ]
+def model_files(protocol, seeds, models):
+    """Return the description of each of some models of a protocol, seed by seed."""
+    return [f"{model_folder(protocol, model, seed)}/model.json" for seed in seeds for model in models]
 
 
 def mixtures(protocol):
@@ -193,10 +194,27 @@ def mixtures(protocol):
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
 
 
-def expert_files(protocol, seeds):
-    """Return the description of every expert of a protocol, seed by seed."""
-    gates = model_files(protocol, seeds, "moe.")
-    return [path for path in model_files(protocol, seeds) if path not in gates]
+def member_folders(wildcards):
+    """Return the folder of every expert that gates of a protocol look at, by its name to them."""
+    return {
+        name: model_folder(wildcards.protocol, f"{kind}.{experiment}", wildcards.seed)
+        for name, (kind, experiment) in STUDY.members(wildcards.protocol).items()
+    }
+
+
+def gate_members(wildcards, gate):
+    """Return the folder of every expert that one gate looks at, by its name to it."""
+    return {name: member_folders(wildcards)[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
+
+
+def fold_files(wildcards):
+    """Return what the experts of folds say of the rows they did not see, by expert; nothing where there are no folds."""
+    folds = config["protocols"][wildcards.protocol]["folds"]
+    return {
+        name: [f"{folder}/fold{fold}/held_out.h5" for fold in range(folds)]
+        for name, folder in member_folders(wildcards).items()
+        if folds
+    }
 
 
 # --- attribution
@@ -219,7 +237,7 @@ def attribution_files(protocol):
     """Return the attribution files of one protocol, with the experiment left open."""
     return [
         f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
-        for model in STUDY.models(protocol)
+        for model in STUDY.explained(protocol)
         for method in EXPLAINING
     ]
 

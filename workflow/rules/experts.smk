@@ -1,8 +1,8 @@
-"""Experts: one training job per protocol, architecture, training experiment and seed.
+"""Experts: one training job per protocol, architecture, training experiment and seed, and one per fold of these.
 
-Needs the training and validation rows of one experiment; makes
-`experts/<protocol>/<architecture>/<experiment>/seed<k>/`. A killed job leaves its checkpoint in
-that folder and continues from it.
+Needs the training and validation rows of one experiment, or of all for a pooled network (`pooled` in the place of the
+experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/` with what the
+expert of a fold says of the rows it did not see. A killed job leaves its checkpoint in that folder and continues from it.
 """
 
 
@@ -40,6 +40,34 @@ rule expert:
         "../scripts/train_expert.py"
 
 
+use rule expert as expert_fold with:
+    output:
+        weights=f"{EXPERT_FOLD}/model.safetensors",
+        description=f"{EXPERT_FOLD}/model.json",
+        history=f"{EXPERT_FOLD}/history.tsv",
+        held_out=f"{EXPERT_FOLD}/held_out.h5",
+    log:
+        f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.fold{{fold}}.log",
+    benchmark:
+        f"{BENCHMARKS}/expert_fold/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.fold{{fold}}.tsv"
+    params:
+        settings=lambda wildcards: STUDY.expert_settings(
+            wildcards.protocol, wildcards.architecture, wildcards.experiment
+        ),
+        folds=lambda wildcards: config["protocols"][wildcards.protocol]["folds"],
+        deterministic=config["deterministic"],
+        code=code("train_expert.py"),
+    message:
+        "Training the {wildcards.architecture} expert of {wildcards.experiment} without fold {wildcards.fold} ({wildcards.protocol}, seed {wildcards.seed})"
+
+
 rule experts:
     input:
-        [expert_files(protocol, SEEDS) for protocol in STUDY.protocols],
+        [
+            model_files(protocol, SEEDS, [f"{kind}.{name}" for kind, name in STUDY.experts(protocol)])
+            for protocol in STUDY.protocols
+        ],
+        [
+            model_files(protocol, SEEDS, [f"{POOLED_CONTROL}{kind}" for kind in STUDY.pooled(protocol)])
+            for protocol in STUDY.protocols
+        ],

@@ -1,18 +1,78 @@
-"""Mixtures: a gate over the experts of one protocol and seed.
+"""Mixtures: gates over the experts of one protocol and seed.
 
-Needs the experts and their training and validation rows; makes `moe/<protocol>/<gate>/seed<k>/`.
+Needs the experts and their training and validation rows; makes `views/<protocol>/seed<k>/`, what every expert says of
+the rows that gates learn from, computed once for all gates, and `moe/<protocol>/<gate>/seed<k>/`: a gate with its experts
+beside it, whole; and `controls/<protocol>/<gate>/seed<k>/`, gates that a mixture must beat.
 """
+
+
+rule factor_knowledge:
+    output:
+        f"{RUN}/knowledge.json",
+    log:
+        f"{LOGS}/knowledge.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        factors=sorted({row["factor"] for row in STUDY.experiments.values()}),
+        training=[STUDY.experiments[name]["factor"] for name in STUDY.training],
+        code=code("factor_knowledge.py"),
+    message:
+        "Looking up what is known of every factor without its peaks"
+    script:
+        "../scripts/factor_knowledge.py"
+
+
+rule views:
+    input:
+        knowledge=rules.factor_knowledge.output[0],
+        experts=lambda wildcards: [f"{folder}/model.json" for folder in member_folders(wildcards).values()],
+        held_out=lambda wildcards: sum(fold_files(wildcards).values(), []),
+        train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
+        validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
+    output:
+        views=temp(f"{VIEWS}/views.npy"),
+        description=f"{VIEWS}/views.json",
+    log:
+        f"{LOGS}/views/{{protocol}}.seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/views/{{protocol}}.seed{{seed}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
+        members=lambda wildcards: [
+            {"name": name, "folder": member_folders(wildcards)[name], "learnt": STUDY.learns_from(experiment)}
+            for name, (_, experiment) in STUDY.members(wildcards.protocol).items()
+        ],
+        held_out=lambda wildcards: fold_files(wildcards),
+        factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
+        max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
+        deterministic=config["deterministic"],
+        code=code("expert_views.py"),
+    message:
+        "Looking at the training factors with every expert ({wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/expert_views.py"
 
 
 rule gate:
     input:
-        experts=lambda wildcards: expert_files(wildcards.protocol, [wildcards.seed]),
-        train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
-        validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
+        views=f"{VIEWS}/views.npy",
+        description=f"{VIEWS}/views.json",
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
         history=f"{GATE}/history.tsv",
+        members=directory(f"{GATE}/experts"),
     log:
         f"{LOGS}/moe/{{protocol}}.{{gate}}.seed{{seed}}.log",
     benchmark:
@@ -25,12 +85,8 @@ rule gate:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        settings=lambda wildcards: config["gates"][wildcards.gate],
-        rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
-        experts=lambda wildcards: {
-            name: model_folder(wildcards.protocol, f"{kind}.{name}", wildcards.seed)
-            for kind, name in STUDY.experts(wildcards.protocol)
-        },
+        gates=lambda wildcards: {wildcards.gate: config["gates"][wildcards.gate]},
+        members=lambda wildcards: gate_members(wildcards, wildcards.gate),
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:
@@ -39,6 +95,27 @@ rule gate:
         "../scripts/train_gate.py"
 
 
+use rule gate as control_gates with:
+    output:
+        weights=expand(f"{CONTROL_GATE}/model.safetensors", gate=config["controls"], allow_missing=True),
+        description=expand(f"{CONTROL_GATE}/model.json", gate=config["controls"], allow_missing=True),
+        history=expand(f"{CONTROL_GATE}/history.tsv", gate=config["controls"], allow_missing=True),
+        members=[
+            directory(path) for path in expand(f"{CONTROL_GATE}/experts", gate=config["controls"], allow_missing=True)
+        ],
+    log:
+        f"{LOGS}/controls/{{protocol}}.seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/control_gates/{{protocol}}.seed{{seed}}.tsv"
+    params:
+        gates=lambda wildcards: STUDY.control_settings(wildcards.protocol),
+        members=lambda wildcards: gate_members(wildcards, STUDY.gates(wildcards.protocol)[0]),
+        deterministic=config["deterministic"],
+        code=code("train_gate.py"),
+    message:
+        "Training the gates that are controls ({wildcards.protocol}, seed {wildcards.seed})"
+
+
 rule moe:
     input:
-        [model_files(protocol, SEEDS, "moe.") for protocol in STUDY.protocols],
+        [model_files(protocol, SEEDS, mixtures(protocol)) for protocol in STUDY.protocols],

@@ -8,7 +8,8 @@ A file per model and test set would be quadratic in files; a new test set adds o
 rule predictions:
     input:
         dataset=DATASET.replace("{split}", "test"),
-        models=lambda wildcards: model_files(wildcards.protocol, SEEDS),
+        knowledge=rules.factor_knowledge.output[0],
+        models=lambda wildcards: model_files(wildcards.protocol, SEEDS, STUDY.trained(wildcards.protocol)),
     output:
         PREDICTIONS,
     log:
@@ -30,8 +31,9 @@ rule predictions:
                 "folder": model_folder(wildcards.protocol, model, seed),
             }
             for seed in SEEDS
-            for model in STUDY.models(wildcards.protocol)
+            for model in STUDY.trained(wildcards.protocol)
         ],
+        factor=lambda wildcards: STUDY.experiments[wildcards.experiment]["factor"],
         batch_size=config["evaluation"]["batch_size"],
         code=code("predict.py"),
     message:

@@ -15,7 +15,7 @@ rule build_report:
             *STATISTICS,
             *ATTRIBUTION,
         ],
-        models=[model_files(protocol, SEEDS) for protocol in STUDY.protocols],
+        models=[model_files(protocol, SEEDS, STUDY.trained(protocol)) for protocol in STUDY.protocols],
         attributions=ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,

@@ -1,31 +1,51 @@
-"""Train one expert, or go on where a killed job left off."""
+"""Train one expert, or a network pooled over all training experiments, or go on where a killed job left off."""
 
 from pathlib import Path
 
-from tfbs_moe.data.dataset import read_dataset
+import numpy as np
+
+from tfbs_moe.data.dataset import concatenate, read_dataset, subset
+from tfbs_moe.data.folds import deal_folds
+from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json
 from tfbs_moe.training.expert import train_expert
+from tfbs_moe.training.held_out import write_held_out
 
 params, wildcards = snakemake.params, snakemake.wildcards
+fold = wildcards.get("fold")
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
+    device = select_device(snakemake.config["device"])
     settings = params.settings
     found = read_json(snakemake.input.search) if snakemake.input.get("search") else {"network": {}, "training": {}}
+    train, validation = (
+        concatenate([read_dataset(path) for path in paths])
+        for paths in (snakemake.input.train, snakemake.input.validation)
+    )
+    name = {"experiment": wildcards.experiment, "protocol": wildcards.protocol, "replicate": int(wildcards.seed)}
+    names = ["expert", wildcards.architecture, wildcards.experiment]
+    learning = train
+    if fold is not None:
+        name |= {"fold": int(fold), "folds": params.folds}
+        names += ["fold", fold]
+        dealt = deal_folds(train, params.folds)
+        learning = subset(train, dealt != int(fold))
+    folder = Path(snakemake.output.weights).parent
     train_expert(
-        read_dataset(snakemake.input.train),
-        read_dataset(snakemake.input.validation),
+        learning,
+        validation,
         architecture=settings["architecture"],
         hyperparameters=settings["network"] | found["network"],
         settings=settings["training"] | found["training"],
-        seed=named_seed(int(wildcards.seed), "expert", wildcards.architecture, wildcards.experiment),
-        folder=Path(snakemake.output.weights).parent,
-        device=select_device(snakemake.config["device"]),
-        description={
-            "experiment": wildcards.experiment,
-            "protocol": wildcards.protocol,
-            "replicate": int(wildcards.seed),
-        },
+        seed=named_seed(int(wildcards.seed), *names),
+        folder=folder,
+        device=device,
+        description=name,
     )
+    if fold is not None:
+        (expert,) = bundle.load_experts({"expert": folder}, device).values()
+        row = np.flatnonzero(dealt == int(fold))
+        write_held_out(expert, train, row, validation, snakemake.output.held_out, name)

@@ -1,28 +1,34 @@
-"""Train one gate over the experts of a protocol and replicate."""
+"""Train gates over the experts of a protocol and replicate."""
 
 from pathlib import Path
 
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.views import read_views
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
-    train_gate(
-        params.experts,
-        list(snakemake.input.train),
-        list(snakemake.input.validation),
-        gate=wildcards.gate,
-        hyperparameters=params.settings["network"],
-        settings=params.settings["training"],
-        seed=named_seed(int(wildcards.seed), "gate", wildcards.gate),
-        folder=Path(snakemake.output.weights).parent,
-        device=select_device(snakemake.config["device"]),
-        rows=params.rows,
-        description={
-            "protocol": wildcards.protocol,
-            "replicate": int(wildcards.seed),
-        },
-    )
+    device = select_device(snakemake.config["device"])
+    views = read_views(Path(snakemake.input.views).parent)
+    written = snakemake.output.weights
+    weights = [written] if isinstance(written, str) else written
+    for (name, settings), path in zip(params.gates.items(), weights, strict=True):
+        train_gate(
+            views,
+            params.members,
+            gate=settings.get("kind", name),
+            hyperparameters=settings["network"],
+            settings=settings["training"],
+            seed=named_seed(int(wildcards.seed), "gate", name),
+            folder=Path(path).parent,
+            device=device,
+            unseen=settings["unseen"],
+            description={
+                "name": name,
+                "protocol": wildcards.protocol,
+                "replicate": int(wildcards.seed),
+            },
+        )

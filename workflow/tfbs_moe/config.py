@@ -36,22 +36,37 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         InputError: one message with a line for every fault; an unknown key comes with the nearest known one.
     """
     schema = load_schema("config")
+    for part in ("experts", "gates"):
+        _add_variants(schema["properties"][part], config.get(part))
     config = _coerce(config, schema)
     faults = list(_faults(config, schema, "config"))
     if faults:
         raise InputError("\n".join(faults))
-    named = set(config.get("experts", {}))
+    named = {"experts": set(config.get("experts", {})), "gates": set(config.get("gates", {}))}
     complete: dict[str, Any] = _fill(config, schema)
     for protocol in complete["protocols"].values():
-        named |= set(protocol["architectures"])
+        named["experts"] |= {*protocol["architectures"], *protocol["pooled"]}
+        named["gates"] |= {*protocol["gates"], *complete["controls"]}
     # The values of networks that no protocol trains would say nothing about a run.
-    complete["experts"] = {name: settings for name, settings in complete["experts"].items() if name in named}
+    for part, names in named.items():
+        complete[part] = {name: settings for name, settings in complete[part].items() if name in names}
     return complete
 
 
-def known_architectures() -> list[str]:
-    """Return the names of the networks that come with the library."""
-    return list(load_schema("config")["properties"]["experts"]["properties"])
+def _add_variants(schema: dict[str, Any], given: object) -> None:
+    """Give each name of the user's own that says of what ``kind`` it is the schema of that kind."""
+    known = dict(schema["properties"])
+    for name, settings in given.items() if isinstance(given, dict) else ():
+        kind = settings.get("kind") if isinstance(settings, dict) else None
+        if kind in known and (name not in known or name == kind):
+            variant = copy.deepcopy(known[kind])
+            variant["properties"]["kind"] = {"enum": [kind], "description": "What it is a variant of."}
+            schema["properties"][name] = variant
+
+
+def known_names(part: str) -> list[str]:
+    """Return the names of the networks (``experts``) or gates (``gates``) that come with the library."""
+    return list(load_schema("config")["properties"][part]["properties"])
 
 
 def defaults(schema: dict[str, Any]) -> dict[str, Any]:

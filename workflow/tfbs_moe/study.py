@@ -10,16 +10,22 @@ from typing import Any
 
 import yaml
 
-from tfbs_moe.config import Experiment, complete_config, known_architectures, read_experiments
+from tfbs_moe.config import Experiment, complete_config, known_names, read_experiments
 from tfbs_moe.errors import InputError
 
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"
 SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
+OUT_OF_FOLD = "out_of_fold"
 # The one that knows the authors' own dropout.
 PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
+# Stands where an experiment's name stands, for what is trained on all training experiments together.
+POOLED = "pooled"
+CONTROL = "control."
+POOLED_CONTROL = f"{CONTROL}{POOLED}_"
+# What every study has besides: made from the experts, from the factor's matrix and from the letters, untrained.
 CONTROLS = ("control.mean", "control.max")
 
 
@@ -68,28 +74,85 @@ class Study:
         return [(kind, name) for kind in self.config["protocols"][protocol]["architectures"] for name in self.training]
 
     def gates(self, protocol: str) -> list[str]:
-        """Return the gates of a protocol."""
+        """Return the gates of a protocol; the first one is the mixture that the report speaks of."""
         return list(self.config["protocols"][protocol]["gates"])
 
+    def pooled(self, protocol: str) -> list[str]:
+        """Return the architectures that a protocol trains on the rows of all training experiments."""
+        return list(self.config["protocols"][protocol]["pooled"])
+
+    def learns_from(self, experiment: str) -> list[str]:
+        """Return the training experiments behind the name of one, or behind ``pooled``."""
+        return self.training if experiment == POOLED else [experiment]
+
     def models(self, protocol: str) -> list[str]:
-        """Return the names of the trained models of a protocol, mixtures last."""
+        """Return the names of a protocol's experts and mixtures, mixtures last."""
         experts = [f"{kind}.{name}" for kind, name in self.experts(protocol)]
         return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
+
+    def explained(self, protocol: str) -> list[str]:
+        """Return the models whose attributions are computed: the experts, and the mixture of the first gate."""
+        mixture = f"moe.{self.gates(protocol)[0]}"
+        return [model for model in self.models(protocol) if not model.startswith("moe.") or model == mixture]
+
+    def trained_controls(self, protocol: str) -> list[str]:
+        """Return the names of the controls that are trained: pooled networks, and gates that are no mixture."""
+        pooled = [f"{POOLED_CONTROL}{kind}" for kind in self.pooled(protocol)]
+        return pooled + [f"{CONTROL}{gate}" for gate in self.config["controls"]]
+
+    def trained(self, protocol: str) -> list[str]:
+        """Return the names of every trained model of a protocol."""
+        return self.models(protocol) + self.trained_controls(protocol)
+
+    def place(self, model: str) -> tuple[str, str]:
+        """Return ``moe`` or ``control`` and the gate, or architecture and experiment, of a trained model."""
+        if model.startswith(POOLED_CONTROL):
+            return model.removeprefix(POOLED_CONTROL), POOLED
+        kind, name = model.split(".", maxsplit=1)
+        return kind, name
+
+    def members(self, protocol: str) -> dict[str, tuple[str, str]]:
+        """Return (architecture, experiment) of every network that a gate of a protocol may look at, by its name there.
+
+        An expert goes by its experiment where the protocol has one architecture, else by both.
+        """
+        several = len(self.config["protocols"][protocol]["architectures"]) > 1
+        experts = {f"{kind}.{name}" if several else name: (kind, name) for kind, name in self.experts(protocol)}
+        looked_at = {kind for gate in self.gates(protocol) for kind in self.config["gates"][gate]["pooled"]}
+        pooled = {f"{POOLED}.{kind}": (kind, POOLED) for kind in self.pooled(protocol) if kind in looked_at}
+        return experts | pooled
+
+    def gate_members(self, protocol: str, gate: str) -> list[str]:
+        """Return the names of the networks that a gate looks at; the controls look at those of the first gate."""
+        settings = self.config["gates"][gate]
+        factors = settings["factors"] or self.training
+        kinds = settings["architectures"] or self.config["protocols"][protocol]["architectures"]
+        return [
+            name
+            for name, (kind, experiment) in self.members(protocol).items()
+            if (experiment == POOLED and kind in settings["pooled"]) or (experiment in factors and kind in kinds)
+        ]
+
+    def control_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
+        """Return the settings of the controls, which are shown rows as the first gate is: they differ in themselves."""
+        unseen = self.config["gates"][self.gates(protocol)[0]]["unseen"]
+        return {name: self.config["gates"][name] | {"unseen": unseen} for name in self.config["controls"]}
 
     def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, Any]:
         """Return an expert's ``architecture`` and its ``network`` and ``training`` settings.
 
         They are the architecture's, with the experiment's own on top, and the protocol's quirks. A network
-        of the user's own is known to the library by its dotted path.
+        of the user's own is known to the library by its dotted path, a variant by what it is a variant of.
         """
         settings, quirks = self.config["experts"][architecture], self.config["protocols"][protocol]
         own = settings["factors"].get(experiment, {})
         network = settings["network"] | own.get("network", {})
         training = settings["training"] | own.get("training", {})
-        if architecture == PAPER_ARCHITECTURE:
+        kind = settings.get("class") or settings.get("kind", architecture)
+        if kind == PAPER_ARCHITECTURE:
             network["dropout_kind"] = quirks["dropout"]
         return {
-            "architecture": settings.get("class", architecture),
+            "architecture": kind,
             "network": network,
             "training": training | {"validation": quirks["validation_auroc"]},
         }
@@ -179,15 +242,48 @@ def _mismatches(study: Study) -> list[str]:
                 f"config: experts.{architecture}.search: {search['workers']} workers cannot share "
                 f"{search['trials']} trials; have no more workers than trials"
             )
-    for protocol, settings in config["protocols"].items():
-        for part, kinds in (("architectures", "experts"), ("gates", "gates")):
-            for kind in settings[part]:
-                if kind not in config[kinds]:
-                    faults.append(
-                        f"config: protocols.{protocol}.{part}: {kind!r} is not known; "
-                        f"known are {', '.join(known_architectures() if kinds == 'experts' else config[kinds])}"
-                    )
+    for protocol in config["protocols"]:
+        faults += _protocol_faults(study, protocol)
     faults += _source_faults(study)
+    return faults
+
+
+def _protocol_faults(study: Study, protocol: str) -> list[str]:
+    """Say every way in which one protocol asks for what it does not have."""
+    config, settings = study.config, study.config["protocols"][protocol]
+    where, faults = f"config: protocols.{protocol}", []
+    for part, kinds in (("architectures", "experts"), ("pooled", "experts"), ("gates", "gates")):
+        known = known_names(kinds)
+        for kind in settings[part]:
+            if kind not in config[kinds]:
+                faults.append(f"{where}.{part}: {kind!r} is not known; known are {', '.join(known)}")
+    if settings["folds"] == 1:
+        faults.append(f"{where}.folds: 1 fold leaves nothing to train on; give 0 or at least 2")
+    if settings["gate_rows"] == OUT_OF_FOLD and not settings["folds"]:
+        faults.append(f"{where}.gate_rows: {OUT_OF_FOLD} needs experts of folds; set folds to 2 or more")
+    if faults:
+        return faults
+    for gate in study.gates(protocol):
+        own = config["gates"][gate]
+        for part, known in (
+            ("pooled", study.pooled(protocol)),
+            ("architectures", settings["architectures"]),
+            ("factors", study.training),
+        ):
+            for name in own[part] or []:
+                if name not in known:
+                    faults.append(
+                        f"config: gates.{gate}.{part}: {name!r} is not among those of protocol {protocol}; "
+                        f"it has {', '.join(known) or 'none'}"
+                    )
+    for name in dict.fromkeys([*settings["architectures"], *settings["pooled"]]):
+        trainings = [config["experts"][name]["training"]]
+        trainings += [own.get("training", {}) for own in config["experts"][name]["factors"].values()]
+        if any(own.get("fresh_negatives") for own in trainings) and settings["training_negatives"] not in SHUFFLES:
+            faults.append(
+                f"config: experts.{name}.training.fresh_negatives: protocol {protocol} trains on "
+                f"{settings['training_negatives']}, and only {' and '.join(SHUFFLES)} can be drawn anew"
+            )
     return faults
 
 

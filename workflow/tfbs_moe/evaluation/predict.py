@@ -1,24 +1,33 @@
-"""Predict a dataset with every expert, every mixture, and the controls that experts alone make."""
+"""Predict a dataset with every expert, every mixture, and the controls that nobody has to train."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import roc_auc_score
 
 from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.jaspar import matrix_by_id
+from tfbs_moe.data.matrix_scan import best_hit, tell
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import WEIGHT
 from tfbs_moe.models import bundle
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.registry import GATES
+from tfbs_moe.sequence import ALPHABET
 
 BATCH_SIZE = 1024
 CONTROL = "control."
 CONTROL_MEAN = "control.mean"
 CONTROL_MAX = "control.max"
+CONTROL_ORACLE = "control.oracle"
+CONTROL_MATRIX = "control.matrix"
+CONTROL_GC = "control.gc"
 
 Model = Expert | MixtureOfExperts
 
@@ -31,11 +40,13 @@ class Output:
         logit: float32 (N,).
         weights: float32 (N, K), the gate's weights, or (N, 0) for a model without a gate.
         experts: names of the K experts.
+        is_logit: whether a probability can be made of it; a score alone has none.
     """
 
     logit: np.ndarray
     weights: np.ndarray
     experts: tuple[str, ...] = ()
+    is_logit: bool = True
 
 
 def predict_dataset(
@@ -43,18 +54,23 @@ def predict_dataset(
     dataset: Dataset,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
+    knowledge: FactorKnowledge | None = None,
 ) -> pd.DataFrame:
     """Predict every row of a dataset with every model.
 
     One seed's models are in memory at a time. Where a mixture holds an expert that is predicted by itself
     as well, the expert's embedding is computed once. For each seed, ``control.mean`` and ``control.max`` are
-    the mean and the maximum of the logits of its experts, where it has two or more.
+    the mean and the maximum of the logits of its experts, where it has two or more, and ``control.oracle`` is the
+    expert that does best on these very rows, by their labels: no model, but what choosing one expert could reach.
+    ``control.matrix`` is the best hit of the factor's JASPAR matrices, where it has any, and ``control.gc`` the share
+    of G and C; both are scores without a probability.
 
     Args:
         models: model name, seed, and the folder of the model's bundle.
         dataset: what to predict.
         device: where to compute.
         batch_size: rows in memory at a time.
+        knowledge: of the factor of the dataset, for mixtures that may look at it and for ``control.matrix``.
 
     Returns:
         The table of predictions of ``docs/architecture.md``.
@@ -71,14 +87,20 @@ def predict_dataset(
     for seed in sorted({seed for _, seed in names}):
         folders = {name: folder for name, its_seed, folder in models if its_seed == seed}
         loaded = {name: _load(name, folder, dataset, device) for name, folder in folders.items()}
-        found = predict_models(loaded, dataset.one_hot, device, batch_size)
-        found |= _controls({name: found[name] for name, model in loaded.items() if _is_expert(name, model)})
+        told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
+        found = predict_models(loaded, dataset.one_hot, device, batch_size, told)
+        found |= _controls({name: found[name] for name, model in loaded.items() if _is_expert(name, model)}, dataset)
+        found |= _scores(dataset, knowledge)
         outputs |= {(name, seed): output for name, output in found.items()}
     return _table(dataset, outputs)
 
 
 def predict_models(
-    models: dict[str, Model], one_hot: np.ndarray, device: torch.device | str = "cpu", batch_size: int = BATCH_SIZE
+    models: dict[str, Model],
+    one_hot: np.ndarray,
+    device: torch.device | str = "cpu",
+    batch_size: int = BATCH_SIZE,
+    told: Mapping[str, np.ndarray | None] | None = None,
 ) -> dict[str, Output]:
     """Predict one-hot sequences with models that are in memory.
 
@@ -87,6 +109,7 @@ def predict_models(
         one_hot: uint8 (N, 4, L).
         device: where the models are.
         batch_size: rows in memory at a time.
+        told: knowledge (N, 1 + K) for a mixture, by name; see ``models.gate.Gate``.
 
     Raises:
         InputError: a logit is not finite.
@@ -100,7 +123,12 @@ def predict_models(
         with torch.inference_mode():
             for start in range(0, len(one_hot), batch_size):
                 x = torch.from_numpy(one_hot[start : start + batch_size]).to(device).float()
-                for name, logit, weights in _predict_batch(models, stacks, x):
+                known = {
+                    name: torch.from_numpy(rows[start : start + batch_size]).to(device)
+                    for name, rows in (told or {}).items()
+                    if rows is not None
+                }
+                for name, logit, weights in _predict_batch(models, stacks, x, known):
                     parts[name].append((logit.cpu(), weights.cpu()))
     finally:
         for name, model in models.items():
@@ -109,7 +137,10 @@ def predict_models(
 
 
 def _predict_batch(
-    models: dict[str, Model], stacks: dict[str, tuple[str, int]], x: torch.Tensor
+    models: dict[str, Model],
+    stacks: dict[str, tuple[str, int]],
+    x: torch.Tensor,
+    known: Mapping[str, torch.Tensor],
 ) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
     """Yield name, logit (B,) and weights (B, K) of every model for one batch (B, 4, L)."""
     embeddings: dict[str, torch.Tensor] = {}
@@ -123,7 +154,7 @@ def _predict_batch(
 
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts):
-            yield name, *model.gate(embedded(stacks[name][0]))
+            yield name, *model.gate(embedded(stacks[name][0]), known.get(name))
         elif name in stacks:
             mixture, position = stacks[name]
             embedding = embedded(mixture)[:, position, : model.embedding_size]
@@ -189,15 +220,41 @@ def _is_expert(name: str, model: Model) -> bool:
     return isinstance(model, Expert) and not name.startswith(CONTROL)
 
 
-def _controls(experts: dict[str, Output]) -> dict[str, Output]:
+def _told(folder: str | Path, dataset: Dataset, knowledge: FactorKnowledge | None) -> np.ndarray | None:
+    """Return what a model may know of a dataset's factor, or None for one that does not ask."""
+    description = bundle.describe(folder)
+    if knowledge is None or description["kind"] != "mixture" or not GATES[description["gate"]].informed:
+        return None
+    return tell(knowledge, dataset.one_hot, [expert["factors"] for expert in description["experts"]])
+
+
+def _controls(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]:
     if len(experts) < 2:
         return {}
     logits = np.stack([output.logit for output in experts.values()])
     none = np.empty((logits.shape[1], 0), dtype=np.float32)
-    return {
+    controls = {
         CONTROL_MEAN: Output(logits.mean(axis=0, dtype=np.float64).astype(np.float32), none),
         CONTROL_MAX: Output(logits.max(axis=0), none),
     }
+    if len(np.unique(dataset.label)) > 1:
+        areas = [roc_auc_score(dataset.label, one) for one in logits]
+        controls[CONTROL_ORACLE] = Output(logits[int(np.argmax(areas))], none)
+    return controls
+
+
+def _scores(dataset: Dataset, knowledge: FactorKnowledge | None) -> dict[str, Output]:
+    """Return the scores that need no training."""
+    if not len(dataset):
+        return {}
+    none = np.empty((len(dataset), 0), dtype=np.float32)
+    letters = dataset.one_hot.sum(axis=2, dtype=np.float32)
+    share = letters[:, [ALPHABET.index("C"), ALPHABET.index("G")]].sum(axis=1) / letters.sum(axis=1).clip(1)
+    scores = {CONTROL_GC: Output(share, none, is_logit=False)}
+    if knowledge is not None and knowledge.matrix_ids:
+        found = best_hit(dataset.one_hot, [matrix_by_id(name) for name in knowledge.matrix_ids])
+        scores[CONTROL_MATRIX] = Output(found, none, is_logit=False)
+    return scores
 
 
 def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Output:
@@ -216,6 +273,7 @@ def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataF
     """Put the outputs into one long table, a block of N rows per model and seed."""
     count, blocks = len(dataset), len(outputs)
     logit = np.concatenate([output.logit for output in outputs.values()] or [np.empty(0, np.float32)])
+    is_logit = np.repeat([output.is_logit for output in outputs.values()], count)
     columns = {
         "row": np.tile(np.arange(count, dtype=np.int32), blocks),
         "label": np.tile(dataset.label.astype(np.uint8), blocks),
@@ -223,7 +281,7 @@ def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataF
         "model": np.repeat(np.array([name for name, _ in outputs], dtype=object), count),
         "seed": np.repeat(np.array([seed for _, seed in outputs], dtype=np.int16), count),
         "logit": logit,
-        "probability": torch.sigmoid(torch.from_numpy(logit)).numpy(),
+        "probability": np.where(is_logit, torch.sigmoid(torch.from_numpy(logit)).numpy(), np.float32(np.nan)),
     }
     experts = list(dict.fromkeys(expert for output in outputs.values() for expert in output.experts))
     for expert in experts:

@@ -1,12 +1,12 @@
 """Trained models on disk: weights as safetensors, everything else as JSON.
 
 A bundle is a folder with ``model.safetensors`` and ``model.json``. Reading one builds a known
-architecture and fills in tensors; nothing in the folder is ever run. A mixture's bundle names the
-folders of its experts, relative to its own, and the digests they must have.
+architecture and fills in tensors; nothing in the folder is ever run. A mixture's bundle holds the bundles
+of its experts in ``experts/<name>``, and names the digests they must have.
 """
 
-import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.gate import Gate
 from tfbs_moe.models.interface import Expert, count_parameters
-from tfbs_moe.models.moe import Gate, MixtureOfExperts
+from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import ARCHITECTURES, GATES, build, build_gate
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET
@@ -26,6 +27,7 @@ from tfbs_moe.tables import atomic, read_json, write_json
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
+MEMBERS = "experts"
 DEFAULT_LICENCE = "MIT"
 
 _REQUIRED = {
@@ -69,21 +71,28 @@ def save(model: Expert, folder: str | Path, description: Mapping[str, Any] | Non
 
 
 def save_mixture(
-    gate: Gate, experts: Mapping[str, str | Path], folder: str | Path, description: Mapping[str, Any] | None = None
+    gate: Gate,
+    experts: Mapping[str, str | Path],
+    folder: str | Path,
+    description: Mapping[str, Any] | None = None,
+    factors: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Write a mixture's bundle: the gate's weights, and where its experts are.
+    """Write a mixture's bundle: the gate's weights, and a copy of each expert's bundle.
 
     Args:
         gate: the trained gate.
-        experts: bundle folder of each expert, by name, in the gate's order.
+        experts: bundle folder of each expert, by name, in the gate's order; copied to ``experts/<name>``.
         folder: of the mixture.
         description: see ``save``.
+        factors: that each expert was trained on, by its name.
 
     Returns:
         what was written to ``model.json``.
     """
     name = next(name for name, kind in GATES.items() if kind is type(gate))
     described = {expert: describe(path) for expert, path in experts.items()}
+    for expert, path in experts.items():
+        _copy(Path(path), Path(folder) / MEMBERS / expert)
     return _write(
         gate,
         Path(folder),
@@ -96,11 +105,12 @@ def save_mixture(
             "experts": [
                 {
                     "name": expert,
-                    "folder": os.path.relpath(Path(path).resolve(), Path(folder).resolve()),
+                    "folder": f"{MEMBERS}/{expert}",
+                    "factors": list((factors or {}).get(expert, [])),
                     "architecture": described[expert]["architecture"],
                     "weights_sha256": described[expert]["weights"]["sha256"],
                 }
-                for expert, path in experts.items()
+                for expert in experts
             ],
         },
         description or {},
@@ -184,6 +194,13 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
     }
     write_json(written, folder / DESCRIPTION)
     return written
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy an expert's bundle, weights first."""
+    for name in (WEIGHTS, DESCRIPTION):
+        with atomic(target / name) as temporary:
+            shutil.copyfile(source / name, temporary)
 
 
 def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> None:

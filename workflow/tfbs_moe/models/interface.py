@@ -82,6 +82,13 @@ class Expert(nn.Module, ABC):
         """Turn embeddings (N, E) into logits (N,); what drops out in training drops out here."""
         return self.head(self.dropout(embedding)).squeeze(1)
 
+    def readout(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weight (E,) and bias () by which ``classify`` turns an embedding into a logit in evaluation.
+
+        A network whose ``classify`` is of another form overrides this, or cannot be mixed by its logit.
+        """
+        return self.head.weight[0], self.head.bias[0]
+
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Embed sequences: float (N, 4, L), unpadded, rows A C G T, to (N, E)."""
         mode = self.settings.reverse_complement

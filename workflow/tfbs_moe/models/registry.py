@@ -9,12 +9,15 @@ from typing import Any
 import torch
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.control_gates import BestExpertGate, RandomGate, StackingGate, StaticGate
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.danq import DanQ
 from tfbs_moe.models.deepsea import DeepSEA
+from tfbs_moe.models.gate import Gate
+from tfbs_moe.models.gates import AttentionGate, LogitGate, MotifGate, SoftmaxGate
 from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.kmer import KmerLogistic
 from tfbs_moe.models.language_model import LanguageModel
-from tfbs_moe.models.moe import Gate, SoftmaxGate
 from tfbs_moe.models.residual import Residual
 from tfbs_moe.provenance import sha256_file
 
@@ -22,10 +25,20 @@ ARCHITECTURES: dict[str, type[Expert]] = {
     "convnet": ConvNet,
     "deepsea": DeepSEA,
     "danq": DanQ,
+    "kmer": KmerLogistic,
     "language_model": LanguageModel,
     "residual": Residual,
 }
-GATES: dict[str, type[Gate]] = {"softmax": SoftmaxGate}
+GATES: dict[str, type[Gate]] = {
+    "softmax": SoftmaxGate,
+    "logit": LogitGate,
+    "motif": MotifGate,
+    "attention": AttentionGate,
+    "best_expert": BestExpertGate,
+    "random": RandomGate,
+    "stacking": StackingGate,
+    "static": StaticGate,
+}
 
 
 def register(dotted: str) -> type[Expert]:

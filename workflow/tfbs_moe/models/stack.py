@@ -63,10 +63,17 @@ class ExpertStack(nn.Module):
                     embeddings[position] = embedding
             else:
                 for position in positions:
-                    embeddings[position] = self._expert(position).embed(x)
+                    embeddings[position] = self.expert(position).embed(x)
         return torch.stack([self._fill(embedding) for embedding in embeddings if embedding is not None], dim=1)
 
-    def _expert(self, position: int) -> Expert:
+    def readouts(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weights (K, E) and biases (K,) by which embeddings become the experts' own logits."""
+        read = [self.expert(position).readout() for position in range(len(self))]
+        weights = [F.pad(weight, (0, self.embedding_size - len(weight))) for weight, _ in read]
+        return torch.stack(weights).detach(), torch.stack([bias for _, bias in read]).detach()
+
+    def expert(self, position: int) -> Expert:
+        """Return one of the experts."""
         expert = self.members[position]
         assert isinstance(expert, Expert)
         return expert
@@ -80,7 +87,7 @@ class ExpertStack(nn.Module):
         states = [self.members[position].state_dict(keep_vars=True) for position in positions]
         # Stacked anew each time: cheap, always the experts' present weights, and gradients reach them.
         stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
-        template = _Embedding(self._expert(positions[0]))
+        template = _Embedding(self.expert(positions[0]))
 
         def embed(state: dict[str, torch.Tensor]) -> torch.Tensor:
             return functional_call(template, {f"expert.{name}": tensor for name, tensor in state.items()}, (x,))

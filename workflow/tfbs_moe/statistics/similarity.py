@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.data.factor_knowledge import SMALLEST_P, tomtom_p
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
 
 SEPARATOR = "; "
-# TOMTOM's p below this is rounding; −log10 of it caps the similarity.
-SMALLEST_P = 1e-15
 
 IN_DISTRIBUTION = "in_distribution"
 WITHIN_FAMILY = "within_family"
@@ -75,7 +74,7 @@ def _best(
     candidates = [pair for pair in targets if pair[0] == factor] or list(targets)
     if not own or not candidates:
         return {}
-    p = _tomtom_p(own, background)
+    p = tomtom_p(own, background)
     columns = {matrix.matrix_id: index for index, matrix in enumerate(background)}
     chosen = p[:, [columns[matrix.matrix_id] for _, matrix in candidates]]
     row, column = divmod(int(chosen.argmin()), chosen.shape[1])
@@ -91,11 +90,3 @@ def _best(
         "tomtom_p": float(chosen[row, column]),
         "similarity": float(-np.log10(max(chosen[row, column], SMALLEST_P))),
     }
-
-
-def _tomtom_p(queries: Sequence[Matrix], targets: Sequence[Matrix]) -> np.ndarray:
-    """Return TOMTOM's p of each query against each target, on both strands: (queries, targets)."""
-    from memelite import tomtom
-
-    found = tomtom([m.probabilities for m in queries], [m.probabilities for m in targets], n_jobs=1)
-    return np.asarray(found[0])

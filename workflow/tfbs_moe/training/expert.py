@@ -15,6 +15,7 @@ from tfbs_moe.models.registry import build, source_digest
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.fresh import fresh_negatives
 from tfbs_moe.training.loop import Report, fit
 from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, write_result
 from tfbs_moe.training.rows import sequence_rows
@@ -91,6 +92,7 @@ def train_expert(
         checkpoint=folder / CHECKPOINT,
         fingerprint=fingerprint,
         report=report,
+        renew=fresh_negatives(train, device, seed) if settings.fresh_negatives else None,
     )
     facts |= {"metrics": fitted.metrics, "fingerprint": fingerprint}
     return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, facts))

@@ -1,12 +1,14 @@
-"""Training a gate on the embeddings of frozen experts."""
+"""Training a gate on what frozen experts say."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import nn
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
@@ -14,24 +16,23 @@ from tfbs_moe.models.interface import count_parameters
 from tfbs_moe.models.registry import build_gate
 from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.provenance import digest
-from tfbs_moe.runtime import named_seed, rng
+from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
-from tfbs_moe.training.embeddings import Source, embedded, pool_rows, read_source
-from tfbs_moe.training.loop import fit
-from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, write_result
-from tfbs_moe.training.rows import make_rows
+from tfbs_moe.training.loop import Fitted, Predict, fit
+from tfbs_moe.training.record import is_finished, machine_record, module_digest, write_result
+from tfbs_moe.training.rows import Rows, make_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
+from tfbs_moe.training.validation import auroc
+from tfbs_moe.training.views import Views
 
 log = logging.getLogger(__name__)
 
-RowChoice = Literal["expert_split", "pooled_random"]
-_TRAINING_SHARE = 0.8
+_ROWS_PER_PASS = 8192
 
 
 def train_gate(
+    views: Views,
     experts: Mapping[str, str | Path],
-    train: Sequence[Source],
-    validation: Sequence[Source],
     *,
     gate: str,
     hyperparameters: Mapping[str, Any],
@@ -39,26 +40,22 @@ def train_gate(
     seed: int,
     folder: str | Path,
     device: torch.device,
-    rows: RowChoice = "expert_split",
-    max_rows: int | None = None,
+    unseen: float = 0.0,
     description: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a gate over frozen experts and write the mixture's bundle, history and timing into ``folder``.
 
     Args:
-        experts: bundle folder of each expert, by name, in the order the gate is to see them.
-        train: training datasets of the experts, or their files; files are read one at a time.
-        validation: validation datasets, likewise.
+        views: what these experts, and perhaps others, say of the rows to learn from.
+        experts: bundle folder of each expert that the gate looks at, by its name in the views, in its order.
         gate: a name in ``models.registry.GATES``.
         hyperparameters: of the gate; those left out keep their defaults.
         settings: of the training.
         seed: root of all streams.
         folder: where the bundle goes.
         device: see ``runtime.select_device``.
-        rows: ``expert_split`` learns on the experts' training rows and validates on their validation
-            rows. ``pooled_random`` is what the authors do: all rows together, split 80/20 at random,
-            so that the validation holds rows the experts were trained on.
-        max_rows: at most so many training rows, drawn at random, and a quarter as many validation rows.
+        unseen: share of rows that are shown without the experts that were trained on their factor alone, as the rows
+            of a factor that no expert saw: drawn anew each epoch to learn from, once to choose the epoch by.
         description: more for ``model.json``.
 
     Returns:
@@ -70,81 +67,107 @@ def train_gate(
     """
     folder = Path(folder)
     settings = read_settings(settings)
-    stack = ExpertStack(bundle.load_experts(experts, device)).requires_grad_(False)
-    model = build_gate(gate, len(stack), stack.embedding_size, hyperparameters, named_seed(seed, "weights"))
-    records = {
-        "train": [data_record(read_source(source)) for source in train],
-        "validation": [data_record(read_source(source)) for source in validation],
-    }
+    _check_experts(views, experts)
+    views = views.only(list(experts))
+    stack = ExpertStack(bundle.load_experts(experts)).requires_grad_(False)
+    model = build_gate(gate, len(stack), views.embedding_size, hyperparameters, named_seed(seed, "weights"))
+    own = [entry for entry in views.description["experts"] if entry["name"] in experts]
     facts = {
         **(description or {}),
         "seed": seed,
         "settings": settings.as_json(),
-        "rows": rows,
-        "max_rows": max_rows,
-        "data": records,
+        "rows": views.description["rows"],
+        "max_rows": views.description["max_rows"],
+        "unseen": unseen,
+        "data": views.description["data"],
+        "views_seed": views.description["seed"],
+        "explained_by_alignment": views.description.get("explained_by_alignment"),
         "code_digest": module_digest(__file__),
         "computed_with": machine_record(device),
     }
-    digests = [(name, bundle.describe(path)["weights"]["sha256"]) for name, path in experts.items()]
+    digests = [(entry["name"], entry["weights_sha256"]) for entry in own]
     fingerprint = digest({**facts, "gate": gate, "hyperparameters": model.hyperparameters, "experts": digests})
     if is_finished(folder, fingerprint):
         return bundle.describe(folder)
-    counts = [sum(record["rows"] for record in records[split]) for split in ("train", "validation")]
-    learning, judging = _choose_rows(counts[0], counts[1], rows, max_rows, seed)
-    sources = [*train, *validation]
-    learning_inputs, learning_labels = pool_rows(sources, learning)
-    judging_inputs, judging_labels = pool_rows(sources, judging)
+    model.learn_heads(stack)
     model.to(device)
+    train, validation = (_rows(views, judging, device) for judging in (False, True))
     log.info(
         "gate %s over %d experts, %d weights, %d training rows, %d validation rows",
-        gate, len(stack), count_parameters(model), len(learning), len(judging),
+        gate, len(stack), count_parameters(model), len(train), len(validation),
     )  # fmt: skip
+    hidden = views.hidden.to(device)
 
-    def predict(embeddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        logits, weights = model(embeddings)
+    def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        embeddings, source, draw, knowledge = views.unpack(inputs)
+        if unseen:
+            away = (torch.rand_like(draw) if model.training else draw) < unseen
+            embeddings = torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
+        logits, weights = model(embeddings, knowledge)
         return logits, model.penalty(weights)
 
-    with (
-        embedded(stack, learning_inputs, folder, "training") as learning_embeddings,
-        embedded(stack, judging_inputs, folder, "validation") as judging_embeddings,
-    ):
+    areas = _areas_of_experts(stack, views, validation)
+    model.choose(areas)
+    if any(parameter.requires_grad for parameter in model.parameters()):
         fitted = fit(
-            model,
-            predict,
-            make_rows(learning_embeddings, learning_labels, device, "training"),
-            make_rows(judging_embeddings, judging_labels, device, "validation"),
-            settings,
-            seed,
-            checkpoint=folder / CHECKPOINT,
-            fingerprint=fingerprint,
+            model, predict, train, validation, settings, seed, checkpoint=folder / CHECKPOINT, fingerprint=fingerprint
         )
-    facts |= {"metrics": fitted.metrics, "fingerprint": fingerprint}
+    else:
+        fitted = _settled(model, predict, validation)
+    named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
+    facts |= {"metrics": fitted.metrics | {"validation_auroc_of_experts": named}, "fingerprint": fingerprint}
+    factors = {entry["name"]: entry["factors"] for entry in own}
     return write_result(
-        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, experts, folder, facts)
+        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, experts, folder, facts, factors)
     )
 
 
-def _choose_rows(
-    training: int, validation: int, choice: RowChoice, max_rows: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows of all datasets (training ones first) the gate learns from and is judged by."""
-    total = training + validation
-    if choice == "pooled_random":
-        order = rng(seed, "gate_rows").permutation(total)
-        cut = int(_TRAINING_SHARE * total)
-        learning, judging = order[:cut], order[cut:]
-    elif choice == "expert_split":
-        learning, judging = np.arange(training), np.arange(training, total)
-    else:
-        raise InputError(f"rows of the gate are {choice!r}; known are 'expert_split' and 'pooled_random'")
-    if max_rows is None:
-        return learning, judging
-    draw = rng(seed, "max_rows")
-    kept = [
-        np.sort(draw.choice(part, min(len(part), most), replace=False))
-        for part, most in ((learning, max_rows), (judging, max(1, max_rows // 4)))
-    ]
-    log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
-             len(kept[0]), len(learning), len(kept[1]), len(judging))  # fmt: skip
-    return kept[0], kept[1]
+def _check_experts(views: Views, experts: Mapping[str, str | Path]) -> None:
+    """Refuse experts that the views are not of."""
+    seen = {entry["name"]: entry["weights_sha256"] for entry in views.description["experts"]}
+    for name, path in experts.items():
+        if name not in seen:
+            raise InputError(f"the views are not of the expert {name!r}; they are of {', '.join(seen)}")
+        found = bundle.describe(path)["weights"]["sha256"]
+        if found != seen[name]:
+            raise InputError(
+                f"the views of {name!r} were made with other weights (SHA-256 {seen[name]}) than {path} has ({found}); "
+                "make them again"
+            )
+
+
+def _rows(views: Views, judging: bool, device: torch.device) -> Rows:
+    """Return the rows that teach or those that choose; a run of rows stays mapped from its file."""
+    places = np.flatnonzero(views.judging == judging)
+    if not len(places):
+        raise InputError(f"no rows are left for the gate to {'be chosen by' if judging else 'learn from'}")
+    whole = slice(int(places[0]), int(places[-1]) + 1)
+    inputs = views.inputs[whole] if len(places) == whole.stop - whole.start else views.inputs[places]
+    return make_rows(inputs, views.label[places], device, "validation" if judging else "training")
+
+
+def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Tensor:
+    """Return the AUROC (K,) of each expert alone on rows of all training factors together."""
+    weight, bias = stack.readouts()
+    parts = []
+    for index in torch.arange(len(rows), device=rows.labels.device).split(_ROWS_PER_PASS):
+        embeddings = views.unpack(rows.inputs.index_select(0, index))[0].cpu()
+        parts.append(torch.einsum("nke,ke->nk", embeddings, weight) + bias)
+    said, labels = torch.cat(parts).numpy(), rows.labels.cpu().numpy()
+    return torch.tensor([auroc(labels, one) for one in said.T])
+
+
+def _settled(model: nn.Module, predict: Predict, rows: Rows) -> Fitted:
+    """Return the record of a gate that has nothing to learn."""
+    model.eval()
+    device = next(model.buffers()).device
+    with torch.inference_mode():
+        parts = [
+            predict(rows.batch(index, device)[0])[0].cpu()
+            for index in torch.arange(len(rows), device=rows.labels.device).split(_ROWS_PER_PASS)
+        ]
+    area = auroc(rows.labels.cpu().numpy(), torch.cat(parts).numpy())
+    metrics = {"validation_auroc": area, "best_epoch": 0, "epochs": 0, "stopped": "nothing to train"}
+    columns = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
+    history = pd.DataFrame([[0, np.nan, np.nan, area, 0.0]], columns=columns)
+    return Fitted(history, metrics, {"seconds": 0.0, "samples_per_second": 0.0, "data_share": 0.0})

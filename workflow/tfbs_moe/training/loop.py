@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # A network's logits (N,) for a batch, and what is added to the loss (or None).
 Predict = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
+# The training rows of an epoch, counted from 0.
+Renew = Callable[[int], Rows]
 # Told the epoch and its validation AUROC; may raise to end a training that is not worth going on with.
 Report = Callable[[int, float], None]
 
@@ -108,6 +110,7 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     report: Report | None = None,
+    renew: Renew | None = None,
 ) -> Fitted:
     """Train a network and leave the weights of its best epoch in it.
 
@@ -121,6 +124,7 @@ def fit(
         checkpoint: file to go on from, and to write to; None for no checkpoint.
         fingerprint: digest of all that the training hangs on; a checkpoint with another is left aside.
         report: called after each epoch.
+        renew: gives the rows of each epoch anew, as many and in the same order; the same for the same epoch.
 
     Raises:
         DivergedError: the loss is no longer a number.
@@ -129,7 +133,7 @@ def fit(
     device = next(model.parameters()).device
     devices = [device] if device.type == "cuda" else []
     with watch_signals() as watch, torch.random.fork_rng(devices=devices):
-        training = _Training(model, predict, train, validation, settings, seed, checkpoint, fingerprint, watch)
+        training = _Training(model, predict, train, validation, settings, seed, checkpoint, fingerprint, watch, renew)
         return training.run(report)
 
 
@@ -147,8 +151,10 @@ class _Training:
         checkpoint: Path | None,
         fingerprint: str,
         watch: SignalWatch,
+        renew: Renew | None,
     ) -> None:
         self.model = model
+        self.renew = renew
         if settings.compile:
             # Tells the compiler, too, whether to be deterministic.
             torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
@@ -210,6 +216,10 @@ class _Training:
     def _epoch(self) -> None:
         """Go through the training rows once, from the batch where a checkpoint left off, then validate."""
         progress, size = self.progress, self.settings.batch_size
+        if self.renew:
+            started = time.perf_counter()
+            self.train = self.renew(progress.epoch)
+            progress.data_seconds += time.perf_counter() - started
         order = torch.randperm(len(self.train), generator=torch_rng(self.seed, "order", progress.epoch))
         order = order.to(self.train.labels.device)
         turned = self._turned()

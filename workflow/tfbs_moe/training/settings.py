@@ -26,6 +26,7 @@ class TrainingSettings:
         min_delta: by how much an AUROC must rise to count as better.
         validation: ``whole_set``, or ``batch_mean``, the authors' mean of AUROCs of single batches.
         augmentation: ``reverse_complement`` turns each training sequence round with probability 1/2, anew each epoch.
+        fresh_negatives: draw the shuffles that negatives are anew each epoch, so that none can be learnt by heart.
         class_weight: ``none``, or ``balanced``: positives weigh negatives / positives.
         clip_norm: bound on the norm of the gradient; null for none.
         mixed_precision: 16-bit arithmetic on a GPU (bfloat16 where it has it); a CPU always computes in 32 bits.
@@ -45,6 +46,7 @@ class TrainingSettings:
     min_delta: float = 0.0
     validation: Literal["whole_set", "batch_mean"] = "whole_set"
     augmentation: Literal["none", "reverse_complement"] = "none"
+    fresh_negatives: bool = False
     class_weight: Literal["none", "balanced"] = "none"
     clip_norm: float | None = None
     mixed_precision: bool = True

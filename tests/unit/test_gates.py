@@ -1,0 +1,296 @@
+"""Gates: what they compute, with experts away and with knowledge, and how they learn from views."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from tests.unit.test_training import CPU, HYPERPARAMETERS, SETTINGS, planted
+
+from tfbs_moe.data.dataset import concatenate, subset, write_dataset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.folds import deal_folds
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.models.gate import masked_softmax
+from tfbs_moe.models.registry import GATES, build, build_gate
+from tfbs_moe.training.expert import train_expert
+from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.held_out import write_held_out
+from tfbs_moe.training.validation import auroc
+from tfbs_moe.training.views import Member, choose_rows, read_views, write_views
+
+OTHER = np.array([0, 1, 1, 2, 3, 0])
+N, K, E = 6, 3, 8
+GATE_SETTINGS = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 6, "patience": 6}
+
+
+def embeddings(seed: int = 0) -> torch.Tensor:
+    return torch.randn(N, K, E, generator=torch.Generator().manual_seed(seed))
+
+
+def made_gate(name: str, **hyperparameters: object) -> torch.nn.Module:
+    """Return a gate with heads of its own, so that logits are not all zero."""
+    gate = build_gate(name, K, E, hyperparameters, seed=0).eval()
+    if gate.reads_logits:
+        draw = torch.Generator().manual_seed(1)
+        gate.head_weight.copy_(torch.randn(K, E, generator=draw))
+        gate.head_bias.copy_(torch.randn(K, generator=draw))
+    gate.choose(torch.tensor([0.6, 0.9, 0.7]))
+    return gate
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_weights_are_shares_and_an_absent_expert_has_none(name: str) -> None:
+    gate, x = made_gate(name), embeddings()
+    with torch.no_grad():
+        logit, weights = gate(x)
+        assert logit.shape == (N,) and weights.shape == (N, K)
+        torch.testing.assert_close(weights.sum(1), torch.ones(N))
+        away = x.clone()
+        away[:3, 1] = torch.nan
+        there, shares = gate(away)
+        assert torch.isfinite(there).all() and (shares[:3, 1] == 0).all()
+        torch.testing.assert_close(shares.sum(1), torch.ones(N))
+        torch.testing.assert_close(there[3:], logit[3:])
+        # Nothing of what an absent expert would have said is used.
+        louder = away.clone()
+        louder[:3, 1, 1:] = 100.0
+        torch.testing.assert_close(gate(louder)[0], there)
+
+
+def test_top_keeps_so_many_experts() -> None:
+    weights = made_gate("softmax", top=2)(embeddings())[1]
+    assert ((weights > 0).sum(1) == 2).all()
+    every, best = made_gate("softmax")(embeddings())[1], made_gate("softmax", top=1)(embeddings())[1]
+    assert (best.argmax(1) == every.argmax(1)).all() and (best.amax(1) == 1).all()
+    with pytest.raises(InputError, match="top is 4; the gate has 3 experts"):
+        made_gate("softmax", top=4)
+
+
+def test_a_gate_over_logits_stays_between_what_the_experts_say() -> None:
+    gate, x = made_gate("logit"), embeddings()
+    said = torch.einsum("nke,ke->nk", x, gate.head_weight) + gate.head_bias
+    torch.testing.assert_close(gate.logits_of_experts(x), said)
+    scaled = said * torch.nn.functional.softplus(gate.scale + 1.0) + gate.shift
+    logit, _ = gate(x)
+    assert ((logit > scaled.amin(1)) & (logit < scaled.amax(1))).all()
+
+
+def test_best_expert_and_static_and_stacking_say_what_they_should() -> None:
+    x = embeddings()
+    best = made_gate("best_expert")
+    torch.testing.assert_close(best(x)[0], best.logits_of_experts(x)[:, 1])
+    stacking = made_gate("stacking")
+    stacking.coefficients.data = torch.tensor([1.0, -2.0, 1.0])
+    torch.testing.assert_close(stacking(x)[0], stacking.logits_of_experts(x) @ torch.tensor([1.0, -2.0, 1.0]))
+    torch.testing.assert_close(stacking(x)[1], torch.tensor([0.25, 0.5, 0.25]).expand(N, K))
+    static = made_gate("static")
+    assert (static(x)[1] == static(embeddings(5))[1]).all()
+    assert not any(parameter.requires_grad for parameter in best.parameters())
+    assert not made_gate("random").scores.weight.requires_grad
+
+
+def test_a_motif_gate_without_knowledge_is_one_over_logits() -> None:
+    plain, told, x = made_gate("logit"), made_gate("motif"), embeddings()
+    told.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        unknown = torch.full((N, 1 + K), torch.nan)
+        torch.testing.assert_close(told(x)[0], plain(x)[0])
+        torch.testing.assert_close(told(x, unknown)[0], plain(x)[0])
+        torch.testing.assert_close(plain(x, torch.ones(N, 1 + K))[0], plain(x)[0])
+        known = torch.zeros(N, 1 + K)
+        known[:, 0] = torch.arange(N)
+        gained = told(x, known)[0] - told(x)[0]
+        torch.testing.assert_close(gained.diff(), torch.full((N - 1,), 0.3))
+        told.likeness.fill_(5.0)
+        known[:, 2] = 1.0
+        assert (told(x, known)[1][:, 1] > told(x)[1][:, 1]).all()
+
+
+def test_masked_softmax_with_nobody_there() -> None:
+    weights = masked_softmax(torch.randn(2, 3), torch.tensor([[True, False, True], [False, False, False]]))
+    assert weights[0, 1] == 0 and float(weights[0].sum()) == pytest.approx(1) and (weights[1] == 0).all()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Member], dict]:
+    """Two experts of two motifs with two folds each, and their data."""
+    folder = tmp_path_factory.mktemp("study")
+    members, data = [], {}
+    for place, (name, motif) in enumerate({"A": np.array([2, 0, 3, 0, 0, 2]), "B": OTHER}.items()):
+        parts = planted(800, 10 + place, motif), planted(300, 20 + place, motif)
+        data[name] = (folder / f"{name}.train.h5", folder / f"{name}.validation.h5")
+        for part, path in zip(parts, data[name], strict=True):
+            write_dataset(part, path)
+        facts = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU}
+        facts |= {"settings": SETTINGS | {"max_epochs": 8}}
+        train_expert(*parts, folder=folder / name, seed=place, **facts)
+        dealt, held = deal_folds(parts[0], 2), []
+        for fold in range(2):
+            place_of_fold = folder / name / f"fold{fold}"
+            train_expert(subset(parts[0], dealt != fold), parts[1], folder=place_of_fold, seed=50 + fold, **facts)
+            expert = bundle.load_experts({"x": place_of_fold})["x"]
+            held.append(place_of_fold / "held_out.h5")
+            write_held_out(expert, parts[0], np.flatnonzero(dealt == fold), parts[1], held[-1], {"fold": fold})
+        members.append(Member(name, str(folder / name), (name,), (f"factor {name}",), tuple(map(str, held))))
+    return members, data
+
+
+def looked(study: tuple[list[Member], dict], folder: Path, rows: str = "expert_split", **more: object) -> Path:
+    write_views(study[0], study[1], folder, rows=rows, seed=0, device=CPU, **more)
+    return folder
+
+
+def trained(study: tuple[list[Member], dict], views: Path, folder: Path, **changes: object) -> dict:
+    arguments = {"gate": "softmax", "hyperparameters": {}, "settings": GATE_SETTINGS, "seed": 0, "folder": folder}
+    experts = {member.name: member.folder for member in study[0]}
+    return train_gate(read_views(views), **({"experts": experts, "device": CPU} | arguments | changes))
+
+
+def test_views_are_what_the_experts_say(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    knowledge = {"A": FactorKnowledge("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 3.0})}
+    views = read_views(looked(study, tmp_path, knowledge=knowledge))
+    assert views.inputs.shape == (2200, 2 * 32 + 4 + 3) and views.judging.sum() == 600
+    found, source, draw, known = views.unpack(views.inputs)
+    stack = {member.name: bundle.load_experts({"x": member.folder})["x"] for member in study[0]}
+    every = concatenate([_read(study, name, split) for split in (0, 1) for name in study[1]])
+    x = torch.from_numpy(every.one_hot).float()
+    with torch.no_grad():
+        for place, expert in enumerate(stack.values()):
+            torch.testing.assert_close(found[:, place], expert.embed(x), rtol=1e-4, atol=1e-5)
+    assert (views.label == every.label).all() and ((draw >= 0) & (draw < 1)).all()
+    assert source.tolist() == [0] * 800 + [1] * 800 + [0] * 300 + [1] * 300
+    assert known[:800, 0].std() > 0.5 and known[800:1600].isnan().all()
+    torch.testing.assert_close(known[0, 1:], torch.tensor([1.0, 0.2]))
+    assert views.hidden.tolist() == [[True, False], [False, True]]
+    turned = views.only(["B", "A"])
+    assert (turned.unpack(turned.inputs)[0][:, 0] == found[:, 1]).all()
+    assert turned.hidden.tolist() == [[False, True], [True, False]]
+    assert (turned.unpack(turned.inputs)[3][0, 1:] == known[0, 1:].flip(0)).all()
+
+
+def _read(study: tuple[list[Member], dict], name: str, split: int):
+    from tfbs_moe.data.dataset import read_dataset
+
+    return read_dataset(study[1][name][split])
+
+
+@pytest.mark.parametrize("name", list(GATES))
+def test_every_gate_learns_and_its_bundle_stands_alone(
+    name: str, study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    views = looked(study, tmp_path / "views")
+    written = trained(study, views, tmp_path / "gate", gate=name, unseen=0.3)
+    assert written["metrics"]["validation_auroc"] > (0.55 if name in ("best_expert", "random", "static") else 0.6)
+    assert [entry["factors"] for entry in written["experts"]] == [["factor A"], ["factor B"]]
+    (tmp_path / "gate").rename(tmp_path / "elsewhere")
+    model = bundle.load(tmp_path / "elsewhere")
+    held = _read(study, "A", 1)
+    logit = model(torch.from_numpy(held.one_hot).float()).detach()
+    least = 0.5 if name == "best_expert" else 0.6
+    assert roc_auc_score(held.label, logit) > least or name == "best_expert"
+    again = trained(study, views, tmp_path / "again", gate=name, unseen=0.3)
+    assert again["weights"] == written["weights"]
+
+
+def test_best_expert_is_chosen_by_validation(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    written = trained(study, looked(study, tmp_path / "views"), tmp_path / "gate", gate="best_expert")
+    areas = written["metrics"]["validation_auroc_of_experts"]
+    pooled = concatenate([_read(study, name, 1) for name in ("A", "B")])
+    x = torch.from_numpy(pooled.one_hot).float()
+    for member in study[0]:
+        expert = bundle.load_experts({"x": member.folder})["x"]
+        assert areas[member.name] == pytest.approx(auroc(pooled.label, expert(x).detach().numpy()), abs=1e-6)
+    assert written["metrics"]["validation_auroc"] == pytest.approx(max(areas.values()), abs=1e-6)
+    assert written["metrics"]["stopped"] == "nothing to train"
+
+
+def test_rows_that_gates_learn_from(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    leader = np.r_[np.arange(50), np.arange(50), 100 + np.r_[np.arange(20), np.arange(20)]]
+    learning, judging = choose_rows(100, leader, "expert_split", None, 0)
+    assert (learning == np.arange(100)).all() and (judging == np.arange(100, 140)).all()
+    learning, judging = choose_rows(100, leader, "pooled_random", None, 0)
+    assert len(learning) == 112 and sorted([*learning, *judging]) == list(range(140))
+    learning, judging = choose_rows(100, leader, "held_out", None, 0)
+    assert len(learning) == 30 and min(*learning, *judging) == 100
+    assert not set(leader[learning]) & set(leader[judging])
+    few, fewer = choose_rows(100, leader, "expert_split", 20, 0)
+    assert len(few) == 20 and len(fewer) == 5
+    with pytest.raises(InputError, match="rows of the gate are 'all'; known are 'expert_split'"):
+        choose_rows(100, leader, "all", None, 0)
+
+
+def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
+    study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    plain, held = (read_views(looked(study, tmp_path / rows, rows)) for rows in ("expert_split", "out_of_fold"))
+    first, second = (views.unpack(views.inputs)[0] for views in (plain, held))
+    assert (first[:800, 1] == second[:800, 1]).all() and (first[1600:] == second[1600:]).all()
+    assert (first[:800, 0] != second[:800, 0]).any(1).all()
+    # A map fitted on validation rows brings them near to what the expert itself says.
+    explained = held.description["explained_by_alignment"]
+    assert min(explained.values()) > 0.5
+    weight, bias = bundle.load_experts({"x": study[0][0].folder})["x"].readout()
+    labels = plain.label[:800]
+    seen, unseen = (auroc(labels, (part[:800, 0] @ weight + bias).detach().numpy()) for part in (first, second))
+    assert 0.6 < unseen < seen + 0.01
+    with pytest.raises(InputError, match="A has no experts of folds"):
+        looked(([replace(member, held_out=()) for member in study[0]], study[1]), tmp_path / "none", "out_of_fold")
+
+
+def test_other_weights_than_the_views_were_made_with_are_refused(
+    study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    views = looked(study, tmp_path / "views")
+    swapped = {"A": study[0][1].folder, "B": study[0][0].folder}
+    with pytest.raises(InputError, match="views of 'A' were made with other weights"):
+        trained(study, views, tmp_path / "gate", experts=swapped)
+    with pytest.raises(InputError, match="views are not of the expert 'C'"):
+        trained(study, views, tmp_path / "gate", experts={"C": study[0][0].folder})
+    with pytest.raises(InputError, match="cannot be read as views"):
+        read_views(tmp_path / "nowhere")
+
+
+def test_views_of_another_length_are_refused(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    short = _read(study, "A", 0)
+    write_dataset(replace(short, one_hot=short.one_hot[:, :, :30]), tmp_path / "short.h5")
+    data = study[1] | {"A": (tmp_path / "short.h5", study[1]["A"][1])}
+    with pytest.raises(InputError, match="must have the length of its experts; got 30 and 41"):
+        looked((study[0], data), tmp_path / "views")
+
+
+def test_folds_keep_pairs_and_places_together() -> None:
+    plain = planted(400, 3)
+    pair = np.r_[np.arange(200), np.arange(200)].astype(np.int32)
+    paired = replace(plain, pair=pair)
+    fold = deal_folds(paired, 3)
+    assert (fold[:200] == fold[200:]).all() and np.bincount(fold).min() > 80
+    turned = replace(paired, one_hot=np.ascontiguousarray(paired.one_hot[:, ::-1, ::-1]))
+    assert (deal_folds(turned, 3) == fold).all()
+    assert (deal_folds(subset(paired, np.arange(100, 200)), 3) == fold[100:200]).all()
+    start = np.arange(400) * 50_000
+    placed = replace(plain, chrom=np.full(400, "chr1"), start=start, end=start + plain.length, strand=np.full(400, "+"))
+    blocks = deal_folds(placed, 2)
+    assert all(len(set(blocks[(start + 20) // 1_000_000 == block])) == 1 for block in range(20))
+    with pytest.raises(InputError, match="at least 2 are needed"):
+        deal_folds(plain, 1)
+    with pytest.raises(InputError, match="would be empty"):
+        deal_folds(subset(plain, np.arange(3)), 50)
+
+
+def test_kmer_counts_words_of_either_strand() -> None:
+    model = build("kmer", 20, {"k": 3}, seed=0).eval()
+    model.weights.weight.data = torch.randn(model.weights.weight.shape, generator=torch.Generator().manual_seed(0))
+    model.weights.weight.data[-1] = 0
+    x = torch.nn.functional.one_hot(torch.randint(0, 4, (5, 20)), 4).transpose(1, 2).float()
+    torch.testing.assert_close(model(x), model(x.flip(1, 2)))
+    assert model.weights.weight.shape == (32 + 1, 1)
+    weight, bias = model.readout()
+    torch.testing.assert_close(model.embed(x) @ weight + bias, model(x))
+    x[:, :, 10] = 0  # an unknown base: three words fewer
+    assert torch.isfinite(model(x)).all()
+    x[:] = 0
+    torch.testing.assert_close(model.embed(x), torch.zeros(5, 1))

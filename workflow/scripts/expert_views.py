@@ -1,0 +1,35 @@
+"""Look at the rows that gates learn from with every expert of a protocol and replicate."""
+
+from pathlib import Path
+
+from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.models.registry import register_own
+from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
+from tfbs_moe.tables import read_json
+from tfbs_moe.training.views import Member, write_views
+
+params, wildcards = snakemake.params, snakemake.wildcards
+with step(snakemake.log[0]):
+    configure_torch(snakemake.threads, params.deterministic)
+    register_own(snakemake.config["experts"])
+    known = read_knowledge(read_json(snakemake.input.knowledge))
+    members = [
+        Member(
+            name=member["name"],
+            folder=member["folder"],
+            learnt=tuple(member["learnt"]),
+            factors=tuple(params.factors[name] for name in member["learnt"]),
+            held_out=tuple(params.held_out.get(member["name"], ())),
+        )
+        for member in params.members
+    ]
+    write_views(
+        members,
+        dict(zip(params.factors, zip(snakemake.input.train, snakemake.input.validation, strict=True), strict=True)),
+        Path(snakemake.output.views).parent,
+        rows=params.rows,
+        max_rows=params.max_rows,
+        seed=named_seed(int(wildcards.seed), "views"),
+        device=select_device(snakemake.config["device"]),
+        knowledge={name: known[factor] for name, factor in params.factors.items()},
+    )

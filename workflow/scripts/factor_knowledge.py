@@ -1,0 +1,9 @@
+"""Look up what is known of every factor of the study without its peaks."""
+
+from tfbs_moe.data.factor_knowledge import known_of
+from tfbs_moe.runtime import step
+from tfbs_moe.tables import write_json
+
+with step(snakemake.log[0]):
+    found = known_of(snakemake.params.factors, snakemake.params.training)
+    write_json({name: known.as_json() for name, known in found.items()}, snakemake.output[0])

@@ -1,0 +1,52 @@
+"""Folds of a training split: rows that an expert of the fold does not see.
+
+The datasets of all training factors agree on the fold of a place in the genome, so that a network that is trained on
+several factors has not seen a fold's places in another factor's rows.
+"""
+
+import hashlib
+
+import numpy as np
+
+from tfbs_moe.data.dataset import UNPAIRED, Dataset
+from tfbs_moe.errors import InputError
+
+# Windows that overlap lie in one block, but for the few across a border.
+BLOCK_BASES = 1_000_000
+SMALLEST_NUMBER = 2
+
+
+def deal_folds(dataset: Dataset, folds: int) -> np.ndarray:
+    """Return the fold of every row, int64 (N,), 0 to ``folds`` - 1.
+
+    Rows with a place go by their block of a million bases, others by their sequence (either strand); a negative that
+    was made from a positive goes with it. The fold of a row hangs on nothing else, so it is the same in every dataset.
+
+    Args:
+        dataset: rows to deal out.
+        folds: how many, at least 2.
+
+    Raises:
+        InputError: a fold would hold no row, or all rows.
+    """
+    if folds < SMALLEST_NUMBER:
+        raise InputError(f"{folds} fold(s) were asked for; at least {SMALLEST_NUMBER} are needed")
+    leader = np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair)
+    keys = {row: _number(_key(dataset, int(row))) for row in np.unique(leader)}
+    fold = np.array([keys[row] % folds for row in leader], dtype=np.int64)
+    empty = sorted(set(range(folds)) - set(fold.tolist()))
+    if empty:
+        raise InputError(f"{len(dataset)} rows cannot be dealt out to {folds} folds: fold {empty[0]} would be empty")
+    return fold
+
+
+def _number(key: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
+
+
+def _key(dataset: Dataset, row: int) -> bytes:
+    if dataset.chrom[row]:
+        middle = int(dataset.start[row] + dataset.end[row]) // 2
+        return f"{dataset.chrom[row]}:{middle // BLOCK_BASES}".encode()
+    one_hot = dataset.one_hot[row]
+    return min(one_hot.tobytes(), one_hot[::-1, ::-1].tobytes())

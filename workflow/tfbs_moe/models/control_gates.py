@@ -1,0 +1,88 @@
+"""Gates that are no mixture to speak for: what a gate must beat, trained on the same rows over the same experts."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from tfbs_moe.models.gate import Gate, masked_softmax
+from tfbs_moe.models.gates import SoftmaxGate
+
+
+class StackingGate(Gate):
+    """Logistic regression on the experts' logits (Wolpert 1992); its weights are the shares of its coefficients."""
+
+    reads_logits: ClassVar[bool] = True
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        self.coefficients = nn.Parameter(torch.full((experts,), 1.0 / experts))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        said = self.logits_of_experts(embeddings) * present
+        share = self.coefficients.abs() * present
+        weights = share / share.sum(1, keepdim=True).clamp_min(torch.finfo(share.dtype).tiny)
+        return said @ self.coefficients + self.bias, weights
+
+
+class StaticGate(Gate):
+    """One weight per expert, the same for every sequence: what a gate adds is what it does beyond this."""
+
+    reads_logits: ClassVar[bool] = True
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        self.scores = nn.Parameter(torch.zeros(experts))
+        self.scale = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        weights = masked_softmax(self.scores.expand(len(embeddings), -1), present)
+        said = self.logits_of_experts(embeddings) * present
+        return F.softplus(self.scale) * (weights * said).sum(1) + self.bias, weights
+
+
+class BestExpertGate(Gate):
+    """The one expert with the highest AUROC on the validation rows of all training factors together."""
+
+    reads_logits: ClassVar[bool] = True
+    scores: torch.Tensor
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        self.register_buffer("scores", torch.zeros(experts))
+
+    def choose(self, areas: torch.Tensor) -> None:
+        """Take the experts' AUROCs (K,) on rows that chose their epochs and taught them nothing."""
+        self.scores.copy_(areas)
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        chosen = self.scores.masked_fill(~present, -1.0).argmax(1)
+        weights = F.one_hot(chosen, self.experts).to(embeddings.dtype) * present
+        return (weights * self.logits_of_experts(embeddings)).sum(1), weights
+
+
+class RandomGate(SoftmaxGate):
+    """The paper's gate whose weights come from a random projection that is never trained; the rest is."""
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        # Embeddings have variance 1, so that scores have, too: the weights differ from sequence to sequence.
+        nn.init.normal_(self.scores.weight, std=(experts * embedding_size) ** -0.5)
+        self.scores.requires_grad_(False)

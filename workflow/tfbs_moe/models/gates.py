@@ -1,0 +1,211 @@
+"""The gates: the paper's and its later options, over logits, informed by a factor's matrix, and by attention."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.models.gate import Gate, LearningGateParameters, masked_softmax
+
+# Of the weight of a matrix's score before training: a third of a nat for each nat of evidence.
+_FIRST_MATRIX_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class SoftmaxGateParameters(LearningGateParameters):
+    """Hyper-parameters of the paper's gate.
+
+    Attributes:
+        normalise: scale each embedding to length 1 first.
+        temperature: divides the gate's scores; above 1 it evens the weights out.
+        top: how many experts of highest weight are mixed for each sequence; None for all.
+    """
+
+    normalise: bool = False
+    temperature: float = 1.0
+    top: int | None = None
+
+
+class SoftmaxGate(Gate):
+    """The paper's gate (arXiv 2507.09754).
+
+    weights = softmax(Linear(K·E → K)(all embeddings) / temperature); each embedding goes through a
+    linear layer of its own; the weighted sum goes through a last linear layer.
+    """
+
+    Parameters = SoftmaxGateParameters
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        _check_temperature(self)
+        if self.settings.top is not None and not 1 <= self.settings.top <= experts:
+            raise InputError(
+                f"hyper-parameters of SoftmaxGate: top is {self.settings.top}; the gate has {experts} experts"
+            )
+        self.scores = nn.Linear(experts * embedding_size, experts)
+        # The experts' own linear layers, with the first weights that torch gives a Linear.
+        bound = embedding_size**-0.5
+        self.transform = nn.Parameter(torch.empty(experts, embedding_size, embedding_size).uniform_(-bound, bound))
+        self.shift = nn.Parameter(torch.empty(experts, embedding_size).uniform_(-bound, bound))
+        self.head = nn.Linear(embedding_size, 1)
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        if self.settings.normalise:
+            embeddings = F.normalize(embeddings, dim=2)
+        scores = self.scores(embeddings.flatten(1)) / self.settings.temperature
+        if self.settings.top is not None:
+            ranked = scores.masked_fill(~present, -torch.inf)
+            present = present & (ranked >= ranked.topk(self.settings.top, dim=1).values[:, -1:])
+        weights = masked_softmax(scores, present)
+        # Σ_k w_k (e_k T_k + s_k) is one matrix product over k and E together.
+        weighted = (weights.unsqueeze(2) * embeddings).flatten(1)
+        mixed = weighted @ self.transform.flatten(0, 1) + weights @ self.shift
+        return self.head(mixed).squeeze(1), weights
+
+
+@dataclass(frozen=True)
+class LogitGateParameters(LearningGateParameters):
+    """Hyper-parameters of the gate over logits.
+
+    Attributes:
+        hidden: units of the layer that weighs the experts.
+        dropout: of the embeddings and of the hidden units.
+        temperature: divides the gate's scores.
+    """
+
+    hidden: int = 32
+    dropout: float = 0.2
+    temperature: float = 1.0
+
+
+class LogitGate(Gate):
+    """Mixes what experts say, not what they think: logit = Σ_k w_k (a_k l_k + b_k).
+
+    l_k is the logit of expert k, a_k and b_k put the experts on one scale, and the weights w are the softmax of a
+    hidden layer over all embeddings, logits and presences. The logit is between those of the experts, so a
+    gate that errs costs no more than listening to the wrong one.
+    """
+
+    Parameters = LogitGateParameters
+    reads_logits: ClassVar[bool] = True
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        _check_temperature(self)
+        hidden, dropout = self.settings.hidden, self.settings.dropout
+        self.judge = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(experts * (embedding_size + 2), hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, experts),
+        )
+        self.scale = nn.Parameter(torch.zeros(experts))
+        self.shift = nn.Parameter(torch.zeros(experts))
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        said = self.logits_of_experts(embeddings) * present
+        seen = torch.cat([embeddings.flatten(1), said, present.to(said.dtype)], dim=1)
+        scores = self.judge(seen) + self.tilt(knowledge)
+        weights = masked_softmax(scores / self.settings.temperature, present)
+        logit = (weights * (said * F.softplus(self.scale + 1.0) + self.shift)).sum(1)
+        return logit + self.evidence(knowledge), weights
+
+    def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+        """Return what knowledge of the factor adds to the scores (N, K)."""
+        return 0.0
+
+    def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+        """Return what knowledge of the factor adds to the logit (N,)."""
+        return 0.0
+
+
+class MotifGate(LogitGate):
+    """The gate over logits, told what is known of the factor that is asked for; its labels are not.
+
+    The likeness of the factor's matrix to that of an expert's factor raises that expert's score, and the score of the
+    matrix on the sequence, in nats of evidence for a site, is added to the logit with a weight of its own. Both are
+    learnt on training factors that are shown without their own expert. For a factor without a matrix, and where
+    nothing is told, both are nothing and the gate is one over logits.
+    """
+
+    informed: ClassVar[bool] = True
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        self.likeness = nn.Parameter(torch.zeros(1))
+        self.matrix_weight = nn.Parameter(torch.full((1,), _FIRST_MATRIX_WEIGHT).expm1().log())
+        self.matrix_shift = nn.Parameter(torch.zeros(1))
+
+    def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+        """Return what the likeness of the factor's matrix to the experts' factors adds to the scores (N, K)."""
+        return 0.0 if knowledge is None else self.likeness * knowledge[:, 1:].nan_to_num()
+
+    def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+        """Return what the score of the factor's matrix adds to the logit (N,)."""
+        if knowledge is None:
+            return 0.0
+        score = knowledge[:, 0]
+        told = F.softplus(self.matrix_weight) * (score.nan_to_num() - self.matrix_shift)
+        return torch.where(score.isnan(), 0.0, told)
+
+
+@dataclass(frozen=True)
+class AttentionGateParameters(LearningGateParameters):
+    """Hyper-parameters of the gate by attention.
+
+    Attributes:
+        heads: of the attention; they must divide the embedding.
+        dropout: of the mixed embedding.
+    """
+
+    heads: int = 4
+    dropout: float = 0.2
+
+
+class AttentionGate(Gate):
+    """A learned query attends to the experts' embeddings (Vaswani et al. 2017); the weights are means over heads."""
+
+    Parameters = AttentionGateParameters
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the gate; see ``Gate``."""
+        super().__init__(experts, embedding_size, hyperparameters)
+        if embedding_size % self.settings.heads:
+            raise InputError(
+                f"hyper-parameters of AttentionGate: {self.settings.heads} heads do not divide embeddings of "
+                f"{embedding_size}"
+            )
+        self.place = nn.Parameter(torch.randn(experts, embedding_size) * embedding_size**-0.5)
+        self.query = nn.Linear(experts * embedding_size, embedding_size)
+        self.attention = nn.MultiheadAttention(embedding_size, self.settings.heads, batch_first=True)
+        self.head = nn.Sequential(nn.ReLU(), nn.Dropout(self.settings.dropout), nn.Linear(embedding_size, 1))
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        query = self.query(embeddings.flatten(1)).unsqueeze(1)
+        placed = embeddings + self.place
+        mixed, weights = self.attention(query, placed, placed, key_padding_mask=~present)
+        return self.head(mixed.squeeze(1)).squeeze(1), weights.squeeze(1)
+
+
+def _check_temperature(gate: Gate) -> None:
+    if gate.settings.temperature <= 0:
+        raise InputError(
+            f"hyper-parameters of {type(gate).__name__}: temperature is {gate.settings.temperature}; must be > 0"
+        )

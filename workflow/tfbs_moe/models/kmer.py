@@ -1,0 +1,80 @@
+"""Logistic regression on counts of words, a relative of the gapped k-mer SVM: what a network must beat.
+
+Ghandi et al. 2014, PLoS Comput Biol 10:e1003711.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, check_window
+
+
+@dataclass(frozen=True)
+class KmerParameters(ExpertParameters):
+    """Hyper-parameters of the k-mer model.
+
+    Attributes:
+        k: length of the words.
+    """
+
+    embedding_size: int = 1
+    k: int = 6
+
+
+class KmerLogistic(Expert):
+    """A weight per word, the same for a word and its reverse complement; the logit is their sum over the sequence.
+
+    Its embedding is that sum without the bias, one number. Words with an unknown base count for nothing. Counts do
+    not move with small changes of a column, so the input has no gradient: mutagenesis alone explains it.
+    """
+
+    Parameters = KmerParameters
+    search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "training.weight_decay": {"low": 1e-2, "high": 1.0, "log": True},
+    }
+    stackable: ClassVar[bool] = False
+    places: torch.Tensor
+    row: torch.Tensor
+
+    def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Build the model for sequences of ``window`` bases."""
+        super().__init__(window, hyperparameters)
+        k = self.settings.k
+        if self.embedding_size != 1:
+            raise InputError("hyper-parameters of KmerLogistic: embedding_size is always 1")
+        check_positions(window - k + 1, window, f"words of {k}")
+        self.receptive_field = k
+        places = ALPHABET_SIZE ** torch.arange(k)
+        words = torch.arange(ALPHABET_SIZE**k)
+        letters = words[:, None] // places % ALPHABET_SIZE
+        # On the other strand letters are complements, in the other order.
+        turned = ((ALPHABET_SIZE - 1 - letters).flip(1) * places).sum(1)
+        classes, inverse = torch.unique(torch.minimum(words, turned), return_inverse=True)
+        self.register_buffer("places", places, persistent=False)
+        # One row more than there are words, of zero weight, for those with an unknown base.
+        self.register_buffer("row", torch.cat([inverse, torch.tensor([len(classes)])]), persistent=False)
+        self.weights = nn.EmbeddingBag(len(classes) + 1, 1, mode="sum", padding_idx=len(classes))
+        nn.init.zeros_(self.weights.weight)
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum of word weights (N, 1) of sequences (N, 4, L)."""
+        check_window(x, self.window)
+        k = self.settings.k
+        words = (x.argmax(1).unfold(1, k, 1) * self.places).sum(2)
+        known = x.amax(1).unfold(1, k, 1).amin(2) > 0
+        bag: torch.Tensor = self.weights(self.row[torch.where(known, words, ALPHABET_SIZE**k)])
+        return bag
+
+    def classify(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Turn sums (N, 1) into logits (N,)."""
+        return embedding.squeeze(1) + self.bias
+
+    def readout(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weight (1,) and bias () of the logit."""
+        return torch.ones_like(self.bias), self.bias[0]

@@ -1,0 +1,362 @@
+"""What every expert says of the rows that gates learn from: computed once, read by every gate.
+
+They are one plain array (``views.npy``), mapped into memory where it is read, so that hundreds of experts on a
+hundred thousand rows need no more memory than a few; ``views.json`` says what they are.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from tfbs_moe.data.dataset import UNPAIRED, Dataset, read_dataset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.models.stack import ExpertStack
+from tfbs_moe.runtime import rng
+from tfbs_moe.tables import atomic, read_json, write_json
+from tfbs_moe.training.held_out import HeldOut, read_held_out, views_of
+from tfbs_moe.training.record import data_record
+
+log = logging.getLogger(__name__)
+
+RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
+SPLITS = ("train", "validation")
+_TRAINING_SHARE = {"pooled_random": 0.8, "held_out": 0.75}
+# Rows of a pass times experts of the mixture, to bound what a pass holds.
+_ROWS_TIMES_EXPERTS = 4096
+_FLOAT_BYTES = 4
+ARRAY, DESCRIPTION = "views.npy", "views.json"
+# Behind the embeddings of a row: its label, whether it chooses, its training experiment, a uniform draw, and what is
+# known of its factor.
+_LABEL, _JUDGING, _SOURCE, _DRAW, _KNOWN = range(5)
+_RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network that gates look at.
+
+    Attributes:
+        name: to the gates.
+        folder: of its bundle.
+        learnt: training experiments whose rows it was trained on.
+        factors: of these experiments.
+        held_out: what experts of folds say of the rows that they did not see; none where there are no folds.
+    """
+
+    name: str
+    folder: str
+    learnt: tuple[str, ...]
+    factors: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Rows of all training experiments as K experts see them.
+
+    Attributes:
+        inputs: float32 (N, K·E + 5 + K): embeddings, label, whether the row chooses, training experiment, a uniform
+            draw, knowledge (1 + K).
+        label: uint8 (N,).
+        judging: bool (N,), rows that choose a gate's epoch; the others teach.
+        names: of the K experts.
+        embedding_size: E.
+        hidden: bool (training experiments, K), the experts that were trained on one experiment alone, by experiment.
+        description: digests of experts and data, and which rows these are.
+    """
+
+    inputs: torch.Tensor
+    label: np.ndarray
+    judging: np.ndarray
+    names: tuple[str, ...]
+    embedding_size: int
+    hidden: torch.Tensor
+    description: dict[str, Any]
+
+    def only(self, names: Sequence[str]) -> "Views":
+        """Return what these experts say, in this order; the array as it is where they are all."""
+        if tuple(names) == self.names:
+            return self
+        places = [self.names.index(name) for name in names]
+        size, end = self.embedding_size, len(self.names) * self.embedding_size
+        columns = [place * size + unit for place in places for unit in range(size)]
+        columns += range(end, end + _KNOWN + 1)
+        columns += [end + _KNOWN + 1 + place for place in places]
+        return replace(self, inputs=self.inputs[:, columns], names=tuple(names), hidden=self.hidden[:, places])
+
+    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,), draw (n,) and knowledge (n, 1 + K)."""
+        end = len(self.names) * self.embedding_size
+        embeddings = inputs[:, :end].reshape(len(inputs), len(self.names), self.embedding_size)
+        rest = inputs[:, end:]
+        return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
+
+
+def write_views(
+    members: Sequence[Member],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    folder: str | Path,
+    *,
+    rows: RowChoice,
+    seed: int,
+    device: torch.device,
+    max_rows: int | None = None,
+    knowledge: Mapping[str, FactorKnowledge] | None = None,
+) -> dict[str, Any]:
+    """Look at the rows that gates learn from with every expert, and write what they say.
+
+    Args:
+        members: the experts, in the order that gates see them.
+        data: training and validation dataset file of every training experiment; one is in memory at a time.
+        folder: takes ``views.npy`` and ``views.json``.
+        rows: which rows. ``expert_split``: the experts' training rows teach and their validation rows choose.
+            ``pooled_random``: what the authors do, all rows together, split 80/20 at random, so that rows the experts
+            were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, pairs
+            together. ``out_of_fold``: training rows teach, seen by experts of folds that were trained without them,
+            whose embeddings a linear map, fitted on validation rows, brings to those of the expert itself.
+        seed: root of the streams.
+        device: to compute on.
+        max_rows: at most so many rows that teach, drawn at random, and a quarter as many that choose.
+        knowledge: of the factor of every training experiment, by experiment; unknown where it is not given.
+
+    Returns:
+        what identifies the views: digests of experts and data, and which rows they are.
+
+    Raises:
+        InputError: experts or rows that cannot be used, or a disk that cannot hold the file.
+    """
+    stack = ExpertStack(bundle.load_experts({member.name: member.folder for member in members}, device))
+    stack.requires_grad_(False)
+    sources = [(name, split) for split in range(len(SPLITS)) for name in data]
+    records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    pairs: list[np.ndarray] = []
+    sizes: list[int] = []
+    for name, split in sources:
+        dataset = _read(data[name][split], stack.window)
+        records[SPLITS[split]].append(data_record(dataset))
+        pairs.append(np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair) + sum(sizes))
+        sizes.append(len(dataset))
+    training = sum(sizes[: len(data)])
+    learning, judging = choose_rows(training, np.concatenate(pairs), rows, max_rows, seed)
+    description: dict[str, Any] = {
+        "rows": rows,
+        "max_rows": max_rows,
+        "seed": seed,
+        "experiments": list(data),
+        "embedding_size": stack.embedding_size,
+        "experts": [
+            {
+                "name": member.name,
+                "learnt": list(member.learnt),
+                "factors": list(member.factors),
+                "weights_sha256": bundle.describe(member.folder)["weights"]["sha256"],
+            }
+            for member in members
+        ],
+        "data": records,
+        "counts": {"learning": len(learning), "judging": len(judging)},
+    }
+    replaced = _out_of_fold(members, data, stack) if rows == "out_of_fold" else {}
+    if replaced:
+        description["explained_by_alignment"] = {name: explained for name, (_, explained) in replaced.items()}
+    wanted = np.concatenate([learning, judging])
+    width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
+    _check_space(Path(folder), len(wanted), width)
+    draws = rng(seed, "unseen").random(len(wanted), dtype=np.float32)
+    with atomic(Path(folder) / ARRAY) as temporary:
+        written = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(wanted), width))
+        start = 0
+        for (name, split), size in zip(sources, sizes, strict=True):
+            places = np.flatnonzero((wanted >= start) & (wanted < start + size))
+            own = wanted[places] - start
+            start += size
+            if not len(places):
+                continue
+            dataset = _read(data[name][split], stack.window)
+            known = _knowledge(members, dataset.one_hot[own], (knowledge or {}).get(name))
+            for begin in range(0, len(places), part := max(1, _ROWS_TIMES_EXPERTS // len(stack))):
+                here = slice(begin, begin + part)
+                seen = _embed(stack, dataset.one_hot[own[here]], device)
+                if split == 0:
+                    _replace(seen, members, name, own[here], replaced, data)
+                row = np.empty((len(seen), _KNOWN), np.float32)
+                row[:, _LABEL] = dataset.label[own[here]]
+                row[:, _JUDGING] = places[here] >= len(learning)
+                row[:, _SOURCE] = list(data).index(name)
+                row[:, _DRAW] = draws[places[here]]
+                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row, known[here]], axis=1)
+        written.flush()
+    write_json(description, Path(folder) / DESCRIPTION)
+    return description
+
+
+def read_views(folder: str | Path) -> Views:
+    """Map the views of a folder into memory.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        description = read_json(folder / DESCRIPTION)
+        # Copy on write: nothing is written back.
+        mapped = np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be read as views ({error}); delete it and make it again") from None
+    experts, experiments = description["experts"], description["experiments"]
+    end = len(experts) * description["embedding_size"]
+    hidden = [[expert["learnt"] == [name] for expert in experts] for name in experiments]
+    return Views(
+        inputs=torch.from_numpy(mapped),
+        label=mapped[:, end + _LABEL].astype(np.uint8),
+        judging=mapped[:, end + _JUDGING].astype(bool),
+        names=tuple(expert["name"] for expert in experts),
+        embedding_size=description["embedding_size"],
+        hidden=torch.tensor(hidden),
+        description=description,
+    )
+
+
+def choose_rows(
+    training: int, leader: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows of all datasets, training ones first, teach a gate and which choose its epoch.
+
+    Args:
+        training: how many rows are training rows.
+        leader: int (rows,), the row that each is paired with, its own where it has no pair.
+        choice: see ``write_views``.
+        max_rows: see ``write_views``.
+        seed: root of the draws.
+    """
+    total = len(leader)
+    if choice == "pooled_random":
+        order = rng(seed, "gate_rows").permutation(total)
+        cut = int(_TRAINING_SHARE[choice] * total)
+        learning, judging = order[:cut], order[cut:]
+    elif choice == "held_out":
+        held = np.arange(training, total)
+        groups = rng(seed, "gate_rows").permutation(np.unique(leader[held]))
+        teach = np.isin(leader[held], groups[: int(_TRAINING_SHARE[choice] * len(groups))])
+        learning, judging = held[teach], held[~teach]
+    elif choice in ("expert_split", "out_of_fold"):
+        learning, judging = np.arange(training), np.arange(training, total)
+    else:
+        known = ", ".join(repr(name) for name in get_args(RowChoice))
+        raise InputError(f"rows of the gate are {choice!r}; known are {known}")
+    if max_rows is None:
+        return learning, judging
+    draw = rng(seed, "max_rows")
+    kept = [
+        np.sort(draw.choice(part, min(len(part), most), replace=False))
+        for part, most in ((learning, max_rows), (judging, max(1, max_rows // 4)))
+    ]
+    log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
+             len(kept[0]), len(learning), len(kept[1]), len(judging))  # fmt: skip
+    return kept[0], kept[1]
+
+
+def _read(path: str | Path, window: int) -> Dataset:
+    dataset = read_dataset(path)
+    if dataset.length != window:
+        raise InputError(
+            f"{path}: datasets of a mixture must have the length of its experts; got {dataset.length} and "
+            f"{window} bases"
+        )
+    return dataset
+
+
+def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.ndarray:
+    """Return what all experts make of sequences: float32 (n, K, E)."""
+    with torch.inference_mode():
+        return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
+
+
+def _knowledge(members: Sequence[Member], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
+    """Return what is known of the factor of some rows: float32 (n, 1 + K), NaN where nothing is."""
+    known = np.full((len(one_hot), 1 + len(members)), np.nan, np.float32)
+    if own is not None:
+        known[:] = tell(own, one_hot, [member.factors for member in members])
+    return known
+
+
+def _out_of_fold(
+    members: Sequence[Member], data: Mapping[str, tuple[str | Path, str | Path]], stack: ExpertStack
+) -> dict[str, tuple[np.ndarray, float]]:
+    """Return the embedding of every training row by a network that did not see it, and what the map explains.
+
+    Two networks that say the same have embeddings that differ by more than noise; where both were trained on nearly the
+    same rows a linear map takes one to the other, and the share of variance it explains says how well.
+    """
+    found = {}
+    for place, member in enumerate(members):
+        if not member.held_out:
+            raise InputError(f"{member.name} has no experts of folds; set folds, or other gate_rows")
+        expert = stack.expert(place)
+        validation = np.concatenate([read_dataset(data[name][1]).one_hot for name in member.learnt])
+        target = views_of(expert, validation)[:, :-1]
+        parts = [read_held_out(path) for path in member.held_out]
+        rows = sum(len(part.row) for part in parts)
+        aligned = np.full((rows, target.shape[1]), np.nan, np.float32)
+        unexplained = []
+        for part in parts:
+            aligned[part.row], left = _align(part, target)
+            unexplained.append(left)
+        if np.isnan(aligned).any():
+            raise InputError(f"the folds of {member.name} do not hold every training row; train them again")
+        found[member.name] = (aligned, 1.0 - float(np.mean(unexplained)))
+        log.info("%s: the map from its folds explains %.3f of its embeddings", member.name, found[member.name][1])
+    return found
+
+
+def _align(part: HeldOut, target: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return held-out embeddings in the coordinates of the expert itself, and the share of variance left over."""
+    source = part.validation_view[:, :-1].astype(np.float64)
+    centre, aim = source.mean(axis=0), target.mean(axis=0)
+    design = source - centre
+    gram = design.T @ design
+    gram += np.eye(len(gram)) * _RIDGE * np.trace(gram) / len(gram)
+    weights = np.linalg.solve(gram, design.T @ (target - aim))
+    left = np.square(target - aim - design @ weights).sum() / np.square(target - aim).sum()
+    moved = (part.view[:, :-1] - centre) @ weights + aim
+    return moved.astype(np.float32), float(left)
+
+
+def _replace(
+    seen: np.ndarray,
+    members: Sequence[Member],
+    experiment: str,
+    rows: np.ndarray,
+    replaced: Mapping[str, tuple[np.ndarray, float]],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+) -> None:
+    """Put out-of-fold embeddings of an experiment's training rows where experts were trained on them, in place."""
+    for place, member in enumerate(members):
+        if member.name in replaced and experiment in member.learnt:
+            before = member.learnt[: member.learnt.index(experiment)]
+            offset = sum(_count(data[name][0]) for name in before)
+            aligned = replaced[member.name][0]
+            seen[:, place, : aligned.shape[1]] = aligned[rows + offset]
+
+
+def _count(path: str | Path) -> int:
+    return len(read_dataset(path))
+
+
+def _check_space(folder: Path, rows: int, width: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    size, free = rows * width * _FLOAT_BYTES, shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(
+            f"what the experts say of {rows} rows takes {size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB "
+            "free. Set gate_max_rows in the protocol."
+        )
