@@ -17,7 +17,7 @@ from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.gate import FineTuning, train_gate
 from tfbs_moe.training.held_out import write_held_out
 from tfbs_moe.training.validation import auroc
 from tfbs_moe.training.views import Member, choose_rows, read_views, write_views
@@ -194,6 +194,24 @@ def test_every_gate_learns_and_its_bundle_stands_alone(
     assert roc_auc_score(held.label, logit) > least or name == "best_expert"
     again = trained(study, views, tmp_path / "again", gate=name, unseen=0.3)
     assert again["weights"] == written["weights"]
+
+
+def test_experts_learn_on_with_their_gate(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    views = looked(study, tmp_path / "views")
+    parts = [concatenate([_read(study, name, split) for name in ("A", "B")]) for split in (0, 1)]
+    frozen = trained(study, views, tmp_path / "frozen")
+    tuned = trained(study, views, tmp_path / "tuned", fine_tuning=FineTuning(3, *parts))
+    assert tuned["metrics"]["validation_auroc_before_fine_tuning"] == frozen["metrics"]["validation_auroc"]
+    assert tuned["metrics"]["epochs"] == frozen["metrics"]["epochs"] + 3
+    before, after = ({entry["name"]: entry["weights_sha256"] for entry in one["experts"]} for one in (frozen, tuned))
+    assert all(before[name] != after[name] for name in ("A", "B"))
+    expert = bundle.describe(tmp_path / "tuned" / "experts" / "A")
+    assert expert["fine_tuned_from"] == before["A"]
+    model = bundle.load(tmp_path / "tuned")
+    area = auroc(parts[1].label, model(torch.from_numpy(parts[1].one_hot).float()).detach().numpy())
+    assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-4)
+    again = trained(study, views, tmp_path / "again", fine_tuning=FineTuning(3, *parts))
+    assert again["weights"] == tuned["weights"] and again["experts"] == tuned["experts"]
 
 
 def test_best_expert_is_chosen_by_validation(study: tuple[list[Member], dict], tmp_path: Path) -> None:

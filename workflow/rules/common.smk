@@ -207,6 +207,12 @@ def gate_members(wildcards, gate):
     return {name: member_folders(wildcards)[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
 
 
+def fine_tuning_datasets(wildcards, split):
+    """Return a split of every training experiment where a gate's experts learn on with it, else nothing."""
+    wanted = config["gates"][wildcards.gate].get("fine_tune_epochs")
+    return training_datasets(wildcards.protocol, split) if wanted else []
+
+
 def fold_files(wildcards):
     """Return what the experts of folds say of the rows they did not see, by expert; nothing where there are no folds."""
     folds = config["protocols"][wildcards.protocol]["folds"]

@@ -68,6 +68,8 @@ rule gate:
     input:
         views=f"{VIEWS}/views.npy",
         description=f"{VIEWS}/views.json",
+        train=lambda wildcards: fine_tuning_datasets(wildcards, "train"),
+        validation=lambda wildcards: fine_tuning_datasets(wildcards, "validation"),
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
@@ -96,6 +98,9 @@ rule gate:
 
 
 use rule gate as control_gates with:
+    input:
+        views=f"{VIEWS}/views.npy",
+        description=f"{VIEWS}/views.json",
     output:
         weights=expand(f"{CONTROL_GATE}/model.safetensors", gate=config["controls"], allow_missing=True),
         description=expand(f"{CONTROL_GATE}/model.json", gate=config["controls"], allow_missing=True),

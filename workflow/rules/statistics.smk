@@ -99,7 +99,34 @@ rule strata_statistics:
         "../scripts/strata_statistics.py"
 
 
+rule ablation:
+    input:
+        metrics=f"{RUN}/evaluation/metrics.tsv",
+    output:
+        f"{RUN}/statistics/ablation.tsv",
+    log:
+        f"{LOGS}/ablation.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        variants=[
+            {"protocol": protocol, "model": f"moe.{gate}", "variant": STUDY.variant(protocol, gate)}
+            for protocol in STUDY.protocols
+            for gate in STUDY.gates(protocol)
+        ],
+        level=config["evaluation"]["confidence"],
+        code=code("ablation.py"),
+    message:
+        "Comparing every mixture with the first"
+    script:
+        "../scripts/ablation.py"
+
+
 STATISTICS = [
+    *rules.ablation.output,
     *rules.paper_statistics.output,
     *rules.factor_statistics.output,
     *rules.strata_statistics.output,

@@ -91,9 +91,10 @@ class Study:
         return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
 
     def explained(self, protocol: str) -> list[str]:
-        """Return the models whose attributions are computed: the experts, and the mixture of the first gate."""
-        mixture = f"moe.{self.gates(protocol)[0]}"
-        return [model for model in self.models(protocol) if not model.startswith("moe.") or model == mixture]
+        """Return the models whose attributions are computed: the mixture of the first gate, and its experts."""
+        gate = self.gates(protocol)[0]
+        members = [self.members(protocol)[name] for name in self.gate_members(protocol, gate)]
+        return [*(f"{kind}.{name}" for kind, name in members if name != POOLED), f"moe.{gate}"]
 
     def trained_controls(self, protocol: str) -> list[str]:
         """Return the names of the controls that are trained: pooled networks, and gates that are no mixture."""
@@ -155,6 +156,24 @@ class Study:
             "architecture": kind,
             "network": network,
             "training": training | {"validation": quirks["validation_auroc"]},
+        }
+
+    def variant(self, protocol: str, gate: str) -> dict[str, str | int]:
+        """Return what tells one mixture of a study from another: its gate, experts, training negatives and rows."""
+        recipe, settings = self.config["protocols"][protocol], self.config["gates"][gate]
+        members = [self.members(protocol)[name] for name in self.gate_members(protocol, gate)]
+        networks = {kind: self.config["experts"][kind]["network"] for kind, _ in members}
+        sizes = sorted({int(network["embedding_size"]) for network in networks.values() if "embedding_size" in network})
+        return {
+            "gate": settings.get("kind", gate),
+            "options": ", ".join(f"{key} {value}" for key, value in settings["network"].items()),
+            "experts": len(members),
+            "architectures": ", ".join(networks),
+            "embedding_size": ", ".join(map(str, sizes)),
+            "training_negatives": recipe["training_negatives"],
+            "gate_rows": recipe["gate_rows"],
+            "unseen": settings["unseen"],
+            "fine_tune_epochs": settings["fine_tune_epochs"],
         }
 
     def identity(self, test: TestSet) -> dict[str, str]:

@@ -197,7 +197,9 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy an expert's bundle, weights first."""
+    """Copy an expert's bundle, weights first; one that is in its place already stays."""
+    if source.resolve() == target.resolve():
+        return
     for name in (WEIGHTS, DESCRIPTION):
         with atomic(target / name) as temporary:
             shutil.copyfile(source / name, temporary)

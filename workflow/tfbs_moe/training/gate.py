@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
+from tfbs_moe.models.gate import Gate
 from tfbs_moe.models.interface import count_parameters
 from tfbs_moe.models.registry import build_gate
 from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.fine_tune import fine_tune
 from tfbs_moe.training.loop import Fitted, Predict, fit
 from tfbs_moe.training.record import is_finished, machine_record, module_digest, write_result
 from tfbs_moe.training.rows import Rows, make_rows
@@ -28,6 +32,21 @@ from tfbs_moe.training.views import Views
 log = logging.getLogger(__name__)
 
 _ROWS_PER_PASS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning:
+    """How a mixture is trained as a whole once its gate is.
+
+    Attributes:
+        epochs: at most so many.
+        train: rows of all training experiments together.
+        validation: rows that choose the epoch.
+    """
+
+    epochs: int
+    train: Dataset
+    validation: Dataset
 
 
 def train_gate(
@@ -41,6 +60,7 @@ def train_gate(
     folder: str | Path,
     device: torch.device,
     unseen: float = 0.0,
+    fine_tuning: FineTuning | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a gate over frozen experts and write the mixture's bundle, history and timing into ``folder``.
@@ -56,6 +76,7 @@ def train_gate(
         device: see ``runtime.select_device``.
         unseen: share of rows that are shown without the experts that were trained on their factor alone, as the rows
             of a factor that no expert saw: drawn anew each epoch to learn from, once to choose the epoch by.
+        fine_tuning: train the experts with the gate afterwards; None leaves them as they are.
         description: more for ``model.json``.
 
     Returns:
@@ -79,6 +100,7 @@ def train_gate(
         "rows": views.description["rows"],
         "max_rows": views.description["max_rows"],
         "unseen": unseen,
+        "fine_tuning_epochs": fine_tuning.epochs if fine_tuning else 0,
         "data": views.description["data"],
         "views_seed": views.description["seed"],
         "explained_by_alignment": views.description.get("explained_by_alignment"),
@@ -114,11 +136,17 @@ def train_gate(
         )
     else:
         fitted = _settled(model, predict, validation)
+    changed = dict(experts)
+    if fine_tuning:
+        fitted, changed = _fine_tuned(
+            model, experts, fine_tuning, fitted, settings=settings, seed=seed, folder=folder, device=device,
+            checkpoint=folder / f"fine_tuning.{CHECKPOINT}", fingerprint=digest([fingerprint, "fine tuning"]),
+        )  # fmt: skip
     named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
     facts |= {"metrics": fitted.metrics | {"validation_auroc_of_experts": named}, "fingerprint": fingerprint}
     factors = {entry["name"]: entry["factors"] for entry in own}
     return write_result(
-        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, experts, folder, facts, factors)
+        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, changed, folder, facts, factors)
     )
 
 
@@ -155,6 +183,23 @@ def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Ten
         parts.append(torch.einsum("nke,ke->nk", embeddings, weight) + bias)
     said, labels = torch.cat(parts).numpy(), rows.labels.cpu().numpy()
     return torch.tensor([auroc(labels, one) for one in said.T])
+
+
+def _fine_tuned(
+    model: Gate, experts: Mapping[str, str | Path], fine_tuning: FineTuning, before: Fitted, **how: Any
+) -> tuple[Fitted, dict[str, str | Path]]:
+    """Train gate and experts together; the history goes on from the gate's, whose validation rows may be others."""
+    after, changed = fine_tune(
+        model, experts, fine_tuning.train, fine_tuning.validation, epochs=fine_tuning.epochs, **how
+    )
+    epochs = len(before.history)
+    history = pd.concat([before.history, after.history.assign(epoch=after.history["epoch"] + epochs)])
+    metrics = after.metrics | {
+        "best_epoch": after.metrics["best_epoch"] + epochs,
+        "epochs": after.metrics["epochs"] + epochs,
+        "validation_auroc_before_fine_tuning": before.metrics["validation_auroc"],
+    }
+    return Fitted(history, metrics, after.timing), {**changed}
 
 
 def _settled(model: nn.Module, predict: Predict, rows: Rows) -> Fitted:

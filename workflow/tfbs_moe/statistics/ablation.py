@@ -1,0 +1,57 @@
+"""What each part of a mixture is worth: every mixture of a study against the first one, the factor as the unit."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from tfbs_moe.statistics.matrix import mean_interval
+from tfbs_moe.statistics.units import UNIT, of_metric
+
+_GROUPS = ["set", "negatives", "rows"]
+_KEYS = ["protocol", "model"]
+COLUMNS = (
+    "protocol", "model", *_GROUPS, "metric", "value", "lower", "upper", "difference", "difference_lower",
+    "difference_upper", "n", "unit",
+)  # fmt: skip
+
+
+def ablation(
+    metrics: pd.DataFrame, variants: Mapping[tuple[str, str], Mapping[str, str | int]], level: float = 0.95
+) -> pd.DataFrame:
+    """Compare mixtures that differ in one thing or another with the first of them.
+
+    Args:
+        metrics: the table of metrics.
+        variants: what tells each mixture from the others, by (protocol, model), the reference first.
+        level: of the t intervals, whose unit is the factor; seeds and cells are averaged within it.
+
+    Returns:
+        One row per mixture × set × negatives × rows: mean AUROC over factors with interval, its paired difference from
+        the reference on the same factors with interval, and one column for each thing that differs between the
+        mixtures.
+    """
+    chosen = of_metric(metrics, "auroc")
+    cells = chosen.groupby([*_KEYS, *_GROUPS, "factor", "experiment"], sort=False, observed=True)["value"].mean()
+    factors = (
+        cells.groupby([*_KEYS, *_GROUPS, "factor"], sort=False, observed=True).mean().rename("value").reset_index()
+    )
+    reference = next(iter(variants))
+    first = factors[(factors["protocol"] == reference[0]) & (factors["model"] == reference[1])]
+    base = first.drop(columns=_KEYS).rename(columns={"value": "base"})
+    differing = [
+        name
+        for name in next(iter(variants.values()))
+        if len({str(described[name]) for described in variants.values()}) > 1
+    ]
+    records = []
+    for (protocol, model), described in variants.items():
+        own = factors[(factors["protocol"] == protocol) & (factors["model"] == model)]
+        for names, group in own.groupby(_GROUPS, sort=False, observed=True):
+            paired = group.merge(base, on=[*_GROUPS, "factor"], how="inner").dropna(subset=["value", "base"])
+            if paired.empty:
+                continue
+            mean = mean_interval(paired["value"].to_numpy(), level)
+            gap = mean_interval((paired["value"] - paired["base"]).to_numpy(), level)
+            row = (protocol, model, *names, "auroc", *mean, *gap, len(paired), UNIT)
+            records.append(dict(zip(COLUMNS, row, strict=True)) | {name: described[name] for name in differing})
+    return pd.DataFrame(records, columns=[*COLUMNS, *differing])
