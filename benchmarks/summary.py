@@ -93,6 +93,15 @@ def levels(found: dict[str, Any]) -> Iterator[Row]:
         yield f"{row['test']}: rejects so many of {row['studies']:,} null studies", share, asked
 
 
+def gates(found: dict[str, Any]) -> Iterator[Row]:
+    """Gates and predictions, and a gate over hundreds of experts."""
+    sizes, parts = found["sizes"], found["parts"]
+    what = f"gates of {sizes['seeds']} seeds and predictions of {sizes['test_sets']} test sets, one thread"
+    yield what, f"{parts['study']['seconds']:.0f} s", "< 120 s"
+    what = f"gate over {sizes['experts']} experts × 32, {sizes['large_rows']:,} rows: memory, mapped pages included"
+    yield what, f"{parts['large']['peak_memory_gb']:.1f} GB", "< 8 GB"
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "extraction": extraction,
     "negatives": negatives,
@@ -101,6 +110,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "bootstrap": bootstrap,
     "levels": levels,
     "attribution": attribution,
+    "gates": gates,
 }
 
 

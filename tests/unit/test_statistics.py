@@ -17,6 +17,7 @@ from tfbs_moe.statistics.factors import (
     compare_models,
     factor_table,
     factor_tables,
+    rank_models,
 )
 from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
 from tfbs_moe.statistics.results import RESULT_COLUMNS, difference_sentence, p_words
@@ -178,12 +179,25 @@ def test_several_cells_of_one_factor_are_one_unit():
     assert found.values[0] == pytest.approx(wide(table).loc["F0", list(MODELS)].to_numpy() + 0.05)
 
 
-def test_a_model_missing_on_a_factor_leaves_that_factor_out_and_says_so():
+def test_a_model_missing_on_a_factor_is_compared_by_itself_and_costs_the_others_nothing():
     table = metrics()
     table = table[(table["factor"] != "F3") | (table["model"] != "convnet.B")]
     found = compare_models(table, "moe.softmax")
-    assert set(found["n"]) == {7}
-    assert found["check"].str.contains("left out, for want of a model: F3").all()
+    partial = found["comparison"].str.contains("convnet.B")
+    assert partial.any() and set(found.loc[partial, "n"]) == {7} and set(found.loc[~partial, "n"]) == {8}
+    assert found.loc[partial, "check"].str.contains("left out, for want of a model: F3").all()
+    without = compare_models(table[table["model"] != "convnet.B"], "moe.softmax")
+    columns = ["test", "comparison", "n", "statistic", "p", "p_adjusted", "effect"]
+    pd.testing.assert_frame_equal(found.loc[~partial, columns].reset_index(drop=True), without[columns])
+    assert set(rank_models(table)["model"]) == set(table["model"]) - {"convnet.B"}
+
+
+def test_what_chose_by_test_labels_takes_part_in_no_test():
+    table = metrics()
+    oracle = table[table["model"] == "convnet.A"].assign(model="control.oracle", value=0.99)
+    found = compare_models(pd.concat([table, oracle]), "moe.softmax")
+    assert not found["comparison"].str.contains("oracle").any()
+    assert "control.oracle" not in set(rank_models(pd.concat([table, oracle]))["model"])
 
 
 def test_one_factor_and_two_factors_have_defined_results():

@@ -66,3 +66,67 @@ def test_searched_and_own_networks_are_trained_and_mixed(project):
         assert own["architecture"] == "own_networks.Composition"
     models = set(pd.read_parquet(project.folder / predictions)["model"])
     assert {"convnet.A", "convnet.B", "composition.A", "composition.B", "moe.softmax"} <= models
+
+
+@pytest.mark.slow
+def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
+    for seed, name in enumerate(("a", "b")):
+        deepbind_file(project.folder / f"{name}.seq.gz", random_sequences(150, seed))
+    deepbind_file(project.folder / "t.seq.gz", random_sequences(60, 2), random_sequences(60, 3))
+    table = project.table(
+        "mixed",
+        "A CTCF cell train in_distribution deepbind a.seq.gz -",
+        "B GATA3 cell train in_distribution deepbind b.seq.gz -",
+        "T STAT3 cell ood cross_family deepbind t.seq.gz -",
+        "U POLR2A cell ood non_motif deepbind t.seq.gz -",
+    )
+    short = {"training": {"max_epochs": 2}}
+    config = project.config(
+        "mixed",
+        run="mixed",
+        experiments=table,
+        replicates=[0],
+        protocols={
+            "sound": {
+                "pooled": ["narrow", "kmer"],
+                "folds": 2,
+                "gate_rows": "out_of_fold",
+                "gates": ["informed", "attention", "softmax", "tuned"],
+            }
+        },
+        experts={
+            "convnet": {"training": {"max_epochs": 2, "fresh_negatives": True}},
+            "narrow": {"kind": "convnet", "network": {"embedding_size": 16}} | short,
+            "kmer": {"network": {"k": 3}} | short,
+        },
+        gates={
+            "informed": {"kind": "motif", "pooled": ["narrow"], "unseen": 0.5} | short,
+            "attention": {"pooled": ["narrow"]} | short,
+            "tuned": {"kind": "softmax", "fine_tune_epochs": 1} | short,
+        },
+    )
+    made = [f"results/mixed/predictions/sound/{name}/supplied.parquet" for name in ("T", "U")]
+    made.append("results/mixed/statistics/ablation.tsv")
+    finished = project.run(*made, "--configfile", config)
+    assert finished.returncode == 0, finished.stdout
+
+    folder = project.folder / "results" / "mixed"
+    tested, blind = (pd.read_parquet(project.folder / path) for path in made[:2])
+    controls = {f"control.{name}" for name in ("mean", "max", "oracle", "gc", "matrix", "pooled_narrow", "pooled_kmer")}
+    controls |= {f"control.{name}" for name in ("best_expert", "random", "stacking", "static")}
+    mixtures = {"moe.informed", "moe.attention", "moe.softmax", "moe.tuned"}
+    assert set(tested["model"]) == controls | mixtures | {"convnet.A", "convnet.B"}
+    assert set(blind["model"]) == set(tested["model"]) - {"control.matrix"}
+    # The same sequences: what is known of the factor is all that can differ, and one gate alone asks for it.
+    logits = {name: one.set_index(["model", "row"])["logit"] for name, one in (("T", tested), ("U", blind))}
+    assert (logits["T"]["moe.informed"] != logits["U"]["moe.informed"]).any()
+    assert (logits["T"]["moe.attention"] == logits["U"]["moe.attention"]).all()
+    informed = json.loads((folder / "moe/sound/informed/seed0/model.json").read_text())
+    assert [entry["factors"] for entry in informed["experts"]] == [["CTCF"], ["GATA3"], ["CTCF", "GATA3"]]
+    assert informed["rows"] == "out_of_fold" and set(informed["explained_by_alignment"]) == {"A", "B", "pooled.narrow"}
+    held = json.loads((folder / "experts/sound/convnet/A/seed0/fold1/model.json").read_text())
+    whole = json.loads((folder / "experts/sound/convnet/A/seed0/model.json").read_text())
+    assert held["fold"] == 1 and 0 < held["data"]["train"]["rows"] < whole["data"]["train"]["rows"]
+    ablation = pd.read_csv(folder / "statistics/ablation.tsv", sep="\t")
+    assert set(ablation["model"]) == mixtures and {"gate", "experts", "fine_tune_epochs"} <= set(ablation.columns)
+    assert not (folder / "views/sound/seed0/views.npy").exists()

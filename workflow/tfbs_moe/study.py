@@ -18,6 +18,8 @@ EXPERIMENTS = "experiments.tsv"
 SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
 OUT_OF_FOLD = "out_of_fold"
+# The kind of gate that may look at a factor's matrix.
+INFORMED = "motif"
 # The one that knows the authors' own dropout.
 PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
@@ -26,7 +28,7 @@ POOLED = "pooled"
 CONTROL = "control."
 POOLED_CONTROL = f"{CONTROL}{POOLED}_"
 # What every study has besides: made from the experts, from the factor's matrix and from the letters, untrained.
-CONTROLS = ("control.mean", "control.max")
+CONTROLS = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,10 @@ class Study:
             "network": network,
             "training": training | {"validation": quirks["validation_auroc"]},
         }
+
+    def is_informed(self, gate: str) -> bool:
+        """Return whether a gate is told what is known of the factor that is asked for."""
+        return bool(self.config["gates"][gate].get("kind", gate) == INFORMED)
 
     def variant(self, protocol: str, gate: str) -> dict[str, str | int]:
         """Return what tells one mixture of a study from another: its gate, experts, training negatives and rows."""

@@ -52,6 +52,7 @@ _PALETTE = {
 }
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
 """The first colour of each kind of model."""
+_CONTROLS = {"oracle": "oracle (sees labels)", "gc": "GC content", "matrix": "JASPAR matrix"}
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "control": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "control": (0, (1, 1))}
 
@@ -194,7 +195,7 @@ def model_label(model: str, several_architectures: bool = False) -> str:
     if prefix == "moe":
         return f"mixture ({rest})"
     if prefix == "control":
-        return f"control: {rest.replace('_', ' ')}"
+        return f"control: {_CONTROLS.get(rest, rest.replace('_', ' '))}"
     return f"{rest} expert ({prefix})" if several_architectures else f"{rest} expert"
 
 

@@ -14,6 +14,7 @@ from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 
 PUBLISHED_PROTOCOL = "published"
+MATRIX = "control.matrix"
 SITE_PRECISION = "site_average_precision"
 _AUROC = "auroc"
 _IN, _OUT = "in_distribution", "out_of_distribution"
@@ -31,6 +32,7 @@ def answer(run: Run) -> list[str]:
     protocol = main_protocol(run)
     model = f"moe.{run.study.gates(protocol)[0]}"
     sentences = [_levels(run, metrics, protocol, model), _strongest_rival(run, metrics, protocol, model)]
+    sentences += [_matrix(run, metrics, protocol, model)]
     sentences += [_overlap(run, metrics, protocol, model), _reproduced(run, metrics), _gate(run, protocol, model)]
     sentences.append(_localised(run, protocol, model))
     return [sentence for sentence in sentences if sentence]
@@ -100,6 +102,8 @@ def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
 
 def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     table = differences(run, protocol, model, _OUT)
+    # A rival that is defined for some factors alone (their matrix) is spoken of by itself.
+    table = table[table["n"] == table["n"].max()] if len(table) else table
     if table.empty:
         return ""
     best = table.to_dict("records")[0]
@@ -112,6 +116,27 @@ def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str)
             f"is {gap}."
         )
     return f"It is {judged} than its strongest rival in this study, the {label}, {scope}: by {gap} on average."
+
+
+def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
+    """Say what the factors' own matrices reach alone, on the unseen factors that have one, beside the mixtures."""
+    chosen = metrics[(metrics["protocol"] == protocol) & (metrics["set"] == _OUT) & (metrics["rows"] == "all")]
+    known = list(dict.fromkeys(chosen.loc[chosen["model"] == MATRIX, "factor"]))
+    if not known:
+        return ""
+    mixtures = [f"moe.{gate}" for gate in run.study.gates(protocol)]
+    informed = [name for name in mixtures if run.study.is_informed(name.removeprefix("moe.")) and name != model]
+    means = {}
+    for name in (MATRIX, model, *informed):
+        here = chosen[(chosen["model"] == name) & chosen["factor"].isin(known)]
+        means[name] = here.groupby("factor")["value"].mean().mean()
+    said = "; ".join(f"{model_label(name)} {number(means[name])}" for name in (model, *informed))
+    which = "the one unseen factor" if len(known) == 1 else f"the {len(known)} unseen factors"
+    return (
+        f"On {which} with a known motif ({', '.join(map(str, known))}) the JASPAR matrix alone, without any training, "
+        f"has a mean AUROC of {number(means[MATRIX])} ({said})."
+        + (" The informed mixture is told that matrix." if informed else "")
+    )
 
 
 def _overlap(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.config import load_schema
-from tfbs_moe.study import Study
+from tfbs_moe.study import CONTROLS, Study
 
 NEGATIVES = {
     "dinucleotide_shuffle": "shuffles of the bound sequences that keep all dinucleotide counts (Altschul and Erickson)",
@@ -19,6 +19,12 @@ NEGATIVES = {
     "supplied": "the unbound sequences of the prepared test files",
 }
 
+GATE_ROWS = {
+    "expert_split": "the experts’ training rows, chosen on their validation rows",
+    "pooled_random": "all rows split at random, as the authors did",
+    "held_out": "three quarters of the experts’ validation rows, chosen on the rest",
+    "out_of_fold": "the training rows as experts of folds see them that were trained without them",
+}
 _STOPPED_ON = {
     "whole_set": "the AUROC of the whole validation set",
     "batch_mean": "the mean AUROC of validation batches, as the authors did",
@@ -67,15 +73,31 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
         f"{kind}: {_recipe([study.expert_settings(name, kind, each)['training'] for each in study.training])}"
         for kind in settings["architectures"]
     ]
-    gates = [f"{kind}: {_recipe([config['gates'][kind]['training']])}" for kind in settings["gates"]]
+    gates = [
+        f"{gate}{_told(study, gate)}: {_recipe([config['gates'][gate]['training']])}" for gate in settings["gates"]
+    ]
+    pooled = ", ".join(settings["pooled"])
     return (
         f"Protocol “{name}”. Training negatives: {NEGATIVES[settings['training_negatives']]}. One expert per "
         f"training experiment ({', '.join(study.training)}) and architecture ({'; '.join(trained)}), stopped on "
         f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over "
-        f"frozen experts ({'; '.join(gates)}), rows: {settings['gate_rows'].replace('_', ' ')}. Everything was "
+        f"frozen experts ({'; '.join(gates)}), rows: {GATE_ROWS[settings['gate_rows']]}. "
+        + (f"Networks trained on the rows of all training experiments together: {pooled}. " if pooled else "")
+        + "Everything was "
         f"trained anew for each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows "
         "only."
     )
+
+
+def _told(study: Study, gate: str) -> str:
+    """Say what is particular about a gate: what it looks at and how it is shown its rows."""
+    settings = study.config["gates"][gate]
+    parts = [f"a {settings['kind']} gate"] if settings.get("kind", gate) != gate else []
+    parts += [f"with the pooled {', '.join(settings['pooled'])}"] if settings["pooled"] else []
+    parts += [f"{settings['unseen']:.0%} of rows without the expert of their factor"] if settings["unseen"] else []
+    parts += ["told the factor’s JASPAR matrix"] if study.is_informed(gate) else []
+    parts += [f"experts trained on for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _recipe(trainings: Sequence[Mapping[str, Any]]) -> str:
@@ -97,7 +119,10 @@ def _evaluation(study: Study) -> str:
         f"together. A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
         "either strand, with a bound training row. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
-        f"is computed beside it over {settings['draws']} draws per model."
+        f"is computed beside it over {settings['draws']} draws per model. "
+        f"Controls on the same rows: {', '.join(name.replace('_', ' ') for name in CONTROLS)}"
+        + "".join(f", {name.replace('_', ' ')} gate" for name in study.config["controls"])
+        + "; the oracle chooses an expert by the test labels and takes part in no test."
     )
 
 

@@ -17,7 +17,15 @@ from tfbs_moe.statistics.pairwise import bayesian_results, margin_results, pairw
 from tfbs_moe.statistics.power import EFFECTS, TARGET, power_table
 from tfbs_moe.statistics.ranks import rank_table
 from tfbs_moe.statistics.results import as_table
-from tfbs_moe.statistics.units import GROUPS, comparisons, factor_table, of_metric, oriented
+from tfbs_moe.statistics.units import (
+    GROUPS,
+    ORACLE,
+    comparisons,
+    complete_models,
+    factor_table,
+    of_metric,
+    oriented,
+)
 
 SMALLEST = 2
 ALL_SETS = "all"
@@ -159,7 +167,10 @@ def rank_models(
     everything = pd.concat([chosen, chosen.assign(set=ALL_SETS)], ignore_index=True)
     for names, group in everything.groupby(list(GROUPS), sort=False, observed=True):
         present = [str(name) for name in dict.fromkeys(group.dropna(subset=["value"])["model"])]
-        ranked = present if models is None else [name for name in models if name in present]
+        ranked = [name for name in (models or present) if name in present and name != ORACLE]
+        # The model with the most factors says which there are; one that lacks some has no rank among the others.
+        widest = group.dropna(subset=["value"]).groupby("model", sort=False)["factor"].nunique().reindex(ranked)
+        ranked = complete_models(group, [str(widest.idxmax()), *ranked])[1:] if ranked else []
         table = factor_table(group, ranked) if ranked else None
         if table is None or min(table.values.shape) < SMALLEST:
             continue

@@ -11,6 +11,8 @@ from tfbs_moe.errors import InputError
 UNIT = "factor"
 DESIGN = "repeated measures: every model on every factor, seeds and cells averaged within the factor"
 GROUPS = ("protocol", "set", "negatives", "rows")
+# The expert that does best by the test labels: what choosing could reach, no model.
+ORACLE = "control.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
 
 
@@ -77,14 +79,28 @@ def comparisons(
 ) -> Iterator[tuple[dict[str, object], pd.DataFrame, list[str]]]:
     """Yield what is compared together: names of ``GROUPS`` and the metric, its rows, its models (mixture first).
 
-    A model without any value in a group takes no part in it; a group without the mixture or without a
-    rival is passed over.
+    Models with a value on every factor that the mixture has one on come together; a rival that lacks some (a factor's
+    matrix, where not all factors have one) comes by itself afterwards. What chose by the test labels takes no part, nor
+    does a group without the mixture or without a rival.
     """
     for names, group in of_metric(metrics, metric).groupby(list(GROUPS), sort=False, observed=True):
         present = list(dict.fromkeys(group.dropna(subset=["value"])["model"]))
-        others = [model for model in (rivals or present) if model != mixture and model in present]
-        if mixture in present and others:
-            yield {**dict(zip(GROUPS, names, strict=True)), "metric": metric}, group, [mixture, *others]
+        others = [model for model in (rivals or present) if model not in (mixture, ORACLE) and model in present]
+        if mixture not in present:
+            continue
+        identity = {**dict(zip(GROUPS, names, strict=True)), "metric": metric}
+        whole = complete_models(group, [mixture, *others])
+        partial = [model for model in others if model not in whole]
+        for models in (whole, *([mixture, model] for model in partial)):
+            if len(models) > 1:
+                yield identity, group, models
+
+
+def complete_models(metrics: pd.DataFrame, models: Sequence[str]) -> list[str]:
+    """Return those models that have a value on every factor that the first one has."""
+    kept = metrics.dropna(subset=["value"])
+    factors = {model: set(kept.loc[kept["model"] == model, "factor"]) for model in models}
+    return [model for model in models if factors[models[0]] <= factors[model]]
 
 
 def oriented(values: np.ndarray, metric: str) -> np.ndarray:
