@@ -15,6 +15,7 @@ from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
+from tfbs_moe.statistics.ablation import ablation
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
@@ -68,6 +69,8 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
     write_tsv(_tests(table), folder / "statistics/factors.tsv")
     write_tsv(rank_models(table), folder / "statistics/ranks.tsv")
+    variants = {(protocol, "moe.softmax"): study.variant(protocol, "softmax") for protocol in study.protocols}
+    write_tsv(ablation(table, variants), folder / "statistics/ablation.tsv")
     write_tsv(_draws(study, draw), folder / "statistics/draws.tsv")
     sites = {"lower": 0.4, "upper": 0.6, "value": 0.5, "metric": "site_average_precision", "n": 10}
     summary = [

@@ -41,7 +41,9 @@ PRIORITY_DATA = 100
 FIGURES = {item.name: item for item in figure_items(STUDY)}
 FIGURE_BATCHES = {}
 for item in FIGURES.values():
-    batch = "_".join(filter(None, [item.parameters.get("protocol", "study"), item.kind == "logos" and "logos"]))
+    # An ablation is drawn without anything being explained.
+    stage = "ablation" if item.kind == "ablation" else item.parameters.get("protocol", "study")
+    batch = "_".join(filter(None, [stage, item.kind == "logos" and "logos"]))
     FIGURE_BATCHES.setdefault(batch, []).append(item.name)
 
 

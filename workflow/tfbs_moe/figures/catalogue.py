@@ -4,6 +4,7 @@ Imports nothing beyond the standard library, so that the Snakefile can ask which
 """
 
 from tfbs_moe.figures.item import (
+    ABLATION,
     ATTRIBUTION_SHIFTS,
     ATTRIBUTION_SUMMARY,
     CURVES,
@@ -55,7 +56,7 @@ def figure_items(study: Study) -> list[FigureItem]:
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
         items += [_motifs(protocol, model) for model in study.models(protocol)]
-    return [*items, _published(), _localisation()]
+    return [*items, _ablation(), _published(), _localisation()]
 
 
 def figure_item(study: Study, name: str) -> FigureItem:
@@ -419,6 +420,23 @@ def _truth(study: Study, experiment: str) -> tuple[str, ...]:
         return ()
     test = next(test for test in first_test_sets(study) if test.experiment == experiment)
     return f"datasets/{experiment}/{test.negatives}/test.h5", PLANTED_SITES
+
+
+def _ablation() -> FigureItem:
+    return FigureItem(
+        name="ablation",
+        kind="ablation",
+        title="What each part of the mixture is worth",
+        caption=words(
+            """
+            Mean AUROC of every mixture of the study minus that of the first one, on the same factors, with the t
+            interval over factors; seeds are averaged within a factor. Where a bar crosses zero, the change makes no difference
+            that this study can tell. All rows, first kind of negatives.
+            """
+        ),
+        alt="Dot plot with intervals: one row per mixture, one panel per set of factors; zero is marked.",
+        inputs=(ABLATION,),
+    )
 
 
 def _published() -> FigureItem:

@@ -13,7 +13,17 @@ from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import reliability
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.figures import attribution, comparison, curves, methods, performance, published, schematic, study
+from tfbs_moe.figures import (
+    ablation,
+    attribution,
+    comparison,
+    curves,
+    methods,
+    performance,
+    published,
+    schematic,
+    study,
+)
 from tfbs_moe.figures.item import FigureItem, first_test_sets, search_folders, training_folders
 from tfbs_moe.figures.style import Drawing, nothing_to_draw
 from tfbs_moe.statistics.draws import OURS, PUBLISHED
@@ -204,6 +214,11 @@ def _motifs(item: FigureItem, source: Source) -> Drawing:
     return attribution.motif_logos(*(table.drop(columns=["protocol", "model", "method"]) for table in mine))
 
 
+def _ablation(item: FigureItem, source: Source) -> Drawing:
+    columns = ("protocol", "model", "set", "negatives", "rows", "difference", "n")
+    return ablation.ablation(read_tsv(source.folder / item.inputs[0], columns))
+
+
 def _published(item: FigureItem, source: Source) -> Drawing:
     metrics = read_metrics(source.folder / item.inputs[0])
     return comparison.published_comparison(published.compare(metrics, source.published))
@@ -273,6 +288,7 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "cost": _cost,
     "motifs": _motifs,
     "draws": _draws,
+    "ablation": _ablation,
     "published": _published,
     "overlap": _overlap,
     "learning_curves": _learning_curves,

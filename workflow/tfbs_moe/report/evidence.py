@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import GATE_WEIGHTS, METRICS
+from tfbs_moe.figures.item import ABLATION, GATE_WEIGHTS, METRICS
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
@@ -14,6 +14,7 @@ from tfbs_moe.study import SUPPLIED
 
 WARNINGS = "audit/warnings.tsv"
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
+_FEWEST_MIXTURES = 2
 # Warnings of one kind that are shown one by one.
 _MOST_ALIKE = 3
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
@@ -47,6 +48,7 @@ def results(run: Run) -> Section:
             blocks += pictures(run, kind, protocol)
         curves = [picture for kind in _CURVE_KINDS for picture in pictures(run, kind, protocol)]
         blocks.append(Fold(f"Curves and calibration, protocol {protocol}", curves))
+    blocks += _ablation(run)
     blocks += explorers(run)
     metrics = run.table(METRICS)
     if metrics is None:
@@ -58,6 +60,15 @@ def results(run: Run) -> Section:
         single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
         blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
     return Section("results", "Results in and out of distribution", blocks)
+
+
+def _ablation(run: Run) -> list[Block]:
+    """Return what each mixture is worth beside the first, where there are several."""
+    if sum(len(run.study.gates(protocol)) for protocol in run.study.protocols) < _FEWEST_MIXTURES:
+        return []
+    table = table_of(run, ABLATION, "Every mixture against the first: paired differences, the factor as the unit.")
+    heading = Text("What each part of the mixture is worth", style="heading")
+    return [heading, *pictures(run, "ablation"), Fold("Every mixture against the first, as a table", [table])]
 
 
 def gate(run: Run) -> Section:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import (
+    ABLATION,
     ATTRIBUTION_SUMMARY,
     CURVES,
     DRAWS,
@@ -52,6 +53,7 @@ TABLES = (
     FACTOR_STATISTICS,
     ASSUMPTIONS,
     RANKS,
+    ABLATION,
     STRATA,
     STRATA_TESTS,
     SIMILARITY,

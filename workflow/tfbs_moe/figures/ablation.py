@@ -1,0 +1,49 @@
+"""The figure of an ablation: what each mixture of a study is worth beside the first."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.performance import dots, stripes
+from tfbs_moe.figures.style import (
+    INK,
+    TWO_COLUMNS,
+    Drawing,
+    grid_of_axes,
+    model_styles,
+    new_figure,
+    nothing_to_draw,
+    styled,
+)
+
+FEWEST = 2
+
+
+@styled
+def ablation(table: pd.DataFrame) -> Drawing:
+    """Draw the paired difference of every mixture from the first one, a panel per set of factors.
+
+    Args:
+        table: ``statistics/ablation.tsv``.
+    """
+    first = table.groupby("set", sort=False)["negatives"].transform("first")
+    shown = table[(table["rows"] == "all") & (table["negatives"] == first)]
+    mixtures = list(dict.fromkeys(zip(shown["protocol"], shown["model"], strict=True)))
+    if len(mixtures) < FEWEST:
+        return nothing_to_draw("The study has one mixture; there is nothing to compare it with.")
+    panels = [name for name in aggregate.SETS if (shown["set"] == name).any()]
+    figure = new_figure(TWO_COLUMNS, 0.8 + 0.2 * len(mixtures))
+    axes = grid_of_axes(figure, len(panels), len(panels), sharex=True, sharey=True)
+    style = model_styles(["moe.softmax"])["moe.softmax"]
+    for ax, name in zip(axes, panels, strict=True):
+        stripes(ax, len(mixtures))
+        ax.axvline(0, color=INK, linewidth=0.7)
+        here = shown[shown["set"] == name].set_index(["protocol", "model"])
+        part = here.reindex(mixtures)[["difference", "difference_lower", "difference_upper"]]
+        dots(ax, part.set_axis(["value", "lower", "upper"], axis=1), np.arange(len(mixtures)), style, size=4.5)
+        ax.set(title=f"{aggregate.SETS[name]}, {int(here['n'].max())} factors", xlabel="AUROC: mixture − first one")
+        labels = [f"{protocol}: {model.removeprefix('moe.').replace('_', ' ')}" for protocol, model in mixtures]
+        ax.set_yticks(range(len(mixtures)), labels)
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_ylim(len(mixtures) - 0.5, -0.5)
+    return figure, shown
