@@ -13,11 +13,13 @@ from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.ablation import ablation
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
+from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
 from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import write_json, write_parquet, write_tsv
@@ -67,6 +69,7 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(table, folder / "evaluation/metrics.tsv")
     write_tsv(pd.concat(curves), folder / "evaluation/curves.tsv")
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
+    _write_gate(folder, study, pd.DataFrame(weights), draw)
     write_tsv(_tests(table), folder / "statistics/factors.tsv")
     write_tsv(rank_models(table), folder / "statistics/ranks.tsv")
     variants = {(protocol, "moe.softmax"): study.variant(protocol, "softmax") for protocol in study.protocols}
@@ -120,6 +123,31 @@ def _weights(study: Study, identity: dict[str, str], draw: np.random.Generator) 
                     | {"lower": weight - 0.01, "upper": weight + 0.01, "n": PAIRS}
                 )
     return rows
+
+
+def _write_gate(folder: Path, study: Study, weights: pd.DataFrame, draw: np.random.Generator) -> None:
+    """Write what is told of the gate; the published one has collapsed on CTCF."""
+    use, subsets = [], []
+    for protocol in study.protocols:
+        for test in study.test_sets:
+            identity = {"protocol": protocol} | study.identity(test) | {"model": "moe.softmax", "seed": 0}
+            fallen = protocol == "published" and test.experiment == "CTCF"
+            found = {"entropy": 0.5, "effective_experts": 1.7, "most_used": "FOXM1", "largest_share": 0.6}
+            use.append(identity | found | {"collapsed": fallen, "n": 2 * PAIRS})
+            for present in expert_subsets(len(study.training), 0):
+                names = [study.training[place] for place in present]
+                away = "; ".join(name for name in study.training if name not in names)
+                area = 0.6 + 0.03 * len(names) + draw.uniform(0, 0.01)
+                row = {"present": "; ".join(names), "n_present": len(names), "absent": away, "value": area, "n": 40}
+                subsets.append(identity | row)
+    write_tsv(pd.DataFrame(use), folder / "evaluation/gate_use.tsv")
+    table = pd.DataFrame(subsets)
+    write_tsv(table, folder / "evaluation/subsets.tsv")
+    write_tsv(expert_losses(table), folder / "statistics/gate_losses.tsv")
+    write_tsv(by_number(table), folder / "statistics/gate_numbers.tsv")
+    known = {"CTCF": {"likeness": {"ARID3A": 1.0, "FOXM1": 2.0, "GATA3": 0.5}}}
+    same = {name: name for name in study.training}
+    write_tsv(likeness_agreement(weights, known, same), folder / "statistics/gate_likeness.tsv")
 
 
 def _tests(metrics: pd.DataFrame) -> pd.DataFrame:

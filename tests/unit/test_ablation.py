@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from tests.made_run import made_study
 
+from made_run import made_study
 from tfbs_moe.statistics.ablation import ablation
 
 GAIN = np.array([0.02, 0.01, 0.03, 0.02])

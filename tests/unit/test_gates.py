@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.unit.test_training import CPU, HYPERPARAMETERS, SETTINGS, planted
 
+from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, planted
 from tfbs_moe.data.dataset import concatenate, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds

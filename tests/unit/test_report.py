@@ -21,9 +21,10 @@ from tfbs_moe.report import build, evidence, sections
 from tfbs_moe.report.answer import answer, differences, verdict
 from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.build import build_report
+from tfbs_moe.report.gate import gate
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, Run, read_run, report_inputs
 from tfbs_moe.report.methods import methods, parameters
-from tfbs_moe.report.page import as_download, identifier, interval, make_table, number
+from tfbs_moe.report.page import Items, Text, as_download, identifier, interval, make_table, number
 from tfbs_moe.report.reproduction import reproduction
 from tfbs_moe.tables import read_tsv, write_json, write_tsv
 
@@ -150,6 +151,20 @@ def test_a_run_without_any_result_still_has_a_report(tmp_path: Path) -> None:
     assert "There is no answer yet. The file evaluation/metrics.tsv was not made in this run." in text
     assert "The file statistics/factors.tsv was not made in this run." in text
     assert "mean AUROC of 0" not in text
+
+
+def test_the_gate_section_says_where_it_collapsed_and_what_it_misses(run: Run) -> None:
+    section = gate(run)
+    notes = [block.text for block in section.blocks if isinstance(block, Text) and block.style == "note"]
+    assert len(notes) == 1 and "“published”" in notes[0] and "on 1 of 9 test sets (CTCF)" in notes[0]
+    said = next(block for block in section.blocks if isinstance(block, Items)).items
+    assert any("weighs 1.7 experts a sequence" in sentence for sentence in said)
+    losses = run.table("statistics/gate_losses.tsv")
+    assert losses is not None
+    here = losses[(losses["protocol"] == "sound") & (losses["set"] == "out_of_distribution")]
+    most = here.loc[here["value"].idxmax()]
+    assert any(f"without {most['absent']}" in sentence and "sound, out" in sentence for sentence in said)
+    assert any("of 1 unseen factors with a known matrix" in sentence for sentence in said)
 
 
 def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: Run) -> None:

@@ -14,12 +14,13 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tfbs_moe.data.dataset import Dataset, make_dataset, write_dataset
+from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, planted
+from tfbs_moe.data.dataset import write_dataset
 from tfbs_moe.data.shuffles import dinucleotide_counts
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.provenance import sha256_file
-from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
+from tfbs_moe.sequence import codes_from_one_hot
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fresh import fresh_negatives
@@ -27,23 +28,6 @@ from tfbs_moe.training.interrupt import Interrupted, watch_signals
 from tfbs_moe.training.optimizer import learning_rate
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 from tfbs_moe.training.validation import auroc, batch_mean_auroc
-
-WINDOW = 41
-MOTIF = np.array([2, 0, 3, 0, 0, 2])  # GATAAG
-CPU = torch.device("cpu")
-HYPERPARAMETERS = {"motif_width": 8, "motifs": 8, "weight_sd": 0.1}
-SETTINGS = {"learning_rate": 1e-2, "batch_size": 64, "max_epochs": 4, "patience": 4, "optimizer": "adamw"}
-
-
-def planted(count: int, seed: int, motif: np.ndarray = MOTIF) -> Dataset:
-    """Random sequences; the first half holds the motif somewhere."""
-    rng = np.random.default_rng(seed)
-    codes = rng.integers(0, 4, (count, WINDOW))
-    for row in range(count // 2):
-        start = rng.integers(0, WINDOW - len(motif))
-        codes[row, start : start + len(motif)] = motif
-    return make_dataset(one_hot_from_codes(codes), np.arange(count) < count // 2)
-
 
 TRAIN, VALIDATION = planted(800, 0), planted(300, 1)
 

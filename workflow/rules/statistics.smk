@@ -99,6 +99,32 @@ rule strata_statistics:
         "../scripts/strata_statistics.py"
 
 
+rule gate_statistics:
+    input:
+        subsets=f"{RUN}/evaluation/subsets.tsv",
+        weights=f"{RUN}/evaluation/gate_weights.tsv",
+        knowledge=rules.factor_knowledge.output[0],
+    output:
+        losses=f"{RUN}/statistics/gate_losses.tsv",
+        numbers=f"{RUN}/statistics/gate_numbers.tsv",
+        likeness=f"{RUN}/statistics/gate_likeness.tsv",
+    log:
+        f"{LOGS}/gate_statistics.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
+        level=config["evaluation"]["confidence"],
+        code=code("gate_statistics.py"),
+    message:
+        "Asking what the gates do, over factors"
+    script:
+        "../scripts/gate_statistics.py"
+
+
 rule ablation:
     input:
         metrics=f"{RUN}/evaluation/metrics.tsv",
@@ -126,6 +152,7 @@ rule ablation:
 
 
 STATISTICS = [
+    *rules.gate_statistics.output,
     *rules.ablation.output,
     *rules.paper_statistics.output,
     *rules.factor_statistics.output,

@@ -10,6 +10,8 @@ from tfbs_moe.figures.item import (
     CURVES,
     DRAWS,
     FACTOR_STATISTICS,
+    GATE_LOSSES,
+    GATE_NUMBERS,
     GATE_WEIGHTS,
     LOGO_METHODS,
     METRICS,
@@ -54,6 +56,7 @@ def figure_items(study: Study) -> list[FigureItem]:
         if search_folders(study, protocol):
             items.append(_search(study, protocol))
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
+        items.append(_gate_subsets(study, protocol))
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
         items += [_motifs(protocol, model) for model in study.models(protocol)]
     return [*items, _ablation(), _published(), _localisation()]
@@ -422,6 +425,25 @@ def _truth(study: Study, experiment: str) -> tuple[str, ...]:
     return f"datasets/{experiment}/{test.negatives}/test.h5", PLANTED_SITES
 
 
+def _gate_subsets(study: Study, protocol: str) -> FigureItem:
+    gate = study.gates(protocol)[0]
+    return FigureItem(
+        name=f"gate_subsets.{protocol}",
+        kind="gate_subsets",
+        title=f"The mixture with experts away, protocol {protocol}",
+        caption=words(
+            f"""
+            Left: what the mixture ({gate}) loses in AUROC where one expert is taken away and the gate is told so, but
+            not trained again; means over factors with the t interval, the factor as the unit. Right: mean AUROC over
+            factors by how many experts are present, over the subsets of that size. All rows, first kind of negatives.
+            """
+        ),
+        alt="Dot plot with intervals, one row per expert, and line plot, one line per set of factors.",
+        inputs=(GATE_LOSSES, GATE_NUMBERS),
+        parameters={"protocol": protocol, "model": f"moe.{gate}"},
+    )
+
+
 def _ablation() -> FigureItem:
     return FigureItem(
         name="ablation",
@@ -430,8 +452,8 @@ def _ablation() -> FigureItem:
         caption=words(
             """
             Mean AUROC of every mixture of the study minus that of the first one, on the same factors, with the t
-            interval over factors; seeds are averaged within a factor. Where a bar crosses zero, the change makes no difference
-            that this study can tell. All rows, first kind of negatives.
+            interval over factors; seeds are averaged within a factor. Where a bar crosses zero, the change makes no
+            difference that this study can tell. All rows, first kind of negatives.
             """
         ),
         alt="Dot plot with intervals: one row per mixture, one panel per set of factors; zero is marked.",

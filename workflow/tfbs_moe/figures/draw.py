@@ -18,6 +18,7 @@ from tfbs_moe.figures import (
     attribution,
     comparison,
     curves,
+    gate,
     methods,
     performance,
     published,
@@ -214,6 +215,13 @@ def _motifs(item: FigureItem, source: Source) -> Drawing:
     return attribution.motif_logos(*(table.drop(columns=["protocol", "model", "method"]) for table in mine))
 
 
+def _gate_subsets(item: FigureItem, source: Source) -> Drawing:
+    columns = ("protocol", "model", "set", "negatives", "value", "n")
+    tables = [read_tsv(source.folder / path, columns) for path in item.inputs]
+    losses, numbers = (table[table["protocol"] == item.parameters["protocol"]] for table in tables)
+    return gate.gate_subsets(losses, numbers, item.parameters["model"])
+
+
 def _ablation(item: FigureItem, source: Source) -> Drawing:
     columns = ("protocol", "model", "set", "negatives", "rows", "difference", "n")
     return ablation.ablation(read_tsv(source.folder / item.inputs[0], columns))
@@ -294,6 +302,7 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "learning_curves": _learning_curves,
     "search": _search,
     "gate_weights": _gate_weights,
+    "gate_subsets": _gate_subsets,
     "logos": _logos,
     "localisation": _localisation,
 }

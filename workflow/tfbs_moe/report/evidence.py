@@ -1,10 +1,10 @@
-"""Sections on the data and on how well models do: audit, results, gate, negatives."""
+"""Sections on the data and on how well models do: audit, results, negatives."""
 
 import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import ABLATION, GATE_WEIGHTS, METRICS
+from tfbs_moe.figures.item import ABLATION, METRICS
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
@@ -69,13 +69,6 @@ def _ablation(run: Run) -> list[Block]:
     table = table_of(run, ABLATION, "Every mixture against the first: paired differences, the factor as the unit.")
     heading = Text("What each part of the mixture is worth", style="heading")
     return [heading, *pictures(run, "ablation"), Fold("Every mixture against the first, as a table", [table])]
-
-
-def gate(run: Run) -> Section:
-    """Return what the gate does."""
-    table = table_of(run, GATE_WEIGHTS, "Gate weights with their intervals.")
-    blocks = [*pictures(run, "gate_weights"), Fold("Gate weights as a table", [table])]
-    return Section("gate", "What the gate does", blocks)
 
 
 def negatives(run: Run) -> Section:

@@ -13,6 +13,7 @@ from tfbs_moe.report.answer import answer
 from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.cards import cards
 from tfbs_moe.report.common import pictures
+from tfbs_moe.report.gate import gate
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
@@ -30,6 +31,8 @@ _FILES = {
     "evaluation/metrics.tsv": "every metric with its interval, per model, seed and test set",
     "evaluation/curves.tsv": "ROC and precision-recall curves",
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
+    "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
+    "statistics/gate_losses.tsv, gate_numbers.tsv, gate_likeness.tsv": "what gates do, over factors",
     "attributions/summary.tsv": "what attribution says, judged against mutagenesis and known sites",
     "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
     "attributions/equivariance.tsv": "how far models are from equivariance: where ShiftSmooth can matter",
@@ -70,7 +73,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
         _glance(run),
         evidence.data(run),
         evidence.results(run),
-        evidence.gate(run),
+        gate(run),
         evidence.negatives(run),
         inference.statistics(run),
         attribution(run),

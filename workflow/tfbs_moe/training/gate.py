@@ -129,7 +129,8 @@ def train_gate(
         return logits, model.penalty(weights)
 
     areas = _areas_of_experts(stack, views, validation)
-    model.choose(areas)
+    # A network that was pooled over factors is no expert, and a control of its own.
+    model.choose(areas.masked_fill(~views.hidden.any(0), -1.0))
     if any(parameter.requires_grad for parameter in model.parameters()):
         fitted = fit(
             model, predict, train, validation, settings, seed, checkpoint=folder / CHECKPOINT, fingerprint=fingerprint

@@ -1,0 +1,45 @@
+"""Whether a gate uses its experts, or has settled on one."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.evaluation.scores import WEIGHT, experts_of
+
+# A gate that gives one expert more than this on average has collapsed onto it.
+COLLAPSED = 0.95
+COLUMNS = ("entropy", "effective_experts", "most_used", "largest_share", "collapsed", "n")
+
+
+def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.DataFrame:
+    """Say how evenly each mixture spreads its weight over the rows of one dataset.
+
+    Args:
+        predictions: predictions of one dataset; rows without weights (no mixture) are passed over.
+        identity: the columns that name the dataset and the protocol.
+
+    Returns:
+        One row per mixture × seed: ``entropy`` of a row's weights, mean over rows, as a share of that of equal weights;
+        ``effective_experts``, e to the power of the mean entropy; ``most_used`` and its mean weight
+        ``largest_share``; ``collapsed`` where that is above ``COLLAPSED``; ``n`` rows.
+    """
+    experts = experts_of([str(column) for column in predictions.columns])
+    records = []
+    for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
+        present = [expert for expert in experts if group[WEIGHT + expert].notna().all()]
+        if not present:
+            continue
+        weights = group[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
+        nats = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1).mean()
+        means = weights.mean(axis=0)
+        found = {
+            "entropy": float(nats / np.log(len(present))) if len(present) > 1 else 0.0,
+            "effective_experts": float(np.exp(nats)),
+            "most_used": present[int(means.argmax())],
+            "largest_share": float(means.max()),
+            "collapsed": bool(means.max() > COLLAPSED),
+            "n": len(group),
+        }
+        records.append({**identity, "model": model, "seed": seed, **found})
+    return pd.DataFrame(records, columns=[*identity, "model", "seed", *COLUMNS])

@@ -1,0 +1,101 @@
+"""What a mixture is worth with some of its experts away: how much each is missed, and how many it takes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.evaluation.gate import GATE_COLUMNS
+from tfbs_moe.evaluation.predict import BATCH_SIZE
+from tfbs_moe.models import bundle
+from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.runtime import rng
+
+SEPARATOR = "; "
+IDENTITY = GATE_COLUMNS[:1] + GATE_COLUMNS[3:9]
+COLUMNS = (*IDENTITY, "model", "seed", "present", "n_present", "absent", "value", "n")
+# Up to so many experts every subset is tried.
+MOST_WHOLE = 4
+DRAWN_PER_SIZE = 20
+
+
+def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
+    """Return the subsets of ``count`` experts that are tried, the whole first, each once.
+
+    All of them for up to ``MOST_WHOLE`` experts; beyond, the whole, all but one, one alone, and ``DRAWN_PER_SIZE`` of
+    each other size, drawn from the stream ``subsets``.
+    """
+    every = range(count)
+    if count <= MOST_WHOLE:
+        return [subset for size in range(count, 0, -1) for subset in combinations(every, size)]
+    chosen = [tuple(every), *combinations(every, count - 1), *combinations(every, 1)]
+    draw = rng(seed, "subsets", count)
+    for size in range(2, count - 1):
+        drawn = (draw.choice(count, size, replace=False) for _ in range(DRAWN_PER_SIZE))
+        chosen += [tuple(sorted(map(int, subset))) for subset in drawn]
+    return list(dict.fromkeys(chosen))
+
+
+def evaluate_subsets(
+    mixtures: Sequence[tuple[str, int, str | Path]],
+    dataset: Dataset,
+    identity: Mapping[str, object],
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    knowledge: FactorKnowledge | None = None,
+) -> pd.DataFrame:
+    """Return the AUROC of every mixture on a dataset with every subset of its experts.
+
+    A gate sees that an expert is absent; it is not trained again. Embeddings are computed once per mixture.
+
+    Args:
+        mixtures: model name, seed and bundle folder.
+        dataset: test rows.
+        identity: the columns that name the dataset and the protocol.
+        seed: root of the stream that subsets of many experts are drawn from.
+        device: where to compute.
+        knowledge: of the dataset's factor, for gates that may look at it.
+
+    Returns:
+        One row per mixture × seed × subset, columns ``COLUMNS``; none for a dataset that lacks a class.
+    """
+    records: list[dict[str, object]] = []
+    for name, replicate, folder in mixtures if len(np.unique(dataset.label)) > 1 else ():
+        model = bundle.load(folder, device)
+        assert isinstance(model, MixtureOfExperts)
+        told = None
+        if model.gate.informed and knowledge is not None:
+            factors = [expert["factors"] for expert in bundle.describe(folder)["experts"]]
+            told = torch.from_numpy(tell(knowledge, dataset.one_hot, factors)).to(device)
+        for present, area in _areas(model, dataset, told, seed):
+            names = [model.names[place] for place in present]
+            away = [other for other in model.names if other not in names]
+            records.append(
+                {**identity, "model": name, "seed": replicate, "present": SEPARATOR.join(names)}
+                | {"n_present": len(names), "absent": SEPARATOR.join(away), "value": area, "n": len(dataset)}
+            )
+    return pd.DataFrame(records, columns=list(COLUMNS))
+
+
+def _areas(
+    model: MixtureOfExperts, dataset: Dataset, told: torch.Tensor | None, seed: int
+) -> Iterator[tuple[tuple[int, ...], float]]:
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        embeddings = torch.cat(
+            [model.experts(part.to(device).float()) for part in torch.from_numpy(dataset.one_hot).split(BATCH_SIZE)]
+        )
+        for present in expert_subsets(len(model.names), seed):
+            away = torch.ones(len(model.names), dtype=torch.bool, device=device)
+            away[list(present)] = False
+            seen = embeddings.masked_fill(away[None, :, None], torch.nan)
+            logit = model.gate(seen, told)[0].cpu().numpy()
+            yield present, float(roc_auc_score(dataset.label, logit))

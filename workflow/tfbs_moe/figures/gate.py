@@ -1,0 +1,59 @@
+"""The figure of what a mixture is worth with experts away."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.performance import dots, stripes
+from tfbs_moe.figures.style import (
+    INK,
+    TWO_COLUMNS,
+    Drawing,
+    model_styles,
+    new_figure,
+    nothing_to_draw,
+    row_offsets,
+    shared_legend,
+    styled,
+)
+
+
+@styled
+def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Drawing:
+    """Draw what is lost without each expert, and the mean AUROC by how many experts are present.
+
+    Args:
+        losses: rows of ``statistics/gate_losses.tsv`` of one protocol.
+        numbers: rows of ``statistics/gate_numbers.tsv`` of the same protocol.
+        model: which mixture.
+    """
+    losses, numbers = (_first_negatives(table[table["model"] == model]) for table in (losses, numbers))
+    if losses.empty:
+        return nothing_to_draw(f"No subsets of the experts of {model} were tried.")
+    experts = list(dict.fromkeys(losses["absent"]))
+    sets = [name for name in aggregate.SETS if (losses["set"] == name).any()]
+    # Two colours that are told apart: those of a mixture and of an expert.
+    shown = model_styles(["moe.softmax", "convnet.A"])
+    styles = dict(zip(aggregate.SETS, shown.values(), strict=True))
+    figure = new_figure(TWO_COLUMNS, max(2.2, 1.0 + 0.3 * len(experts)))
+    lost, counted = figure.subplots(1, 2, width_ratios=(3, 2))
+    stripes(lost, len(experts))
+    lost.axvline(0, color=INK, linewidth=0.7)
+    for offset, name in zip(row_offsets(len(sets), 0.3), sets, strict=True):
+        part = losses[losses["set"] == name].set_index("absent").reindex(experts)
+        places = np.arange(len(experts)) + offset
+        dots(lost, part, places, styles[name], size=4.5, label=aggregate.SETS[name])
+        line = numbers[numbers["set"] == name].sort_values("n_present")
+        counted.plot(line["n_present"], line["value"], marker=styles[name].marker, color=styles[name].colour)
+    lost.set_yticks(range(len(experts)), [f"without {expert}" for expert in experts])
+    lost.set(xlabel="AUROC lost", title="One expert away", ylim=(len(experts) - 0.5, -0.5))
+    lost.tick_params(axis="y", length=0)
+    counted.set(xlabel="experts present", ylabel="mean AUROC", title="So many experts")
+    counted.set_xticks(sorted(numbers["n_present"].unique()))
+    shared_legend(figure, lost, columns=len(sets))
+    both = [losses.assign(panel="one expert away"), numbers.assign(panel="so many experts")]
+    return figure, pd.concat(both, ignore_index=True)
+
+
+def _first_negatives(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["negatives"] == table["negatives"].iloc[0]] if len(table) else table
