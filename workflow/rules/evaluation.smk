@@ -13,6 +13,7 @@ rule metrics:
         metrics=f"{PARTS}.metrics.tsv",
         curves=f"{PARTS}.curves.tsv",
         gate_weights=f"{PARTS}.gate_weights.tsv",
+        gate_use=f"{PARTS}.gate_use.tsv",
     log:
         f"{LOGS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.log",
     benchmark:
@@ -32,46 +33,6 @@ rule metrics:
         "Measuring the models of {wildcards.protocol} on {wildcards.experiment} ({wildcards.negatives})"
     script:
         "../scripts/metrics.py"
-
-
-rule gate_examination:
-    input:
-        dataset=DATASET.replace("{split}", "test"),
-        predictions=PREDICTIONS,
-        knowledge=rules.factor_knowledge.output[0],
-        models=lambda wildcards: model_files(wildcards.protocol, SEEDS, mixtures(wildcards.protocol)),
-    output:
-        subsets=f"{PARTS}.subsets.tsv",
-        gate_use=f"{PARTS}.gate_use.tsv",
-    log:
-        f"{LOGS}/gate_examination/{{protocol}}.{{experiment}}.{{negatives}}.log",
-    benchmark:
-        f"{BENCHMARKS}/gate_examination/{{protocol}}.{{experiment}}.{{negatives}}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
-    params:
-        identity=lambda wildcards: {"protocol": wildcards.protocol}
-        | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
-        models=lambda wildcards: [
-            {
-                "name": model,
-                "seed": seed,
-                "folder": model_folder(wildcards.protocol, model, seed),
-            }
-            for seed in SEEDS
-            for model in mixtures(wildcards.protocol)
-        ],
-        seed=config["seed"],
-        code=code("examine_gates.py"),
-    message:
-        "Looking at what the gates of {wildcards.protocol} do on {wildcards.experiment} ({wildcards.negatives})"
-    script:
-        "../scripts/examine_gates.py"
 
 
 rule evaluation_table:

@@ -1,6 +1,7 @@
 """Predictions: every model of a protocol on one test set, in one file.
 
-Needs the trained models and the test rows; makes `predictions/<protocol>/<experiment>/<negatives>.parquet`.
+Needs the trained models and the test rows; makes `predictions/<protocol>/<experiment>/<negatives>.parquet`,
+and what the mixtures are worth there with experts away, while they are in memory.
 A file per model and test set would be quadratic in files; a new test set adds one job.
 """
 
@@ -11,7 +12,8 @@ rule predictions:
         knowledge=rules.factor_knowledge.output[0],
         models=lambda wildcards: model_files(wildcards.protocol, SEEDS, STUDY.trained(wildcards.protocol)),
     output:
-        PREDICTIONS,
+        predictions=PREDICTIONS,
+        subsets=f"{PARTS}.subsets.tsv",
     log:
         f"{LOGS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.log",
     benchmark:
@@ -33,7 +35,9 @@ rule predictions:
             for seed in SEEDS
             for model in STUDY.trained(wildcards.protocol)
         ],
-        factor=lambda wildcards: STUDY.experiments[wildcards.experiment]["factor"],
+        identity=lambda wildcards: {"protocol": wildcards.protocol}
+        | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
+        seed=config["seed"],
         batch_size=config["evaluation"]["batch_size"],
         code=code("predict.py"),
     message:

@@ -4,6 +4,7 @@ import numpy as np
 
 from tfbs_moe.evaluation.evaluate import evaluate
 from tfbs_moe.evaluation.gate import gate_weights
+from tfbs_moe.evaluation.gate_use import gate_use
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
@@ -26,3 +27,4 @@ with step(snakemake.log[0]):
     write_tsv(evaluate(scores, params.identity, row_sets, settings=settings, **draws), snakemake.output.metrics)
     write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
     write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
+    write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)
