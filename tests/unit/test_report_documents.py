@@ -21,6 +21,7 @@ from tfbs_moe.report.inputs import Run, read_run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table
 from tfbs_moe.report.references import references
+from tfbs_moe.report.summary import summary_document
 from tfbs_moe.tables import write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"
@@ -230,3 +231,19 @@ def test_methods_say_the_learning_rates_that_experiments_have_of_their_own() -> 
     }
     text = methods_document(made_study(experts={"convnet": {"factors": own}}))
     assert "learning rate 0.002 to 0.004 by experiment" in text
+
+
+def test_the_summary_has_every_model_factor_and_seed(run: Run) -> None:
+    text = summary_document(run)
+    metrics = run.table("evaluation/metrics.tsv")
+    assert metrics is not None
+    own = metrics.query("protocol == 'sound' and model == 'moe.softmax' and rows == 'all'")
+    ctcf = own.loc[own["experiment"] == "CTCF", "value"].mean()
+    lines = text[text.index("## Protocol sound") :].splitlines()
+    factors = next(
+        line for line in lines if line.startswith("| mixture (softmax)") and f"{ctcf:.3f}".lstrip("0") in line
+    )
+    assert factors
+    seeds = own.groupby(["set", "seed"])["value"].mean()
+    assert all(f"{value:.3f}".lstrip("0") in text for value in seeds)
+    assert "control: mean" in text and "minus each rival on factors no expert saw" in text

@@ -73,7 +73,31 @@ rule write_documents:
         "../scripts/write_documents.py"
 
 
+rule summary:
+    input:
+        rules.evaluation.input,
+        rules.statistics.input,
+        config=rules.run_config.output.config,
+        published=PUBLISHED,
+    output:
+        f"{RUN}/summary.md",
+    log:
+        f"{LOGS}/summary.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("write_summary.py"),
+    message:
+        "Writing the summary: {output}"
+    script:
+        "../scripts/write_summary.py"
+
+
 rule report:
     input:
+        rules.summary.output,
         rules.build_report.output,
         rules.write_documents.output,

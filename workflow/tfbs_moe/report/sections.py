@@ -54,6 +54,7 @@ _FILES = {
     "figures/": "every figure as PDF, SVG and PNG, with the numbers it draws as TSV",
     "predictions/": "logit and probability of every model on every test row, Parquet",
     "experts/, moe/, controls/": "trained models, safetensors and JSON; a mixture has its experts beside it",
+    "summary.md": "the answer and the main tables on one page of Markdown",
     "methods.md": "the methods as a text for a paper",
     "cards/": "model and dataset cards, Markdown",
     "ro-crate-metadata.json": "provenance of the run as an RO-Crate",

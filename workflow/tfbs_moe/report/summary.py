@@ -1,0 +1,93 @@
+"""A run on one page of Markdown: the answer, every model's means, every factor, every seed."""
+
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.style import model_label, ordered_models
+from tfbs_moe.report.answer import answer, confidence, differences
+from tfbs_moe.report.inputs import Run
+from tfbs_moe.report.markdown import to_markdown
+from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
+
+_AUROC = "auroc"
+_SHORT = {"in_distribution": "in distribution", "out_of_distribution": "out of distribution"}
+_OUT = "out_of_distribution"
+
+
+def summary_document(run: Run) -> str:
+    """Return the summary of a run as Markdown; it needs metrics and statistics, and nothing explained."""
+    study = run.study
+    blocks: list[Block] = [Text(study.config["title"])] if study.config["title"] else []
+    blocks += [Text("The answer", style="heading"), Items(answer(run))]
+    metrics = run.table(METRICS)
+    if metrics is None:
+        return to_markdown(f"Summary of {study.config['run']}", [*blocks, Missing("Results", run.why_missing(METRICS))])
+    metrics = metrics[metrics["metric"] == _AUROC]
+    for protocol in study.protocols:
+        own = metrics[metrics["protocol"] == protocol]
+        own = own[own["negatives"] == own.groupby("experiment")["negatives"].transform("first")]
+        model = f"moe.{study.gates(protocol)[0]}"
+        blocks.append(Text(f"Protocol {protocol}", style="heading"))
+        blocks += [_means(own, confidence(run)), _factors(own), _seeds(own), *_rivals(run, protocol, model)]
+    return to_markdown(f"Summary of {study.config['run']}", blocks)
+
+
+def _means(metrics: pd.DataFrame, level: float) -> Block:
+    table = aggregate.over_factors(metrics, level)
+    columns = list(dict.fromkeys(zip(table["set"], table["rows"], strict=True)))
+    records = []
+    for model in ordered_models(table["model"]):
+        own = table[table["model"] == model].set_index(["set", "rows"])
+        record = {"model": model_label(model)}
+        for key in columns:
+            name = f"{_SHORT[key[0]]}, {aggregate.ROWS[key[1]]}"
+            row = own.loc[key] if key in own.index else None
+            record[name] = "" if row is None else f"{_cell(row)} ({row['n_factors']:.0f})"
+        records.append(record)
+    caption = f"Mean AUROC over factors [{level:.0%} t interval, the factor as the unit] (number of factors)."
+    return make_table(pd.DataFrame(records), caption, "means")
+
+
+def _cell(row: "pd.Series[float]") -> str:
+    return interval(float(row["value"]), float(row["lower"]), float(row["upper"]))
+
+
+def _factors(metrics: pd.DataFrame) -> Block:
+    single = aggregate.over_seeds(metrics[metrics["rows"] == "all"])
+    tests = aggregate.ordered_tests(single)
+    labels = dict(zip(tests["experiment"], tests["label"], strict=True))
+    wide = single.pivot_table(index="model", columns="experiment", values="value", sort=False, observed=True)
+    wide = wide.reindex(index=ordered_models(wide.index), columns=list(labels))
+    shown = wide.map(lambda value: number(value) if pd.notna(value) else "").rename(columns=labels)
+    shown.insert(0, "model", [model_label(str(model)) for model in shown.index])
+    return make_table(shown.reset_index(drop=True), "AUROC on every test set, all rows, means over seeds.", "factors")
+
+
+def _seeds(metrics: pd.DataFrame) -> Block:
+    chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "control.pooled_"))]
+    means = chosen.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
+    means["column"] = means["set"].map(_SHORT) + ", seed " + means["seed"].astype(str)
+    wide = means.pivot_table(index="model", columns="column", values="value", sort=False, observed=True)
+    shown = wide.reindex(ordered_models(wide.index)).map(number)
+    shown.insert(0, "model", [model_label(str(model)) for model in shown.index])
+    return make_table(shown.reset_index(drop=True), "Mean AUROC of every seed, all rows.", "seeds")
+
+
+def _rivals(run: Run, protocol: str, model: str) -> list[Block]:
+    table = differences(run, protocol, model, _OUT)
+    if table.empty:
+        return []
+    gaps = zip(table["effect"], table["effect_lower"], table["effect_upper"], strict=True)
+    shown = pd.DataFrame(
+        {
+            "rival": [model_label(str(rival)) for rival in table["rival"]],
+            "difference": [interval(float(value), float(low), float(high), sign=True) for value, low, high in gaps],
+            "p, Holm": [number(float(p)) for p in table["p_adjusted"]],
+            "factors": table["n"].astype(int),
+        }
+    )
+    caption = (
+        f"The {model_label(model)} minus each rival on factors no expert saw, all rows: the test that the rule chose."
+    )
+    return [make_table(shown, caption, "rivals")]
