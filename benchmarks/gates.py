@@ -109,7 +109,8 @@ def _large(given: argparse.Namespace) -> None:
         for start in range(0, given.large_rows, 1000):
             block = draw.standard_normal((min(1000, given.large_rows - start), width), dtype=np.float32)
             block[:, given.experts * size] = draw.integers(0, 2, len(block))
-            block[:, given.experts * size + 1] = draw.random(len(block)) < 0.2
+            # Rows that choose come last, as they do in a study.
+            block[:, given.experts * size + 1] = start >= 0.8 * given.large_rows
             block[:, given.experts * size + 2] = 0
             array[start : start + 1000] = block
         array.flush()

@@ -100,7 +100,7 @@ def test_losses_and_numbers_are_over_factors() -> None:
 def test_agreement_with_motifs() -> None:
     rows = []
     for factor, weights in {"CTCF": (0.6, 0.3, 0.1), "FOS": (0.2, 0.7, 0.1), "POLR2A": (0.5, 0.4, 0.1)}.items():
-        for expert, value in zip(("convnet.A_K562", "convnet.B_K562", "pooled.convnet"), weights, strict=True):
+        for expert, value in zip(("convnet.A.v2", "convnet.pooled_B", "pooled.convnet"), weights, strict=True):
             rows += [
                 {**IDENTITY, "factor": factor, "model": "moe.softmax", "expert": expert, "label": label, "value": shown}
                 for label, shown in (("bound", value), ("unbound", 1 - value))
@@ -110,8 +110,10 @@ def test_agreement_with_motifs() -> None:
         "FOS": {"likeness": {"GATA3": 0.2, "JUND": 9.0}},
         "POLR2A": {"likeness": {}},
     }
-    factors = {"A_K562": "GATA3", "B_K562": "JUND"}
+    factors = {"A.v2": "GATA3", "pooled_B": "JUND"}
     table = likeness_agreement(pd.DataFrame(rows), known, factors).set_index("factor")
+    strange = known | {"CTCF": {"likeness": {"GATA3": 0.0, "JUND": 0.0}}}
+    assert list(likeness_agreement(pd.DataFrame(rows), strange, factors)["factor"]) == ["FOS"]
     assert list(table.index) == ["CTCF", "FOS"] and list(table["agree"]) == [False, True]
-    assert list(table["most_weight"]) == ["convnet.A_K562", "convnet.B_K562"]
-    assert set(table["most_alike"]) == {"convnet.B_K562"} and table.loc["FOS", "weight"] == 0.7
+    assert list(table["most_weight"]) == ["convnet.A.v2", "convnet.pooled_B"]
+    assert set(table["most_alike"]) == {"convnet.pooled_B"} and table.loc["FOS", "weight"] == 0.7

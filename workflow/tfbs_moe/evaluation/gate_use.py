@@ -38,7 +38,7 @@ def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.Da
             "effective_experts": float(np.exp(nats)),
             "most_used": present[int(means.argmax())],
             "largest_share": float(means.max()),
-            "collapsed": bool(means.max() > COLLAPSED),
+            "collapsed": bool(len(present) > 1 and means.max() > COLLAPSED),
             "n": len(group),
         }
         records.append({**identity, "model": model, "seed": seed, **found})

@@ -13,7 +13,6 @@ from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.matrix_scan import tell
 from tfbs_moe.evaluation.gate import GATE_COLUMNS
-from tfbs_moe.evaluation.predict import BATCH_SIZE
 from tfbs_moe.models import bundle
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.runtime import rng
@@ -24,6 +23,7 @@ COLUMNS = (*IDENTITY, "model", "seed", "present", "n_present", "absent", "value"
 # Up to so many experts every subset is tried.
 MOST_WHOLE = 4
 DRAWN_PER_SIZE = 20
+_ROWS_TIMES_EXPERTS = 8192
 
 
 def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
@@ -89,13 +89,19 @@ def _areas(
     model: MixtureOfExperts, dataset: Dataset, told: torch.Tensor | None, seed: int
 ) -> Iterator[tuple[tuple[int, ...], float]]:
     device = next(model.parameters()).device
+    subsets = expert_subsets(len(model.names), seed)
+    # A large mixture's embeddings are masked a few rows at a time: one copy of a part, not of all.
+    part = max(1, _ROWS_TIMES_EXPERTS // len(model.names))
+    logits = np.empty((len(subsets), len(dataset)), np.float32)
     with torch.inference_mode():
-        embeddings = torch.cat(
-            [model.experts(part.to(device).float()) for part in torch.from_numpy(dataset.one_hot).split(BATCH_SIZE)]
-        )
-        for present in expert_subsets(len(model.names), seed):
-            away = torch.ones(len(model.names), dtype=torch.bool, device=device)
-            away[list(present)] = False
-            seen = embeddings.masked_fill(away[None, :, None], torch.nan)
-            logit = model.gate(seen, told)[0].cpu().numpy()
-            yield present, float(roc_auc_score(dataset.label, logit))
+        for start in range(0, len(dataset), part):
+            rows = slice(start, start + part)
+            embeddings = model.experts(torch.from_numpy(dataset.one_hot[rows]).to(device).float())
+            known = None if told is None else told[rows]
+            for each, present in enumerate(subsets):
+                away = torch.ones(len(model.names), dtype=torch.bool, device=device)
+                away[list(present)] = False
+                seen = embeddings.masked_fill(away[None, :, None], torch.nan)
+                logits[each, rows] = model.gate(seen, known)[0].cpu().numpy()
+    for present, logit in zip(subsets, logits, strict=True):
+        yield present, float(roc_auc_score(dataset.label, logit))

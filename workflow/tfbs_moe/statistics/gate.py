@@ -14,7 +14,7 @@ NUMBER_COLUMNS = (*_GROUPS, "n_present", "value", "lower", "upper", "n", "unit")
 LIKENESS_COLUMNS = (
     "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
 )  # fmt: skip
-POOLED = "pooled"
+POOLED = "pooled."
 
 
 def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -66,9 +66,9 @@ def likeness_agreement(
     for names, group in means.groupby(keys, sort=False):
         protocol, model, negatives, factor, its_set = names
         likeness = knowledge.get(str(factor), {}).get("likeness", {})
-        learnt = {str(name): factors[str(name).split(".")[-1]] for name in group["expert"]}
+        learnt = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
         alike = {expert: likeness[own] for expert, own in learnt.items() if own in likeness}
-        if not alike:
+        if not alike or not max(alike.values()):
             continue
         most = list(learnt)[int(group["value"].to_numpy().argmax())]
         nearest = max(alike, key=lambda expert: alike[expert])
@@ -76,6 +76,11 @@ def likeness_agreement(
         row = (protocol, model, negatives, factor, its_set, most, group["value"].max(), nearest, alike[nearest], agree)
         records.append(row)
     return pd.DataFrame(records, columns=list(LIKENESS_COLUMNS))
+
+
+def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
+    """Return the factor of an expert; the experiment in its name may hold dots, an architecture does not."""
+    return factors[expert] if expert in factors else factors[expert.split(".", maxsplit=1)[1]]
 
 
 def _over_factors(table: pd.DataFrame, by: str, level: float, columns: tuple[str, ...]) -> pd.DataFrame:
