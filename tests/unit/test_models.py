@@ -52,21 +52,6 @@ def test_convnet_first_weights_follow_the_paper() -> None:
     assert float(model.scan.convolution.bias.detach().std()) == pytest.approx(1.0, rel=0.05)
 
 
-@pytest.mark.parametrize("rows", [1, 7, 96])
-def test_scan_gives_the_same_bytes_on_one_thread_and_on_two(rows: int) -> None:
-    found, before = [], torch.get_num_threads()
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            model = build("convnet", WINDOW, {"pooling": "max_mean", "weight_sd": 0.1}, seed=1)
-            pooled = model.scan(F.pad(sequences(rows), (23, 23), value=0.25))
-            pooled.square().sum().backward()
-            found.append((pooled.detach(), model.scan.convolution.weight.grad, model.scan.convolution.bias.grad))
-    finally:
-        torch.set_num_threads(before)
-    assert all((one == other).all() for one, other in zip(*found, strict=True))
-
-
 @pytest.mark.parametrize("silent", [0, 5, 16])
 @pytest.mark.parametrize("pooling", ["max", "max_mean"])
 def test_scan_gives_one_gradient_by_both_ways(pooling: str, silent: int) -> None:

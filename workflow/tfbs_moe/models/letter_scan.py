@@ -3,8 +3,8 @@
 A convolution over one-hot columns adds up, for each filter, one weight per position of its width. Here the sums over
 every word of three letters are made once per call, so that a filter of 24 costs eight additions at a position in
 place of 96 products. Filters that no sequence can lift above zero are left out: they give zero and have no gradient,
-and the paper's first biases leave half of the filters so for good. A call keeps to one thread and lets others run
-beside it; see ``motif_scan``.
+and the paper's first biases leave half of the filters so for good. One thread does it all, and the order of
+additions does not hang on the batch, so neither do the bytes of the result.
 """
 
 from typing import NamedTuple

@@ -1,16 +1,10 @@
 """Wide filters over a sequence, ReLU, and pooling over all positions: what DeepBind-like networks begin with."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-
-_HALVES = 2
 
 
 class MotifScan(nn.Module):
@@ -53,11 +47,7 @@ def _letters(x: torch.Tensor) -> torch.Tensor | None:
 
 
 class _Scan(torch.autograd.Function):
-    """The scan of letters, with a gradient for weight and bias.
-
-    A batch is scanned in two halves, and their gradients are added, whether or not there is a second thread to do one
-    of them: the bytes of the result do not hang on the number of threads.
-    """
+    """The scan of letters, with a gradient for weight and bias."""
 
     @staticmethod
     def forward(
@@ -66,11 +56,9 @@ class _Scan(torch.autograd.Function):
         """Return maximum and mean, (N, F) each; the mean is zeros where it is not wanted."""
         from tfbs_moe.models.letter_scan import scan
 
-        filters = weight.detach().contiguous().numpy(), bias.detach().numpy()
-        ctx.letters, ctx.width = np.array_split(letters.numpy(), _HALVES), weight.shape[2]
-        ctx.scanned = _side_by_side(lambda half: scan(ctx.letters[half], *filters, with_mean))
-        maximum, mean = (np.concatenate([getattr(each, name) for each in ctx.scanned]) for name in ("maximum", "mean"))
-        return torch.from_numpy(maximum), torch.from_numpy(mean)
+        ctx.letters, ctx.width = letters.numpy(), weight.shape[2]
+        ctx.scanned = scan(ctx.letters, weight.detach().contiguous().numpy(), bias.detach().numpy(), with_mean)
+        return torch.from_numpy(ctx.scanned.maximum), torch.from_numpy(ctx.scanned.mean)
 
     @staticmethod
     @once_differentiable
@@ -78,21 +66,6 @@ class _Scan(torch.autograd.Function):
         """Return the gradients of weight (F, 4, W) and bias (F,)."""
         from tfbs_moe.models.letter_scan import scan_gradient
 
-        peaks, means = (np.array_split(of.contiguous().numpy(), _HALVES) for of in (of_maximum, of_mean))
-        (weight, bias), (more, above) = _side_by_side(
-            lambda half: scan_gradient(ctx.scanned[half], ctx.letters[half], peaks[half], means[half], ctx.width)
-        )
-        return None, torch.from_numpy(weight + more), torch.from_numpy(bias + above), None
-
-
-def _side_by_side(work: Callable[[int], Any]) -> tuple[Any, Any]:
-    """Return the work of the first and of the second half, done at once where torch has a second thread."""
-    if torch.get_num_threads() == 1:
-        return work(0), work(1)
-    other = _second_thread().submit(work, 1)
-    return work(0), other.result()
-
-
-@cache
-def _second_thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="scan")
+        peaks, means = of_maximum.contiguous().numpy(), of_mean.contiguous().numpy()
+        weight, bias = scan_gradient(ctx.scanned, ctx.letters, peaks, means, ctx.width)
+        return None, torch.from_numpy(weight), torch.from_numpy(bias), None
