@@ -64,7 +64,8 @@ def test_evenness_and_collapse() -> None:
     even = pd.DataFrame(rows | {"model": "moe.even", "weight_A": weights[:, 0], "weight_B": weights[:, 1]})
     fallen = pd.DataFrame(rows | {"model": "moe.fallen", "weight_A": [0.97, 0.95], "weight_B": [0.03, 0.05]})
     alone = pd.DataFrame(rows | {"model": "convnet.A", "weight_A": np.nan, "weight_B": np.nan})
-    table = gate_use(pd.concat([even, fallen, alone]), IDENTITY).set_index("model")
+    control = fallen.assign(model="control.best_expert")
+    table = gate_use(pd.concat([even, fallen, control, alone]), IDENTITY).set_index("model")
     assert list(table.index) == ["moe.even", "moe.fallen"]
     assert table.loc["moe.even", "entropy"] == pytest.approx(0.5)
     assert table.loc["moe.even", "effective_experts"] == pytest.approx(2**0.5)

@@ -9,6 +9,7 @@ from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
 # A gate that gives one expert more than this on average has collapsed onto it.
 COLLAPSED = 0.95
+MIXTURE = "moe."
 COLUMNS = ("entropy", "effective_experts", "most_used", "largest_share", "collapsed", "n")
 
 
@@ -16,7 +17,7 @@ def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.Da
     """Say how evenly each mixture spreads its weight over the rows of one dataset.
 
     Args:
-        predictions: predictions of one dataset; rows without weights (no mixture) are passed over.
+        predictions: predictions of one dataset; rows of other models than mixtures are passed over.
         identity: the columns that name the dataset and the protocol.
 
     Returns:
@@ -28,7 +29,7 @@ def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.Da
     records = []
     for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
         present = [expert for expert in experts if group[WEIGHT + expert].notna().all()]
-        if not present:
+        if not present or not str(model).startswith(MIXTURE):
             continue
         weights = group[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
         nats = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1).mean()

@@ -194,6 +194,8 @@ def model_label(model: str, several_architectures: bool = False) -> str:
     prefix, _, rest = model.partition(".")
     if prefix == "moe":
         return f"mixture ({rest})"
+    if prefix == "pooled":
+        return f"pooled {rest}"
     if prefix == "control":
         return f"control: {_CONTROLS.get(rest, rest.replace('_', ' '))}"
     return f"{rest} expert ({prefix})" if several_architectures else f"{rest} expert"

@@ -102,7 +102,8 @@ def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
 
 def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     table = differences(run, protocol, model, _OUT)
-    # A rival that is defined for some factors alone (their matrix) is spoken of by itself.
+    # Another mixture is no rival, and one that is defined for some factors alone (their matrix) is spoken of by itself.
+    table = table[~table["rival"].str.startswith("moe.")] if len(table) else table
     table = table[table["n"] == table["n"].max()] if len(table) else table
     if table.empty:
         return ""

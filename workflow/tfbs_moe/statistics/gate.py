@@ -15,6 +15,9 @@ LIKENESS_COLUMNS = (
     "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
 )  # fmt: skip
 POOLED = "pooled."
+MIXTURE = "moe."
+# −log10 of TOMTOM's p from which two matrices are called alike at all.
+LEAST_LIKENESS = 1.0
 
 
 def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -56,10 +59,11 @@ def likeness_agreement(
     Returns:
         One row per protocol × mixture × negatives × factor: the expert of the largest mean weight on bound rows, the
         one whose factor's matrix is most like this factor's, and whether they ``agree``. Networks pooled over factors,
-        which have no motif of their own, take no part; a factor that is like no expert's, or has no matrix, has no
-        row.
+        which have no motif of their own, take no part; a factor whose matrix is like no expert's
+        (``LEAST_LIKENESS``), or that has none, has no row.
     """
-    bound = weights[(weights["label"] == "bound") & ~weights["expert"].str.startswith(POOLED)]
+    bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith(MIXTURE)]
+    bound = bound[~bound["expert"].str.startswith(POOLED)]
     keys = ["protocol", "model", "negatives", "factor", "set"]
     means = bound.groupby([*keys, "expert"], sort=False, as_index=False)["value"].mean()
     records = []
@@ -68,7 +72,7 @@ def likeness_agreement(
         likeness = knowledge.get(str(factor), {}).get("likeness", {})
         learnt = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
         alike = {expert: likeness[own] for expert, own in learnt.items() if own in likeness}
-        if not alike or not max(alike.values()):
+        if max(alike.values(), default=0.0) < LEAST_LIKENESS:
             continue
         most = list(learnt)[int(group["value"].to_numpy().argmax())]
         nearest = max(alike, key=lambda expert: alike[expert])
