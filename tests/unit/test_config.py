@@ -230,3 +230,42 @@ def test_more_workers_than_trials_are_refused(tmp_path):
     config = complete_config(MINIMAL | {"experts": {"convnet": search}})
     with pytest.raises(InputError, match="3 workers cannot share 2 trials"):
         make_study(config, [])
+
+
+def test_a_variant_has_the_keys_of_its_kind_and_a_misspelt_kind_is_named():
+    experts = {"wide": {"kind": "residual", "network": {"filters": 96}}}
+    protocols = {"sound": {"architectures": ["wide"], "gates": ["two"], "pooled": ["kmer"]}}
+    config = complete_config(
+        MINIMAL | {"experts": experts, "gates": {"two": {"kind": "logit"}}, "protocols": protocols}
+    )
+    assert config["experts"]["wide"]["network"]["filters"] == 96
+    assert config["experts"]["wide"]["training"]["max_epochs"] == 12
+    assert set(config["gates"]) == {"two", "best_expert", "random", "stacking", "static"}
+    with pytest.raises(
+        InputError, match=r"^config: experts.wide.kind: 'resdual' is not known; did you mean 'residual'"
+    ):
+        complete_config(MINIMAL | {"experts": {"wide": {"kind": "resdual"}}})
+    with pytest.raises(InputError, match=r"gates.two.network: unknown key 'hiden'; did you mean 'hidden'"):
+        complete_config(MINIMAL | {"gates": {"two": {"kind": "logit", "network": {"hiden": 3}}}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"protocols": {"sound": {"folds": 1}}}, "1 fold leaves nothing to train on"),
+        ({"protocols": {"sound": {"gate_rows": "out_of_fold"}}}, "needs experts of folds"),
+        ({"gates": {"softmax": {"pooled": ["kmer"]}}}, "gates.softmax.pooled: 'kmer' is not among those"),
+        ({"gates": {"softmax": {"factors": ["C"]}}}, "gates.softmax.factors: 'C' is not among those"),
+        (
+            {
+                "experts": {"convnet": {"training": {"fresh_negatives": True}}},
+                "protocols": {"sound": {"training_negatives": "gc_matched"}},
+                "genome": {"assembly": "hg19"},
+            },
+            "only dinucleotide_shuffle and block_shuffle can be drawn anew",
+        ),
+    ],
+)
+def test_what_gates_ask_of_a_protocol_must_be_there(tmp_path, settings, part):
+    with pytest.raises(InputError, match=part):
+        study(tmp_path, row("a"), row("b"), row("c", role="ood", stratum="cross_family"), **settings)

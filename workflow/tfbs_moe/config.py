@@ -36,10 +36,14 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         InputError: one message with a line for every fault; an unknown key comes with the nearest known one.
     """
     schema = load_schema("config")
-    for part in ("experts", "gates"):
-        _add_variants(schema["properties"][part], config.get(part))
+    kinds = [
+        fault
+        for part in ("experts", "gates")
+        for fault in _add_variants(schema["properties"][part], config.get(part), f"config: {part}")
+    ]
     config = _coerce(config, schema)
-    faults = list(_faults(config, schema, "config"))
+    # What a name may hold is not known where its kind is not; other faults of it would lead astray.
+    faults = kinds or list(_faults(config, schema, "config"))
     if faults:
         raise InputError("\n".join(faults))
     named = {"experts": set(config.get("experts", {})), "gates": set(config.get("gates", {}))}
@@ -53,15 +57,20 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     return complete
 
 
-def _add_variants(schema: dict[str, Any], given: object) -> None:
-    """Give each name of the user's own that says of what ``kind`` it is the schema of that kind."""
+def _add_variants(schema: dict[str, Any], given: object, where: str) -> Iterator[str]:
+    """Give each name that says of what ``kind`` it is the schema of that kind; yield a sentence for an unknown one."""
     known = dict(schema["properties"])
     for name, settings in given.items() if isinstance(given, dict) else ():
         kind = settings.get("kind") if isinstance(settings, dict) else None
-        if kind in known and (name not in known or name == kind):
-            variant = copy.deepcopy(known[kind])
-            variant["properties"]["kind"] = {"enum": [kind], "description": "What it is a variant of."}
-            schema["properties"][name] = variant
+        if kind is None or (name in known and name != kind):
+            continue
+        if kind not in known:
+            near = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.0)[0]
+            yield f"{where}.{name}.kind: {kind!r} is not known; did you mean {near!r}? Known are {', '.join(known)}"
+            continue
+        variant = copy.deepcopy(known[kind])
+        variant["properties"]["kind"] = {"enum": [kind], "description": "What it is a variant of."}
+        schema["properties"][name] = variant
 
 
 def known_names(part: str) -> list[str]:
