@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.data.dataset import concatenate, read_dataset
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import write_json
@@ -15,8 +15,10 @@ with step(snakemake.log[0]):
     search = dict(params.search)
     space = search.pop("space")
     search_share(
-        read_dataset(snakemake.input.train),
-        read_dataset(snakemake.input.validation),
+        *(
+            concatenate([read_dataset(path) for path in paths])
+            for paths in (snakemake.input.train, snakemake.input.validation)
+        ),
         architecture=params.settings["architecture"],
         hyperparameters=params.settings["network"],
         settings=params.settings["training"],

@@ -48,7 +48,20 @@ GRID = "#e4e7eb"
 _PALETTE = {
     "moe": ("#0072B2", "#56B4E9", "#004166"),
     "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
-    "control": ("#009E73", "#5A5A5A", "#A6D854", "#999999", "#1B7837", "#C7C7C7"),
+    "control": (
+        "#009E73",
+        "#5A5A5A",
+        "#A6D854",
+        "#999999",
+        "#1B7837",
+        "#C7C7C7",
+        "#543005",
+        "#80CDC1",
+        "#DFC27D",
+        "#01665E",
+        "#BF812D",
+        "#35978F",
+    ),
 }
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
 """The first colour of each kind of model."""
