@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from tfbs_moe.evaluation.gate_use import MIXTURE
 from tfbs_moe.statistics.matrix import mean_interval
 from tfbs_moe.statistics.units import UNIT
 
@@ -15,7 +16,6 @@ LIKENESS_COLUMNS = (
     "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
 )  # fmt: skip
 POOLED = "pooled."
-MIXTURE = "moe."
 # −log10 of TOMTOM's p from which two matrices are called alike at all.
 LEAST_LIKENESS = 1.0
 

@@ -14,7 +14,6 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.tables import atomic
 
-FILE = "held_out.h5"
 _COLUMNS = ("row", "view", "validation_view")
 _ROWS_PER_PASS = 1024
 

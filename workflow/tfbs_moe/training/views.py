@@ -145,7 +145,8 @@ def write_views(
         records[SPLITS[split]].append(data_record(dataset))
         pairs.append(np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair) + sum(sizes))
         sizes.append(len(dataset))
-    training = sum(sizes[: len(data)])
+    training_sizes = dict(zip(data, sizes, strict=False))
+    training = sum(training_sizes.values())
     learning, judging = choose_rows(training, np.concatenate(pairs), rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
@@ -187,7 +188,7 @@ def write_views(
                 here = slice(begin, begin + part)
                 seen = _embed(stack, dataset.one_hot[own[here]], device)
                 if split == 0:
-                    _replace(seen, members, name, own[here], replaced, data)
+                    _replace(seen, members, name, own[here], replaced, training_sizes)
                 row = np.empty((len(seen), _KNOWN), np.float32)
                 row[:, _LABEL] = dataset.label[own[here]]
                 row[:, _JUDGING] = places[here] >= len(learning)
@@ -337,19 +338,15 @@ def _replace(
     experiment: str,
     rows: np.ndarray,
     replaced: Mapping[str, tuple[np.ndarray, float]],
-    data: Mapping[str, tuple[str | Path, str | Path]],
+    sizes: Mapping[str, int],
 ) -> None:
     """Put out-of-fold embeddings of an experiment's training rows where experts were trained on them, in place."""
     for place, member in enumerate(members):
         if member.name in replaced and experiment in member.learnt:
             before = member.learnt[: member.learnt.index(experiment)]
-            offset = sum(_count(data[name][0]) for name in before)
+            offset = sum(sizes[name] for name in before)
             aligned = replaced[member.name][0]
             seen[:, place, : aligned.shape[1]] = aligned[rows + offset]
-
-
-def _count(path: str | Path) -> int:
-    return len(read_dataset(path))
 
 
 def _check_space(folder: Path, rows: int, width: int) -> None:
