@@ -209,7 +209,13 @@ def _write_examinations(folder: Path, summary: pd.DataFrame) -> None:
     equal = tests.drop(columns=["metric", "value", "lower", "upper"])
     equal = equal.assign(**dict.fromkeys(measures, 0.9999), gradient_change=0.0, shifts=1)
     write_tsv(equal, folder / "attributions/equivariance.tsv")
-    steps = [tests.assign(method="gradient", step=step, layer=name) for step, name in ((1, "head"), (2, "scan"))]
+    steps = [
+        tests.assign(randomised=kind, method="gradient", step=step, layer=name)
+        for step, (kind, name) in enumerate((("weights", "head"), ("weights", "scan"), ("labels", "all")), start=1)
+    ]
+    around = equal[["protocol", "model", "experiment"]].merge(pd.DataFrame({"offset": range(-3, 4)}), how="cross")
+    around = around.assign(method="gradient_corrected", value=1.0, sd=0.1, n=4, site_share=0.5)
+    write_tsv(around, folder / "attributions/around.tsv")
     write_tsv(pd.concat(steps), folder / "attributions/sanity.tsv")
     write_tsv(pd.concat([tests.assign(shifts=n, passes=2 * n + 1) for n in (0, 2)]), folder / "attributions/shifts.tsv")
     names = {"protocol": "sound", "model": "moe.softmax", "method": "shiftsmooth_corrected"}
@@ -217,8 +223,10 @@ def _write_examinations(folder: Path, summary: pd.DataFrame) -> None:
     counts[2] = 40
     motifs = [Motif("pos_1", counts, counts / 40, 40)]
     matches = match_motifs(motifs, [Matrix("MA1.1", "GGG", np.eye(4)[[2] * 6].T)])
-    write_tsv(labelled(motif_table(motifs), names), folder / "attributions/motifs.tsv")
-    write_tsv(labelled(matches, names), folder / "attributions/motif_matches.tsv")
+    filters = names | {"model": "convnet.ARID3A", "method": "first_layer"}
+    for table, name in ((motif_table(motifs), "motifs"), (matches, "motif_matches")):
+        both = pd.concat([labelled(table, names), labelled(table.assign(motif="filter_0"), filters)])
+        write_tsv(both, folder / f"attributions/{name}.tsv")
     told = names | {"sequences": 5, "motifs": 1, "matched": 0, "sentence": sentence(motifs, matches)}
     write_tsv(pd.DataFrame([told]), folder / "attributions/motif_summary.tsv")
 

@@ -11,7 +11,8 @@ from tfbs_moe.attribution.deeplift import INCOMPLETE
 from tfbs_moe.attribution.explain import Request, Subject, examine, explain, request
 from tfbs_moe.attribution.matches import known_matches
 from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.recovered import grouped, recovered
+from tfbs_moe.attribution.motifs import Motif, motif_table, motifs_in
+from tfbs_moe.attribution.recovered import filters_of, grouped, joined, recovered
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.data.dataset import make_dataset
 from tfbs_moe.data.jaspar import Matrix
@@ -32,7 +33,14 @@ def asked(count: int = 6, **changes: object) -> Request:
     """A request for all rows of a small dataset, rows 10 and on, with matches in two of them."""
     dataset = make_dataset(sequences(count + 10), np.ones(count + 10), attributes={"experiment": "X"})
     matches = pd.DataFrame(
-        {"experiment": "X", "source": ["matrix", "shuffled_matrix"], "row": [10, 12], "start": 5, "end": 9}
+        {
+            "experiment": "X",
+            "source": ["matrix", "shuffled_matrix"],
+            "row": [10, 12],
+            "start": 5,
+            "end": 9,
+            "strand": "+",
+        }
     )
     options = {
         "methods": METHODS,
@@ -75,6 +83,8 @@ def test_every_method_is_judged_by_what_is_known(mixture: MixtureOfExperts) -> N
     for table in tables.values():
         assert table.loc[["matrix_average_precision", "shuffled_matrix_average_precision"], "n"].tolist() == [1, 1]
         assert table.loc[["deletion", "insertion", "infidelity"], "n"].tolist() == [3, 3, 3]
+    around = found["gradient"].around.set_index("offset")
+    assert around.loc[0, ["n", "site_share"]].tolist() == [1, 1] and around.loc[30, "n"] == 1
     assert "stability" in tables["gradient"].index
     # What takes many passes is not done again for each substitution.
     assert not {"stability", "sensitivity"} & set(tables["deeplift_shap_corrected"].index)
@@ -102,10 +112,21 @@ def test_a_model_is_examined_beyond_its_methods(expert: torch.nn.Module) -> None
     assert alike[0] == pytest.approx(1) and 0.9 < alike[1] < 1
 
 
+def test_a_network_of_permuted_labels_is_compared(expert: torch.nn.Module) -> None:
+    """The last step of each method is the other network; one like the model itself would be found out."""
+    what = asked()
+    other = build("convnet", LENGTH, {"weight_sd": 0.1}, seed=5).eval()
+    found, same = (examine(subject(expert, what), what, network).sanity for network in (other, expert))
+    last = found.iloc[-1]
+    assert (last["randomised"], last["n"]) == ("labels", 3) and abs(last["value"]) < 0.9
+    assert same.iloc[-1]["value"] == pytest.approx(1)
+    assert set(found["randomised"].iloc[:-1]) == {"weights"}
+
+
 def test_nothing_asked_for_is_no_error(expert: torch.nn.Module) -> None:
     """Without methods to randomise there are columns and no rows."""
     what = asked(sanity_methods=())
-    assert list(examine(subject(expert, what), what).sanity.columns) == ["method", "step", "layer"]
+    assert list(examine(subject(expert, what), what).sanity.columns) == ["randomised", "method", "step", "layer"]
 
 
 def test_deeplift_works_where_torch_must_be_deterministic(expert: torch.nn.Module) -> None:
@@ -151,3 +172,21 @@ def test_motifs_are_sought_per_model_over_all_its_sequences(tmp_path: Path) -> N
     assert summary.loc["blind", "sentence"].startswith("No motif was found")
     assert set(found.motifs["model"]) == {"finds"}
     assert found.matches["matrix_name"].tolist() == ["WORD"]
+
+
+def test_filters_are_told_of_every_expert() -> None:
+    """A filter that is a known matrix is named; an expert without filters has its sentence and no rows."""
+    rng = np.random.default_rng(0)
+    columns = rng.dirichlet([0.3] * 4, size=10).T
+    filters = [Motif("filter_3", columns * 400, columns - 0.25, 400)]
+    table = motif_table(filters).assign(protocol="p", model="convnet.A")
+    (back,) = motifs_in(motif_table(filters))
+    np.testing.assert_allclose(back.counts, filters[0].counts, atol=1e-9)
+    np.testing.assert_allclose(back.contribution, filters[0].contribution)
+    known = [Matrix(f"MA{i}.1", f"F{i}", rng.dirichlet([0.5] * 4, size=10).T) for i in range(60)]
+    known[7] = Matrix("MA7.1", "MINE", columns)
+    experts = [{"protocol": "p", "model": "convnet.A"}, {"protocol": "p", "model": "kmer.B"}]
+    found = joined(filters_of(table, experts, known), filters_of(table, experts[:1], known))
+    assert found.summary[["motifs", "matched"]].to_numpy().tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert "MINE (filter_3" in found.summary["sentence"][0] and "No filter" in found.summary["sentence"][1]
+    assert set(found.motifs["method"]) == {"first_layer"} and set(found.motifs["model"]) == {"convnet.A"}

@@ -10,9 +10,10 @@ from tfbs_moe.attribution.faithfulness import infidelity, mean_change, perturbat
 from tfbs_moe.attribution.judge import judge
 from tfbs_moe.attribution.localisation import position_score
 from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.sanity import randomised, weight_randomisation, with_random_labels
+from tfbs_moe.attribution.sanity import randomised, weight_randomisation
 from tfbs_moe.attribution.stability import noise_stability, shift_stability, substituted
 from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.relabelled import with_random_labels
 from tfbs_moe.errors import InputError
 
 LENGTH = 30

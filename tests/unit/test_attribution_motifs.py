@@ -9,7 +9,7 @@ from torch import nn
 
 from tfbs_moe.attribution import modisco
 from tfbs_moe.attribution.around import around_sites, sites_in_windows
-from tfbs_moe.attribution.filters import filter_motifs
+from tfbs_moe.attribution.filters import filter_motifs, has_filters
 from tfbs_moe.attribution.localisation import site_mask
 from tfbs_moe.attribution.matches import best_matches, known_matches, match_mask, matches_in_rows, matrix_matches
 from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, sentence, trimmed
@@ -197,6 +197,11 @@ def test_filters_show_what_excites_them():
     assert [motif.name for motif in motifs] == ["filter_0"]
     assert motifs[0].consensus == WORD
     assert motifs[0].members >= 60
+    flat = nn.Conv2d(4, 3, (1, len(WORD)))
+    flat.weight.data, flat.bias.data = layer.weight.data.unsqueeze(2), layer.bias.data
+    (same,) = filter_motifs(flat, X)
+    np.testing.assert_array_equal(same.counts, motifs[0].counts)
+    assert has_filters(flat) and not has_filters(nn.Linear(3, 3))
     with pytest.raises(InputError, match="no convolution over the four bases"):
         filter_motifs(nn.Linear(3, 3), X)
     with pytest.raises(InputError, match="cannot be laid over"):

@@ -2,12 +2,12 @@
 
 Needs the trained models, the test rows and the predictions that the rows are chosen by; makes
 `attributions/<protocol>/<model>/<experiment>/<method>.h5`, the tables that say what they are worth
-(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`), the matches of known
-matrices they are held against (`matches.tsv`, not where sites were planted) and the motifs in them
-(`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
+(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`, `around.tsv`), the matches of
+known matrices they are held against (`matches.tsv`, not where sites were planted), what filters look like
+(`filters.tsv`) and the motifs in both (`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
 """
 
-EXAMINED = ("summary", "equivariance", "sanity", "shifts")
+EXAMINED = ("summary", "equivariance", "sanity", "shifts", "around")
 
 
 rule matrix_matches:
@@ -47,6 +47,7 @@ for protocol in STUDY.protocols:
                 protocol=protocol, **vars(explained(wildcards.experiment))
             ),
             models=model_files(protocol, [EXPLAINED_SEED], STUDY.explained(protocol)),
+            relabelled=relabelled_files(protocol),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
             matches=[] if PLANTED else f"{ATTRIBUTIONS}/matches.tsv",
         output:
@@ -67,6 +68,9 @@ for protocol in STUDY.protocols:
             identity=lambda wildcards, protocol=protocol: {"protocol": protocol}
             | STUDY.identity(explained(wildcards.experiment)),
             models={model: model_folder(protocol, model, EXPLAINED_SEED) for model in STUDY.explained(protocol)},
+            relabelled={
+                model: str(Path(path).parent) for model, path in zip(relabelled(protocol), relabelled_files(protocol))
+            },
             mixture=f"moe.{STUDY.gates(protocol)[0]}",
             methods=EXPLAINING,
             replicate=EXPLAINED_SEED,
@@ -111,9 +115,46 @@ rule attribution_summary:
         "../scripts/attribution_summary.py"
 
 
+rule filter_motifs:
+    input:
+        models=[
+            file
+            for protocol in STUDY.protocols
+            for file in model_files(protocol, [EXPLAINED_SEED], explained_experts(protocol))
+        ],
+        datasets=sorted({path for protocol in STUDY.protocols for path in training_datasets(protocol, "validation")}),
+    output:
+        f"{ATTRIBUTIONS}/filters.tsv",
+    log:
+        f"{LOGS}/filter_motifs.log",
+    benchmark:
+        f"{BENCHMARKS}/filter_motifs.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=30,
+    params:
+        models=[
+            (
+                {"protocol": protocol, "model": model},
+                model_folder(protocol, model, EXPLAINED_SEED),
+                validation_datasets(protocol, model),
+            )
+            for protocol in STUDY.protocols
+            for model in explained_experts(protocol)
+        ],
+        code=code("filter_motifs.py"),
+    message:
+        "Looking at the filters of the experts' first layers"
+    script:
+        "../scripts/filter_motifs.py"
+
+
 rule attribution_motifs:
     input:
-        [path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
+        attributions=[path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
+        filters=rules.filter_motifs.output,
     output:
         motifs=f"{ATTRIBUTIONS}/motifs.tsv",
         matches=f"{ATTRIBUTIONS}/motif_matches.tsv",
@@ -129,9 +170,14 @@ rule attribution_motifs:
         runtime=60,
     params:
         least=config["attribution"]["motif_seqlets"],
+        experts=[
+            {"protocol": protocol, "model": model}
+            for protocol in STUDY.protocols
+            for model in explained_experts(protocol)
+        ],
         code=code("find_motifs.py"),
     message:
-        "Looking for motifs in the attributions of every model"
+        "Looking for motifs in the attributions of every model and in its filters"
     script:
         "../scripts/find_motifs.py"
 

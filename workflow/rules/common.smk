@@ -26,6 +26,7 @@ AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
+EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
@@ -247,6 +248,34 @@ def attribution_files(protocol):
         f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
         for model in STUDY.explained(protocol)
         for method in EXPLAINING
+    ]
+
+
+def explained_experts(protocol):
+    """Return the models of a protocol that are explained and are experts."""
+    return [model for model in STUDY.explained(protocol) if model not in mixtures(protocol)]
+
+
+def validation_datasets(protocol, model):
+    """Return the validation rows of what an expert learned from."""
+    _, experiment = STUDY.place(model)
+    negatives = training_negatives(protocol)
+    return [
+        DATASET.format(experiment=name, negatives=negatives, split="validation")
+        for name in STUDY.learns_from(experiment)
+    ]
+
+
+def relabelled(protocol):
+    """Return the explained experts that are trained once more on permuted labels, as a control of attribution."""
+    return explained_experts(protocol)[: config["attribution"]["relabelled_experts"]]
+
+
+def relabelled_files(protocol):
+    """Return the description of each expert that was trained on permuted labels."""
+    return [
+        f"{model_folder(protocol, model, EXPLAINED_SEED)}/{Path(EXPERT_RELABELLED).name}/model.json"
+        for model in relabelled(protocol)
     ]
 
 

@@ -2,7 +2,7 @@
 
 Needs the training and validation rows of one experiment, or of all for a pooled network (`pooled` in the place of the
 experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/` with what the
-expert of a fold says of the rows it did not see. A killed job leaves its checkpoint in that folder and continues from it.
+expert of a fold says of the rows it did not see, and `permuted_labels/`, a control of attribution. A killed job leaves its checkpoint in that folder and continues from it.
 """
 
 
@@ -59,6 +59,26 @@ use rule expert as expert_fold with:
         code=code("train_expert.py"),
     message:
         "Training the {wildcards.architecture} expert of {wildcards.experiment} without fold {wildcards.fold} ({wildcards.protocol}, seed {wildcards.seed})"
+
+
+use rule expert as expert_relabelled with:
+    output:
+        weights=f"{EXPERT_RELABELLED}/model.safetensors",
+        description=f"{EXPERT_RELABELLED}/model.json",
+        history=f"{EXPERT_RELABELLED}/history.tsv",
+    log:
+        f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.permuted_labels.log",
+    benchmark:
+        f"{BENCHMARKS}/expert_relabelled/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.tsv"
+    params:
+        settings=lambda wildcards: STUDY.expert_settings(
+            wildcards.protocol, wildcards.architecture, wildcards.experiment
+        ),
+        permuted_labels=True,
+        deterministic=config["deterministic"],
+        code=code("train_expert.py"),
+    message:
+        "Training the {wildcards.architecture} expert of {wildcards.experiment} on permuted labels ({wildcards.protocol}, seed {wildcards.seed})"
 
 
 rule experts:

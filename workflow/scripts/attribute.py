@@ -8,6 +8,7 @@ from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare,
 from tfbs_moe.attribution.store import write_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
 from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
@@ -40,14 +41,16 @@ with step(snakemake.log[0]):
         draws=params.draws,
     )
     outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output if path.endswith(".h5")}
-    tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts")}
+    tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts", "around")}
     for model, folder in params.models.items():
         subject = prepare(model, folder, what, device)
         names = params.identity | {"model": model, "seed": params.replicate}
         for found in explain(subject, what):
             write_attributions(found.attributions, outputs[model, found.method])
             tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))
-        examined = examine(subject, what)
+            tables["around"].append(labelled(found.around, names | {"method": found.method}))
+        relabelled = params.relabelled.get(model)
+        examined = examine(subject, what, bundle.load(relabelled, device) if relabelled else None)
         for name in ("equivariance", "sanity", "shifts"):
             tables[name].append(labelled(getattr(examined, name), names))
     for name, parts in tables.items():

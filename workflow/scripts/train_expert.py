@@ -6,6 +6,7 @@ import numpy as np
 
 from tfbs_moe.data.dataset import concatenate, read_dataset, subset
 from tfbs_moe.data.folds import deal_folds
+from tfbs_moe.data.relabelled import with_random_labels
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
@@ -33,13 +34,23 @@ with step(snakemake.log[0]):
         names += ["fold", fold]
         dealt = deal_folds(train, params.folds)
         learning = subset(train, dealt != int(fold))
+    training = settings["training"] | found["training"]
+    if params.get("permuted_labels"):
+        name |= {"labels": "permuted"}
+        names.append("permuted labels")
+        learning, validation = (
+            with_random_labels(rows, named_seed(int(wildcards.seed), *names, split))
+            for rows, split in ((learning, "train"), (validation, "validation"))
+        )
+        # A row that is now called unbound is no shuffle of another.
+        training = training | {"fresh_negatives": False}
     folder = Path(snakemake.output.weights).parent
     train_expert(
         learning,
         validation,
         architecture=settings["architecture"],
         hyperparameters=settings["network"] | found["network"],
-        settings=settings["training"] | found["training"],
+        settings=training,
         seed=named_seed(int(wildcards.seed), *names),
         folder=folder,
         device=device,

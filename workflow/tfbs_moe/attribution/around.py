@@ -6,6 +6,8 @@ import pandas as pd
 from tfbs_moe.attribution.localisation import SITE_COLUMNS
 from tfbs_moe.errors import InputError
 
+COLUMNS = ("offset", "value", "sd", "n", "site_share")
+
 
 def sites_in_windows(
     sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand: np.ndarray, length: int
@@ -51,9 +53,12 @@ def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> 
         reach: bases to either side.
 
     Returns:
-        One row per offset from -reach to reach: ``offset``, ``value`` (1 is a sequence's mean), ``sd``, ``n``
-        (sites whose sequence reaches so far), ``site_share`` (of those, within a site there).
+        No row where there is no site; else one per offset from -reach to reach: ``offset``, ``value`` (1 is a
+        sequence's mean), ``sd``, ``n`` (sites whose sequence reaches so far), ``site_share`` (of those, within a
+        site there).
     """
+    if sites.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
     offsets = np.arange(-reach, reach + 1)
     level = score.mean(axis=1, keepdims=True)
     relative = np.divide(score, level, out=np.zeros_like(score, dtype=float), where=level > 0)

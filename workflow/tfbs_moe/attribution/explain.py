@@ -11,14 +11,15 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tfbs_moe.attribution.around import around_sites, sites_in_windows
 from tfbs_moe.attribution.curves import passes, shift_curve
 from tfbs_moe.attribution.equivariance import equivariance
 from tfbs_moe.attribution.gradient import simplex_corrected
 from tfbs_moe.attribution.judge import judge
-from tfbs_moe.attribution.localisation import site_mask
-from tfbs_moe.attribution.matches import known_matches
+from tfbs_moe.attribution.localisation import position_score, site_mask
+from tfbs_moe.attribution.matches import SOURCES, known_matches, matches_by_place
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
-from tfbs_moe.attribution.sanity import weight_randomisation
+from tfbs_moe.attribution.sanity import likeness, weight_randomisation
 from tfbs_moe.attribution.select import select_rows
 from tfbs_moe.attribution.store import Attributions, make_attributions
 from tfbs_moe.attribution.summary import summarise
@@ -50,7 +51,8 @@ EQUIVARIANCE = [
 class Explanation:
     """One method's attributions of one model, and what they were judged to be worth.
 
-    ``passes`` is how often the method shows the network a changed copy of a sequence: its cost.
+    ``passes`` is how often the method shows the network a changed copy of a sequence: its cost; ``around`` is the
+    mean attribution around known sites, see ``around.around_sites``, without a row where no site is known.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Explanation:
     passes: int
     attributions: Attributions
     summary: pd.DataFrame
+    around: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class Examination:
     Attributes:
         equivariance: one row: means over sequences and shifts, see ``equivariance.equivariance``.
         sanity: per ``method`` and ``layer``, from the output (``step`` 1) to the input: how alike attributions
-            still are once weights are randomised as far as that layer.
+            still are once weights are randomised as far as that layer (``randomised`` is ``weights``); and, where
+            such a model was given, for one that was trained on permuted labels (``randomised`` is ``labels``).
         shifts: per ``n``: how ShiftSmooth is judged with so many shifts each way.
     """
 
@@ -106,6 +110,8 @@ class Request:
         settings: values for the methods that have a setting of that name.
         sites: bool (N, L), the known sites, or None where none are known.
         matches: bool (N, L) by source, where a known matrix matches.
+        placed: ``sequence`` ``start`` ``end`` ``strand`` of the sites that the mean attribution is taken around:
+            planted ones, or matches of the factor's matrix.
         faithfulness: sequences, evenly spread over the explained ones, that take what costs many passes each.
         sanity_methods: methods that are tried on randomised weights.
         shift_curve: numbers of shifts that ShiftSmooth is judged at.
@@ -120,6 +126,7 @@ class Request:
     settings: Mapping[str, Any]
     sites: np.ndarray | None
     matches: Mapping[str, np.ndarray]
+    placed: pd.DataFrame
     faithfulness: int
     sanity_methods: tuple[str, ...]
     shift_curve: tuple[int, ...]
@@ -170,7 +177,22 @@ def request(
     experiment = str(dataset.attributes["experiment"])
     mask = None if sites is None else known_sites(part, sites, experiment)
     found = {} if matches is None else known_matches(matches[matches["experiment"] == experiment], rows, part.length)
-    return Request(dataset=part, row=rows, sites=mask, matches=found, **options)
+    placed = _placed(part, rows, experiment, sites, matches)
+    return Request(dataset=part, row=rows, sites=mask, matches=found, placed=placed, **options)
+
+
+def _placed(
+    part: Dataset, rows: np.ndarray, experiment: str, sites: pd.DataFrame | None, matches: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Return the sites of the explained rows, planted ones before matches of the factor's matrix."""
+    if sites is not None:
+        own = sites[sites["experiment"] == experiment]
+        return sites_in_windows(own, part.chrom, part.start, part.strand, part.length)
+    columns = ["sequence", "start", "end", "strand"]
+    if matches is None:
+        return pd.DataFrame(columns=columns)
+    own = matches[(matches["experiment"] == experiment) & (matches["source"] == SOURCES[0])]
+    return matches_by_place(own, rows)[columns]
 
 
 def prepare(name: str, folder: str | Path, what: Request, device: torch.device | str) -> Subject:
@@ -218,29 +240,33 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
             passes(method, X.shape[2], **settings),
             make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
             _summary(judged, what),
+            around_sites(position_score(values, X), what.placed),
         )
 
 
-def examine(subject: Subject, what: Request) -> Examination:
-    """Return how far a model is from equivariance, how sane its methods are and how many shifts help."""
+def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None) -> Examination:
+    """Return how far a model is from equivariance, how sane its methods are and how many shifts help.
+
+    Args:
+        subject: the model.
+        what: rows, methods and settings.
+        relabelled: the same network, trained on permuted labels.
+    """
     X, model = what.dataset.one_hot, subject.model
     moved = equivariance(model, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
     few = _few(what)
-    sanity = [
-        _summary(pd.DataFrame({"rank_correlation": values}), what).assign(method=method, step=step, layer=layer)
-        for method in what.sanity_methods
-        for step, (layer, values) in enumerate(
-            weight_randomisation(
-                model,
-                X[few],
-                method,
-                seed=what.seed,
-                batch_size=what.batch_size,
-                **_of_method(method, what.settings),
-            ),
-            start=1,
-        )
-    ]
+    sanity = []
+    for method in what.sanity_methods:
+        options = {"seed": what.seed, "batch_size": what.batch_size, **_of_method(method, what.settings)}
+        steps = [("weights", *each) for each in weight_randomisation(model, X[few], method, **options)]
+        if relabelled is not None:
+            steps.append(("labels", "all, trained anew", likeness(model, relabelled, X[few], method, **options)))
+        sanity += [
+            _summary(pd.DataFrame({"rank_correlation": values}), what).assign(
+                randomised=randomised, method=method, step=step, layer=layer
+            )
+            for step, (randomised, layer, values) in enumerate(steps, start=1)
+        ]
     # Shifts are held against none, not the correction against none.
     unshifted = simplex_corrected(subject.gradient)
     truth = partial(
@@ -255,7 +281,7 @@ def examine(subject: Subject, what: Request) -> Examination:
     ]
     return Examination(
         moved[EQUIVARIANCE].mean().to_frame().T.assign(n=len(X), shifts=moved["shift"].max()),
-        _ordered(sanity, ["method", "step", "layer"]),
+        _ordered(sanity, ["randomised", "method", "step", "layer"]),
         _ordered(shifts, ["shifts", "passes"]),
     )
 

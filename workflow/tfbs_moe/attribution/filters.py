@@ -6,21 +6,33 @@ from torch import nn
 
 from tfbs_moe.attribution.motifs import Motif
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.interface import ALPHABET_SIZE
 
 # As in DeepBind and Basset: windows that reach half of the filter's largest activation.
 SHARE_OF_LARGEST = 0.5
 
 
-def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d]:
-    """Return the name and the layer of a network's first convolution over four channels.
+def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d | nn.Conv2d]:
+    """Return the name and the layer of a network's first convolution over four channels, one position high.
 
     Raises:
         InputError: there is none.
     """
     for name, layer in model.named_modules():
-        if isinstance(layer, nn.Conv1d) and layer.in_channels == 4 and layer.groups == 1:
+        if not isinstance(layer, nn.Conv1d | nn.Conv2d) or layer.in_channels != ALPHABET_SIZE or layer.groups != 1:
+            continue
+        if len(layer.kernel_size) == 1 or layer.kernel_size[0] == 1:
             return name, layer
     raise InputError(f"{type(model).__name__} has no convolution over the four bases to draw filters of")
+
+
+def has_filters(model: nn.Module) -> bool:
+    """Return whether a network has a convolution over the four bases, whose filters can be drawn."""
+    try:
+        first_convolution(model)
+    except InputError:
+        return False
+    return True
 
 
 def filter_motifs(model: nn.Module, X: np.ndarray, *, share: float = SHARE_OF_LARGEST) -> list[Motif]:
@@ -39,9 +51,9 @@ def filter_motifs(model: nn.Module, X: np.ndarray, *, share: float = SHARE_OF_LA
         InputError: the model has no such layer, or X is shorter than its filters.
     """
     _, layer = first_convolution(model)
-    weight = layer.weight.detach().cpu()
+    weight = layer.weight.detach().cpu().flatten(2)
     width = weight.shape[2]
-    if X.shape[2] < width or layer.dilation != (1,):
+    if X.shape[2] < width or set(layer.dilation) != {1}:
         raise InputError(f"filters of {width} bases cannot be laid over sequences of {X.shape[2]} bases")
     bias = None if layer.bias is None else layer.bias.detach().cpu()
     with torch.no_grad():

@@ -107,7 +107,12 @@ def known_matches(matches: pd.DataFrame, rows: np.ndarray, length: int) -> dict[
     Returns:
         By source, bool (rows, length): what its matches cover; no entry for a source that matches nowhere.
     """
+    here = matches_by_place(matches, rows)
+    return {str(source): match_mask(found, len(rows), length) for source, found in here.groupby("source", sort=True)}
+
+
+def matches_by_place(matches: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """Return the matches within some rows of a test set, with the place among those rows as ``sequence``."""
     place = {int(row): index for index, row in enumerate(rows)}
     here = matches[matches["row"].isin(place)]
-    here = here.assign(sequence=here["row"].map(place))
-    return {str(source): match_mask(found, len(rows), length) for source, found in here.groupby("source", sort=True)}
+    return here.assign(sequence=here["row"].map(place).astype(int))

@@ -119,6 +119,21 @@ def motif_table(motifs: Sequence[Motif]) -> pd.DataFrame:
     return table.sort_values(["motif", "position", "base"], kind="stable", ignore_index=True)
 
 
+def motifs_in(table: pd.DataFrame) -> list[Motif]:
+    """Return the motifs that a table of ``motif_table`` holds, in its order."""
+    motifs = []
+    for name, part in table.groupby("motif", sort=False):
+        members = int(part["members"].iloc[0])
+        probability, contribution = (
+            part.pivot_table(index="base", columns="position", values=values).loc[list(ALPHABET)].to_numpy(dtype=float)
+            for values in ("probability", "contribution")
+        )
+        # What ``Motif.probabilities`` does, the other way round.
+        counts = probability * (members + PSEUDOCOUNT) - PSEUDOCOUNT / len(ALPHABET)
+        motifs.append(Motif(str(name), counts.clip(0), contribution, members))
+    return motifs
+
+
 def sentence(motifs: Sequence[Motif], matches: pd.DataFrame) -> str:
     """Say in one sentence what was found, also where that is nothing."""
     if not motifs:

@@ -1,4 +1,4 @@
-"""Motifs that the models of a study recovered: sought in all explained sequences of a model, and told of each."""
+"""Motifs that the models of a study recovered: in the attributions of all explained sequences, and in their filters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.motifs import match_motifs, motif_table, sentence
+from tfbs_moe.attribution.motifs import match_motifs, motif_table, motifs_in, sentence
 from tfbs_moe.attribution.seqlets import Discovery, discover_motifs
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.jaspar import Matrix
 
+FIRST_LAYER = "first_layer"
+"""In the place of a method: motifs of the windows that excite a filter of the first layer."""
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
+
+_NAMED = 3
+"""Matrices that a sentence names."""
 
 Group = tuple[str, str, str]
 """Protocol, model and method."""
@@ -71,3 +76,52 @@ def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *
         pd.concat(matches, ignore_index=True),
         pd.DataFrame(summary, columns=SUMMARY_COLUMNS),
     )
+
+
+def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Recovered:
+    """Compare what the filters of experts look like with known matrices.
+
+    Args:
+        table: ``motifs.motif_table`` of each expert's filters, with ``protocol`` and ``model``; see ``filters``.
+        experts: ``protocol`` and ``model`` of every expert that was asked, those without filters among them.
+        known: matrices to compare with.
+    """
+    motifs, matches, summary = [], [], []
+    for expert in experts:
+        names = dict(expert) | {"method": FIRST_LAYER}
+        mine = table[(table["protocol"] == expert["protocol"]) & (table["model"] == expert["model"])]
+        own = mine.drop(columns=["protocol", "model"])
+        found = motifs_in(own)
+        like = match_motifs(found, known)
+        motifs.append(labelled(own, names))
+        matches.append(labelled(like, names))
+        best = like[(like["rank"] == 1) & like["matched"].astype(bool)].sort_values("p", kind="stable")
+        said = _filters_said(len(found), best)
+        summary.append(names | {"sequences": 0, "motifs": len(found), "matched": len(best), "sentence": said})
+    return Recovered(
+        pd.concat(motifs, ignore_index=True),
+        pd.concat(matches, ignore_index=True),
+        pd.DataFrame(summary, columns=SUMMARY_COLUMNS),
+    )
+
+
+def joined(*parts: Recovered) -> Recovered:
+    """Put what was recovered in several ways below each other."""
+    return Recovered(
+        *(
+            pd.concat([getattr(part, name) for part in parts], ignore_index=True)
+            for name in ("motifs", "matches", "summary")
+        )
+    )
+
+
+def _filters_said(count: int, best: pd.DataFrame) -> str:
+    """Say how many filters are like a known matrix, and which are so most surely."""
+    if not count:
+        return "No filter of the first layer can be drawn: the network has none over the four bases, or none responds."
+    if best.empty:
+        return f"Of {count} filters of the first layer none is like a known matrix."
+    surest = best.drop_duplicates("matrix_name").head(_NAMED)
+    what = ", ".join(f"{row.matrix_name} ({row.motif}, q = {row.q:.1e})" for row in surest.itertuples())
+    verb = "is" if len(best) == 1 else "are"
+    return f"Of {count} filters of the first layer {len(best)} {verb} like a known matrix, first of all {what}."

@@ -6,7 +6,6 @@ for one that was trained on random labels, shows the input and not the model.
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from torch import nn
 
 from tfbs_moe.attribution.agreement import rank_correlation
 from tfbs_moe.attribution.methods import attribute
-from tfbs_moe.data.dataset import UNPAIRED, Dataset
-from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.runtime import torch_rng
 
 
@@ -68,10 +65,14 @@ def weight_randomisation(
     ]
 
 
-def with_random_labels(dataset: Dataset, seed: int) -> Dataset:
-    """Return a dataset whose labels are permuted, to train the network of the label test on.
+def likeness(model: nn.Module, other: nn.Module, X: np.ndarray, method: str, **options: Any) -> np.ndarray:
+    """Return the rank correlations (N,) of two models' attributions of the same sequences.
 
-    Rows and the number of positives stay what they are; no row is paired any more.
+    Args:
+        model: gives one logit per sequence.
+        other: so does this one, such as the same network trained on permuted labels (``data.relabelled``).
+        X: (N, 4, L).
+        method: a name of ``methods.METHODS``.
+        options: of ``methods.attribute``.
     """
-    order = named_rng(seed, "label randomisation").permutation(len(dataset))
-    return replace(dataset, label=dataset.label[order], pair=np.full(len(dataset), UNPAIRED, dtype=np.int32))
+    return rank_correlation(attribute(model, X, method, **options), attribute(other, X, method, **options))

@@ -69,6 +69,8 @@ _SEQUENCE_HEIGHT = 0.26
 _BITS = 2.0
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
 _MOTIFS_PER_ROW = 4
+_FILTERS = 12
+"""Of a first layer's filters so many are drawn."""
 _BASE_LABEL_STEP = 20
 _PLAIN_HEIGHT = 0.4
 """Of a track's tallest letter: below, a letter is too small for its curves to be seen."""
@@ -299,7 +301,25 @@ def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
     """
     if motifs.empty:
         return nothing_to_draw("No motif was found: too few stretches of the explained sequences stand out together.")
-    names = list(dict.fromkeys(motifs["motif"]))
+    return _logos_of(motifs, matches, list(dict.fromkeys(motifs["motif"])), "seqlets")
+
+
+@styled
+def filter_logos(filters: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
+    """Draw what filters of a first layer look like, those that are most like a known matrix first.
+
+    Args:
+        filters: from ``attribution.motifs.motif_table``.
+        matches: from ``attribution.motifs.match_motifs``; has every filter.
+    """
+    if filters.empty:
+        return nothing_to_draw("No filter can be drawn: the network has none over the four bases, or none responds.")
+    nearest = matches[matches["rank"] == 1].sort_values("p", kind="stable")
+    return _logos_of(filters, matches, list(nearest["motif"].head(_FILTERS)), "windows")
+
+
+def _logos_of(motifs: pd.DataFrame, matches: pd.DataFrame, names: list[str], unit: str) -> Drawing:
+    """Draw some motifs, each under its name, how many ``unit`` it was made of and its nearest matrix."""
     columns = min(_MOTIFS_PER_ROW, len(names))
     figure = new_figure(TWO_COLUMNS, 1.15 * -(-len(names) // columns))
     axes = grid_of_axes(figure, len(names), columns, sharey=True)
@@ -310,7 +330,7 @@ def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
         values = probabilities.to_numpy(dtype=float)
         _stacked_logo(ax, values * information(values))
         ax.set(ylim=(0, _BITS), ylabel="bits")
-        title = f"{name} ({here['members'].iloc[0]} seqlets)"
+        title = f"{name.replace('_', ' ')} ({here['members'].iloc[0]:,} {unit})"
         if name in nearest.index:
             best = nearest.loc[name]
             like = "like" if best["matched"] else "nearest"

@@ -5,6 +5,7 @@ Imports nothing beyond the standard library, so that the Snakefile can ask which
 
 from tfbs_moe.figures.item import (
     ABLATION,
+    ATTRIBUTION_AROUND,
     ATTRIBUTION_SHIFTS,
     ATTRIBUTION_SUMMARY,
     CURVES,
@@ -50,6 +51,7 @@ def figure_items(study: Study) -> list[FigureItem]:
             _draws(protocol),
             _learning_curves(study, protocol),
             _attribution_grid(protocol),
+            _around(protocol),
             _shift_curves(protocol),
             _cost(protocol),
         ]
@@ -58,7 +60,9 @@ def figure_items(study: Study) -> list[FigureItem]:
         items += [_gate_weights(protocol, gate) for gate in study.gates(protocol)]
         items.append(_gate_subsets(study, protocol))
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
-        items += [_motifs(protocol, model) for model in study.models(protocol)]
+        method = study.config["attribution"]["motif_method"]
+        items += [_motifs(protocol, model, method) for model in study.explained(protocol)]
+        items += [_filters(protocol, model) for model in study.explained(protocol) if not model.startswith("moe.")]
     return [*items, _ablation(), _published(), _localisation()]
 
 
@@ -308,7 +312,7 @@ def _cost(protocol: str) -> FigureItem:
     )
 
 
-def _motifs(protocol: str, model: str) -> FigureItem:
+def _motifs(protocol: str, model: str, method: str) -> FigureItem:
     return FigureItem(
         name=f"motifs.{protocol}.{model}",
         kind="motifs",
@@ -322,7 +326,43 @@ def _motifs(protocol: str, model: str) -> FigureItem:
         ),
         alt="Sequence logos, one per motif, with the name of the nearest known matrix.",
         inputs=(MOTIFS, MOTIF_MATCHES),
-        parameters={"protocol": protocol, "model": model},
+        parameters={"protocol": protocol, "model": model, "method": method},
+    )
+
+
+def _filters(protocol: str, model: str) -> FigureItem:
+    return FigureItem(
+        name=f"filters.{protocol}.{model}",
+        kind="filters",
+        title=f"Filters of the first layer of {model}, protocol {protocol}",
+        caption=words(
+            """
+            Letters of the windows that reach half of a filter's largest activation, in the bound validation rows of
+            what the expert learned from; up to twelve filters, those most like a known vertebrate matrix of JASPAR
+            first (TOMTOM, with the false discovery rate). The table beside the figure has every filter.
+            """
+        ),
+        alt="Sequence logos, one per filter, with the name of the nearest known matrix.",
+        inputs=(MOTIFS, MOTIF_MATCHES),
+        parameters={"protocol": protocol, "model": model, "method": "first_layer"},
+    )
+
+
+def _around(protocol: str) -> FigureItem:
+    return FigureItem(
+        name=f"around.{protocol}",
+        kind="around",
+        title=f"Attribution around known sites, protocol {protocol}",
+        caption=words(
+            """
+            Mean strength of the mixture's attribution by distance from the middle of a site, read in the site's own
+            direction, in units of each sequence's mean; a panel per test set. Grey: the share of sites that reach so
+            far. Sites are those that were planted; in real DNA, the best matches of the factor's JASPAR matrix.
+            """
+        ),
+        alt="Line plots, one panel per test set, one line per method, distance from the site on the horizontal axis.",
+        inputs=(ATTRIBUTION_AROUND,),
+        parameters={"protocol": protocol},
     )
 
 

@@ -201,18 +201,30 @@ def _shift_curves(item: FigureItem, source: Source) -> Drawing:
     return methods.shift_curves(shifts[shifts["protocol"] == item.parameters["protocol"]])
 
 
+def _around(item: FigureItem, source: Source) -> Drawing:
+    around = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "method", "offset", "value"))
+    return methods.around_sites(around[around["protocol"] == item.parameters["protocol"]])
+
+
 def _cost(item: FigureItem, source: Source) -> Drawing:
     summary = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "method", "passes", "metric", "value"))
     return methods.cost_against_quality(summary[summary["protocol"] == item.parameters["protocol"]])
 
 
 def _motifs(item: FigureItem, source: Source) -> Drawing:
-    tables = [read_tsv(source.folder / path, ("protocol", "model", "method", "motif")) for path in item.inputs]
-    mine = [
-        table[(table["protocol"] == item.parameters["protocol"]) & (table["model"] == item.parameters["model"])]
-        for table in tables
-    ]
-    return attribution.motif_logos(*(table.drop(columns=["protocol", "model", "method"]) for table in mine))
+    return attribution.motif_logos(*_motif_tables(item, source))
+
+
+def _filters(item: FigureItem, source: Source) -> Drawing:
+    return attribution.filter_logos(*_motif_tables(item, source))
+
+
+def _motif_tables(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    """Return the motifs of one model and method and the known matrices they are like."""
+    keys = ["protocol", "model", "method"]
+    tables = [read_tsv(source.folder / path, (*keys, "motif")) for path in item.inputs]
+    wanted = pd.Series({key: item.parameters[key] for key in keys})
+    return [table[(table[keys] == wanted).all(axis=1)].drop(columns=keys) for table in tables]
 
 
 def _gate_subsets(item: FigureItem, source: Source) -> Drawing:
@@ -292,9 +304,11 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "negatives": _negatives,
     "critical_difference": _critical_difference,
     "attribution_grid": _grid,
+    "around": _around,
     "shift_curves": _shift_curves,
     "cost": _cost,
     "motifs": _motifs,
+    "filters": _filters,
     "draws": _draws,
     "ablation": _ablation,
     "published": _published,

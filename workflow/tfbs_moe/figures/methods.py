@@ -34,6 +34,10 @@ COST_METRICS = {
 # Okabe and Ito's colours and as many markers: a method keeps its mark in every panel.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A5A5A")
 _MARKERS = "os^vD<>pXdh"
+AROUND_METHODS = ("gradient_corrected", "shiftsmooth_corrected", "ism_corrected", "gradient", "shiftsmooth")
+"""Methods whose mean around sites is drawn: the first three of these that the run has."""
+_AROUND_LINES = 3
+_PANELS_PER_ROW = 3
 _PANEL_HEIGHT = 1.9
 _LEGEND_HEIGHT = 0.55
 
@@ -65,6 +69,39 @@ def shift_curves(shifts: pd.DataFrame, metrics: Mapping[str, str] = CURVE_METRIC
         ax.set(title=metrics[metric], xlabel="largest shift, bases", xticks=sorted(here["shifts"].unique()))
         rows += points
     return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+
+
+@styled
+def around_sites(around: pd.DataFrame) -> Drawing:
+    """Draw the mean attribution of the mixtures around known sites, a panel per test set.
+
+    Args:
+        around: rows of ``attributions/around.tsv`` of one protocol.
+    """
+    table = around[around["model"].str.startswith("moe.")] if len(around) else around
+    if table.empty:
+        return nothing_to_draw("No site is known in the explained sequences, so there is nothing to look around.")
+    present = set(table["method"])
+    drawn = [method for method in AROUND_METHODS if method in present][:_AROUND_LINES]
+    table = table[table["method"].isin(drawn)]
+    experiments = list(dict.fromkeys(table["experiment"]))
+    columns = min(_PANELS_PER_ROW, len(experiments))
+    figure = new_figure(TWO_COLUMNS, -(-len(experiments) // columns) * _PANEL_HEIGHT + _LEGEND_HEIGHT)
+    axes = grid_of_axes(figure, len(experiments), columns, sharex=True)
+    for place, (ax, experiment) in enumerate(zip(axes, experiments, strict=True)):
+        here = table[table["experiment"] == experiment]
+        first = here[here["method"] == drawn[0]]
+        share = ax.twinx()
+        share.fill_between(first["offset"], first["site_share"], color=MUTED, alpha=0.2, lw=0)
+        share.set(ylim=(0, 1), yticks=[])
+        for colour, method in zip(_COLOURS, drawn, strict=False):
+            line = here[here["method"] == method]
+            ax.plot(line["offset"], line["value"], color=colour, label=METHOD_LABELS.get(method, method))
+        ax.axhline(1, color=MUTED, linewidth=0.7, linestyle=":")
+        ax.set(title=f"{experiment} ({first['n'].max()} sites)", xlabel="bases from the middle of the site")
+        ax.set_ylabel("strength, mean is 1" if place % columns == 0 else "")
+    shared_legend(figure, axes[0], columns=_AROUND_LINES)
+    return figure, table[["protocol", "model", "experiment", "method", "offset", "value", "sd", "n", "site_share"]]
 
 
 @styled

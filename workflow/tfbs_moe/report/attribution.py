@@ -36,7 +36,7 @@ def attribution(run: Run) -> Section:
     planted = run.study.config["genome"]["assembly"] == "planted"
     blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
     blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
-    blocks.append(Fold("Attribution as a table", [_table(run)]))
+    blocks += [*pictures(run, "around"), Fold("Attribution as a table", [_table(run)])]
     blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
     blocks += [*pictures(run, "shift_curves"), *pictures(run, "cost")]
     blocks += [Text("Do attributions hang on what was learned?", style="heading"), *_sanity(run)]
@@ -119,27 +119,34 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
 def _sanity(run: Run) -> list[Block]:
     table = run.table(SANITY)
     if table is None:
-        return [Missing("Weight randomisation", run.why_missing(SANITY))]
-    keys = ["protocol", "model", "method", "step", "layer"]
+        return [Missing("Randomised weights and labels", run.why_missing(SANITY))]
+    keys = ["protocol", "model", "randomised", "method", "step", "layer"]
     means = table.groupby(keys, sort=False, as_index=False).agg(
         rank_correlation=("value", "mean"),
         lowest=("value", "min"),
         highest=("value", "max"),
         test_sets=("value", "count"),
     )
-    last = means[means["step"] == means.groupby(keys[:3])["step"].transform("max")]
+    weights, labels = (means[means["randomised"] == kind] for kind in ("weights", "labels"))
+    last = weights[weights["step"] == weights.groupby(keys[:4])["step"].transform("max")]
     said = [
         f"{row['protocol']}, {model_label(str(row['model']))}: with all weights randomised, "
         f"{METHOD_LABELS.get(str(row['method']), str(row['method']))} keeps a rank correlation of "
         f"{number(float(row['rank_correlation']))} with what it was; a method that shows what was learned falls to 0."
         for row in last[last["model"].str.startswith("moe.")].to_dict("records")
+    ] + [
+        f"{row['protocol']}, {model_label(str(row['model']))}: for the same network, trained on permuted labels, "
+        f"{METHOD_LABELS.get(str(row['method']), str(row['method']))} has a rank correlation of "
+        f"{number(float(row['rank_correlation']))} with that of the trained one."
+        for row in labels.to_dict("records")
     ]
     caption = (
-        "Rank correlation with the trained model’s attributions, layer after layer randomised from the output down."
+        "Rank correlation with the trained model’s attributions: layer after layer randomised from the output down "
+        "(weights), and a network that was trained on permuted labels (labels)."
     )
     return [
         *([Items(said)] if said else []),
-        Fold("Weight randomisation, layer by layer", [make_table(means, caption, SANITY.split(".")[0])]),
+        Fold("Randomised weights, layer by layer, and labels", [make_table(means, caption, SANITY.split(".")[0])]),
     ]
 
 
@@ -150,4 +157,9 @@ def _motifs(run: Run) -> list[Block]:
     said = [f"{row['protocol']}, {model_label(row['model'])}: {row['sentence']}" for row in summary.to_dict("records")]
     caption = "The known matrices that each motif is most like (TOMTOM against JASPAR’s vertebrates)."
     matches = table_of(run, MOTIF_MATCHES, caption)
-    return [Items(said), *pictures(run, "motifs"), Fold("Motifs and their nearest known matrices", [matches])]
+    return [
+        Items(said),
+        *pictures(run, "motifs"),
+        *pictures(run, "filters"),
+        Fold("Motifs and their nearest known matrices", [matches]),
+    ]

@@ -1,0 +1,23 @@
+"""Tell what each filter of the experts' first layers looks like in the bound sequences that validate them."""
+
+import pandas as pd
+
+from tfbs_moe.attribution.filters import filter_motifs, has_filters
+from tfbs_moe.attribution.motifs import motif_table
+from tfbs_moe.attribution.summary import labelled
+from tfbs_moe.data.dataset import concatenate, read_dataset
+from tfbs_moe.models import bundle
+from tfbs_moe.models.registry import register_own
+from tfbs_moe.runtime import configure_torch, step
+from tfbs_moe.tables import write_tsv
+
+with step(snakemake.log[0]):
+    configure_torch(snakemake.threads, snakemake.config["deterministic"])
+    register_own(snakemake.config["experts"])
+    tables = [labelled(motif_table([]), {"protocol": "", "model": ""})]
+    for names, folder, datasets in snakemake.params.models:
+        model = bundle.load(folder)
+        if has_filters(model):
+            rows = concatenate([read_dataset(path) for path in datasets])
+            tables.append(labelled(motif_table(filter_motifs(model, rows.one_hot[rows.label == 1])), names))
+    write_tsv(pd.concat(tables, ignore_index=True), snakemake.output[0])
