@@ -262,19 +262,34 @@ def summary_of(gain, factors=6):
 def test_methods_are_compared_over_factors():
     table = compare_methods(summary_of(0.2)).set_index(["models", "metric", "method"])
     assert set(table["n_factors"]) == {6}
-    row = table.loc[("experts", "site_auroc", "ism")]
+    row = table.loc[("convnet experts", "site_auroc", "ism")]
     assert row["difference"] == pytest.approx(0.2, abs=0.02)
     assert row["lower"] < 0.2 < row["upper"]
     assert row["p"] == pytest.approx(2 / 2**6)
     assert row["p_adjusted"] == pytest.approx(2 * row["p"])
-    assert row["sentence"].startswith("ism is better than gradient (experts, site_auroc): +0.")
+    assert row["sentence"].startswith("ism is better than gradient (convnet experts, site_auroc): +0.")
     assert "worse" in table.loc[("mixtures", "site_distance", "ism"), "sentence"]
-    assert table.loc[("experts", "site_auroc", "random"), "p"] == 1
-    assert "not shown to differ" in table.loc[("experts", "site_auroc", "random"), "sentence"]
+    assert table.loc[("convnet experts", "site_auroc", "random"), "p"] == 1
+    assert "not shown to differ" in table.loc[("convnet experts", "site_auroc", "random"), "sentence"]
     assert "site_share" not in table.index.get_level_values("metric")
     # More models of the same kind make no more factors.
     more = pd.concat([summary_of(0.2), summary_of(0.2).assign(model="convnet.C")])
     assert (compare_methods(more)["n_factors"] == 6).all()
+
+
+def test_corrected_methods_are_compared_with_the_corrected_reference_too():
+    """What shifts gain is told apart from what the correction gains, for each architecture by itself."""
+    plain = summary_of(0.2)
+    corrected = plain.replace({"method": {"gradient": "gradient_corrected", "ism": "ism_corrected"}})
+    corrected = corrected[corrected["method"] != "random"].assign(value=lambda table: table["value"] - 0.05)
+    both = pd.concat([plain, corrected])
+    strided = both[both["model"].str.startswith("convnet")].assign(model="deepsea.A")
+    table = compare_methods(pd.concat([both, strided]), metrics=["site_auroc"])
+    assert set(table["models"]) == {"convnet experts", "deepsea experts", "mixtures"}
+    again = table[(table["method"] == "ism_corrected") & (table["models"] == "deepsea experts")].set_index("reference")
+    assert again.loc["gradient_corrected", "difference"] == pytest.approx(0.2, abs=0.02)
+    assert again.loc["gradient", "difference"] == pytest.approx(0.15, abs=0.02)
+    assert not (table["method"] == table["reference"]).any()
 
 
 def test_few_factors_are_not_tested():

@@ -154,7 +154,7 @@ rule filter_motifs:
 rule attribution_motifs:
     input:
         attributions=[path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
-        filters=rules.filter_motifs.output,
+        filters=rules.filter_motifs.output[0],
     output:
         motifs=f"{ATTRIBUTIONS}/motifs.tsv",
         matches=f"{ATTRIBUTIONS}/motif_matches.tsv",

@@ -16,6 +16,7 @@ SMALLEST = 3
 LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
 # How far a method is from the gradient, and how much of a sequence is a site, are no merits.
 NO_MERIT = ("gradient_rank_correlation", "site_share", "matrix_share", "shuffled_matrix_")
+CORRECTED = "_corrected"
 NEEDED = ("protocol", "model", "experiment", "factor", "method", "metric", "value")
 
 
@@ -25,7 +26,7 @@ class Comparison:
 
     Attributes:
         protocol: the training recipe.
-        models: ``experts`` or ``mixtures``.
+        models: ``mixtures``, or the experts of one architecture, such as ``convnet experts``.
         metric: what is compared.
         method: the method.
         reference: the method it is compared with.
@@ -55,11 +56,12 @@ class Comparison:
 def compare_methods(
     summary: pd.DataFrame, *, reference: str = "gradient", metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Compare every method with one of them over factors, for experts and for mixtures.
+    """Compare every method with one of them over factors, for the experts of each architecture and for mixtures.
 
-    Models, seeds and experiments of one factor are averaged before anything is tested, so that more models
-    make no more factors. The interval is that of a paired t test; the p-value is Wilcoxon's, Holm-adjusted
-    over the methods of one metric.
+    Corrected methods are compared with the corrected reference as well, where there is one: what shifts gain is not
+    what the correction gains. Models, seeds and experiments of one factor are averaged before anything is tested, so
+    that more models make no more factors. The interval is that of a paired t test; the p-value is Wilcoxon's,
+    Holm-adjusted over the methods of one metric that have one reference.
 
     Args:
         summary: rows of ``attributions/summary.tsv``, with the ``factor`` of each experiment.
@@ -80,10 +82,12 @@ def compare_methods(
         raise InputError(f"the summary of attributions has no method {reference!r} to compare with")
     table = summary.dropna(subset=["value"])
     wanted = table["metric"].isin(metrics) if metrics is not None else ~table["metric"].str.startswith(NO_MERIT)
-    kind = np.where(table["model"].str.startswith("moe."), "mixtures", "experts")
+    kind = table["model"].str.split(".").str[0]
+    kind = kind.where(kind != "moe", "mixtures").where(kind == "moe", kind + " experts")
     found: list[Comparison] = []
     for names, group in table.assign(models=kind)[wanted].groupby(["protocol", "models", "metric"], sort=False):
         found += _compared(group, reference, *map(str, names))
+        found += _compared(group[group["method"].str.endswith(CORRECTED)], reference + CORRECTED, *map(str, names))
     return pd.DataFrame([asdict(each) for each in found], columns=[field.name for field in fields(Comparison)])
 
 

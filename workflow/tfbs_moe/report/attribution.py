@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from tfbs_moe.figures.attribution import METHOD_LABELS
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.figures.style import model_label
@@ -16,6 +18,7 @@ SAME = 0.999
 _TRUTHS = ("site_average_precision", "matrix_average_precision", "ism_rank_correlation")
 """Measures by which methods are compared in words: the first that the run has."""
 _SHIFTSMOOTH = "shiftsmooth"
+_SHIFTED = (("shiftsmooth", "gradient"), ("shiftsmooth_corrected", "gradient_corrected"))
 _BLIND = (
     "A convolution under global pooling scores a pattern alike wherever it lies, so its gradient moves with the "
     "sequence, and averaging over shifts gives the gradient back, but for the ends of the window."
@@ -64,13 +67,30 @@ def _comparison(run: Run) -> list[Block]:
     table = run.table(COMPARISON)
     if table is None:
         return [Missing("Comparison of the methods", run.why_missing(COMPARISON))]
-    metric = next((name for name in _TRUTHS if name in set(table["metric"])), None)
-    chosen = table[(table["metric"] == metric) & (table["models"] == "mixtures")]
+    chosen = table[(table["metric"] == _judged_by(table)) & (table["models"] == "mixtures")]
     said = [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
     shown = make_table(
-        table.drop(columns="sentence"), "Every method against the gradient, by every measure.", COMPARISON
+        table.drop(columns="sentence"),
+        "Every method against the gradient, and corrected ones against the corrected gradient, by every measure.",
+        COMPARISON,
     )
     return [*([Items(said)] if said else []), Fold("Every comparison of methods", [shown])]
+
+
+def _judged_by(table: pd.DataFrame) -> str | None:
+    """Return the measure by which methods are compared in words."""
+    present = set(table["metric"])
+    return next((name for name in _TRUTHS if name in present), None)
+
+
+def _gains(run: Run) -> list[str]:
+    """Say for the experts of each architecture what shifting gains over the gradient, corrected or not."""
+    table = run.table(COMPARISON)
+    if table is None:
+        return []
+    pairs = table[["method", "reference"]].apply(tuple, axis=1).isin(_SHIFTED)
+    chosen = table[pairs & (table["metric"] == _judged_by(table)) & (table["models"] != "mixtures")]
+    return [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
 
 
 def _equivariance(run: Run) -> list[Block]:
@@ -91,6 +111,7 @@ def _equivariance(run: Run) -> list[Block]:
     )
     every = make_table(table, "Equivariance on every test set.", EQUIVARIANCE.split(".")[0])
     said = [sentence for row in means.to_dict("records") if (sentence := _why(run, row))]
+    said += _gains(run)
     blocks: list[Block] = [Items(said)] if said else []
     return [*blocks, make_table(means, caption, "equivariance-means"), Fold("Equivariance on every test set", [every])]
 
