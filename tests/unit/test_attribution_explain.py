@@ -179,7 +179,8 @@ def test_filters_are_told_of_every_expert() -> None:
     rng = np.random.default_rng(0)
     columns = rng.dirichlet([0.3] * 4, size=10).T
     filters = [Motif("filter_3", columns * 400, columns - 0.25, 400)]
-    table = motif_table(filters).assign(protocol="p", model="convnet.A")
+    flat = Motif("filter_5", np.full((4, 24), 25.0), np.zeros((4, 24)), 100)
+    table = motif_table([*filters, flat]).assign(protocol="p", model="convnet.A")
     (back,) = motifs_in(motif_table(filters))
     np.testing.assert_allclose(back.counts, filters[0].counts, atol=1e-9)
     np.testing.assert_allclose(back.contribution, filters[0].contribution)
@@ -188,5 +189,6 @@ def test_filters_are_told_of_every_expert() -> None:
     experts = [{"protocol": "p", "model": "convnet.A"}, {"protocol": "p", "model": "kmer.B"}]
     found = joined(filters_of(table, experts, known), filters_of(table, experts[:1], known))
     assert found.summary[["motifs", "matched"]].to_numpy().tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert "2 filters of the first layer respond, 1 of them" in found.summary["sentence"][0]
     assert "MINE (filter_3" in found.summary["sentence"][0] and "No filter" in found.summary["sentence"][1]
     assert set(found.motifs["method"]) == {"first_layer"} and set(found.motifs["model"]) == {"convnet.A"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.motifs import match_motifs, motif_table, motifs_in, sentence
+from tfbs_moe.attribution.motifs import information, match_motifs, motif_table, motifs_in, sentence, trimmed
 from tfbs_moe.attribution.seqlets import Discovery, discover_motifs
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.attribution.summary import labelled
@@ -17,6 +17,8 @@ FIRST_LAYER = "first_layer"
 """In the place of a method: motifs of the windows that excite a filter of the first layer."""
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 
+LEAST_BITS = 6.0
+"""What a filter has to say to be compared: as much as three certain bases. TOMTOM calls flat motifs like long ones."""
 _NAMED = 3
 """Matrices that a sentence names."""
 
@@ -91,12 +93,14 @@ def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known:
         names = dict(expert) | {"method": FIRST_LAYER}
         mine = table[(table["protocol"] == expert["protocol"]) & (table["model"] == expert["model"])]
         own = mine.drop(columns=["protocol", "model"])
-        found = motifs_in(own)
+        responding = motifs_in(own)
+        ends_cut = [cut for motif in responding if (cut := trimmed(motif)) is not None]
+        found = [motif for motif in ends_cut if information(motif.probabilities).sum() >= LEAST_BITS]
         like = match_motifs(found, known)
-        motifs.append(labelled(own, names))
+        motifs.append(labelled(motif_table(found), names))
         matches.append(labelled(like, names))
         best = like[(like["rank"] == 1) & like["matched"].astype(bool)].sort_values("p", kind="stable")
-        said = _filters_said(len(found), best)
+        said = _filters_said(len(responding), len(found), best)
         summary.append(names | {"sequences": 0, "motifs": len(found), "matched": len(best), "sentence": said})
     return Recovered(
         pd.concat(motifs, ignore_index=True),
@@ -115,13 +119,16 @@ def joined(*parts: Recovered) -> Recovered:
     )
 
 
-def _filters_said(count: int, best: pd.DataFrame) -> str:
+def _filters_said(responding: int, compared: int, best: pd.DataFrame) -> str:
     """Say how many filters are like a known matrix, and which are so most surely."""
-    if not count:
+    if not responding:
         return "No filter of the first layer can be drawn: the network has none over the four bases, or none responds."
+    if not compared:
+        return f"None of the {responding} filters of the first layer that respond is picky enough to be a motif."
+    these = f"{responding} filters of the first layer respond, {compared} of them as picky as three certain bases;"
     if best.empty:
-        return f"Of {count} filters of the first layer none is like a known matrix."
+        return f"{these} none of these is like a known matrix."
     surest = best.drop_duplicates("matrix_name").head(_NAMED)
     what = ", ".join(f"{row.matrix_name} ({row.motif}, q = {row.q:.1e})" for row in surest.itertuples())
     verb = "is" if len(best) == 1 else "are"
-    return f"Of {count} filters of the first layer {len(best)} {verb} like a known matrix, first of all {what}."
+    return f"{these} {len(best)} of these {verb} like a known matrix, first of all {what}."

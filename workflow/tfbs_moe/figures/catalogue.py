@@ -338,8 +338,9 @@ def _filters(protocol: str, model: str) -> FigureItem:
         caption=words(
             """
             Letters of the windows that reach half of a filter's largest activation, in the bound validation rows of
-            what the expert learned from; up to twelve filters, those most like a known vertebrate matrix of JASPAR
-            first (TOMTOM, with the false discovery rate). The table beside the figure has every filter.
+            what the expert learned from, silent ends cut off; up to twelve of the filters that say as much as three
+            certain bases, those most like a known vertebrate matrix of JASPAR first (TOMTOM, with the false discovery
+            rate).
             """
         ),
         alt="Sequence logos, one per filter, with the name of the nearest known matrix.",
