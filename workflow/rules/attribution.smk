@@ -74,7 +74,11 @@ for protocol in STUDY.protocols:
             mixture=f"moe.{STUDY.gates(protocol)[0]}",
             methods=EXPLAINING,
             replicate=EXPLAINED_SEED,
-            settings=config["attribution"],
+            settings={
+                key: value
+                for key, value in config["attribution"].items()
+                if not key.startswith(("motif_", "modisco_"))
+            },
             draws=config["evaluation"]["bootstrap"],
             seed=config["seed"],
             code=code("attribute.py"),
@@ -151,10 +155,60 @@ rule filter_motifs:
         "../scripts/filter_motifs.py"
 
 
+rule modisco_inputs:
+    input:
+        motif_attributions,
+    output:
+        temp(multiext(f"{MODISCO}/", "sequences.npy", "attributions.npy")),
+    log:
+        f"{LOGS}/modisco_inputs/{{protocol}}.{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/modisco_inputs/{{protocol}}.{{model}}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=code("modisco_inputs.py"),
+    message:
+        "Writing the attributions of {wildcards.model} ({wildcards.protocol}) for TF-MoDISco"
+    script:
+        "../scripts/modisco_inputs.py"
+
+
+rule modisco:
+    input:
+        sequences=f"{MODISCO}/sequences.npy",
+        attributions=f"{MODISCO}/attributions.npy",
+    output:
+        f"{MODISCO}/motifs.h5",
+    log:
+        f"{LOGS}/modisco/{{protocol}}.{{model}}.log",
+    benchmark:
+        f"{BENCHMARKS}/modisco/{{protocol}}.{{model}}.tsv"
+    # Parts of modisco-lite are under the GPL: it is a program of its own, not a library of ours.
+    conda:
+        "../../envs/modisco.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        seqlets=config["attribution"]["modisco_seqlets"],
+        # An even number of bases around the middle.
+        window=config["window"]["length"] // 2 * 2,
+    message:
+        "Looking for motifs of {wildcards.model} ({wildcards.protocol}) by TF-MoDISco"
+    shell:
+        "modisco motifs -s {input.sequences:q} -a {input.attributions:q} -n {params.seqlets} -w {params.window} "
+        "-o {output:q} > {log:q} 2>&1"
+
+
 rule attribution_motifs:
     input:
         attributions=[path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
         filters=rules.filter_motifs.output[0],
+        modisco=modisco_files(),
     output:
         motifs=f"{ATTRIBUTIONS}/motifs.tsv",
         matches=f"{ATTRIBUTIONS}/motif_matches.tsv",

@@ -33,6 +33,7 @@ CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
+MODISCO = f"{ATTRIBUTIONS}/modisco/{{protocol}}/{{model}}"
 PUBLISHED = "resources/published.tsv"
 PUBLISHED_DRAWS = "resources/published_draws.tsv"
 
@@ -57,6 +58,7 @@ wildcard_constraints:
     gate="[A-Za-z0-9_]+",
     seed="[0-9]+",
     fold="[0-9]+",
+    model="[A-Za-z0-9_.]+",
 
 
 @cache
@@ -276,6 +278,28 @@ def relabelled_files(protocol):
     return [
         f"{model_folder(protocol, model, EXPLAINED_SEED)}/{Path(EXPERT_RELABELLED).name}/model.json"
         for model in relabelled(protocol)
+    ]
+
+
+def motif_attributions(wildcards):
+    """Return the attributions of one model that motifs are sought in."""
+    method = config["attribution"]["motif_method"]
+    return [f"{ATTRIBUTIONS}/{wildcards.protocol}/{wildcards.model}/{name}/{method}.h5" for name in EXPLAINED]
+
+
+def modisco_files():
+    """Return what TF-MoDISco finds in every explained model, or nothing where it is not run."""
+    if not config["attribution"]["modisco_seqlets"]:
+        return []
+    if not workflow.deployment_settings.deployment_method and not shutil.which("modisco"):
+        raise WorkflowError(
+            "config: attribution.modisco_seqlets asks for TF-MoDISco, which has an environment of its own: add "
+            "--use-conda, or put the program modisco (modisco-lite 3) on the PATH, or set it to 0"
+        )
+    return [
+        f"{MODISCO}/motifs.h5".format(protocol=protocol, model=model)
+        for protocol in STUDY.protocols
+        for model in STUDY.explained(protocol)
     ]
 
 

@@ -1,6 +1,6 @@
 """Look for motifs in the attributions of every model, and for the known matrices that they and its filters are like."""
 
-from tfbs_moe.attribution.recovered import filters_of, grouped, joined, recovered
+from tfbs_moe.attribution.recovered import filters_of, grouped, joined, patterns_of, recovered
 from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_tsv, write_tsv
@@ -9,6 +9,7 @@ with step(snakemake.log[0]):
     known = matrices()
     found = joined(
         recovered(grouped(snakemake.input.attributions), known, members=snakemake.params.least),
+        patterns_of(snakemake.input.get("modisco", []), known),
         filters_of(read_tsv(snakemake.input.filters), snakemake.params.experts, known),
     )
     write_tsv(found.motifs, snakemake.output.motifs)

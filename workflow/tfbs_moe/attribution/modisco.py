@@ -1,4 +1,4 @@
-"""TF-MoDISco in an environment of its own: what it is given, how it is called, and what it found.
+"""TF-MoDISco in an environment of its own: what it is given, and what it found.
 
 modisco-lite (Shrikumar et al. 2018, arXiv 1811.00416) has parts under the GPL and is therefore neither
 imported nor installed beside this library; files go to it and come back.
@@ -15,7 +15,6 @@ from tfbs_moe.tables import atomic
 
 SEQUENCES = "sequences.npy"
 ATTRIBUTIONS = "attributions.npy"
-PROGRAM = "modisco"
 
 _SIGNS = {"pos_patterns": "pos", "neg_patterns": "neg"}
 
@@ -36,19 +35,6 @@ def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> 
     for name, values in ((SEQUENCES, X.astype(np.int8)), (ATTRIBUTIONS, attribution.astype(np.float32))):
         with atomic(Path(folder) / name) as temporary:
             np.save(temporary, values, allow_pickle=False)
-
-
-def command(folder: str | Path, output: str | Path, *, length: int, seqlets: int = 2000) -> list[str]:
-    """Return the command that runs modisco on what ``write_inputs`` wrote, as a list of arguments.
-
-    Args:
-        folder: of ``write_inputs``.
-        output: HDF5 that it writes.
-        length: bases L; modisco looks at an even number of them around the middle.
-        seqlets: most it looks at, per sign.
-    """
-    inputs = ["-s", str(Path(folder) / SEQUENCES), "-a", str(Path(folder) / ATTRIBUTIONS)]
-    return [PROGRAM, "motifs", *inputs, "-n", str(seqlets), "-w", str(length - length % 2), "-o", str(output)]
 
 
 def read_motifs(path: str | Path) -> list[Motif]:

@@ -1,20 +1,23 @@
-"""Motifs that the models of a study recovered: in the attributions of all explained sequences, and in their filters."""
+"""Motifs that the models of a study recovered: in attributions of all explained sequences, and in their filters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.motifs import information, match_motifs, motif_table, motifs_in, sentence, trimmed
+from tfbs_moe.attribution import modisco
+from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, motifs_in, sentence, trimmed
 from tfbs_moe.attribution.seqlets import Discovery, discover_motifs
-from tfbs_moe.attribution.store import read_attributions
+from tfbs_moe.attribution.store import joined_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.jaspar import Matrix
 
 FIRST_LAYER = "first_layer"
 """In the place of a method: motifs of the windows that excite a filter of the first layer."""
+MODISCO = "modisco"
+"""In the place of a method: motifs that TF-MoDISco found."""
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 
 LEAST_BITS = 6.0
@@ -33,8 +36,9 @@ class Recovered:
     Attributes:
         motifs: ``motifs.motif_table`` of every model, with ``protocol`` ``model`` ``method`` before it.
         matches: ``motifs.match_motifs`` of every model, likewise.
-        summary: one row per model: explained ``sequences``, ``motifs`` found in them, how many of these a known matrix
-            ``matched``, and the ``sentence`` that says so.
+        summary: one row per model and method: explained ``sequences`` (missing where a method does not look at them
+            one by one), ``motifs`` found, how many of these a known matrix ``matched``, and the ``sentence`` that
+            says so.
     """
 
     motifs: pd.DataFrame
@@ -60,24 +64,29 @@ def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *
         members: least seqlets of a motif.
     """
     how = Discovery(members=members)
-    motifs, matches, summary = [], [], []
+    parts = []
     for group, paths in groups.items():
-        names = dict(zip(SUMMARY_COLUMNS, group, strict=False))
-        files = [read_attributions(path) for path in paths]
-        attribution = np.concatenate([file.attribution for file in files])
-        X = np.concatenate([file.one_hot for file in files])
+        attribution, X = joined_attributions(paths)
         found = discover_motifs(attribution, X, how)
         like = match_motifs(found, known)
-        motifs.append(labelled(motif_table(found), names))
-        matches.append(labelled(like, names))
-        matched = like.loc[like["matched"].astype(bool), "motif"].nunique()
-        values = [len(X), len(found), matched, sentence(found, like)]
-        summary.append(names | dict(zip(SUMMARY_COLUMNS[len(group) :], values, strict=True)))
-    return Recovered(
-        pd.concat(motifs, ignore_index=True),
-        pd.concat(matches, ignore_index=True),
-        pd.DataFrame(summary, columns=SUMMARY_COLUMNS),
-    )
+        parts.append(_told(group, found, like, sentence(found, like), sequences=len(X)))
+    return joined(*parts)
+
+
+def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
+    """Compare what TF-MoDISco found with known matrices.
+
+    Args:
+        paths: ``<protocol>/<model>/motifs.h5``, which it wrote.
+        known: matrices to compare with.
+    """
+    parts = []
+    for path in map(Path, paths):
+        protocol, model, _ = path.parts[-3:]
+        found = modisco.read_motifs(path)
+        like = match_motifs(found, known)
+        parts.append(_told((protocol, model, MODISCO), found, like, f"TF-MoDISco: {sentence(found, like)}"))
+    return joined(*parts)
 
 
 def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Recovered:
@@ -88,35 +97,42 @@ def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known:
         experts: ``protocol`` and ``model`` of every expert that was asked, those without filters among them.
         known: matrices to compare with.
     """
-    motifs, matches, summary = [], [], []
+    parts = []
     for expert in experts:
-        names = dict(expert) | {"method": FIRST_LAYER}
         mine = table[(table["protocol"] == expert["protocol"]) & (table["model"] == expert["model"])]
-        own = mine.drop(columns=["protocol", "model"])
-        responding = motifs_in(own)
+        responding = motifs_in(mine)
         ends_cut = [cut for motif in responding if (cut := trimmed(motif)) is not None]
         found = [motif for motif in ends_cut if information(motif.probabilities).sum() >= LEAST_BITS]
         like = match_motifs(found, known)
-        motifs.append(labelled(motif_table(found), names))
-        matches.append(labelled(like, names))
-        best = like[(like["rank"] == 1) & like["matched"].astype(bool)].sort_values("p", kind="stable")
-        said = _filters_said(len(responding), len(found), best)
-        summary.append(names | {"sequences": 0, "motifs": len(found), "matched": len(best), "sentence": said})
-    return Recovered(
-        pd.concat(motifs, ignore_index=True),
-        pd.concat(matches, ignore_index=True),
-        pd.DataFrame(summary, columns=SUMMARY_COLUMNS),
-    )
+        said = _filters_said(len(responding), len(found), _best(like))
+        parts.append(_told((expert["protocol"], expert["model"], FIRST_LAYER), found, like, said))
+    return joined(*parts)
 
 
 def joined(*parts: Recovered) -> Recovered:
-    """Put what was recovered in several ways below each other."""
-    return Recovered(
-        *(
-            pd.concat([getattr(part, name) for part in parts], ignore_index=True)
-            for name in ("motifs", "matches", "summary")
-        )
+    """Put what was recovered in several ways below each other; of nothing, tables without rows."""
+    empty = _told(("", "", ""), [], match_motifs([], []), "")
+    motifs, matches, summary = (
+        pd.concat([getattr(part, name) for part in (empty, *parts)], ignore_index=True)
+        for name in ("motifs", "matches", "summary")
     )
+    return Recovered(motifs, matches, summary[summary["protocol"] != ""].reset_index(drop=True))
+
+
+def _told(
+    group: Group, motifs: Sequence[Motif], matches: pd.DataFrame, said: str, *, sequences: int | None = None
+) -> Recovered:
+    """Put what was found in one model in tables."""
+    names = dict(zip(SUMMARY_COLUMNS, group, strict=False))
+    values: list[Any] = [sequences, len(motifs), len(_best(matches)), said]
+    row = names | dict(zip(SUMMARY_COLUMNS[len(group) :], values, strict=True))
+    summary = pd.DataFrame([row], columns=SUMMARY_COLUMNS).astype({"sequences": "Int64"})
+    return Recovered(labelled(motif_table(motifs), names), labelled(matches, names), summary)
+
+
+def _best(matches: pd.DataFrame) -> pd.DataFrame:
+    """Return the nearest matrix of each motif that is like one, the surest first."""
+    return matches[(matches["rank"] == 1) & matches["matched"].astype(bool)].sort_values("p", kind="stable")
 
 
 def _filters_said(responding: int, compared: int, best: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """Attributions on disk: one HDF5 file per protocol, model, experiment and method."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,3 +119,9 @@ def read_attributions(path: str | Path) -> Attributions:
             f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
             "Delete it and make it again."
         ) from None
+
+
+def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the attributions and the one-hot sequences (N, 4, L) of several files, one below the other."""
+    files = [read_attributions(path) for path in paths]
+    return np.concatenate([file.attribution for file in files]), np.concatenate([file.one_hot for file in files])

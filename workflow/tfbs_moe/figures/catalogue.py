@@ -62,6 +62,8 @@ def figure_items(study: Study) -> list[FigureItem]:
         items += [_logos(study, protocol, name) for name in tested_experiments(study)]
         method = study.config["attribution"]["motif_method"]
         items += [_motifs(protocol, model, method) for model in study.explained(protocol)]
+        if study.config["attribution"]["modisco_seqlets"]:
+            items += [_motifs(protocol, model, "modisco") for model in study.explained(protocol)]
         items += [_filters(protocol, model) for model in study.explained(protocol) if not model.startswith("moe.")]
     return [*items, _ablation(), _published(), _localisation()]
 
@@ -313,10 +315,11 @@ def _cost(protocol: str) -> FigureItem:
 
 
 def _motifs(protocol: str, model: str, method: str) -> FigureItem:
+    by = " by TF-MoDISco" if method == "modisco" else ""
     return FigureItem(
-        name=f"motifs.{protocol}.{model}",
+        name=f"{'modisco' if method == 'modisco' else 'motifs'}.{protocol}.{model}",
         kind="motifs",
-        title=f"Motifs in the attributions of {model}, protocol {protocol}",
+        title=f"Motifs in the attributions of {model}{by}, protocol {protocol}",
         caption=words(
             """
             Letters of the stretches that stand out together in the attributions of all explained sequences, clustered
