@@ -260,18 +260,24 @@ def summary_of(gain, factors=6):
 
 
 def test_methods_are_compared_over_factors():
-    table = compare_methods(summary_of(0.2)).set_index(["models", "metric", "method"])
-    assert set(table["n_factors"]) == {6}
+    table = compare_methods(summary_of(0.2, factors=8)).set_index(["models", "metric", "method"])
+    assert set(table["n_factors"]) == {8}
     row = table.loc[("convnet experts", "site_auroc", "ism")]
     assert row["difference"] == pytest.approx(0.2, abs=0.02)
     assert row["lower"] < 0.2 < row["upper"]
-    assert row["p"] == pytest.approx(2 / 2**6)
+    assert row["p"] == pytest.approx(2 / 2**8)
     assert row["p_adjusted"] == pytest.approx(2 * row["p"])
     assert row["sentence"].startswith("ism is better than gradient (convnet experts, site_auroc): +0.")
     assert "worse" in table.loc[("mixtures", "site_distance", "ism"), "sentence"]
     assert table.loc[("convnet experts", "site_auroc", "random"), "p"] == 1
     assert "not shown to differ" in table.loc[("convnet experts", "site_auroc", "random"), "sentence"]
     assert "site_share" not in table.index.get_level_values("metric")
+    # With six factors the smallest p there is, times two methods, is above .05.
+    few = compare_methods(summary_of(0.2)).set_index(["models", "metric", "method"])
+    said = few.loc[("convnet experts", "site_auroc", "ism"), "sentence"]
+    assert said.startswith("ism comes out better than gradient") and said.endswith(
+        "not shown (Wilcoxon's p by Holm 0.062)."
+    )
     # More models of the same kind make no more factors.
     more = pd.concat([summary_of(0.2), summary_of(0.2).assign(model="convnet.C")])
     assert (compare_methods(more)["n_factors"] == 6).all()

@@ -131,5 +131,10 @@ def _sentence(found: Comparison) -> str:
     interval = f"{found.difference:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] over {found.n_factors} factors"
     if found.lower <= 0 <= found.upper:
         return f"{both} are not shown to differ: {interval}."
-    better = (found.difference > 0) != (found.metric in LESS_IS_MORE)
-    return f"{found.method} is {'better' if better else 'worse'} than {found.reference} {what}: {interval}."
+    verdict = "better" if (found.difference > 0) != (found.metric in LESS_IS_MORE) else "worse"
+    if not found.p_adjusted <= 1 - LEVEL:
+        return (
+            f"{found.method} comes out {verdict} than {found.reference} {what}: {interval}; with every method compared "
+            f"allowed for it is not shown (Wilcoxon's p by Holm {found.p_adjusted:.2g})."
+        )
+    return f"{found.method} is {verdict} than {found.reference} {what}: {interval}."
