@@ -15,7 +15,7 @@ SMALLEST = 3
 # Of these a smaller value is the better one.
 LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
 # How far a method is from the gradient, and how much of a sequence is a site, are no merits.
-NO_MERIT = ("gradient_rank_correlation", "site_share", "matrix_share", "shuffled_matrix_")
+NO_MERIT = ("gradient_rank_correlation", "gradient_same", "site_share", "matrix_share", "shuffled_matrix_")
 CORRECTED = "_corrected"
 NEEDED = ("protocol", "model", "experiment", "factor", "method", "metric", "value")
 

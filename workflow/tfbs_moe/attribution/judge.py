@@ -15,6 +15,8 @@ from tfbs_moe.attribution.stability import Explain, shift_stability, substitutio
 
 TOP = 10
 SUBSTITUTIONS = 3
+SAME = 0.999
+"""Rank correlation with the gradient above which an attribution is called the same."""
 
 
 def judge(
@@ -51,7 +53,7 @@ def judge(
 
         * ``ism``: ``ism_rank_correlation`` (Spearman over all 4 · L values with the ISM whose base mean is taken
           off, so that every base has a value), ``ism_top_overlap`` (of the ten strongest positions);
-        * ``vanilla``: ``gradient_rank_correlation``;
+        * ``vanilla``: ``gradient_rank_correlation``, ``gradient_same`` (1 where that is above .999, else 0);
         * ``sites``: ``site_average_precision``, ``site_auroc``, ``site_peak_hit``, ``site_distance``,
           ``site_share`` (see ``localisation.localise``); ``matches``: the same under their names;
         * ``explain``: ``stability`` (Spearman before and after three substitutions outside sites, over unchanged
@@ -65,7 +67,9 @@ def judge(
         columns["ism_rank_correlation"] = rank_correlation(attribution, reference)
         columns["ism_top_overlap"] = top_overlap(score, position_score(reference, X), min(TOP, X.shape[2]))
     if vanilla is not None:
-        columns["gradient_rank_correlation"] = rank_correlation(attribution, vanilla)
+        alike = rank_correlation(attribution, vanilla)
+        columns["gradient_rank_correlation"] = alike
+        columns["gradient_same"] = np.where(np.isnan(alike), np.nan, alike > SAME)
     known = ({} if sites is None else {"site": sites}) | dict(matches or {})
     for source, mask in known.items():
         judged = localise(score, mask)

@@ -1,11 +1,13 @@
 """The section on attribution: what the methods are worth, where ShiftSmooth can matter, and what was recovered."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from tfbs_moe.attribution.judge import SAME
 from tfbs_moe.figures.attribution import METHOD_LABELS
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.figures.style import model_label
@@ -13,15 +15,16 @@ from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
 
-SAME = 0.999
-"""Rank correlation with the gradient from which ShiftSmooth is called the same."""
 _TRUTHS = ("site_average_precision", "matrix_average_precision", "ism_rank_correlation")
 """Measures by which methods are compared in words: the first that the run has."""
 _SHIFTSMOOTH = "shiftsmooth"
+_MOSTLY = 0.5
+"""Share of sequences in which ShiftSmooth is the gradient from which a model is called blind to position."""
 _SHIFTED = (("shiftsmooth", "gradient"), ("shiftsmooth_corrected", "gradient_corrected"))
 _BLIND = (
     "A convolution under global pooling scores a pattern alike wherever it lies, so its gradient moves with the "
-    "sequence, and averaging over shifts gives the gradient back, but for the ends of the window."
+    "sequence, and averaging over shifts gives the gradient back, but where what the window’s ends hold changes a "
+    "filter’s best match."
 )
 _SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
 _MATRIX = (
@@ -121,19 +124,22 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
     summary = run.table(ATTRIBUTION_SUMMARY)
     if summary is None:
         return ""
-    chosen = summary[
+    mine = summary[
         (summary["protocol"] == row["protocol"])
         & (summary["model"] == row["model"])
         & (summary["method"] == _SHIFTSMOOTH)
-        & (summary["metric"] == "gradient_rank_correlation")
-    ]["value"].dropna()
-    if chosen.empty:
+    ]
+    alike, same = (
+        float(mine.loc[mine["metric"] == metric, "value"].mean())
+        for metric in ("gradient_rank_correlation", "gradient_same")
+    )
+    if math.isnan(alike):
         return ""
-    alike, moved = float(chosen.mean()), float(str(row["gradient_rank_correlation"]))
+    moved = float(str(row["gradient_rank_correlation"]))
     return (
         f"{row['protocol']}, {model_label(str(row['model']))}: ShiftSmooth has a rank correlation of "
-        f"{number(alike, 4)} with the gradient, the shifted gradient one of {number(moved, 4)} with the unshifted. "
-        f"{_BLIND if alike >= SAME else _SEEING}"
+        f"{number(alike, 4)} with the gradient and is the same (above {SAME}) in {same:.0%} of the sequences; the "
+        f"shifted gradient has one of {number(moved, 4)} with the unshifted. {_BLIND if same >= _MOSTLY else _SEEING}"
     )
 
 
