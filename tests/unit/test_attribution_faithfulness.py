@@ -184,7 +184,7 @@ def test_judge_measures_what_it_is_given():
         explain=lambda x: attribute(model, x, "gradient"),
         model=model,
     )
-    assert table.shape == (6, 19)
+    assert table.shape == (6, 20)
     np.testing.assert_allclose(table["gradient_rank_correlation"], 1)
     assert table.notna().all().all()
     np.testing.assert_allclose(table["matrix_auroc"], table["site_auroc"])
