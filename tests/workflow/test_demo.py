@@ -45,7 +45,7 @@ def test_everything_is_made(demo):
         "attributions/shifts.tsv",
         "attributions/around.tsv",
         "attributions/filters.tsv",
-        "experts/sound/convnet/MAX/seed0/permuted_labels/model.json",
+        "experts/sound/convnet/JUND/seed0/permuted_labels/model.json",
         "attributions/motif_summary.tsv",
         "report/index.html",
         "methods.md",

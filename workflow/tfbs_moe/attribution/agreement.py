@@ -5,6 +5,9 @@ from scipy.stats import rankdata
 
 from tfbs_moe.errors import InputError
 
+SAME = 0.999
+"""Rank correlation with the gradient above which an attribution is called the same."""
+
 
 def rank_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Return Spearman's rank correlation (N,) between two attributions, sequence by sequence.

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.agreement import rank_correlation, top_overlap
+from tfbs_moe.attribution.agreement import SAME, rank_correlation, top_overlap
 from tfbs_moe.attribution.faithfulness import infidelity, mean_change, perturbation_curves, sensitivity
 from tfbs_moe.attribution.gradient import simplex_corrected
 from tfbs_moe.attribution.localisation import localise, position_score
@@ -15,8 +15,6 @@ from tfbs_moe.attribution.stability import Explain, shift_stability, substitutio
 
 TOP = 10
 SUBSTITUTIONS = 3
-SAME = 0.999
-"""Rank correlation with the gradient above which an attribution is called the same."""
 
 
 def judge(

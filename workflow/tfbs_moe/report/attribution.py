@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tfbs_moe.attribution.judge import SAME
+from tfbs_moe.attribution.agreement import SAME
 from tfbs_moe.figures.attribution import METHOD_LABELS
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.figures.style import model_label
