@@ -11,7 +11,7 @@ from tfbs_moe.attribution.deeplift import INCOMPLETE
 from tfbs_moe.attribution.explain import Request, Subject, examine, explain, request
 from tfbs_moe.attribution.matches import known_matches
 from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.motifs import Motif, motif_table, motifs_in
+from tfbs_moe.attribution.motifs import Motif, information, motif_table, motifs_in
 from tfbs_moe.attribution.recovered import filters_of, grouped, joined, recovered
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.data.dataset import make_dataset
@@ -179,7 +179,9 @@ def test_filters_are_told_of_every_expert() -> None:
     rng = np.random.default_rng(0)
     columns = rng.dirichlet([0.3] * 4, size=10).T
     filters = [Motif("filter_3", columns * 400, columns - 0.25, 400)]
-    flat = Motif("filter_5", np.full((4, 24), 25.0), np.zeros((4, 24)), 100)
+    # Long, and nowhere loud: 24 bases of a third of a bit each.
+    flat = Motif("filter_5", np.tile([[55.0], [15.0], [15.0], [15.0]], 24), np.zeros((4, 24)), 100)
+    assert information(flat.probabilities).sum() > 6
     table = motif_table([*filters, flat]).assign(protocol="p", model="convnet.A")
     (back,) = motifs_in(motif_table(filters))
     np.testing.assert_allclose(back.counts, filters[0].counts, atol=1e-9)

@@ -123,8 +123,8 @@ rule filter_motifs:
     input:
         models=[
             file
-            for protocol in STUDY.protocols
-            for file in model_files(protocol, [EXPLAINED_SEED], explained_experts(protocol))
+            for expert in EXPLAINED_EXPERTS
+            for file in model_files(expert["protocol"], [EXPLAINED_SEED], [expert["model"]])
         ],
         datasets=sorted({path for protocol in STUDY.protocols for path in training_datasets(protocol, "validation")}),
     output:
@@ -141,12 +141,11 @@ rule filter_motifs:
     params:
         models=[
             (
-                {"protocol": protocol, "model": model},
-                model_folder(protocol, model, EXPLAINED_SEED),
-                validation_datasets(protocol, model),
+                expert,
+                model_folder(**expert, seed=EXPLAINED_SEED),
+                learning_datasets(expert["protocol"], STUDY.place(expert["model"])[1], "validation"),
             )
-            for protocol in STUDY.protocols
-            for model in explained_experts(protocol)
+            for expert in EXPLAINED_EXPERTS
         ],
         code=code("filter_motifs.py"),
     message:
@@ -224,11 +223,7 @@ rule attribution_motifs:
         runtime=60,
     params:
         least=config["attribution"]["motif_seqlets"],
-        experts=[
-            {"protocol": protocol, "model": model}
-            for protocol in STUDY.protocols
-            for model in explained_experts(protocol)
-        ],
+        experts=EXPLAINED_EXPERTS,
         code=code("find_motifs.py"),
     message:
         "Looking for motifs in the attributions of every model and in its filters"

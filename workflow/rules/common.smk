@@ -167,13 +167,15 @@ def all_datasets():
 # --- models
 
 
+def learning_datasets(protocol, experiment, split):
+    """Return a split of what an expert of one experiment, or a pooled network, learns from."""
+    negatives = training_negatives(protocol)
+    return [DATASET.format(experiment=name, negatives=negatives, split=split) for name in STUDY.learns_from(experiment)]
+
+
 def training_rows(wildcards, split):
     """Return a split of what an expert, a pooled network, or the search for one, learns from."""
-    negatives = training_negatives(wildcards.protocol)
-    return [
-        DATASET.format(experiment=name, negatives=negatives, split=split)
-        for name in STUDY.learns_from(wildcards.experiment)
-    ]
+    return learning_datasets(wildcards.protocol, wildcards.experiment, split)
 
 
 def search_result(wildcards):
@@ -258,14 +260,9 @@ def explained_experts(protocol):
     return [model for model in STUDY.explained(protocol) if model not in mixtures(protocol)]
 
 
-def validation_datasets(protocol, model):
-    """Return the validation rows of what an expert learned from."""
-    _, experiment = STUDY.place(model)
-    negatives = training_negatives(protocol)
-    return [
-        DATASET.format(experiment=name, negatives=negatives, split="validation")
-        for name in STUDY.learns_from(experiment)
-    ]
+EXPLAINED_EXPERTS = [
+    {"protocol": protocol, "model": model} for protocol in STUDY.protocols for model in explained_experts(protocol)
+]
 
 
 def relabelled(protocol):

@@ -2,7 +2,8 @@
 
 Needs the training and validation rows of one experiment, or of all for a pooled network (`pooled` in the place of the
 experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/` with what the
-expert of a fold says of the rows it did not see, and `permuted_labels/`, a control of attribution. A killed job leaves its checkpoint in that folder and continues from it.
+expert of a fold says of the rows it did not see, and `permuted_labels/`, a control of attribution. A killed job leaves
+its checkpoint in that folder and continues from it.
 """
 
 

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tfbs_moe.attribution import modisco
 from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, motifs_in, sentence, trimmed
+from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
 from tfbs_moe.attribution.seqlets import Discovery, discover_motifs
 from tfbs_moe.attribution.store import joined_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.jaspar import Matrix
 
-FIRST_LAYER = "first_layer"
-"""In the place of a method: motifs of the windows that excite a filter of the first layer."""
-MODISCO = "modisco"
-"""In the place of a method: motifs that TF-MoDISco found."""
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 
-LEAST_BITS = 6.0
-"""What a filter has to say to be compared: as much as three certain bases. TOMTOM calls flat motifs like long ones."""
+LEAST_BITS, WITHIN = 6.0, 8
+"""What a filter has to say, within how many bases, to be compared: as much as three certain bases.
+
+TOMTOM's p-values call a long motif that says a little everywhere like any long matrix, CTCF's first of all.
+"""
 _NAMED = 3
 """Matrices that a sentence names."""
 
@@ -102,7 +103,7 @@ def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known:
         mine = table[(table["protocol"] == expert["protocol"]) & (table["model"] == expert["model"])]
         responding = motifs_in(mine)
         ends_cut = [cut for motif in responding if (cut := trimmed(motif)) is not None]
-        found = [motif for motif in ends_cut if information(motif.probabilities).sum() >= LEAST_BITS]
+        found = [motif for motif in ends_cut if _loudest(motif) >= LEAST_BITS]
         like = match_motifs(found, known)
         said = _filters_said(len(responding), len(found), _best(like))
         parts.append(_told((expert["protocol"], expert["model"], FIRST_LAYER), found, like, said))
@@ -135,13 +136,21 @@ def _best(matches: pd.DataFrame) -> pd.DataFrame:
     return matches[(matches["rank"] == 1) & matches["matched"].astype(bool)].sort_values("p", kind="stable")
 
 
+def _loudest(motif: Motif) -> float:
+    """Return the most bits that a motif says within ``WITHIN`` neighbouring bases."""
+    return float(np.convolve(information(motif.probabilities), np.ones(WITHIN)).max())
+
+
 def _filters_said(responding: int, compared: int, best: pd.DataFrame) -> str:
     """Say how many filters are like a known matrix, and which are so most surely."""
     if not responding:
         return "No filter of the first layer can be drawn: the network has none over the four bases, or none responds."
     if not compared:
         return f"None of the {responding} filters of the first layer that respond is picky enough to be a motif."
-    these = f"{responding} filters of the first layer respond, {compared} of them as picky as three certain bases;"
+    these = (
+        f"{responding} filters of the first layer respond, {compared} of them saying as much as three certain bases "
+        f"within {WITHIN};"
+    )
     if best.empty:
         return f"{these} none of these is like a known matrix."
     surest = best.drop_duplicates("matrix_name").head(_NAMED)

@@ -313,7 +313,7 @@ def filter_logos(filters: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
         matches: from ``attribution.motifs.match_motifs``; has every filter.
     """
     if filters.empty:
-        return nothing_to_draw("No filter over the four bases says as much as three certain bases.")
+        return nothing_to_draw("No filter over the four bases says as much as three certain bases within eight.")
     nearest = matches[matches["rank"] == 1].sort_values("p", kind="stable")
     return _logos_of(filters, matches, list(nearest["motif"].head(_FILTERS)), "windows")
 
