@@ -73,6 +73,21 @@ def test_scan_gives_one_gradient_by_both_ways(pooling: str, silent: int) -> None
         torch.testing.assert_close(model.embed(quick), model.embed(general), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["max", "max_mean"])
+def test_prediction_scans_letters_as_the_layers_do(pooling: str) -> None:
+    model = build("convnet", WINDOW, {"weight_sd": 0.1, "pooling": pooling}, seed=0).eval()
+    x = sequences(9)
+    slow = model(x)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), slow, rtol=1e-5, atol=1e-5)
+        assert torch.equal(model(x)[3:4], model(x[3:4]))
+        # One by one, or in one pass with others: the same.
+        experts = {name: build("convnet", WINDOW, {"weight_sd": 0.1, "pooling": pooling}, seed=name) for name in (0, 1)}
+        stack = ExpertStack({str(name): expert for name, expert in experts.items()})
+        alone = stack(x)
+    torch.testing.assert_close(alone, stack(x), rtol=1e-4, atol=1e-5)
+
+
 def test_filters_are_left_out_only_where_no_sequence_lifts_them_above_zero() -> None:
     weight = np.tile(np.array([[1, -1], [0.5, 2]], dtype=np.float32), (4, 1, 1))  # at most 1 + 2
     assert able_to_fire(weight, np.array([-3.1, -3.0, -2.9, 1.0], dtype=np.float32)).tolist() == [1, 2, 3]

@@ -201,6 +201,23 @@ def mixtures(protocol):
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
 
 
+def calibration_files(protocol):
+    """Return the calibration of every mixture of a protocol, seed by seed."""
+    return [f"{model_folder(protocol, model, seed)}/calibration.json" for seed in SEEDS for model in mixtures(protocol)]
+
+
+def calibration_datasets(protocol):
+    """Return the validation rows that mixtures are calibrated on, by kind of negatives, the protocol's own first.
+
+    The other kinds are those that some other protocol trains on: their rows are there.
+    """
+    kinds = dict.fromkeys(map(training_negatives, [protocol, *STUDY.protocols]))
+    return {
+        kind: [DATASET.format(experiment=name, negatives=kind, split="validation") for name in STUDY.training]
+        for kind in kinds
+    }
+
+
 def member_folders(wildcards):
     """Return the folder of every expert that gates of a protocol look at, by its name to them."""
     return {

@@ -9,11 +9,13 @@ rule metrics:
     input:
         predictions=PREDICTIONS,
         audit=AUDIT,
+        calibrations=lambda wildcards: calibration_files(wildcards.protocol),
     output:
         metrics=f"{PARTS}.metrics.tsv",
         curves=f"{PARTS}.curves.tsv",
         gate_weights=f"{PARTS}.gate_weights.tsv",
         gate_use=f"{PARTS}.gate_use.tsv",
+        trust=f"{PARTS}.trust.tsv",
     log:
         f"{LOGS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.log",
     benchmark:
@@ -26,6 +28,11 @@ rule metrics:
     params:
         identity=lambda wildcards: {"protocol": wildcards.protocol}
         | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
+        mixtures=lambda wildcards: [
+            {"name": model, "seed": seed, "folder": model_folder(wildcards.protocol, model, seed)}
+            for seed in SEEDS
+            for model in mixtures(wildcards.protocol)
+        ],
         settings=config["evaluation"],
         seed=config["seed"],
         code=code("metrics.py"),
@@ -43,7 +50,7 @@ rule evaluation_table:
     log:
         f"{LOGS}/evaluation_{{table}}.log",
     wildcard_constraints:
-        table="metrics|curves|gate_weights|subsets|gate_use",
+        table="metrics|curves|gate_weights|subsets|gate_use|trust",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -58,7 +65,7 @@ rule evaluation_table:
 
 
 EVALUATION = expand(
-    rules.evaluation_table.output[0], table=["metrics", "curves", "gate_weights", "subsets", "gate_use"]
+    rules.evaluation_table.output[0], table=["metrics", "curves", "gate_weights", "subsets", "gate_use", "trust"]
 )
 
 

@@ -2,7 +2,7 @@
 
 Needs the experts and their training and validation rows; makes `views/<protocol>/seed<k>/`, what every expert says of
 the rows that gates learn from, computed once for all gates, and `moe/<protocol>/<gate>/seed<k>/`: a gate with its experts
-beside it, whole; and `controls/<protocol>/<gate>/seed<k>/`, gates that a mixture must beat.
+beside it, whole, and what its probabilities are worth (`calibration.json`); and `controls/<protocol>/<gate>/seed<k>/`, gates that a mixture must beat.
 """
 
 
@@ -121,6 +121,39 @@ use rule gate as control_gates with:
         "Training the gates that are controls ({wildcards.protocol}, seed {wildcards.seed})"
 
 
+rule calibration:
+    input:
+        unpack(lambda wildcards: calibration_datasets(wildcards.protocol)),
+        knowledge=rules.factor_knowledge.output[0],
+        mixture=rules.gate.output.description,
+        weights=rules.gate.output.weights,
+        members=rules.gate.output.members,
+    output:
+        calibration=f"{GATE}/calibration.json",
+        familiarity=f"{GATE}/familiarity.safetensors",
+    log:
+        f"{LOGS}/calibration/{{protocol}}.{{gate}}.seed{{seed}}.log",
+    benchmark:
+        f"{BENCHMARKS}/calibration/{{protocol}}.{{gate}}.seed{{seed}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        negatives=lambda wildcards: list(calibration_datasets(wildcards.protocol)),
+        batch_size=config["evaluation"]["batch_size"],
+        deterministic=config["deterministic"],
+        code=code("calibrate.py"),
+    message:
+        "Calibrating the mixture with the {wildcards.gate} gate ({wildcards.protocol}, seed {wildcards.seed})"
+    script:
+        "../scripts/calibrate.py"
+
+
 rule moe:
     input:
+        [calibration_files(protocol) for protocol in STUDY.protocols],
         [model_files(protocol, SEEDS, mixtures(protocol)) for protocol in STUDY.protocols],

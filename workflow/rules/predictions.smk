@@ -11,6 +11,7 @@ rule predictions:
         dataset=DATASET.replace("{split}", "test"),
         knowledge=rules.factor_knowledge.output[0],
         models=lambda wildcards: model_files(wildcards.protocol, SEEDS, STUDY.trained(wildcards.protocol)),
+        calibrations=lambda wildcards: calibration_files(wildcards.protocol),
     output:
         predictions=PREDICTIONS,
         subsets=f"{PARTS}.subsets.tsv",

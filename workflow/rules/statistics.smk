@@ -104,7 +104,10 @@ rule gate_statistics:
         subsets=f"{RUN}/evaluation/subsets.tsv",
         weights=f"{RUN}/evaluation/gate_weights.tsv",
         knowledge=rules.factor_knowledge.output[0],
+        trust=f"{RUN}/evaluation/trust.tsv",
     output:
+        calibration=f"{RUN}/statistics/calibration.tsv",
+        familiarity=f"{RUN}/statistics/familiarity.tsv",
         losses=f"{RUN}/statistics/gate_losses.tsv",
         numbers=f"{RUN}/statistics/gate_numbers.tsv",
         likeness=f"{RUN}/statistics/gate_likeness.tsv",

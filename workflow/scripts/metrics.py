@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from tfbs_moe.evaluation.calibrated import read_calibrations
 from tfbs_moe.evaluation.evaluate import evaluate
 from tfbs_moe.evaluation.gate import gate_weights
 from tfbs_moe.evaluation.gate_use import gate_use
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
+from tfbs_moe.evaluation.trusted import trust
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_parquet, write_tsv
 
@@ -28,3 +30,5 @@ with step(snakemake.log[0]):
     write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
     write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
     write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)
+    calibrations = {(one["name"], one["seed"]): read_calibrations(one["folder"]) for one in params.mixtures}
+    write_tsv(trust(predictions, calibrations, params.identity), snakemake.output.trust)

@@ -29,6 +29,11 @@ def _translation() -> bytes:
 _TRANSLATION = _translation()
 
 
+def letter_codes(letters: bytes) -> np.ndarray:
+    """Return the code of each letter, uint8, as ``read_fasta`` reads it; 255 for one that is no base."""
+    return np.frombuffer(letters.translate(_TRANSLATION), dtype=np.uint8)
+
+
 def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and the codes of every record of a FASTA file, one record in memory at a time.
 
@@ -70,8 +75,10 @@ def _pieces(path: Path) -> Iterator[tuple[int, bytes | None, bytes]]:
         ends = [*(header.start() for header in headers), len(block)]
         if ends[0]:
             yield line, None, block[: ends[0]]
+        start, counted = line, 0
         for header, after in zip(headers, ends[1:], strict=True):
-            start = line + block.count(b"\n", 0, header.start())
+            # Lines are counted on from the header before: a file may hold a million records.
+            start, counted = start + block.count(b"\n", counted, header.start()), header.start()
             # Letters are counted from the line below their header.
             yield start, header.group(1), b""
             yield start + 1, None, block[header.end() : after]

@@ -14,7 +14,9 @@ from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.matrix_scan import best_hit, tell
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.familiarity import Familiarity
 from tfbs_moe.evaluation.scores import WEIGHT
+from tfbs_moe.evaluation.trusted import FAMILIARITY
 from tfbs_moe.models import bundle
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.moe import MixtureOfExperts
@@ -40,12 +42,14 @@ class Output:
         logit: float32 (N,).
         weights: float32 (N, K), the gate's weights, or (N, 0) for a model without a gate.
         experts: names of the K experts.
+        familiarity: float32 (N,), see ``familiarity.Familiarity``; None where it is not known.
         is_logit: whether a probability can be made of it; a score alone has none.
     """
 
     logit: np.ndarray
     weights: np.ndarray
     experts: tuple[str, ...] = ()
+    familiarity: np.ndarray | None = None
     is_logit: bool = True
 
 
@@ -88,7 +92,8 @@ def predict_dataset(
         folders = {name: folder for name, its_seed, folder in models if its_seed == seed}
         loaded = {name: _load(name, folder, dataset, device) for name, folder in folders.items()}
         told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
-        found = predict_models(loaded, dataset.one_hot, device, batch_size, told)
+        familiar = {name: Familiarity.read(folder) for name, folder in folders.items()}
+        found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar)
         found |= _controls({name: found[name] for name, model in loaded.items() if _is_expert(name, model)}, dataset)
         found |= _scores(dataset, knowledge)
         outputs |= {(name, seed): output for name, output in found.items()}
@@ -101,6 +106,7 @@ def predict_models(
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
     told: Mapping[str, np.ndarray | None] | None = None,
+    familiar: Mapping[str, Familiarity | None] | None = None,
 ) -> dict[str, Output]:
     """Predict one-hot sequences with models that are in memory.
 
@@ -110,13 +116,15 @@ def predict_models(
         device: where the models are.
         batch_size: rows in memory at a time.
         told: knowledge (N, 1 + K) for a mixture, by name; see ``models.gate.Gate``.
+        familiar: tells how familiar sequences are to a mixture, by name.
 
     Raises:
         InputError: a logit is not finite.
     """
     stacks = _stacks(models)
     modes = {name: model.training for name, model in models.items()}
-    parts: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {name: [] for name in models}
+    known_to = {name: one.to(device) for name, one in (familiar or {}).items() if one is not None}
+    parts: dict[str, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]] = {name: [] for name in models}
     try:
         for model in models.values():
             model.eval()
@@ -128,8 +136,8 @@ def predict_models(
                     for name, rows in (told or {}).items()
                     if rows is not None
                 }
-                for name, logit, weights in _predict_batch(models, stacks, x, known):
-                    parts[name].append((logit.cpu(), weights.cpu()))
+                for name, logit, weights, familiarity in _predict_batch(models, stacks, x, known, known_to):
+                    parts[name].append((logit.cpu(), weights.cpu(), None if familiarity is None else familiarity.cpu()))
     finally:
         for name, model in models.items():
             model.train(modes[name])
@@ -141,8 +149,9 @@ def _predict_batch(
     stacks: dict[str, tuple[str, int]],
     x: torch.Tensor,
     known: Mapping[str, torch.Tensor],
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Yield name, logit (B,) and weights (B, K) of every model for one batch (B, 4, L)."""
+    familiar: Mapping[str, Familiarity],
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Yield name, logit (B,), weights (B, K) and familiarity (B,) of every model for one batch (B, 4, L)."""
     embeddings: dict[str, torch.Tensor] = {}
 
     def embedded(name: str) -> torch.Tensor:
@@ -154,13 +163,15 @@ def _predict_batch(
 
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts):
-            yield name, *model.gate(embedded(stacks[name][0]), known.get(name))
+            embedding = embedded(stacks[name][0])
+            familiarity = familiar[name].of(embedding) if name in familiar else None
+            yield name, *model.gate(embedding, known.get(name)), familiarity
         elif name in stacks:
             mixture, position = stacks[name]
             embedding = embedded(mixture)[:, position, : model.embedding_size]
-            yield name, model.classify(embedding), x.new_empty((len(x), 0))
+            yield name, model.classify(embedding), x.new_empty((len(x), 0)), None
         else:
-            yield name, model(x), x.new_empty((len(x), 0))
+            yield name, model(x), x.new_empty((len(x), 0)), None
 
 
 def _stacks(models: dict[str, Model]) -> dict[str, tuple[str, int]]:
@@ -257,16 +268,18 @@ def _scores(dataset: Dataset, knowledge: FactorKnowledge | None) -> dict[str, Ou
     return scores
 
 
-def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor, torch.Tensor]]) -> Output:
+def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]) -> Output:
     experts = model.names if isinstance(model, MixtureOfExperts) else ()
     if not parts:
         return Output(np.empty(0, np.float32), np.empty((0, len(experts)), np.float32), experts)
-    logit = torch.cat([logit for logit, _ in parts]).numpy().astype(np.float32, copy=False)
-    weights = torch.cat([weight for _, weight in parts]).numpy().astype(np.float32, copy=False)
+    logit = torch.cat([logit for logit, *_ in parts]).numpy().astype(np.float32, copy=False)
+    weights = torch.cat([weight for _, weight, _ in parts]).numpy().astype(np.float32, copy=False)
+    told = [familiarity for *_, familiarity in parts if familiarity is not None]
+    familiarity = torch.cat(told).numpy() if told else None
     if not np.isfinite(logit).all():
         row = int(np.flatnonzero(~np.isfinite(logit))[0])
         raise InputError(f"model {name} gives a logit that is not finite at row {row}; its weights are damaged")
-    return Output(logit, weights, experts)
+    return Output(logit, weights, experts, familiarity)
 
 
 def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataFrame:
@@ -283,6 +296,10 @@ def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataF
         "logit": logit,
         "probability": np.where(is_logit, torch.sigmoid(torch.from_numpy(logit)).numpy(), np.float32(np.nan)),
     }
+    if any(output.familiarity is not None for output in outputs.values()):
+        missing = np.full(count, np.nan, dtype=np.float32)
+        known = [missing if output.familiarity is None else output.familiarity for output in outputs.values()]
+        columns[FAMILIARITY] = np.concatenate(known)
     experts = list(dict.fromkeys(expert for output in outputs.values() for expert in output.experts))
     for expert in experts:
         weight = np.full((blocks, count), np.nan, dtype=np.float32)

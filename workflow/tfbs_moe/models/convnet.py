@@ -41,6 +41,7 @@ class ConvNet(Expert):
     """The paper's expert; about 2.5 thousand weights."""
 
     Parameters = ConvNetParameters
+    quick_alone = True
     # The authors' own; their keep probability is 1 - dropout.
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "network.pooling": {"choices": ["max", "max_mean"]},

@@ -50,6 +50,8 @@ class Expert(nn.Module, ABC):
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     # Whether torch.vmap can run several networks of this kind as one (recurrent layers cannot).
     stackable: ClassVar[bool] = True
+    # Whether such networks predict faster one by one where there is a CPU alone.
+    quick_alone: ClassVar[bool] = False
 
     receptive_field: int
     padding: dict[str, float]

@@ -134,6 +134,38 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
 
 
 @numba.njit(cache=True, nogil=True)
+def pool(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return maximum and mean of ``scan``, float32 (N, F) each, and nothing that only a gradient needs.
+
+    The mean is zeros where it is not wanted.
+    """
+    count, filters, width = len(letters), len(bias), weight.shape[2]
+    able = able_to_fire(weight, bias)
+    blocks, positions = -(-len(able) // _BLOCK), letters.shape[1] - width + 1
+    table, biases = _word_sums(weight, bias, able, blocks)
+    words = _read_words(letters)
+    maximum = np.zeros((count, filters), np.float32)
+    mean = np.zeros((count, filters), np.float32)
+    value = np.empty((positions, _BLOCK), np.float32)
+    highest, total = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
+    for row in range(count):
+        for block in range(blocks):
+            _values(words[row], table[block], biases[block], value)
+            highest[:] = 0
+            total[:] = 0
+            for place in range(positions):
+                for each in range(_BLOCK):
+                    above = value[place, each] if value[place, each] > 0 else np.float32(0)
+                    highest[each] = above if above > highest[each] else highest[each]
+                    total[each] += above
+            for each in range(min(_BLOCK, len(able) - block * _BLOCK)):
+                number = able[block * _BLOCK + each]
+                maximum[row, number] = highest[each]
+                mean[row, number] = total[each] / np.float32(positions) if with_mean else np.float32(0)
+    return maximum, mean
+
+
+@numba.njit(cache=True, nogil=True)
 def scan_gradient(
     scanned: Scanned, letters: np.ndarray, of_maximum: np.ndarray, of_mean: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 class MotifScan(nn.Module):
     """A convolution, ReLU, and the global maximum (and mean) of each filter.
 
-    The layers run as they stand, but for training on a CPU, where they would take most of a step: there the same
-    numbers, to rounding, come from ``letter_scan``, if every column is a letter.
+    The layers run as they stand, but for training and for plain prediction on a CPU, where they would take most of the
+    time: there the same numbers, to rounding, come from ``letter_scan``, if every column is a letter.
     """
 
     def __init__(self, channels: int, filters: int, width: int, length: int, mean: bool) -> None:
@@ -25,14 +25,18 @@ class MotifScan(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, filters), or (N, 2 · filters) where the mean is taken too."""
-        quick = self.training and not x.requires_grad and x.device.type == "cpu" and x.dtype == torch.float32
+        learning = self.training and torch.is_grad_enabled()
+        # Whoever asks for gradients of a trained network, or hooks into its layers, gets the layers themselves.
+        quick = (learning or not torch.is_grad_enabled()) and not x.requires_grad
+        quick = quick and x.device.type == "cpu" and x.dtype == torch.float32
         # torch's compiler cannot look into numba's code.
         letters = _letters(x) if quick and not torch.compiler.is_compiling() else None
         if letters is None:
             hits = self.activation(self.convolution(x))
             pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
         else:
-            maximum, mean = _Scan.apply(letters, self.convolution.weight, self.convolution.bias, self.mean)
+            run = _Scan.apply if learning else _pool
+            maximum, mean = run(letters, self.convolution.weight, self.convolution.bias, self.mean)
             pooled = [maximum, mean] if self.mean else [maximum]
         return torch.cat(pooled, dim=1)
 
@@ -44,6 +48,17 @@ def _letters(x: torch.Tensor) -> torch.Tensor | None:
 
     letters, known = read_letters(x.detach().contiguous().numpy())
     return torch.from_numpy(letters) if known else None
+
+
+def _pool(
+    letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, with_mean: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return maximum and mean, (N, F) each, for who wants no gradient."""
+    from tfbs_moe.models.letter_scan import pool
+
+    assert bias is not None
+    maximum, mean = pool(letters.numpy(), weight.detach().contiguous().numpy(), bias.detach().numpy(), with_mean)
+    return torch.from_numpy(maximum), torch.from_numpy(mean)
 
 
 class _Scan(torch.autograd.Function):

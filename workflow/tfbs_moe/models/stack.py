@@ -57,8 +57,10 @@ class ExpertStack(nn.Module):
         """Embed sequences (N, 4, L) with every expert: (N, K, E)."""
         check_window(x, self.window)
         embeddings: list[torch.Tensor | None] = [None] * len(self)
+        alone = x.device.type == "cpu" and not torch.is_grad_enabled()
         for positions in self._passes:
-            if self.batched and len(positions) > 1:
+            quicker = alone and self.expert(positions[0]).quick_alone
+            if self.batched and len(positions) > 1 and not quicker:
                 for position, embedding in zip(positions, self._embed_together(positions, x), strict=True):
                     embeddings[position] = embedding
             else:

@@ -26,6 +26,7 @@ from tfbs_moe.figures.item import (
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
+TRUST = "evaluation/trust.tsv"
 DATASETS = "datasets/summary.tsv"
 COMPARISON = "attributions/comparison.tsv"
 EQUIVARIANCE = "attributions/equivariance.tsv"
@@ -39,6 +40,8 @@ STRATA_TESTS = "statistics/strata_tests.tsv"
 SIMILARITY = "statistics/similarity.tsv"
 REGRESSION = "statistics/regression.tsv"
 NEGATIVES_MATRIX = "statistics/negatives_matrix.tsv"
+CALIBRATION = "statistics/calibration.tsv"
+FAMILIARITY = "statistics/familiarity.tsv"
 POWER = "statistics/power.tsv"
 PUBLISHED_ANOVA = "statistics/published_anova.tsv"
 TABLES = (
@@ -51,6 +54,9 @@ TABLES = (
     GATE_WEIGHTS,
     GATE_USE,
     SUBSETS,
+    TRUST,
+    CALIBRATION,
+    FAMILIARITY,
     ATTRIBUTION_SUMMARY,
     COMPARISON,
     EQUIVARIANCE,

@@ -19,6 +19,7 @@ from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.references import references
 from tfbs_moe.report.reproduction import reproduction
+from tfbs_moe.report.trust import trust
 from tfbs_moe.tables import read_json, read_tsv
 
 _QUESTION = (
@@ -32,6 +33,8 @@ _FILES = {
     "evaluation/curves.tsv": "ROC and precision-recall curves",
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
     "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
+    "evaluation/trust.tsv": "probabilities as they came and calibrated; familiarity of every test set",
+    "statistics/calibration.tsv, familiarity.tsv": "what calibration gains, and what familiarity tells, over factors",
     "statistics/gate_losses.tsv, gate_numbers.tsv, gate_likeness.tsv": "what gates do, over factors",
     "attributions/summary.tsv": "what attribution says, judged against mutagenesis and known sites",
     "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
@@ -76,6 +79,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
         evidence.data(run),
         evidence.results(run),
         gate(run),
+        trust(run),
         evidence.negatives(run),
         inference.statistics(run),
         attribution(run),

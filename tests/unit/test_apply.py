@@ -1,0 +1,430 @@
+"""Bundles put to work: every kind of input, every kind of output, variants, attributions, the command line."""
+
+import gzip
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+import torch
+
+from tfbs_moe.apply import windows as windows_module
+from tfbs_moe.apply.predict import Columns, predict, predict_file
+from tfbs_moe.apply.scorer import Scorer
+from tfbs_moe.apply.variant_table import Allele, read_variants
+from tfbs_moe.apply.variants import score_variants
+from tfbs_moe.apply.windows import cut, open_source, tile_starts
+from tfbs_moe.cli.main import main
+from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.data.genome import Genome
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.predict import predict_dataset
+from tfbs_moe.evaluation.trust import calibrate_mixture
+from tfbs_moe.models import bundle
+from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.sequence import decode, one_hot, one_hot_from_codes
+
+WINDOW = 31
+CHROMOSOME = 400
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A mixture of two experts, calibrated."""
+    folder = tmp_path_factory.mktemp("bundle")
+    members = {}
+    for seed, name in enumerate(("A", "B")):
+        members[name] = folder / name
+        bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3, "motif_width": 8}, seed=seed), members[name])
+    gate = build_gate("softmax", 2, 32, {}, seed=3)
+    bundle.save_mixture(gate, members, folder / "moe", factors={"A": ["A"], "B": ["B"]})
+    draw = np.random.default_rng(0)
+    paths = []
+    for name in "AB":
+        codes = draw.integers(0, 4, (60, WINDOW))
+        attributes = {"experiment": name, "factor": name}
+        rows = make_dataset(one_hot_from_codes(codes), np.arange(60) % 2, attributes=attributes)
+        paths.append(folder / f"{name}.h5")
+        write_dataset(rows, paths[-1])
+    calibrate_mixture(
+        folder / "moe", {"dinucleotide_shuffle": paths}, device=torch.device("cpu"), seed=0, batch_size=16, knowledge={}
+    )
+    return folder / "moe"
+
+
+@pytest.fixture(scope="module")
+def letters() -> list[str]:
+    return decode(one_hot_from_codes(np.random.default_rng(1).integers(0, 4, (50, WINDOW)).astype(np.uint8)))
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("genome") / "genome.fa"
+    codes = np.random.default_rng(2).integers(0, 4, (2, CHROMOSOME)).astype(np.uint8)
+    codes[1, :100] = 4
+    chromosomes = decode(one_hot_from_codes(codes))
+    path.write_text("".join(f">chr{number}\n{text}\n" for number, text in enumerate(chromosomes, start=1)))
+    return path
+
+
+def scored(scorer: Scorer, path: Path, columns: Columns | None = None, **options) -> pd.DataFrame:
+    source = open_source(path, scorer.window, **options)
+    return pd.concat([table for _, table in predict(scorer, source, columns or Columns())], ignore_index=True)
+
+
+def expected(model: Path, sequences: list[str]) -> np.ndarray:
+    with torch.inference_mode():
+        return bundle.load(model)(torch.from_numpy(one_hot(sequences)).float()).numpy()
+
+
+# --- inputs
+
+
+def test_every_kind_of_file_gives_the_same_scores(model, letters, tmp_path):
+    files = {
+        "s.fa": "".join(f">s{row} words\n{text[:20]}\n{text[20:].lower()}\n" for row, text in enumerate(letters)),
+        "lines.txt": "\n".join(letters) + "\n",
+        "named.txt": "".join(f"s{row}\t{text}\n" for row, text in enumerate(letters)),
+        "table.tsv": "id\tother\tsequence\n" + "".join(f"s{row}\tx\t{text}\n" for row, text in enumerate(letters)),
+        "table.csv": "seq,name\r\n" + "".join(f"{text},s{row}\r\n" for row, text in enumerate(letters)),
+        "deepbind.seq": "FoldID\tEventID\tseq\tBound\n" + "".join(f"A\ts{r}\t{t}\t1\n" for r, t in enumerate(letters)),
+    }
+    scorer = Scorer.load(model)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        table = scored(scorer, tmp_path / name)
+        assert np.allclose(table["logit"], expected(model, letters), atol=1e-6), name
+        assert list(table["name"]) == [f"line{row + 1}" if name == "lines.txt" else f"s{row}" for row in range(50)]
+    with gzip.open(tmp_path / "z.fa.gz", "wt") as handle:
+        handle.write(files["s.fa"])
+    assert len(scored(scorer, tmp_path / "z.fa.gz")) == 50
+    (tmp_path / "nameless").write_text(files["s.fa"])
+    assert len(scored(scorer, tmp_path / "nameless")) == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "parts"),
+    [
+        ("a.txt", "ACGT\n\nACXT\n", ["line 3", "'X'", "no base"]),
+        ("a.tsv", "name\tsequence\na\n", ["line 2", "1 column"]),
+        ("a.tsv", "name\tsequence\na\t\n", ["line 2", "empty"]),
+        ("a.tsv", "name\tsequence\n", ["holds no sequence"]),
+        ("a.fa", ">a\nACGT\n>a\nACGT\n", ["line 3", "comes twice"]),
+        ("a.bed", "chr1\t5\t9\n", ["--genome"]),
+    ],
+)
+def test_odd_input_is_one_message(model, tmp_path, name, text, parts):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as error:
+        scored(Scorer.load(model), tmp_path / name)
+    assert all(part in str(error.value) for part in parts), error.value
+
+
+def test_a_long_sequence_is_covered_and_its_best_window_found(model, genome):
+    scorer = Scorer.load(model)
+    every = scored(scorer, genome, step=1)
+    assert len(every) == CHROMOSOME - WINDOW + 1 + CHROMOSOME - 100
+    assert (every["end"] - every["start"] == WINDOW).all()
+    best = scored(scorer, genome, Columns(best=True), step=1)
+    for chrom, group in every.groupby("chrom"):
+        row = group.loc[group["logit"].idxmax()]
+        found = best[best["chrom"] == chrom].iloc[0]
+        assert (found["start"], found["logit"]) == (row["start"], row["logit"])
+    some = scored(scorer, genome, step=20)
+    assert some.groupby("chrom")["end"].max().tolist() == [CHROMOSOME] * 2
+    # Gaps are left out, and said to be.
+    source = open_source(genome, WINDOW, step=20)
+    list(source.blocks())
+    assert sum(source.notes.values()) == 4
+
+
+def test_the_best_window_is_found_across_blocks(model, genome, monkeypatch):
+    whole = scored(Scorer.load(model), genome, Columns(best=True), step=1)
+    monkeypatch.setattr(windows_module, "BLOCK_ROWS", 16)
+    parts = scored(Scorer.load(model), genome, Columns(best=True), step=1)
+    pd.testing.assert_frame_equal(whole, parts)
+
+
+def test_a_short_sequence_stands_in_the_middle_of_unknown_bases(model, tmp_path, letters):
+    (tmp_path / "s.txt").write_text(letters[0][:21] + "\n")
+    table = scored(Scorer.load(model), tmp_path / "s.txt")
+    assert table["unknown"].tolist() == [10]
+    assert np.allclose(table["logit"], expected(model, ["N" * 5 + letters[0][:21] + "N" * 5]), atol=1e-6)
+
+
+def test_windows_around_summits_and_over_the_ends(model, genome, tmp_path):
+    rows = [("chr1", 100, 200, 7), ("chr1", 0, 30, 2), ("chr1", 380, 400, 19), ("chrX", 5, 9, 1)]
+    peaks = tmp_path / "p.narrowPeak"
+    peaks.write_text("".join(f"{c}\t{s}\t{e}\t.\t0\t.\t1\t1\t1\t{o}\n" for c, s, e, o in rows))
+    source = open_source(peaks, WINDOW, genome=genome)
+    table = scored(Scorer.load(model), peaks, genome=genome)
+    assert table["start"].tolist() == [107 - 15, 2 - 15, 399 - 15]
+    assert table["unknown"].tolist() == [0, 13, 15]
+    chromosome = decode(one_hot_from_codes(Genome.open(genome).codes("chr1")[None]))[0]
+    assert np.allclose(table["logit"][0], expected(model, [chromosome[92:123]]), atol=1e-6)
+    assert source.notes["on a chromosome that the genome lacks"] == 1
+    peaks.write_text("1\t100\t200\n")
+    with pytest.raises(InputError, match="one assembly"):
+        open_source(peaks, WINDOW, genome=genome, format="intervals")
+
+
+def test_tiles_cover_and_cuts_know_their_ends():
+    assert tile_starts(100, 31, 20).tolist() == [0, 20, 40, 60, 69]
+    assert tile_starts(31, 31, 20).tolist() == [0]
+    assert tile_starts(20, 31, 20).tolist() == [-6]
+    assert cut(np.array([0, 1, 2, 3], np.uint8), np.array([-1, 2, 9]), 3).tolist() == [[4, 0, 1], [2, 3, 4], [4, 4, 4]]
+
+
+# --- scores
+
+
+def test_scores_are_those_of_the_study_whatever_batches_threads_and_blocks(model, tmp_path, letters, monkeypatch):
+    dataset = make_dataset(one_hot(letters), np.arange(50) % 2)
+    write_dataset(dataset, tmp_path / "d.h5")
+    study = predict_dataset([("moe.softmax", 0, model)], dataset)
+    study = study[study["model"] == "moe.softmax"]
+    for batch, threads, block in ((1024, 1, 16384), (7, 3, 16384), (8, 2, 16)):
+        monkeypatch.setattr(windows_module, "BLOCK_ROWS", block)
+        table = scored(Scorer.load(model, batch_size=batch, threads=threads), tmp_path / "d.h5")
+        for column in ("logit", "probability", "weight_A", "weight_B", "familiarity"):
+            assert np.allclose(table[column], study[column], rtol=1e-6, atol=1e-6), (column, batch)
+        assert (table["expert"] == np.where(study["weight_A"] > study["weight_B"], "A", "B")).all()
+
+
+def test_both_strands_are_the_mean_of_both(model, tmp_path, letters):
+    (tmp_path / "s.txt").write_text("\n".join(letters))
+    both = scored(Scorer.load(model, strands="both"), tmp_path / "s.txt")
+    complement = [text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in letters]
+    mean = (expected(model, letters) + expected(model, complement)) / 2
+    assert np.allclose(both["logit"], mean, atol=1e-6)
+
+
+def test_calibrated_probabilities_take_another_share(model, tmp_path, letters):
+    (tmp_path / "s.txt").write_text("\n".join(letters))
+    column = "calibrated_dinucleotide_shuffle"
+    half, rare = (scored(Scorer.load(model), tmp_path / "s.txt", Columns(share)) for share in (0.5, 0.01))
+    odds = {name: table[column] / (1 - table[column]) for name, table in (("half", half), ("rare", rare))}
+    assert np.allclose(odds["half"] / odds["rare"], 99, rtol=1e-3)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        scored(Scorer.load(model), tmp_path / "s.txt", Columns(share=1.5))
+
+
+def test_a_gate_that_looks_at_the_sequence_alone_is_told_no_factor(model):
+    with pytest.raises(InputError, match="leave the factor CTCF out"):
+        Scorer.load(model, factor="CTCF")
+
+
+# --- outputs
+
+
+def test_every_output_holds_the_same_scores(model, genome, tmp_path):
+    from figwig import BigWigReader
+
+    scorer = Scorer.load(model)
+    table = scored(scorer, genome, step=10)
+    for suffix in (".tsv", ".tsv.gz", ".parquet", ".bed", ".bed.gz", ".bw"):
+        assert sum(predict_file(scorer, open_source(genome, WINDOW, step=10), tmp_path / f"o{suffix}")) == len(table)
+    for name in ("o.tsv", "o.tsv.gz"):
+        read = pd.read_csv(tmp_path / name, sep="\t")
+        assert list(read.columns) == list(table.columns)
+        assert np.allclose(read["logit"], table["logit"], atol=1e-6) and (read["name"] == table["name"]).all()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "o.parquet"), table, check_dtype=False)
+    bed = pd.read_csv(tmp_path / "o.bed", sep="\t", header=None)
+    assert bed[4].between(0, 1000).all() and (bed[1] == table["start"]).all()
+    assert gzip.decompress((tmp_path / "o.bed.gz").read_bytes()) == (tmp_path / "o.bed").read_bytes()
+    signal = BigWigReader(tmp_path / "o.bw").read(["chr1"], [0], width=CHROMOSOME)
+    values = np.asarray(signal).ravel()
+    first = table[table["chrom"] == "chr1"].iloc[0]
+    assert np.allclose(values[10:20], first["probability"], atol=1e-5)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_name_that_would_break_a_line_is_made_safe(model, tmp_path, letters):
+    (tmp_path / "s.csv").write_text(f'name,sequence\n"a\tb",{letters[0]}\n')
+    list(predict_file(Scorer.load(model), open_source(tmp_path / "s.csv", WINDOW), tmp_path / "o.tsv"))
+    assert pd.read_csv(tmp_path / "o.tsv", sep="\t")["name"].tolist() == ["_a_b_"]
+
+
+@pytest.mark.parametrize(("output", "part"), [("o.xyz", "must end with"), ("o.bed", "no place"), ("o.bw", "tile")])
+def test_an_output_that_does_not_fit_is_one_message(model, tmp_path, letters, output, part):
+    (tmp_path / "s.txt").write_text("\n".join(letters))
+    with pytest.raises(InputError, match=part):
+        list(predict_file(Scorer.load(model), open_source(tmp_path / "s.txt", WINDOW), tmp_path / output))
+    assert not (tmp_path / output).exists()
+
+
+def test_what_breaks_in_the_middle_leaves_no_file(model, tmp_path, letters, monkeypatch):
+    monkeypatch.setattr(windows_module, "BLOCK_ROWS", 8)
+    (tmp_path / "s.fa").write_text("".join(f">{row}\n{text}\n" for row, text in enumerate(letters)) + ">bad\nAC!\n")
+    with pytest.raises(InputError, match="line 102"):
+        list(predict_file(Scorer.load(model), open_source(tmp_path / "s.fa", WINDOW), tmp_path / "o.parquet"))
+    assert [path.name for path in tmp_path.iterdir()] == ["s.fa"]
+
+
+def test_overlapping_intervals_are_no_bigwig(model, genome, tmp_path):
+    (tmp_path / "p.bed").write_text("chr1\t100\t200\nchr1\t90\t150\n")
+    source = open_source(tmp_path / "p.bed", WINDOW, genome=genome, tile=True)
+    with pytest.raises(InputError, match="Sort and merge"):
+        list(predict_file(Scorer.load(model), source, tmp_path / "o.bw"))
+
+
+# --- variants
+
+
+def alleles_scored(model, genome, alleles, **options) -> pd.DataFrame:
+    return pd.concat(list(score_variants(Scorer.load(model), alleles, Genome.open(genome), **options)))
+
+
+def test_variants_are_scored_in_the_genomes_own_surroundings(model, genome):
+    text = decode(one_hot_from_codes(Genome.open(genome).codes("chr1")[None]))[0]
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    # Where nothing at the end of an allele is as at its beginning, there is one way to take off what is alike.
+    at = next(place for place in range(150, 250) if text[place] not in ("A", text[place + 3]))
+    single = Allele("chr1", at + 1, "snv", text[at], other[text[at]])
+    deletion = Allele("chr1", at + 1, "del", text[at : at + 4], text[at])
+    insertion = Allele("chr1", at + 1, "ins", text[at], text[at] + "GATTACA")
+    table = alleles_scored(model, genome, [single, deletion, insertion])
+    assert (table["status"] == "scored").all()
+    # One base: in the middle of the window.
+    reference = text[at - 15 : at + 16]
+    pairs = [(reference, reference[:15] + other[text[at]] + reference[16:])]
+    # Three bases less: the first base is the same and no part of it; the genome goes on behind.
+    left = (WINDOW - 3) // 2
+    start = at + 1 - left
+    pairs.append((text[start : start + WINDOW], text[start : at + 1] + text[at + 4 : at + 4 + WINDOW - left]))
+    # Seven bases more.
+    left = (WINDOW - 7) // 2
+    start = at + 1 - left
+    inserted = text[start : at + 1] + "GATTACA" + text[at + 1 : at + 1 + WINDOW - left - 7]
+    pairs.append((text[start : start + WINDOW], inserted))
+    for row, (reference, alternative) in enumerate(pairs):
+        assert len(reference) == len(alternative) == WINDOW
+        before, after = expected(model, [reference, alternative])
+        assert np.allclose(
+            table.iloc[row][["logit_reference", "logit_alternative"]].astype(float), [before, after], atol=1e-6
+        )
+        assert np.isclose(table.iloc[row]["delta"], after - before, atol=1e-6)
+    assert table["gate_shift"].between(0, 1).all()
+
+
+def test_every_odd_variant_has_a_defined_result(model, genome):
+    text = decode(one_hot_from_codes(Genome.open(genome).codes("chr1")[None]))[0]
+    wrong = "A" if text[199] != "A" else "C"
+    cases = [
+        (Allele("chr1", 200, ".", text[199], "<DEL>"), "symbolic allele"),
+        (Allele("chr1", 200, ".", text[199], "*"), "symbolic allele"),
+        (Allele("chr1", 200, ".", text[199], "."), "no alternative allele"),
+        (Allele("chr1", 200, ".", text[199], text[199]), "no alternative allele"),
+        (Allele("chr1", 200, ".", wrong, text[199]), "reference mismatch"),
+        (Allele("chr9", 200, ".", "A", "C"), "chromosome not in the genome"),
+        (Allele("chr1", 0, ".", "A", "C"), "beyond the end of the chromosome"),
+        (Allele("chr1", CHROMOSOME, ".", text[-1] + "A", "C"), "beyond the end of the chromosome"),
+        (Allele("chr1", 200, ".", text[199], "AXC"), "allele is no DNA"),
+        (Allele("chr1", 200, ".", text[199], text[199] + "A" * WINDOW + "CT"), "longer than the window"),
+        (Allele("chr1", 1, ".", text[0], "A" if text[0] != "A" else "C"), "scored"),
+        (Allele("chr1", CHROMOSOME, ".", text[-1], "A" if text[-1] != "A" else "C"), "scored"),
+    ]
+    table = alleles_scored(model, genome, [allele for allele, _ in cases])
+    assert table["status"].tolist() == [status for _, status in cases]
+    assert (table["delta"].notna() == (table["status"] == "scored")).all()
+    with pytest.raises(InputError, match="one assembly"):
+        alleles_scored(model, genome, [Allele("1", 200, ".", "A", "C")])
+    with pytest.raises(InputError, match="half a window"):
+        alleles_scored(model, genome, [cases[-1][0]], offsets=(20,))
+
+
+def test_offsets_move_the_window(model, genome):
+    text = decode(one_hot_from_codes(Genome.open(genome).codes("chr1")[None]))[0]
+    allele = Allele("chr1", 200, ".", text[199], "A" if text[199] != "A" else "C")
+    table = alleles_scored(model, genome, [allele], offsets=(-5, 5))
+    references = [text[199 - 15 + move : 199 + 16 + move] for move in (-5, 5)]
+    assert np.isclose(table["logit_reference"].iloc[0], expected(model, references).mean(), atol=1e-6)
+
+
+VCF = """##fileformat=VCFv4.2
+##contig=<ID=chr1>
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
+chr1\t10\trs1\tA\tC,G\t.\t.\t.
+chr7\t11\t.\tA\t.\t.\t.\t.
+chr1\t12\t.\tAT\t<DEL>\t.\t.\tEND=30
+"""
+
+
+def test_variants_are_read_from_vcf_and_tables(tmp_path):
+    (tmp_path / "v.vcf").write_text(VCF)
+    pysam.tabix_compress(str(tmp_path / "v.vcf"), str(tmp_path / "v.vcf.gz"))
+    (tmp_path / "v.tsv").write_text(
+        "#CHROM\tPOS\tID\tREF\tALT\nchr1\t10\trs1\tA\tC,G\nchr7\t11\t.\tA\t.\nchr1\t12\t.\tAT\t<DEL>\n"
+    )
+    (tmp_path / "v.csv").write_text("chrom,pos,id,ref,alt\nchr1,10,rs1,A,C/G\nchr7,11,.,A,.\nchr1,12,.,AT,<DEL>\n")
+    wanted = [
+        ("chr1", 10, "rs1", "A", "C"),
+        ("chr1", 10, "rs1", "A", "G"),
+        ("chr7", 11, ".", "A", "."),
+        ("chr1", 12, ".", "AT", "<DEL>"),
+    ]
+    for name in ("v.vcf", "v.vcf.gz", "v.tsv", "v.csv"):
+        found = [(a.chrom, a.position, a.name, a.reference, a.alternative) for a in read_variants(tmp_path / name)]
+        assert found == wanted, name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "part"),
+    [
+        ("v.vcf", "no vcf\n", "cannot be read as VCF"),
+        ("v.vcf", VCF + "chr1\tx\n", "after row 3"),
+        ("v.tsv", "chrom\tpos\n", "lacks ref, alt"),
+        ("v.tsv", "chrom\tpos\tref\talt\nchr1\t1e3\tA\tC\n", "line 2: pos is '1e3'"),
+        ("v.tsv", "chrom\tpos\tref\talt\nchr1\t13\n", "line 2: 2 columns"),
+    ],
+)
+def test_a_damaged_table_of_variants_is_one_message(tmp_path, name, text, part):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=part):
+        list(read_variants(tmp_path / name))
+
+
+# --- the command line
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_the_command_predicts_explains_and_describes(model, genome, tmp_path, capsys):
+    assert run("predict", model, genome, "-o", tmp_path / "p.parquet", "--quiet", "--device", "cpu") == 0
+    assert "windows scored" in capsys.readouterr().err
+    assert run("predict", model, genome, "--quiet", "--best") == 0
+    assert capsys.readouterr().out.startswith("name\tchrom\tstart")
+    attribute = ["attribute", model, genome, "--quiet", "--step", "30"]
+    for output in ("a.h5", "a.tsv", "a.bw"):
+        assert run(*attribute, "-o", tmp_path / output, "--method", "shiftsmooth", "--set", "n=1") == 0
+    table = pd.read_csv(tmp_path / "a.tsv", sep="\t")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file.attrs["method"] == "shiftsmooth" and file.attrs["n"] == 1
+        present = (file["attribution"][()] * file["one_hot"][()]).sum(axis=1)
+        assert np.allclose(present.ravel(), table["attribution"], atol=1e-6)
+        assert len(file["name"]) == len(table) // WINDOW
+    assert run(*attribute, "-o", tmp_path / "b.tsv", "--logos", tmp_path / "logos") == 0
+    assert {path.name for path in tmp_path.glob("logos.*")} == {f"logos.{s}" for s in ("pdf", "png", "svg", "tsv")}
+    capsys.readouterr()
+    assert run("info", model) == 0
+    described = capsys.readouterr().out
+    assert "Mixture of 2 experts" in described and "dinucleotide_shuffle" in described
+    assert run("doctor", "--offline", "--folder", tmp_path) in (0, 1)
+    assert "torch" in capsys.readouterr().out
+
+
+def test_a_users_mistake_is_one_line_and_status_1(model, genome, tmp_path, capsys):
+    for arguments, part in (
+        (("predict", model, tmp_path / "none.fa"), "there is no such file"),
+        (("predict", tmp_path, genome), "holds no model"),
+        (("attribute", model, genome, "--method", "vibes"), "vibes"),
+        (("attribute", model, genome, "--set", "n"), "NAME=VALUE"),
+        (("variants", model, genome, "--genome", genome, "--offsets", "a"), "whole numbers"),
+    ):
+        assert run(*arguments, *([] if arguments[0] == "info" else ["--quiet"])) == 1
+        said = capsys.readouterr().err.strip().splitlines()
+        assert said[-1].startswith(f"tfbs-moe {arguments[0]}: ") and part in said[-1], said

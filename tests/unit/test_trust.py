@@ -1,0 +1,134 @@
+"""Calibration and familiarity: known answers, and what their tables say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import expit
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.calibrated import FILE, Calibration, calibrate, quality, read_calibrations
+from tfbs_moe.evaluation.familiarity import FILE as FAMILIARITY_FILE
+from tfbs_moe.evaluation.familiarity import Familiarity, learn_familiarity
+from tfbs_moe.evaluation.trusted import trust
+from tfbs_moe.statistics.trust import calibration_gains, familiarity_evidence
+
+
+def drawn(rows: int = 20_000, scale: float = 0.4, shift: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels whose log-odds are ``scale`` × logit + ``shift``."""
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 3, rows)
+    return (draw.random(rows) < expit(scale * logits + shift)).astype(int), logits
+
+
+def test_calibration_finds_the_scale_and_shift_that_made_the_labels():
+    label, logits = drawn()
+    fitted = calibrate(label, logits, "flanks")
+    assert fitted.scale == pytest.approx(0.4, abs=0.02) and fitted.shift == pytest.approx(0.7, abs=0.05)
+    assert fitted.after["log_loss"] < fitted.before["log_loss"]
+    assert fitted.after["calibration_error"] < 0.02 < fitted.before["calibration_error"]
+    assert (np.argsort(fitted.probability(logits[:50])) == np.argsort(logits[:50])).all()
+    assert Calibration.from_json(fitted.as_json()) == fitted
+
+
+def test_another_share_of_bound_sequences_moves_the_odds():
+    label, logits = drawn()
+    fitted = calibrate(label, logits, "flanks")
+    odds = [p / (1 - p) for p in (fitted.probability(logits[:9], share).astype(float) for share in (0.5, 0.1))]
+    assert np.allclose(odds[0] / odds[1], 9, rtol=1e-3)
+    assert np.allclose(fitted.probability(logits, fitted.share), fitted.probability(logits), atol=1e-6)
+    with pytest.raises(InputError):
+        fitted.probability(logits, 0)
+
+
+def test_quality_by_hand():
+    found = quality(np.array([1, 0]), np.array([0.75, 0.25]))
+    assert found["log_loss"] == pytest.approx(-np.log(0.75)) and found["brier"] == pytest.approx(0.0625)
+    assert found["calibration_error"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"calibrations": 3}', '{"calibrations": [{"negatives": "x"}]}', "{"])
+def test_a_damaged_calibration_is_refused(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(InputError, match=FILE):
+        read_calibrations(tmp_path)
+    assert read_calibrations(tmp_path / "elsewhere") == {}
+
+
+def embedded(rows: int, middle: float, draw: np.random.Generator) -> np.ndarray:
+    return (draw.normal(0, 1, (rows, 2, 8)) + middle).astype(np.float32)
+
+
+def test_familiarity_is_even_where_all_is_known_and_nought_far_away(tmp_path):
+    draw = np.random.default_rng(0)
+    rows = np.concatenate([embedded(2000, middle, draw) for middle in (0, 5)])
+    fitted = learn_familiarity(rows, ["A"] * 2000 + ["unbound"] * 2000)
+    known = fitted.of(torch.from_numpy(embedded(4000, 5, draw))).numpy()
+    assert np.abs(np.quantile(known, [0.05, 0.5, 0.95]) - [0.05, 0.5, 0.95]).max() < 0.04
+    # Between two classes is no class.
+    assert fitted.of(torch.from_numpy(embedded(100, 2.5, draw))).max() < 0.01
+    fitted.save(tmp_path)
+    again = Familiarity.read(tmp_path)
+    assert again is not None and torch.equal(again.of(torch.from_numpy(rows)), fitted.of(torch.from_numpy(rows)))
+    assert Familiarity.read(tmp_path / "elsewhere") is None
+    (tmp_path / FAMILIARITY_FILE).write_bytes(b"no")
+    with pytest.raises(InputError, match="no safetensors"):
+        Familiarity.read(tmp_path)
+
+
+def test_directions_in_which_nothing_varies_are_left_out():
+    draw = np.random.default_rng(0)
+    rows = np.concatenate([embedded(300, 0, draw), np.zeros((300, 1, 8), np.float32)], axis=1)
+    assert learn_familiarity(rows, ["A", "B"] * 150).projection.shape == (24, 16)
+    with pytest.raises(InputError, match="B has a single"):
+        learn_familiarity(rows[:3], ["A", "A", "B"])
+
+
+def test_many_experts_are_projected():
+    draw = np.random.default_rng(0)
+    rows = draw.normal(0, 1, (400, 40, 32)).astype(np.float32)
+    one, two = (learn_familiarity(rows, ["A", "B"] * 200) for _ in range(2))
+    assert one.projection.shape == (1280, 256) and torch.equal(one.projection, two.projection)
+
+
+IDENTITY = {"protocol": "p", "experiment": "E", "factor": "F", "set": "in_distribution", "negatives": "flanks"}
+
+
+def test_a_test_set_is_judged_by_its_own_kind_of_negatives():
+    label, logits = drawn(400)
+    table = pd.DataFrame(
+        {"model": "moe.g", "seed": 0, "label": label, "logit": logits, "familiarity": np.linspace(0, 1, 400)}
+    )
+    other = table.assign(model="convnet.A")
+    kinds = {
+        "shuffles": Calibration("shuffles", 1, 0, 9, 0.5, {}, {}),
+        "flanks": Calibration("flanks", 0.4, 0.7, 9, 0.5, {}, {}),
+    }
+    found = trust(pd.concat([table, other]), {("moe.g", 0): kinds}, IDENTITY)
+    assert found[["model", "calibrated_on", "n"]].to_numpy().tolist() == [["moe.g", "flanks", 400]]
+    row = found.iloc[0]
+    assert row["log_loss_calibrated"] < row["log_loss"]
+    assert row["unfamiliar_bound"] == np.mean(table["familiarity"][label == 1] < 0.05)
+    alone = trust(table, {("moe.g", 0): {"shuffles": kinds["shuffles"]}}, IDENTITY).iloc[0]
+    assert alone["calibrated_on"] == "shuffles" and alone["log_loss_calibrated"] == pytest.approx(alone["log_loss"])
+
+
+def test_over_factors_seeds_are_averaged_first():
+    known, unseen = "in_distribution", "out_of_distribution"
+    rows = [
+        {"protocol": "p", "model": "m", "negatives": "n", "set": which, "calibrated_on": "n", "factor": factor,
+         "experiment": factor, "seed": seed, "log_loss": 0.6 + 0.1 * seed, "log_loss_calibrated": 0.5,
+         "calibration_error": 0.1, "calibration_error_calibrated": 0.05, "auroc": 0.9 - 0.1 * place,
+         "familiarity_bound": 0.5 - 0.05 * place, "unfamiliar_bound": 0.05 * (place + 1)}
+        for place, (factor, which) in enumerate([("A", known), ("B", known), ("C", unseen), ("D", unseen)])
+        for seed in (0, 1)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    gains = calibration_gains(table)
+    assert gains["gain"].tolist() == pytest.approx([0.15, 0.15]) and gains["n"].tolist() == [2, 2]
+    evidence = familiarity_evidence(table).iloc[0]
+    assert evidence["unfamiliar_known"] == pytest.approx(0.075) and evidence["unfamiliar_unseen"] == pytest.approx(
+        0.175
+    )
+    assert evidence["lower"] < evidence["difference"] == pytest.approx(0.1)
+    assert evidence["rank_correlation"] == pytest.approx(1) and evidence["n"] == 4

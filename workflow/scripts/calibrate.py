@@ -1,0 +1,22 @@
+"""Calibrate a mixture on validation rows, and learn what is familiar to its experts."""
+
+from pathlib import Path
+
+from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.evaluation.trust import calibrate_mixture
+from tfbs_moe.models.registry import register_own
+from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
+from tfbs_moe.tables import read_json
+
+params, wildcards = snakemake.params, snakemake.wildcards
+with step(snakemake.log[0]):
+    configure_torch(snakemake.threads, params.deterministic)
+    register_own(snakemake.config["experts"])
+    calibrate_mixture(
+        Path(snakemake.output.calibration).parent,
+        {negatives: snakemake.input[negatives] for negatives in params.negatives},
+        device=select_device(snakemake.config["device"]),
+        seed=named_seed(int(wildcards.seed), "calibration", wildcards.gate),
+        batch_size=params.batch_size,
+        knowledge=read_knowledge(read_json(snakemake.input.knowledge)),
+    )

@@ -1,0 +1,84 @@
+"""What a bundle is, in words: from its own files and, where it still lies in its run, from the run's results."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tfbs_moe.evaluation.calibrated import read_calibrations
+from tfbs_moe.evaluation.familiarity import Familiarity
+from tfbs_moe.models import bundle
+
+_CARDS = "cards"
+
+
+def describe_model(folder: str | Path) -> dict[str, Any]:
+    """Return what ``model.json`` says, with the calibrations and the card that the run wrote, where they are there."""
+    folder = Path(folder)
+    description = bundle.describe(folder)
+    calibrations = {name: one.as_json() for name, one in read_calibrations(folder).items()}
+    return description | {
+        "folder": str(folder),
+        "calibrations": calibrations,
+        "tells_familiarity": Familiarity.read(folder) is not None,
+        "card": _card(folder),
+    }
+
+
+def model_card(description: Mapping[str, Any]) -> str:
+    """Return a model's description as Markdown."""
+    lines = [f"# {_title(description)}", ""]
+    lines += [f"- {key}: {value}" for key, value in _facts(description).items()]
+    if description["kind"] == "mixture":
+        lines += ["", "| expert | trained on | architecture |", "|---|---|---|"]
+        lines += [
+            f"| {each['name']} | {', '.join(each['factors']) or 'all'} | {each['architecture']} |"
+            for each in description["experts"]
+        ]
+    if description["calibrations"]:
+        lines += ["", "Calibrated on validation rows; log loss before and after:", ""]
+        lines += ["| negatives | scale | shift | rows | before | after |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {name} | {one['scale']:.3f} | {one['shift']:+.3f} | {one['rows']} | {one['before']['log_loss']:.4f} "
+            f"| {one['after']['log_loss']:.4f} |"
+            for name, one in description["calibrations"].items()
+        ]
+    if description["card"]:
+        lines += ["", "---", "", description["card"].rstrip("\n")]
+    else:
+        lines += ["", "Its run is not here; metrics on test sets are in the report of the run."]
+    return "\n".join(lines) + "\n"
+
+
+def _title(description: Mapping[str, Any]) -> str:
+    if description["kind"] == "mixture":
+        return f"Mixture of {len(description['experts'])} experts, gate {description['gate']}"
+    return f"Expert, {description['architecture']}"
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = description.get("metrics", {})
+    facts = {
+        "window": f"{description['window']} bases",
+        "weights": f"{description['parameters']} (SHA-256 {description['weights']['sha256']})",
+        "protocol, replicate": f"{description.get('protocol', '?')}, {description.get('replicate', '?')}",
+        "seed": description.get("seed"),
+        "validation AUROC": metrics.get("validation_auroc"),
+        "code": description.get("code_digest"),
+        "computed with": (description.get("computed_with") or {}).get("name"),
+        "licence": description.get("licence"),
+        "tells familiar sequences from others": "yes" if description["tells_familiarity"] else "no",
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _card(folder: Path) -> str | None:
+    """Return the card that the run wrote of a model, where the bundle still lies in its run."""
+    place = folder.resolve()
+    for run in place.parents:
+        if (run / _CARDS).is_dir() and (run / "config.yaml").is_file():
+            stage, *names = place.relative_to(run).parts
+            kind = {"moe": "model", "experts": "expert"}.get(stage, stage)
+            # The last name is the replicate's; replicates share a card.
+            path = run / _CARDS / f"{'.'.join([kind, *names[:-1]])}.md"
+            return path.read_text() if path.is_file() else None
+    return None

@@ -1,0 +1,158 @@
+"""Which bases of a user's sequences a bundle looks at: any method of attribution, in a stream."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from tfbs_moe.apply.windows import Source, Windows
+from tfbs_moe.apply.write import open_sink
+from tfbs_moe.attribution.methods import attribute, logits, settings_of
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
+from tfbs_moe.tables import atomic
+
+HDF5 = ".h5"
+_LETTERS = np.array([*ALPHABET, "N"], dtype=object)
+# Sequences that are in memory with their attributions.
+_ROWS = 2048
+_GZIP_LEVEL = 4
+
+
+def explain(
+    model: nn.Module,
+    source: Source,
+    method: str,
+    *,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield windows, their one-hot letters (N, 4, L), attributions (N, 4, L) and logits (N,), some thousands at a time.
+
+    Args:
+        model: expert or mixture.
+        source: of the windows.
+        method: see ``attribution.methods.METHODS``.
+        device: where to compute; None for where the model is.
+        seed: of methods that draw; their noise begins anew every 2,048 sequences.
+        settings: of the method.
+
+    Raises:
+        InputError: an unknown method or setting; before anything is computed.
+    """
+    settings_of(method, **settings)
+    for block in source.blocks():
+        for first in range(0, len(block), _ROWS):
+            rows = slice(first, first + _ROWS)
+            part = Windows(
+                block.codes[rows], block.record[rows], block.name[rows], block.chrom[rows], block.start[rows]
+            )
+            X = one_hot_from_codes(part.codes)
+            values = attribute(model, X, method, device=device, seed=seed, **settings)
+            yield part, X, values, logits(model, X, device=device)
+
+
+def explain_file(
+    model: nn.Module,
+    source: Source,
+    method: str,
+    output: str | Path,
+    *,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
+    """Write the attributions of a source and yield what ``explain`` yields.
+
+    A name that ends with .h5 gets everything: ``attribution`` (N, 4, L), ``one_hot``, ``logit``, ``name``, ``chrom``,
+    ``start``. A table (see ``open_sink``) has one row per base: ``name`` ``chrom`` ``position`` (0-based) ``base``
+    ``attribution``, what the base that is there contributes. A bigWig has these contributions for windows that tile a
+    genome, from the middle of each window.
+    """
+    parts = explain(model, source, method, device=device, seed=seed, **settings)
+    if str(output).endswith(HDF5):
+        attributes = {"method": method, "seed": seed} | settings_of(method, **settings)
+        yield from _to_hdf5(parts, Path(output), attributes)
+        return
+    bigwig = str(output).endswith(".bw")
+    with ExitStack() as stack:
+        sink = None
+        for windows, X, values, logit in parts:
+            if sink is None:
+                tiled = 1 if source.step else 0
+                sink = stack.enter_context(
+                    open_sink(output, placed=False, sizes=source.sizes, tiled=tiled, value="attribution")
+                )
+            table = contributions(windows, X, values)
+            sink.write(_middles(table, windows, source.step) if bigwig else table)
+            yield windows, X, values, logit
+        if sink is None:
+            raise InputError("there is nothing to explain: the input holds no sequence")
+
+
+def contributions(windows: Windows, X: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    """Return one row per base of N windows: ``name`` ``chrom`` ``position`` (0-based) ``base`` ``attribution``."""
+    count, length = windows.codes.shape
+    position = windows.start[:, None] + np.arange(length)
+    return pd.DataFrame(
+        {
+            "name": np.repeat(windows.name, length),
+            "chrom": np.repeat(windows.chrom, length),
+            "position": position.ravel(),
+            "base": _LETTERS[windows.codes.ravel()],
+            "attribution": (values * X).sum(axis=1, dtype=np.float32).ravel(),
+        }
+    )
+
+
+def _middles(table: pd.DataFrame, windows: Windows, step: int) -> pd.DataFrame:
+    """Keep the bases in the middle of each window, as many as windows are apart, as intervals."""
+    count, length = windows.codes.shape
+    place = np.tile(np.arange(length), count)
+    first = length // 2 - step // 2
+    kept = table[(place >= first) & (place < first + step) & (table["position"] >= 0)]
+    # The last window of a stretch lies closer to the one before.
+    kept = kept.drop_duplicates(["chrom", "position"])
+    return kept.rename(columns={"position": "start"}).assign(end=lambda rows: rows["start"] + 1)
+
+
+def _to_hdf5(
+    parts: Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]], path: Path, attributes: Mapping[str, Any]
+) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
+    text = h5py.string_dtype("utf-8")
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, value in attributes.items():
+            file.attrs[name] = value if isinstance(value, str | int | float | bool) else repr(value)
+        for windows, X, values, logit in parts:
+            columns: dict[str, tuple[np.ndarray, Any]] = {
+                "attribution": (values, np.float32),
+                "one_hot": (X, np.uint8),
+                "logit": (logit, np.float32),
+                "name": (windows.name, text),
+                "chrom": (windows.chrom, text),
+                "start": (windows.start, np.int64),
+            }
+            for name, (column, kind) in columns.items():
+                _append(file, name, column, kind)
+            yield windows, X, values, logit
+        if not len(file):
+            raise InputError("there is nothing to explain: the input holds no sequence")
+
+
+def _append(file: h5py.File, name: str, column: np.ndarray, kind: Any) -> None:
+    if name not in file:
+        file.create_dataset(
+            name, data=column, dtype=kind, maxshape=(None, *column.shape[1:]), chunks=(256, *column.shape[1:]),
+            compression="gzip", compression_opts=_GZIP_LEVEL, shuffle=True,
+        )  # fmt: skip
+        return
+    there = file[name]
+    there.resize(len(there) + len(column), axis=0)
+    there[-len(column) :] = column

@@ -1,0 +1,34 @@
+"""Logos of a user's sequences: the highest, the median and the lowest score."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfbs_moe.apply.windows import Windows
+from tfbs_moe.figures.attribution import Explained, logos
+from tfbs_moe.figures.style import save
+
+# Sequences that the three are chosen from.
+MOST = 4096
+
+
+class Logos:
+    """Keeps the first sequences of a stream, and draws three of them."""
+
+    def __init__(self, stem: str | Path, method: str) -> None:
+        """Draw to ``<stem>.pdf``, ``.png`` and ``.svg`` and write the numbers to ``<stem>.tsv``."""
+        self._stem, self._method = Path(stem), method
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._rows = 0
+
+    def add(self, windows: Windows, X: np.ndarray, values: np.ndarray, logit: np.ndarray) -> None:
+        """Take more sequences (N, 4, L), their attributions (N, 4, L) and logits (N,)."""
+        if self._rows < MOST:
+            self._parts.append((X, values, logit))
+            self._rows += len(windows)
+
+    def draw(self) -> None:
+        """Draw the sequences of the highest, the median and the lowest logit."""
+        X, values, logit = (np.concatenate(each) for each in zip(*self._parts, strict=True))
+        figure, table = logos(Explained(X, np.arange(len(X)), logit, {self._method: values}))
+        save(figure, table, self._stem)

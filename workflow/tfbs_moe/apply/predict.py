@@ -1,0 +1,104 @@
+"""Score sequences or places of a user's own with a bundle, in a stream."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.apply.scorer import Scorer, Scores
+from tfbs_moe.apply.windows import Source, Windows
+from tfbs_moe.apply.write import open_sink
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.scores import WEIGHT
+from tfbs_moe.sequence import UNKNOWN
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table of scores says besides places, logits and probabilities.
+
+    Attributes:
+        share: of bound sequences that calibrated probabilities assume; that of the validation rows where None.
+        best: keep the highest window of each sequence alone.
+    """
+
+    share: float | None = None
+    best: bool = False
+
+
+def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Columns = Columns()) -> pd.DataFrame:  # noqa: B008
+    """Return one row per window.
+
+    Columns are ``name`` ``chrom`` ``start`` ``end`` (of the window, 0-based, half-open), ``unknown`` (bases N),
+    ``logit``, ``probability``, ``calibrated_<negatives>``, and of a mixture ``expert`` (of most weight),
+    ``weight_<expert>`` and ``familiarity``.
+    """
+    table: dict[str, object] = {
+        "name": windows.name,
+        "chrom": windows.chrom,
+        "start": windows.start,
+        "end": windows.start + windows.codes.shape[1],
+        "unknown": (windows.codes == UNKNOWN).sum(axis=1),
+        "logit": scores.logit,
+        "probability": scores.probability,
+    }
+    for negatives, calibration in scorer.calibration.items():
+        table[f"calibrated_{negatives}"] = calibration.probability(scores.logit, columns.share)
+    if scorer.experts:
+        names = np.array(scorer.experts, dtype=object)
+        table["expert"] = names[scores.weights.argmax(axis=1)]
+        for place, name in enumerate(scorer.experts):
+            table[WEIGHT + name] = scores.weights[:, place]
+        if scorer.familiar is not None:
+            table["familiarity"] = scores.familiarity
+    return pd.DataFrame(table)
+
+
+def predict(
+    scorer: Scorer,
+    source: Source,
+    columns: Columns = Columns(),  # noqa: B008
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Yield tables of scores and the number of windows behind each, in the order of the source."""
+    if columns.share is not None and not scorer.calibration:
+        raise InputError(
+            "a share of bound sequences was given, but the bundle has no calibration; make one with the target `moe`"
+        )
+    carried = pd.DataFrame()
+    for windows, scores in scorer.stream(source.blocks()):
+        table = score_table(scorer, windows, scores, columns)
+        if columns.best:
+            # A sequence may go on in the next block: its best window so far is carried along.
+            table = _best(pd.concat([carried, table.assign(record=windows.record)], ignore_index=True))
+            carried, table = table.iloc[-1:], table.iloc[:-1].drop(columns="record")
+        yield len(windows), table
+    if len(carried):
+        yield 0, carried.drop(columns="record")
+
+
+def _best(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the window with the highest logit of each record, the first of several."""
+    return table.loc[table.groupby("record", sort=True)["logit"].idxmax()].reset_index(drop=True)
+
+
+def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Columns = Columns()) -> Iterator[int]:  # noqa: B008
+    """Write the scores of a source to a file, and yield how many windows were scored, again and again.
+
+    See ``open_sink`` for the formats.
+    """
+    tables = predict(scorer, source, columns)
+    with ExitStack() as stack:
+        sink = None
+        for count, table in tables:
+            if sink is None:
+                placed = bool((table["chrom"] != "").all()) if len(table) else True
+                tiled = 0 if columns.best else source.step
+                sink = stack.enter_context(open_sink(output, placed=placed, sizes=source.sizes, tiled=tiled))
+            if len(table):
+                sink.write(table)
+            yield count
+        if sink is None:
+            raise InputError("there is nothing to score: the input holds no sequence")

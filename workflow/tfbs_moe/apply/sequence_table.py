@@ -1,0 +1,98 @@
+"""Sequences from text: a table with a column ``sequence``, or one sequence a line, with a name before it or without."""
+
+import io
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from tfbs_moe.data.fasta import letter_codes
+from tfbs_moe.data.textfile import open_bytes
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN
+
+BATCH_LINES = 16384
+_SEQUENCE_COLUMNS = ("sequence", "seq")
+_NAME_COLUMNS = ("name", "id", "eventid")
+_SHOWN = 40
+
+Numbered = tuple[int, str]
+
+
+def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
+    """Yield names and codes of sequences, some thousands of lines at a time.
+
+    Fields are separated by tabs, in a file named .csv by commas. Where the first line names a column ``sequence`` (or
+    ``seq``), that column is read, and names from ``name`` or ``id`` if there is one. Otherwise a line is a sequence, or
+    a name and a sequence. A sequence without a name is called by its line. Blank lines are passed over.
+
+    Args:
+        path: plain or gzip.
+
+    Yields:
+        (names, codes): codes are uint8 (N, S) where all sequences of the batch have S bases, else one array each.
+
+    Raises:
+        InputError: the file is missing, damaged or empty, or a line is no sequence; the message names the line.
+    """
+    path = Path(path)
+    separator = "," if ".csv" in (suffix.lower() for suffix in path.suffixes) else "\t"
+    with open_bytes(path) as handle:
+        text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
+        lines: Iterator[Numbered] = (each for each in enumerate(text, start=1) if each[1].strip())
+        first = next(lines, None)
+        if first is not None:
+            titles = [title.strip().lower() for title in first[1].split(separator)]
+            sequence = _place(titles, _SEQUENCE_COLUMNS)
+            if sequence is None:
+                sequence, name = len(titles) - 1, 0 if len(titles) > 1 else None
+                lines = chain([first], lines)
+            else:
+                name = _place(titles, _NAME_COLUMNS)
+        empty = True
+        while batch := list(islice(lines, BATCH_LINES)):
+            assert sequence is not None
+            empty = False
+            yield _read(path, batch, separator, sequence, name)
+    if empty:
+        raise InputError(f"{path} holds no sequence; one a line, or a table with a column 'sequence', was expected")
+
+
+def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((titles.index(title) for title in wanted if title in titles), None)
+
+
+def _read(
+    path: Path, batch: list[Numbered], separator: str, sequence: int, name: int | None
+) -> tuple[list[str], list[np.ndarray] | np.ndarray]:
+    names, sequences = [], []
+    least = max(sequence, name or 0)
+    for number, line in batch:
+        fields = line.rstrip("\r\n").split(separator)
+        if len(fields) <= least:
+            raise InputError(
+                f"{path}, line {number}: {len(fields)} column(s) where the first line has at least {least + 1}"
+            )
+        sequences.append(fields[sequence].strip())
+        names.append(fields[name].strip() if name is not None else f"line{number}")
+    return names, _codes(path, batch, sequences)
+
+
+def _codes(path: Path, batch: list[Numbered], sequences: list[str]) -> list[np.ndarray] | np.ndarray:
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    if not lengths.all():
+        raise InputError(f"{path}, line {batch[int(np.argmin(lengths))][0]}: the sequence is empty")
+    # A letter outside ASCII is one byte too, so that places stay places.
+    codes = letter_codes("".join(sequences).encode("ascii", "replace"))
+    ends = np.cumsum(lengths)
+    if (codes > UNKNOWN).any():
+        row = int(np.searchsorted(ends, np.flatnonzero(codes > UNKNOWN)[0], side="right"))
+        letter = next(one for one in sequences[row] if letter_codes(one.encode("ascii", "replace"))[0] > UNKNOWN)
+        raise InputError(
+            f"{path}, line {batch[row][0]}: {letter!r} in {sequences[row][:_SHOWN]!r} is no base; a sequence of DNA "
+            "was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
+        )
+    if (lengths == lengths[0]).all():
+        return codes.reshape(len(sequences), -1)
+    return np.split(codes, ends[:-1])

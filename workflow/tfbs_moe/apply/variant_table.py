@@ -1,0 +1,98 @@
+"""Variants from VCF, BCF or a table, one allele at a time."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+
+from tfbs_moe.data.textfile import open_bytes
+from tfbs_moe.errors import InputError
+
+TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
+_VCF_SUFFIXES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_NONE = "."
+
+
+@dataclass(frozen=True)
+class Allele:
+    """One alternative allele of a variant, as the file has it.
+
+    Attributes:
+        chrom: chromosome.
+        position: 1-based, of the first base of the reference allele.
+        name: of the variant; ``.`` where it has none.
+        reference: the reference allele.
+        alternative: the alternative allele; ``.`` where the row has none.
+    """
+
+    chrom: str
+    position: int
+    name: str
+    reference: str
+    alternative: str
+
+
+def read_variants(path: str | Path) -> Iterator[Allele]:
+    """Yield every alternative allele of every row, in the order of the file.
+
+    Args:
+        path: VCF (plain, gzip, bgzip) or BCF by its name; otherwise a table with the columns chrom, pos (1-based), ref
+            and alt, and perhaps id, separated by tabs (in a file named .csv by commas), several alternatives by commas
+            (in a .csv by ``/``).
+
+    Raises:
+        InputError: the file is missing, damaged or of another format; the message names the line where there is one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    return _from_vcf(path) if path.name.lower().endswith(_VCF_SUFFIXES) else _from_table(path)
+
+
+def _from_vcf(path: Path) -> Iterator[Allele]:
+    # Of what htslib writes to the standard error by itself, users need nothing: chromosomes missing in the header.
+    before = pysam.set_verbosity(0)
+    rows = 0
+    try:
+        with pysam.VariantFile(str(path)) as file:
+            for record in file:
+                rows += 1
+                for alternative in record.alts or (_NONE,):
+                    yield Allele(record.chrom, record.pos, record.id or _NONE, record.ref or "", alternative)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as VCF after row {rows} ({error}). Check it with bcftools view, or give a table "
+            f"with the columns {' '.join(TABLE_COLUMNS)}"
+        ) from None
+    finally:
+        pysam.set_verbosity(before)
+
+
+def _from_table(path: Path) -> Iterator[Allele]:
+    commas = ".csv" in (suffix.lower() for suffix in path.suffixes)
+    separator, between = (",", "/") if commas else ("\t", ",")
+    with open_bytes(path) as handle:
+        text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
+        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, start=1))
+        lines = ((number, line) for number, line in lines if line.strip() and not line.startswith("##"))
+        header = next(lines, None)
+        if header is None:
+            raise InputError(f"{path} is empty; a table with the columns {' '.join(TABLE_COLUMNS)} was expected")
+        titles = [title.strip().lstrip("#").lower() for title in header[1].split(separator)]
+        missing = [name for name in TABLE_COLUMNS if name not in titles]
+        if missing:
+            raise InputError(
+                f"{path}, line {header[0]}: the table lacks {', '.join(missing)}; it has {', '.join(titles)}. Columns "
+                f"{' '.join(TABLE_COLUMNS)} (and id) were expected, or a file named .vcf, .vcf.gz or .bcf"
+            )
+        for number, line in lines:
+            fields = [field.strip() for field in line.split(separator)]
+            if len(fields) < len(titles):
+                raise InputError(f"{path}, line {number}: {len(fields)} columns where the header has {len(titles)}")
+            row = dict(zip(titles, fields, strict=False))
+            if not (row["pos"].isascii() and row["pos"].isdigit()):
+                raise InputError(f"{path}, line {number}: pos is {row['pos']!r}; a 1-based position was expected")
+            for alternative in row["alt"].split(between):
+                yield Allele(row["chrom"], int(row["pos"]), row.get("id") or _NONE, row["ref"], alternative or _NONE)

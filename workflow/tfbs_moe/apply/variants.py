@@ -1,0 +1,202 @@
+"""What a variant does to a score: the reference allele against each alternative, in the genome's own surroundings.
+
+Both alleles stand in a window of the model's length. The bases before the variant are the same for both; behind it the
+genome goes on until the window is full, so that a shorter allele shows more of it. The longer of the two alleles
+stands in the middle. Bases beyond the end of a chromosome are unknown (N). What two alleles begin or end with alike
+is no part of the variant.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.apply.scorer import Scorer, Scores
+from tfbs_moe.apply.variant_table import Allele
+from tfbs_moe.apply.windows import Windows, cut
+from tfbs_moe.apply.write import open_sink
+from tfbs_moe.data.fasta import letter_codes
+from tfbs_moe.data.genome import Genome
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN
+
+SCORED = "scored"
+NO_ALTERNATIVE = "no alternative allele"
+SYMBOLIC = "symbolic allele"
+NO_CHROMOSOME = "chromosome not in the genome"
+BEYOND = "beyond the end of the chromosome"
+MISMATCH = "reference mismatch"
+NOT_DNA = "allele is no DNA"
+TOO_LONG = "longer than the window"
+BATCH_ALLELES = 4096
+_SYMBOLS = frozenset("<>[]*")
+
+
+def score_variants(
+    scorer: Scorer, alleles: Iterable[Allele], genome: Genome, offsets: Sequence[int] = (0,)
+) -> Iterator[pd.DataFrame]:
+    """Yield one row per allele, some thousands at a time, in their order.
+
+    Columns are ``chrom`` ``pos`` (1-based) ``id`` ``ref`` ``alt``; ``status``: ``scored``, or why not; and missing
+    where not scored: ``logit_reference``, ``logit_alternative``, ``delta`` (alternative − reference),
+    ``probability_reference``, ``probability_alternative``, and of a mixture ``expert_reference``,
+    ``expert_alternative`` (of most weight) and ``gate_shift``, the share of the weight that goes to other experts
+    (total variation distance, 0 to 1); ``unknown``, bases N in the reference window.
+
+    Args:
+        scorer: of the sequences.
+        alleles: see ``read_variants``.
+        genome: that the variants are on.
+        offsets: bases by which windows are moved to the right of the variant; logits and weights are means over them.
+
+    Raises:
+        InputError: no variant of the first thousands lies on a chromosome of the genome, or an offset moves the variant
+            out of its window.
+    """
+    half = scorer.window // 2
+    if not offsets or max(map(abs, offsets)) >= half:
+        raise InputError(f"offsets must be fewer than {half} bases, half a window; they are {list(offsets)}")
+    waiting: deque[tuple[pd.DataFrame, np.ndarray]] = deque()
+
+    def blocks() -> Iterator[Windows]:
+        rest = iter(alleles)
+        first = True
+        while batch := list(islice(rest, BATCH_ALLELES)):
+            table, codes, scored = _windows(batch, genome, scorer.window, offsets)
+            if first and (table["status"] == NO_CHROMOSOME).all():
+                raise InputError(
+                    f"no variant lies on a chromosome of {genome.path}: they name {batch[0].chrom!r}, it has "
+                    f"{', '.join(list(genome.sizes)[:3])}. Are they of one assembly, with names of one style?"
+                )
+            first = False
+            waiting.append((table, scored))
+            yield _as_block(codes)
+
+    for _, scores in scorer.stream(blocks()):
+        table, scored = waiting.popleft()
+        yield _joined(scorer, table, scored, scores, len(offsets))
+
+
+def score_variant_file(
+    scorer: Scorer, alleles: Iterable[Allele], genome: Genome, output: str | Path, offsets: Sequence[int] = (0,)
+) -> Iterator[pd.Series]:
+    """Write ``score_variants`` to TSV or Parquet, and yield how many alleles have which status, again and again."""
+    with ExitStack() as stack:
+        sink = None
+        for table in score_variants(scorer, alleles, genome, offsets):
+            if sink is None:
+                sink = stack.enter_context(open_sink(output, placed=False))
+            sink.write(table)
+            yield table["status"].value_counts()
+        if sink is None:
+            raise InputError("there is nothing to score: the input holds no variant")
+
+
+def _windows(
+    batch: Sequence[Allele], genome: Genome, window: int, offsets: Sequence[int]
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return the rows of a batch, the windows of those that can be scored (n · offsets · 2, L), and which these are."""
+    found: list[np.ndarray] = []
+    status = []
+    for allele in batch:
+        reason, windows = _of_allele(allele, genome, window, offsets)
+        status.append(reason)
+        found += windows
+    table = pd.DataFrame(
+        {
+            "chrom": [each.chrom for each in batch],
+            "pos": [each.position for each in batch],
+            "id": [each.name for each in batch],
+            "ref": [each.reference for each in batch],
+            "alt": [each.alternative for each in batch],
+            "status": status,
+        }
+    )
+    codes = np.stack(found) if found else np.empty((0, window), np.uint8)
+    return table, codes, (table["status"] == SCORED).to_numpy()
+
+
+def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[int]) -> tuple[str, list[np.ndarray]]:
+    """Return what becomes of an allele, and its windows: reference and alternative, for each offset."""
+    if allele.alternative in (".", "", allele.reference):
+        return NO_ALTERNATIVE, []
+    if _SYMBOLS & set(allele.alternative):
+        return SYMBOLIC, []
+    if allele.chrom not in genome.sizes:
+        return NO_CHROMOSOME, []
+    reference, alternative = (
+        letter_codes(text.encode("ascii", "replace")) for text in (allele.reference, allele.alternative)
+    )
+    if not len(reference) or max(reference.max(), alternative.max()) >= UNKNOWN:
+        return NOT_DNA, []
+    start = allele.position - 1
+    chromosome = genome.codes(allele.chrom)
+    if start < 0 or start + len(reference) > len(chromosome):
+        return BEYOND, []
+    if not np.array_equal(chromosome[start : start + len(reference)], reference):
+        return MISMATCH, []
+    start, reference, alternative = _trimmed(start, reference, alternative)
+    longest = max(len(reference), len(alternative))
+    if longest + max(map(abs, offsets)) * 2 > window:
+        return TOO_LONG, []
+    windows = []
+    for offset in offsets:
+        left = (window - longest) // 2 - offset
+        for present in (reference, alternative):
+            right = window - left - len(present)
+            behind = start + len(reference)
+            parts = [_stretch(chromosome, start - left, left), present, _stretch(chromosome, behind, right)]
+            windows.append(np.concatenate(parts))
+    return SCORED, windows
+
+
+def _stretch(chromosome: np.ndarray, start: int, length: int) -> np.ndarray:
+    """Return bases of a chromosome, unknown beyond its ends."""
+    if not length:
+        return np.empty(0, np.uint8)
+    return cut(chromosome, np.array([start]), length)[0]
+
+
+def _trimmed(start: int, reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Take off what two alleles end with alike, then what they begin with alike."""
+    while len(reference) and len(alternative) and reference[-1] == alternative[-1]:
+        reference, alternative = reference[:-1], alternative[:-1]
+    while len(reference) and len(alternative) and reference[0] == alternative[0]:
+        start, reference, alternative = start + 1, reference[1:], alternative[1:]
+    return start, reference, alternative
+
+
+def _as_block(codes: np.ndarray) -> Windows:
+    nothing = np.zeros(len(codes), np.int64)
+    empty = np.full(len(codes), "", dtype=object)
+    return Windows(codes, nothing, empty, empty, nothing)
+
+
+def _joined(scorer: Scorer, table: pd.DataFrame, scored: np.ndarray, scores: Scores, offsets: int) -> pd.DataFrame:
+    """Put the scores of the windows beside the rows."""
+    logit = scores.logit.reshape(-1, offsets, 2).mean(axis=1)
+    both = Scores(logit.ravel(), np.empty((logit.size, 0), np.float32), np.empty(0, np.float32))
+    probability = both.probability.reshape(-1, 2)
+    columns: dict[str, np.ndarray] = {
+        "logit_reference": logit[:, 0],
+        "logit_alternative": logit[:, 1],
+        "delta": logit[:, 1] - logit[:, 0],
+        "probability_reference": probability[:, 0],
+        "probability_alternative": probability[:, 1],
+    }
+    if scorer.experts:
+        names = np.array(scorer.experts, dtype=object)
+        weights = scores.weights.reshape(-1, offsets, 2, len(names)).mean(axis=1)
+        for place, which in enumerate(("reference", "alternative")):
+            columns[f"expert_{which}"] = names[weights[:, place].argmax(axis=1)]
+        columns["gate_shift"] = np.abs(weights[:, 1] - weights[:, 0]).sum(axis=1) / 2
+    for name, values in columns.items():
+        missing = None if values.dtype == object else np.float32(np.nan)
+        whole = np.full(len(table), missing, dtype=values.dtype)
+        whole[scored] = values
+        table[name] = whole
+    return table

@@ -1,0 +1,349 @@
+"""Windows of one length, a block at a time, from the files that people have.
+
+What lies beyond the end of a sequence is unknown (N): a sequence shorter than a window stands in its middle. A
+longer one is covered by windows at every step, and by a last one that ends with it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.apply.sequence_table import read_sequences
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.data.fasta import read_fasta
+from tfbs_moe.data.genome import Genome, windows_at
+from tfbs_moe.data.peaks import read_peaks
+from tfbs_moe.data.textfile import open_bytes
+from tfbs_moe.data.windows import window_start
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
+
+# Windows that travel together; a multiple of what a model takes at once.
+BLOCK_ROWS = 16384
+
+_SHORT = "shorter than a window, with unknown bases on both sides"
+_EMPTY = "windows left out that hold unknown bases alone"
+
+Format = Literal["fasta", "intervals", "table", "dataset"]
+_BY_SUFFIX: dict[str, Format] = {
+    **dict.fromkeys([".fa", ".fasta", ".fna", ".fas"], "fasta"),
+    **dict.fromkeys([".bed", ".narrowpeak", ".broadpeak"], "intervals"),
+    **dict.fromkeys([".tsv", ".txt", ".csv", ".seq"], "table"),
+    ".h5": "dataset",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A block of windows.
+
+    Attributes:
+        codes: uint8 (N, L): 0 to 3 for A, C, G, T and 4 for an unknown base.
+        record: int64 (N,), which record of the input each comes from, from 0.
+        name: (N,), names of the records.
+        chrom: (N,), the sequence that ``start`` counts on; empty where a record has no place.
+        start: int64 (N,), 0-based; below 0 where a window reaches over the beginning.
+    """
+
+    codes: np.ndarray
+    record: np.ndarray
+    name: np.ndarray
+    chrom: np.ndarray
+    start: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.codes)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where windows come from.
+
+    Attributes:
+        blocks: begins the stream of blocks, each of ``BLOCK_ROWS`` windows but for the last.
+        total: how many windows there will be, where that is known beforehand.
+        sizes: gives the length of each sequence that windows are placed on; of none where they have no place.
+        step: bases from one window to the next where windows tile their sequences, else 0.
+        notes: what is to be said of the input, filled while it is read: text and number of rows.
+    """
+
+    blocks: Callable[[], Iterator[Windows]]
+    total: int | None = None
+    sizes: Callable[[], Mapping[str, int]] = dict
+    step: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+def open_source(
+    path: str | Path,
+    window: int,
+    *,
+    format: Format | None = None,  # noqa: A002
+    genome: str | Path | None = None,
+    step: int | None = None,
+    tile: bool = False,
+) -> Source:
+    """Open a file of sequences or places.
+
+    Args:
+        path: FASTA; BED or narrowPeak (with ``genome``); a table with a column ``sequence``, or one sequence a line;
+            or a dataset of a study (HDF5). Plain or gzip.
+        window: bases L that the model takes.
+        format: of the file, where its name and first byte do not say.
+        genome: FASTA or prepared genome that intervals are cut from.
+        step: bases between windows of a longer sequence; half a window where not given.
+        tile: cover intervals with windows, in place of one window around each summit or middle.
+
+    Raises:
+        InputError: the file or the genome is missing or no such file, or options do not fit.
+    """
+    path = Path(path)
+    if step is not None and step < 1:
+        raise InputError(f"a step of {step} bases was asked for; it must be 1 or more")
+    step = step or max(1, window // 2)
+    kind = format or guess_format(path)
+    if kind not in get_args(Format):
+        raise InputError(f"the format {kind!r} is unknown; known are {', '.join(get_args(Format))}")
+    if genome is not None and kind != "intervals":
+        raise InputError(f"a genome was given, but {path} holds sequences itself; leave the genome out")
+    if kind == "intervals":
+        if genome is None:
+            raise InputError(f"{path} holds places on a genome; say which: --genome FASTA")
+        return _intervals(path, Genome.open(genome), window, step, tile)
+    if tile:
+        raise InputError(f"only intervals can be tiled; longer sequences of {path} are covered with windows anyway")
+    if kind == "fasta":
+        return _fasta(path, window, step)
+    if kind == "dataset":
+        return _dataset(path, window)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    return _table(path, window, step)
+
+
+def guess_format(path: Path) -> Format:
+    """Return the format of a file by its name, or by its first letter."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if suffixes and suffixes[-1] in _BY_SUFFIX:
+        return _BY_SUFFIX[suffixes[-1]]
+    with open_bytes(path) as handle:
+        return "fasta" if handle.read(1) == b">" else "table"
+
+
+def tile_starts(length: int, window: int, step: int) -> np.ndarray:
+    """Return the starts, int64, of windows that cover ``length`` bases: at every step, and one that ends with them.
+
+    A sequence shorter than the window gets one window, around it.
+    """
+    if length <= window:
+        return np.array([(length - window) // 2], dtype=np.int64)
+    starts = np.arange(0, length - window + 1, step, dtype=np.int64)
+    last = length - window
+    return starts if starts[-1] == last else np.append(starts, last)
+
+
+def cut(codes: np.ndarray, start: np.ndarray, window: int) -> np.ndarray:
+    """Cut windows, uint8 (N, L), out of one sequence of codes; bases beyond its ends are unknown."""
+    inside = (start >= 0) & (start + window <= len(codes))
+    if inside.all():
+        return windows_at(codes, start, window)
+    found = np.full((len(start), window), UNKNOWN, dtype=np.uint8)
+    found[inside] = windows_at(codes, start[inside], window)
+    for row in np.flatnonzero(~inside):
+        first, last = max(0, start[row]), min(len(codes), start[row] + window)
+        if first < last:
+            found[row, first - start[row] : last - start[row]] = codes[first:last]
+    return found
+
+
+class _Gathering:
+    """Collects windows and hands them on in blocks of one size, so that what a model sees hangs on no file's layout."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._parts: list[Windows] = []
+        self._rows = 0
+
+    def add(self, part: Windows) -> Iterator[Windows]:
+        self._parts.append(part)
+        self._rows += len(part)
+        if self._rows >= BLOCK_ROWS:
+            whole = self._joined()
+            full = self._rows // BLOCK_ROWS * BLOCK_ROWS
+            for first in range(0, full, BLOCK_ROWS):
+                yield _rows_of(whole, slice(first, first + BLOCK_ROWS))
+            self._parts, self._rows = [_rows_of(whole, slice(full, None))], self._rows - full
+
+    def rest(self) -> Iterator[Windows]:
+        if self._rows:
+            yield self._joined()
+
+    def _joined(self) -> Windows:
+        names = ("codes", "record", "name", "chrom", "start")
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return Windows(**{name: np.concatenate([getattr(part, name) for part in self._parts]) for name in names})
+
+
+def _rows_of(whole: Windows, rows: slice) -> Windows:
+    return Windows(whole.codes[rows], whole.record[rows], whole.name[rows], whole.chrom[rows], whole.start[rows])
+
+
+def _gathered(parts: Iterable[Windows], window: int) -> Iterator[Windows]:
+    gathering = _Gathering(window)
+    for part in parts:
+        yield from gathering.add(part)
+    yield from gathering.rest()
+
+
+def _repeated(text: str, count: int) -> np.ndarray:
+    return np.full(count, text, dtype=object)
+
+
+def _of_sequences(
+    batches: Iterable[tuple[list[str], list[np.ndarray] | np.ndarray]],
+    window: int,
+    step: int,
+    notes: dict[str, int],
+    placed: bool,
+) -> Iterator[Windows]:
+    """Yield the windows of batches of sequences: names, and the codes of each."""
+    record = 0
+    for names, sequences in batches:
+        if isinstance(sequences, np.ndarray) and sequences.shape[1] == window:
+            count = len(names)
+            all_names = np.array(names, dtype=object)
+            chrom = all_names if placed else _repeated("", count)
+            yield Windows(sequences, np.arange(record, record + count), all_names, chrom, np.zeros(count, np.int64))
+            record += count
+            continue
+        for name, codes in zip(names, sequences, strict=True):
+            starts = tile_starts(len(codes), window, step)
+            short = len(codes) < window
+            notes[_SHORT] += short
+            # A chromosome has millions of windows.
+            for first in range(0, len(starts), BLOCK_ROWS):
+                some = starts[first : first + BLOCK_ROWS]
+                found, some = _with_bases(cut(codes, some, window), some, notes)
+                yield Windows(
+                    found,
+                    np.full(len(some), record, np.int64),
+                    _repeated(name, len(some)),
+                    _repeated(name if placed else "", len(some)),
+                    some,
+                )
+            record += 1
+
+
+def _with_bases(codes: np.ndarray, start: np.ndarray, notes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out windows of unknown bases alone, where there are several: the gaps of a genome."""
+    known = (codes != UNKNOWN).any(axis=1)
+    if known.all() or len(known) == 1:
+        return codes, start
+    notes[_EMPTY] += int((~known).sum())
+    return codes[known], start[known]
+
+
+def _new_notes() -> dict[str, int]:
+    return {_SHORT: 0, _EMPTY: 0}
+
+
+def _fasta(path: Path, window: int, step: int) -> Source:
+    notes = _new_notes()
+
+    def batches() -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
+        names: list[str] = []
+        codes: list[np.ndarray] = []
+        for name, one in read_fasta(path):
+            if len(one) != window:
+                if names:
+                    yield names, np.stack(codes)
+                    names, codes = [], []
+                yield [name], [one]
+                continue
+            names.append(name)
+            codes.append(one)
+            if len(names) == BLOCK_ROWS:
+                yield names, np.stack(codes)
+                names, codes = [], []
+        if names:
+            yield names, np.stack(codes)
+
+    return Source(
+        lambda: _gathered(_of_sequences(batches(), window, step, notes, True), window),
+        sizes=lambda: {name: len(codes) for name, codes in read_fasta(path)},
+        step=step,
+        notes=notes,
+    )
+
+
+def _table(path: Path, window: int, step: int) -> Source:
+    notes = _new_notes()
+
+    def parts() -> Iterator[Windows]:
+        return _of_sequences(read_sequences(path), window, step, notes, False)
+
+    return Source(lambda: _gathered(parts(), window), step=step, notes=notes)
+
+
+def _dataset(path: Path, window: int) -> Source:
+    dataset = read_dataset(path)
+    if dataset.length != window:
+        raise InputError(f"{path} holds sequences of {dataset.length} bases; the model takes {window}")
+    chrom = np.asarray(dataset.chrom, dtype=object)
+    places = zip(chrom, dataset.start, strict=True)
+    name = np.array([f"{one}:{start}" if one else f"row{row}" for row, (one, start) in enumerate(places)], dtype=object)
+    whole = Windows(
+        codes_from_one_hot(dataset.one_hot),
+        np.arange(len(dataset), dtype=np.int64),
+        name,
+        chrom,
+        np.asarray(dataset.start, dtype=np.int64),
+    )
+    return Source(lambda: _gathered([whole], window), total=len(dataset))
+
+
+def _intervals(path: Path, genome: Genome, window: int, step: int, tile: bool) -> Source:
+    peaks, counts = read_peaks(path)
+    table = counts.table()
+    lost = table[table["rows_out"] < table["rows_in"]]
+    notes = dict(zip(lost["reason"], (lost["rows_in"] - lost["rows_out"]).astype(int), strict=True))
+    known = peaks["chrom"].isin(list(genome.sizes)).to_numpy()
+    if not known.any():
+        odd = ", ".join(sorted(set(peaks["chrom"]))[:3])
+        raise InputError(
+            f"{path}: no interval lies on a chromosome of {genome.path}; it names {odd}. Are they of one assembly?"
+        )
+    notes |= _new_notes() | {"on a chromosome that the genome lacks": int((~known).sum())}
+    peaks = peaks[known].reset_index(drop=True)
+    return Source(
+        lambda: _gathered(_cut_intervals(peaks, genome, window, step if tile else None, notes), window),
+        total=None if tile else len(peaks),
+        sizes=lambda: genome.sizes,
+        step=step if tile else 0,
+        notes=notes,
+    )
+
+
+def _cut_intervals(
+    peaks: pd.DataFrame, genome: Genome, window: int, step: int | None, notes: dict[str, int]
+) -> Iterator[Windows]:
+    """Yield windows around summits, or at every ``step`` of each interval."""
+    columns = (peaks[name] for name in ("chrom", "start", "end", "summit", "name"))
+    for row, (chrom, start, end, summit, name) in enumerate(zip(*columns, strict=True)):
+        around = window_start(np.array([summit]), window)
+        starts = around if step is None else start + tile_starts(end - start, window, step)
+        codes, starts = _with_bases(cut(genome.codes(chrom), starts, window), starts, notes)
+        label = name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"
+        yield Windows(
+            codes,
+            np.full(len(starts), row, np.int64),
+            _repeated(label, len(starts)),
+            _repeated(chrom, len(starts)),
+            starts,
+        )

@@ -1,0 +1,1 @@
+"""The command ``tfbs-moe``: a trained model put to work outside the workflow."""

@@ -1,0 +1,170 @@
+"""What each sub-command of ``tfbs-moe`` does with its options."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tfbs_moe.errors import InputError
+
+
+def predict(given: argparse.Namespace) -> int:
+    """Score sequences or places."""
+    from tfbs_moe.apply.predict import Columns, predict_file
+    from tfbs_moe.apply.windows import open_source
+
+    scorer = _scorer(given)
+    source = open_source(
+        given.input, scorer.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
+    )
+    columns = Columns(given.bound_share, given.best)
+    scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
+    _say_notes(given, scored, "windows scored", source.notes)
+    return 0
+
+
+def attribute(given: argparse.Namespace) -> int:
+    """Attribute scores to bases."""
+    from tfbs_moe.apply.explain import explain_file
+    from tfbs_moe.apply.logos import Logos
+    from tfbs_moe.apply.windows import open_source
+    from tfbs_moe.models import bundle
+
+    settings = dict(_setting(text) for text in given.set)
+    device = _device(given)
+    model = bundle.load(given.model, device)
+    source = open_source(
+        given.input, model.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
+    )
+    logos = Logos(given.logos, given.method) if given.logos else None
+
+    def counted() -> Iterator[int]:
+        for part in explain_file(model, source, given.method, given.output, device=device, seed=given.seed, **settings):
+            if logos:
+                logos.add(*part)
+            yield len(part[0])
+
+    explained = _shown(counted(), source.total, "windows", given.quiet)
+    if logos:
+        logos.draw()
+    _say_notes(given, explained, "windows explained", source.notes)
+    return 0
+
+
+def variants(given: argparse.Namespace) -> int:
+    """Score variants."""
+    from tfbs_moe.apply.variant_table import read_variants
+    from tfbs_moe.apply.variants import SCORED, score_variant_file
+    from tfbs_moe.data.genome import Genome
+
+    try:
+        offsets = [int(text) for text in given.offsets.split(",")]
+    except ValueError:
+        raise InputError(f"--offsets is {given.offsets!r}; whole numbers such as -20,0,20 were expected") from None
+    scorer = _scorer(given)
+    statuses: dict[str, int] = {}
+
+    def counted() -> Iterator[int]:
+        genome = Genome.open(given.genome)
+        for counts in score_variant_file(scorer, read_variants(given.input), genome, given.output, offsets):
+            for status, count in counts.items():
+                statuses[str(status)] = statuses.get(str(status), 0) + int(count)
+            yield int(counts.sum())
+
+    total = _shown(counted(), None, "alleles", given.quiet)
+    left_out = {status: count for status, count in sorted(statuses.items()) if status != SCORED}
+    _say_notes(given, total, "alleles read", {"scored": statuses.get(SCORED, 0)} | left_out)
+    return 0
+
+
+def info(given: argparse.Namespace) -> int:
+    """Print what a model is."""
+    from tfbs_moe.apply.card import describe_model, model_card
+
+    description = describe_model(given.model)
+    text = json.dumps(description, indent=2, sort_keys=True) if given.json else model_card(description)
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    return 0
+
+
+def compare(given: argparse.Namespace) -> int:
+    """Compare two runs."""
+    import pandas as pd
+
+    from tfbs_moe.report.compare import compare_runs, summary, write_comparison
+    from tfbs_moe.report.inputs import read_run
+    from tfbs_moe.study import load_study
+
+    first, second = (read_run(folder, load_study(folder), pd.DataFrame()) for folder in (given.first, given.second))
+    comparison = compare_runs(first, second)
+    write_comparison(comparison, given.output)
+    sys.stdout.write("\n".join([*summary(comparison), f"→ {given.output / 'index.html'}"]) + "\n")
+    return 0
+
+
+def doctor(given: argparse.Namespace) -> int:
+    """Check the installation."""
+    from tfbs_moe.cli.doctor import WRONG, checks
+
+    found = list(checks(given.folder, offline=given.offline))
+    width = max(len(check.subject) for check in found)
+    for check in found:
+        sys.stdout.write(f"{check.verdict:<5}  {check.subject:<{width}}  {check.finding}\n")
+        if check.advice:
+            sys.stdout.write(f"{'':<5}  {'':<{width}}  → {check.advice}\n")
+    return int(any(check.verdict == WRONG for check in found))
+
+
+def _scorer(given: argparse.Namespace) -> Any:
+    from tfbs_moe.apply.scorer import Scorer
+
+    return Scorer.load(
+        given.model,
+        device=_device(given),
+        threads=_cores() if given.threads is None else given.threads,
+        batch_size=given.batch_size,
+        strands=given.strands,
+        factor=given.factor,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device(given: argparse.Namespace) -> Any:
+    from tfbs_moe.runtime import select_device
+
+    return select_device(given.device)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return name and value of a setting such as n=2; a value is read as JSON, or else is text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError(f"--set {text!r}: NAME=VALUE was expected, such as n=2")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _shown(counts: Iterable[int], total: int | None, unit: str, quiet: bool) -> int:
+    """Run through counts with a progress bar; return their sum."""
+    from tqdm import tqdm
+
+    done = 0
+    with tqdm(total=total, unit=f" {unit}", unit_scale=True, disable=quiet or None, file=sys.stderr) as bar:
+        for count in counts:
+            done += count
+            bar.update(count)
+    return done
+
+
+def _say_notes(given: argparse.Namespace, count: int, what: str, notes: dict[str, int]) -> None:
+    """Say what came in and what went out, beside the results."""
+    parts = [f"{count} {what}", *(f"{rows} {reason}" for reason, rows in notes.items() if rows)]
+    target = "" if given.output == "-" else f" → {given.output}"
+    sys.stderr.write(f"{'; '.join(parts)}{target}\n")

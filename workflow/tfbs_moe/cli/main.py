@@ -1,0 +1,161 @@
+"""The command ``tfbs-moe`` and its sub-commands; each reads options and calls one function of the library.
+
+Heavy libraries are imported by the sub-command that needs them, so that ``--help`` is there at once.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfbs_moe import __version__
+from tfbs_moe.cli import commands
+from tfbs_moe.errors import InputError
+
+MISUSED = 2
+_PIPE_CLOSED = 128 + signal.SIGPIPE
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``tfbs-moe`` with the arguments of the command line; return the exit status.
+
+    A user's mistake is one message and status 1.
+    """
+    given = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    logging.captureWarnings(True)
+    # Every font of a figure would say what was cut from it.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
+    run: Callable[[argparse.Namespace], int] = given.run
+    try:
+        return run(given)
+    except InputError as error:
+        sys.stderr.write(f"tfbs-moe {given.command}: {error}\n")
+        return 1
+    except BrokenPipeError:
+        # Whoever reads (head) has enough; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left\n")
+        return _INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="tfbs-moe",
+        description="Score and explain sequences, peaks and variants with a trained model of a study.",
+        epilog="A model is a folder such as results/demo/moe/sound/softmax/seed0. Documentation: docs/predict.md.",
+    )
+    top.add_argument("--version", action="version", version=f"tfbs-moe {__version__}")
+    found = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _predict(found)
+    _attribute(found)
+    _variants(found)
+    _info(found)
+    _compare(found)
+    _doctor(found)
+    return top
+
+
+def _command(found: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = found.add_parser(name, help=text, description=text)
+    command.set_defaults(run=run)
+    return command
+
+
+def _model(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", type=Path, help="folder of a mixture or an expert: it holds model.json")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if any")
+
+
+def _scoring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--threads", type=int, default=None, help="on a CPU; all cores where not given")
+    command.add_argument("--batch-size", type=int, default=1024, help="windows per pass; scores do not hang on it")
+    command.add_argument(
+        "--strands", choices=["forward", "both"], default="forward", help="both: the mean over both strands"
+    )
+    command.add_argument("--factor", help="that is asked for; only for a mixture whose gate looks at JASPAR's matrices")
+
+
+def _source(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "input", type=Path, help="FASTA, BED or narrowPeak (with --genome), a table or lines of sequences, or a dataset"
+    )
+    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="where the name misleads")
+    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) that intervals lie on")
+    command.add_argument("--tile", action="store_true", help="cover intervals with windows, not one around each summit")
+    command.add_argument("--step", type=int, help="bases between windows of what is longer; half a window if not given")
+
+
+def _output(command: argparse.ArgumentParser, formats: str) -> None:
+    command.add_argument("-o", "--output", default="-", help=f"{formats}; its suffix says which. Not given: TSV here")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _predict(found: Any) -> None:
+    command = _command(
+        found, "predict", commands.predict, "Score sequences or places: logit, probability, gate weights"
+    )
+    _model(command)
+    _source(command)
+    _output(command, ".tsv, .tsv.gz, .bed, .bed.gz, .parquet or .bw")
+    _scoring(command)
+    command.add_argument("--best", action="store_true", help="the best window of each sequence alone")
+    command.add_argument(
+        "--bound-share", type=float, help="of all that is scored; for calibrated probabilities, half where not given"
+    )
+
+
+def _attribute(found: Any) -> None:
+    command = _command(found, "attribute", commands.attribute, "Say which bases a score comes from")
+    _model(command)
+    _source(command)
+    _output(command, ".tsv, .tsv.gz, .parquet, .bw or .h5")
+    command.add_argument("--method", default="shiftsmooth_corrected", help="name of a method, see docs/shiftsmooth.md")
+    command.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the method, such as n=2"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of methods that draw")
+    command.add_argument("--logos", type=Path, help="stem of figures: logos of the best, median and worst sequence")
+
+
+def _variants(found: Any) -> None:
+    command = _command(found, "variants", commands.variants, "Score variants: reference against alternative allele")
+    _model(command)
+    command.add_argument("input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt")
+    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome) that they lie on")
+    _output(command, ".tsv, .tsv.gz or .parquet")
+    _scoring(command)
+    command.add_argument(
+        "--offsets", default="0", help="bases by which windows are moved, such as -20,0,20; scores are means over them"
+    )
+
+
+def _info(found: Any) -> None:
+    command = _command(found, "info", commands.info, "Say what a model is: training data, metrics, limits")
+    command.add_argument("model", type=Path, help="folder of a mixture or an expert")
+    command.add_argument("--json", action="store_true", help="for programs")
+
+
+def _compare(found: Any) -> None:
+    command = _command(found, "compare", commands.compare, "Two runs side by side: what differs, and by how much")
+    command.add_argument("first", type=Path, help="folder of a run, such as results/demo")
+    command.add_argument("second", type=Path, help="folder of another")
+    command.add_argument("-o", "--output", type=Path, required=True, help="folder for the comparison")
+
+
+def _doctor(found: Any) -> None:
+    command = _command(found, "doctor", commands.doctor, "Check the installation: programs, GPU, disk, network")
+    command.add_argument("--offline", action="store_true", help="do not ask the data hosts")
+    command.add_argument("--folder", type=Path, default=Path(), help="of the study; results and downloads go there")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

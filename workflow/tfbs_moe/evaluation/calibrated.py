@@ -1,0 +1,125 @@
+"""Probabilities that can be taken at their word: logits set right on validation rows, for each kind of negatives.
+
+Platt (1999): the logit is multiplied by one number (one over the temperature of Guo et al. 2017) and moved by another,
+which maximise the likelihood of validation rows. The order of sequences stays as it was. Validation rows are half
+bound, half unbound, so that is what a calibrated probability assumes; ``Calibration.probability`` takes another share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit, xlog1py, xlogy
+from sklearn.linear_model import LogisticRegression
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.metrics import calibration_bin
+from tfbs_moe.tables import read_json
+
+BINS = 10
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How logits become probabilities against one kind of negatives.
+
+    Attributes:
+        negatives: the kind.
+        scale: that a logit is multiplied by.
+        shift: that is added then.
+        rows: validation rows it was fitted to.
+        share: of them that are bound.
+        before: ``log_loss``, ``brier`` and ``calibration_error`` on these rows as the model came.
+        after: the same, calibrated.
+    """
+
+    negatives: str
+    scale: float
+    shift: float
+    rows: int
+    share: float
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    def probability(self, logits: np.ndarray, share: float | None = None) -> np.ndarray:
+        """Return calibrated probabilities, float32 (N,).
+
+        Args:
+            logits: of the model, (N,).
+            share: of bound sequences among those that are scored; that of the validation rows where not given.
+
+        Raises:
+            InputError: a share that is not between 0 and 1.
+        """
+        moved = self.scale * np.asarray(logits, dtype=np.float64) + self.shift
+        if share is not None:
+            if not 0 < share < 1:
+                raise InputError(f"the share of bound sequences is {share}; a number between 0 and 1 was expected")
+            # Bayes: another prior moves the log-odds by the difference of the priors' log-odds.
+            moved = moved + logit(share) - logit(self.share)
+        return expit(moved).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "Calibration":
+        """Read what ``as_json`` gave; InputError where a number is missing or odd."""
+        try:
+            found = cls(**given)
+            odd = not (np.isfinite([found.scale, found.shift]).all() and 0 < found.share < 1)
+        except TypeError:
+            odd = True
+        if odd:
+            raise InputError(f"{FILE} is damaged: {dict(given)} is no calibration. Make it again.")
+        return found
+
+
+def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
+    """Return the calibrations of a bundle, by kind of negatives; none where it has none."""
+    path = Path(folder) / FILE
+    given = read_json(path) if path.is_file() else {}
+    try:
+        return {one["negatives"]: Calibration.from_json(one) for one in given.get("calibrations", [])}
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged: it holds no list of calibrations. Make it again.") from None
+
+
+def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibration:
+    """Fit a calibration to validation rows.
+
+    Args:
+        label: (N,), 1 bound, 0 unbound; both must be there.
+        logits: float (N,).
+        negatives: the kind of the unbound rows.
+    """
+    label, logits = np.asarray(label).astype(int), np.asarray(logits, dtype=np.float64)
+    if len(np.unique(label)) < 2:
+        raise InputError(f"negatives {negatives}: calibration needs bound and unbound validation rows")
+    fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
+    scale, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return Calibration(
+        negatives,
+        scale,
+        shift,
+        rows=len(label),
+        share=float(label.mean()),
+        before=quality(label, expit(logits)),
+        after=quality(label, expit(scale * logits + shift)),
+    )
+
+
+def quality(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> dict[str, float]:
+    """Return how good probabilities (N,) of labels (N,) are: log loss, Brier score, expected calibration error."""
+    bound, probability = np.asarray(label, dtype=np.float64), np.asarray(probability, dtype=np.float64)
+    place = calibration_bin(probability, bins)
+    gap = np.bincount(place, probability - bound, minlength=bins)
+    return {
+        "log_loss": float(-(xlogy(bound, probability) + xlog1py(1 - bound, -probability)).mean()),
+        "brier": float(((probability - bound) ** 2).mean()),
+        "calibration_error": float(np.abs(gap).sum() / len(bound)),
+    }

@@ -1,0 +1,116 @@
+"""How far a sequence is from what the experts of a mixture know.
+
+Lee et al. (2018, A simple unified framework for detecting out-of-distribution samples): the embeddings of sequences
+of one class scatter around the mean of the class, with one covariance for all classes. The classes are the bound
+sequences of each training factor, and the unbound ones. A sequence is as far away as its nearest class
+(Mahalanobis), and as familiar as the share of validation rows that lie at least as far.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from sklearn.decomposition import PCA
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.tables import atomic
+
+FILE = "familiarity.safetensors"
+# Directions that are kept of the scatter within classes; a mixture of hundreds of experts has thousands.
+MOST_DIRECTIONS = 256
+# Directions in which nothing varies (normalised embeddings have some for each expert) would make distances of rounding.
+LEAST_VARIANCE = 1e-3
+# Above this many dimensions the widest directions are found by random projections.
+_EXACT_DIMENSIONS = 1024
+_QUANTILES = 1001
+_SHAPES = {"centre": 1, "projection": 2, "classes": 2, "distances": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """What the embeddings of validation rows look like.
+
+    Attributes:
+        centre: float32 (D,), the mean embedding; D is experts × embedding size.
+        projection: float32 (D, C), to directions in which the scatter within classes is 1.
+        classes: float32 (G, C), the means of the classes there.
+        distances: float32 (Q,), quantiles of the validation rows' distances, ascending.
+    """
+
+    centre: torch.Tensor
+    projection: torch.Tensor
+    classes: torch.Tensor
+    distances: torch.Tensor
+
+    def distance(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return the distance (N,) of embeddings (N, K, E) from the nearest class."""
+        at = (embeddings.flatten(1) - self.centre) @ self.projection
+        # Not the quick way over a matrix product, which rounds more.
+        return torch.cdist(at, self.classes, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+
+    def of(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return the familiarity (N,) of embeddings (N, K, E), from 0 to 1."""
+        nearer = torch.searchsorted(self.distances, self.distance(embeddings).contiguous())
+        return 1 - nearer.to(torch.float32) / len(self.distances)
+
+    def to(self, device: torch.device | str) -> "Familiarity":
+        """Return it on another device."""
+        return Familiarity(*(getattr(self, name).to(device) for name in _SHAPES))
+
+    def save(self, folder: str | Path) -> None:
+        """Write it into a bundle's folder."""
+        with atomic(Path(folder) / FILE) as temporary:
+            save_file({name: getattr(self, name).cpu().contiguous() for name in _SHAPES}, temporary)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> "Familiarity | None":
+        """Read it from a bundle's folder; None where there is none, InputError where it is damaged."""
+        path = Path(folder) / FILE
+        if not path.is_file():
+            return None
+        try:
+            found = load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"{path} is no safetensors file: {error}. Make it again.") from None
+        if {name: tensor.ndim for name, tensor in found.items()} != _SHAPES:
+            raise InputError(f"{path} is damaged: it holds {', '.join(sorted(found)) or 'nothing'}. Make it again.")
+        return cls(*(found[name] for name in _SHAPES))
+
+
+def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object]) -> Familiarity:
+    """Fit to validation rows.
+
+    Args:
+        embeddings: float32 (N, K, E).
+        classes: (N,), the class of each row.
+
+    Raises:
+        InputError: a class has fewer than two rows.
+    """
+    flat = embeddings.reshape(len(embeddings), -1).astype(np.float32)
+    names, member = np.unique(np.asarray(classes), return_inverse=True)
+    sizes = np.bincount(member)
+    if sizes.min() < 2:
+        raise InputError(f"the class {names[int(np.argmin(sizes))]} has a single validation row; two are needed")
+    means = np.stack([flat[member == each].mean(axis=0, dtype=np.float64) for each in range(len(names))])
+    residuals = flat - means[member].astype(np.float32)
+    exact = flat.shape[1] <= _EXACT_DIMENSIONS
+    scatter = PCA(
+        n_components=min(MOST_DIRECTIONS, *residuals.shape),
+        svd_solver="covariance_eigh" if exact else "randomized",
+        random_state=0,
+    ).fit(residuals)
+    spread = scatter.explained_variance_
+    kept = spread > LEAST_VARIANCE * spread.max()
+    projection = scatter.components_[kept].T / np.sqrt(spread[kept])
+    centre = flat.mean(axis=0, dtype=np.float64)
+    at = (means - centre) @ projection
+    arrays = [torch.from_numpy(each.astype(np.float32)) for each in (centre, projection, at)]
+    fitted = Familiarity(arrays[0], arrays[1], arrays[2], torch.zeros(1))
+    distances = fitted.distance(torch.from_numpy(embeddings.astype(np.float32))).numpy()
+    quantiles = np.quantile(distances, np.linspace(0, 1, _QUANTILES)).astype(np.float32)
+    return Familiarity(fitted.centre, fitted.projection, fitted.classes, torch.from_numpy(quantiles))

@@ -1,0 +1,76 @@
+"""The section on what a mixture's probabilities are worth, and on what it knows it does not know."""
+
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.common import table_of
+from tfbs_moe.report.inputs import CALIBRATION, FAMILIARITY, TRUST, Run
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval
+
+_MEANING = (
+    "Probabilities are calibrated on validation rows of the training factors, for each kind of negatives apart "
+    "(Platt’s scale and shift, which change no order and no AUROC). They assume as many bound as unbound sequences. "
+    "Familiarity "
+    "is the share of validation rows that lie at least as far from what the experts know (Mahalanobis distance of the "
+    "embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
+)
+
+
+def trust(run: Run) -> Section:
+    """Return what calibration gains, and whether familiarity foretells failure, over factors."""
+    blocks: list[Block] = [Text(_MEANING)]
+    sentences = [*_calibrated(run), *_familiar(run)]
+    blocks += [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(TRUST))]
+    for path, title in (
+        (CALIBRATION, "What calibration takes off the log loss"),
+        (FAMILIARITY, "Whether unfamiliar sequences are those of unseen factors"),
+        (TRUST, "Every mixture on every test set"),
+    ):
+        blocks.append(Fold(title, [table_of(run, path, f"{title}.")]))
+    return Section("trust", "What can be trusted", blocks)
+
+
+def _first(run: Run, table: pd.DataFrame | None) -> list[pd.DataFrame]:
+    """Return the rows of the first mixture of each protocol."""
+    if table is None:
+        return []
+    chosen = [(protocol, f"moe.{run.study.gates(protocol)[0]}") for protocol in run.study.protocols]
+    return [table[(table["protocol"] == protocol) & (table["model"] == model)] for protocol, model in chosen]
+
+
+def _calibrated(run: Run) -> list[str]:
+    said = []
+    for own in _first(run, run.table(CALIBRATION)):
+        for row in own.to_dict("records"):
+            gain = interval(row["gain"], row["lower"], row["upper"], sign=True)
+            said.append(
+                f"{row['protocol']}, {aggregate.SETS[row['set']]}, {_words(row['negatives'])}: calibration on "
+                f"{_words(row['calibrated_on'])} takes {gain} off the log loss of the {model_label(row['model'])} "
+                f"({row['log_loss']:.3f} as it came); the calibration error goes from {row['calibration_error']:.3f} "
+                f"to {row['calibration_error_calibrated']:.3f} (means over {row['n']} factors)."
+            )
+    return said
+
+
+def _familiar(run: Run) -> list[str]:
+    said = []
+    for own in _first(run, run.table(FAMILIARITY)):
+        for row in own.to_dict("records"):
+            difference = interval(row["difference"], row["lower"], row["upper"], sign=True)
+            text = (
+                f"{row['protocol']}, {_words(row['negatives'])}: {row['unfamiliar_unseen']:.1%} of the bound sequences "
+                f"of unseen factors are unfamiliar and {row['unfamiliar_known']:.1%} of those of training factors "
+                f"(difference {difference})"
+            )
+            if pd.notna(row["rank_correlation"]):
+                text += (
+                    f"; over {row['n']} factors, familiarity and AUROC have a rank correlation of "
+                    f"{row['rank_correlation']:+.2f} (p = {row['p']:.2g})"
+                )
+            said.append(f"{text}.")
+    return said
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

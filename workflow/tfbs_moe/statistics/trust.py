@@ -1,0 +1,105 @@
+"""Over factors: what calibration gains, and whether familiarity says how well a mixture does."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tfbs_moe.statistics.matrix import mean_interval
+from tfbs_moe.statistics.units import UNIT
+
+_GROUPS = ["protocol", "model", "negatives"]
+CALIBRATION_COLUMNS = (
+    *_GROUPS,
+    "set",
+    "calibrated_on",
+    "log_loss",
+    "log_loss_calibrated",
+    "gain",
+    "lower",
+    "upper",
+    "calibration_error",
+    "calibration_error_calibrated",
+    "n",
+    "unit",
+)
+FAMILIARITY_COLUMNS = (
+    *_GROUPS,
+    "unfamiliar_known",
+    "unfamiliar_unseen",
+    "difference",
+    "lower",
+    "upper",
+    "n_known",
+    "n_unseen",
+    "rank_correlation",
+    "p",
+    "n",
+    "unit",
+)
+_KNOWN, _UNSEEN = "in_distribution", "out_of_distribution"
+# Below this many factors a rank correlation says nothing.
+LEAST_FACTORS = 4
+
+
+def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Return what calibration takes off the log loss, over the factors of each set.
+
+    Args:
+        trust: ``evaluation/trust.tsv``.
+        level: of the t intervals over factors; seeds and cells are averaged within a factor.
+
+    Returns:
+        One row per protocol × mixture × negatives × set, columns ``CALIBRATION_COLUMNS``; ``gain`` is log loss as it
+        came minus calibrated, with its interval.
+    """
+    table = trust.assign(gain=trust["log_loss"] - trust["log_loss_calibrated"])
+    values = ["log_loss", "log_loss_calibrated", "gain", "calibration_error", "calibration_error_calibrated"]
+    factors = _by_factor(table, [*_GROUPS, "set", "calibrated_on"], values)
+    records = []
+    for names, group in factors.groupby([*_GROUPS, "set", "calibrated_on"], sort=False):
+        mean = group[values].mean()
+        _, lower, upper = mean_interval(group["gain"].to_numpy(), level)
+        first = (*names, mean["log_loss"], mean["log_loss_calibrated"], mean["gain"], lower, upper)
+        errors = (mean["calibration_error"], mean["calibration_error_calibrated"])
+        records.append((*first, *errors, len(group), UNIT))
+    return pd.DataFrame(records, columns=list(CALIBRATION_COLUMNS))
+
+
+def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Say whether unfamiliar sequences are those of unseen factors, and whether mixtures do worse on them.
+
+    Arguments as for ``calibration_gains``.
+
+    Returns:
+        One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean share of bound rows that
+        are unfamiliar, over training factors and over unseen ones; their difference with Welch's interval; and the
+        rank correlation (Spearman), over all factors, of mean familiarity with AUROC.
+    """
+    factors = _by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
+    records = []
+    for names, group in factors.groupby(_GROUPS, sort=False):
+        known, unseen = (group.loc[group["set"] == which, "unfamiliar_bound"].to_numpy() for which in (_KNOWN, _UNSEEN))
+        difference, lower, upper = _welch(unseen, known, level)
+        rho, p = np.nan, np.nan
+        if len(group) >= LEAST_FACTORS and group["familiarity_bound"].nunique() > 1 and group["auroc"].nunique() > 1:
+            rho, p = stats.spearmanr(group["familiarity_bound"], group["auroc"])
+        means = (known.mean() if len(known) else np.nan, unseen.mean() if len(unseen) else np.nan)
+        records.append((*names, *means, difference, lower, upper, len(known), len(unseen), rho, p, len(group), UNIT))
+    return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
+
+
+def _by_factor(table: pd.DataFrame, keys: list[str], values: list[str]) -> pd.DataFrame:
+    """Average seeds within a test set, and test sets within a factor."""
+    cells = table.groupby([*keys, "factor", "experiment"], sort=False)[values].mean()
+    return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
+
+
+def _welch(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
+    """Return the difference of two means with its interval; without an interval where a side has fewer than two."""
+    if not len(first) or not len(second):
+        return np.nan, np.nan, np.nan
+    difference = float(first.mean() - second.mean())
+    if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
+        return difference, np.nan, np.nan
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
+    return difference, float(interval.low), float(interval.high)
