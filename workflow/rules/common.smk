@@ -23,10 +23,12 @@ SYNTHETIC = f"{RUN}/synthetic"
 GENOME = f"{RUN}/genome/codes.h5"
 DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
+TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
+TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
@@ -201,17 +203,24 @@ def mixtures(protocol):
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
 
 
-def member_folders(wildcards):
-    """Return the folder of every expert that gates of a protocol look at, by its name to them."""
+@cache
+def members_of(protocol, seed):
+    """Return the folder of every expert of a protocol and seed that gates look at, by its name to them."""
     return {
-        name: model_folder(wildcards.protocol, f"{kind}.{experiment}", wildcards.seed)
-        for name, (kind, experiment) in STUDY.members(wildcards.protocol).items()
+        name: model_folder(protocol, f"{kind}.{experiment}", seed)
+        for name, (kind, experiment) in STUDY.members(protocol).items()
     }
+
+
+def member_folders(wildcards):
+    """Return the folder of every expert that gates look at, by its name to them."""
+    return members_of(wildcards.protocol, wildcards.seed)
 
 
 def gate_members(wildcards, gate):
     """Return the folder of every expert that one gate looks at, by its name to it."""
-    return {name: member_folders(wildcards)[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
+    folders = member_folders(wildcards)
+    return {name: folders[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
 
 
 def fine_tuning_datasets(wildcards, split):
@@ -234,7 +243,9 @@ def fold_files(wildcards):
 
 EXPLAINED_SEED = SEEDS[0]
 # Only bound sequences are explained, and they are the same whatever the negatives.
-EXPLAINED = {test.experiment: test for test in reversed(STUDY.test_sets)}
+EXPLAINED = {
+    test.experiment: test for test in reversed(STUDY.test_sets) if test.experiment in STUDY.explained_experiments
+}
 # What logos and motifs are made from is always there, whatever other methods the config asks for.
 EXPLAINING = list(
     dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
