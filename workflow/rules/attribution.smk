@@ -207,7 +207,9 @@ rule modisco:
 
 rule attribution_motifs:
     input:
-        attributions=[path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
+        attributions=lambda wildcards: [
+            path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]
+        ],
         filters=rules.filter_motifs.output[0],
         modisco=modisco_files(),
     output:
