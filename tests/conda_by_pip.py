@@ -41,11 +41,13 @@ def install(prefix: Path, requirements: list[str]) -> None:
     lock = prefix / "lock.txt"
     lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
     lock.write_text("\n".join([*lines, *(ROOT / "requirements" / "torch.txt").read_text().splitlines()]))
-    subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", str(prefix / "bin" / "python"), "--torch-backend", "cpu",
-         "--constraint", str(lock), *requirements],
-        check=True,
-    )  # fmt: skip
+    python, wanted = str(prefix / "bin" / "python"), ["--constraint", str(lock), *requirements]
+    if subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", python, "--torch-backend", "cpu", *wanted],
+        env=os.environ | {"UV_HTTP_RETRIES": "1"}, stderr=subprocess.DEVNULL, check=False,
+    ).returncode:  # fmt: skip
+        # As envs/setup.sh: pip knows a site's own mirror, where uv does not reach PyTorch's index.
+        subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *wanted], check=True)
 
 
 def make_conda(folder: Path) -> Path:

@@ -52,6 +52,14 @@ for item in FIGURES.values():
     FIGURE_BATCHES.setdefault(batch, []).append(item.name)
 
 
+def figure_inputs(names):
+    """Return the files that figures are drawn from; for the histories of all trainings, the list that is made last."""
+    files = {path for name in names for path in FIGURES[name].inputs}
+    histories = {path for path in files if Path(path).name == "history.tsv"}
+    lists = {TRAINED.format(protocol=Path(path).parts[1]) for path in histories}
+    return sorted(lists | {f"{RUN}/{path}" for path in files - histories})
+
+
 wildcard_constraints:
     experiment="|".join(map(re.escape, [*STUDY.experiments, POOLED])),
     protocol="|".join(STUDY.protocols),
@@ -185,6 +193,12 @@ def search_result(wildcards):
     """Return what a search found for an expert, or nothing where the config's own values hold."""
     searched = config["experts"][wildcards.architecture]["search"]["trials"] and wildcards.experiment != POOLED
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
+
+
+def expert_inputs(wildcards):
+    """Return what an expert learns from and, where there is one, its search: one call for each of very many jobs."""
+    rows = {split: training_rows(wildcards, split) for split in ("train", "validation")}
+    return rows | {"search": search_result(wildcards)}
 
 
 def model_folder(protocol, model, seed):

@@ -11,7 +11,7 @@ for batch, names in FIGURE_BATCHES.items():
             f"figures_{batch}"
         input:
             # A function, as a long list beside another rule's output costs Snakemake time quadratic in its length.
-            files=lambda wildcards, names=names: sorted({f"{RUN}/{path}" for name in names for path in FIGURES[name].inputs}),
+            files=lambda wildcards, names=names: figure_inputs(names),
             config=rules.run_config.output.config,
             published=PUBLISHED,
         output:

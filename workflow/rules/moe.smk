@@ -51,8 +51,9 @@ rule views:
     params:
         rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
         members=lambda wildcards: [
-            {"name": name, "folder": folder, "learnt": STUDY.learns_from(STUDY.members(wildcards.protocol)[name][1])}
-            for name, folder in member_folders(wildcards).items()
+            {"name": name, "folder": folders[name], "learnt": STUDY.learns_from(experiment)}
+            for folders in [member_folders(wildcards)]
+            for name, (_, experiment) in STUDY.members(wildcards.protocol).items()
         ],
         held_out=lambda wildcards: fold_files(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
