@@ -63,6 +63,28 @@ def test_a_mixture_comes_back_and_moves_as_a_whole(mixture_folder: Path, tmp_pat
     torch.testing.assert_close(bundle.load(elsewhere)(x), model(x))
 
 
+def test_a_mixture_takes_no_space_for_its_experts(mixture_folder: Path, tmp_path: Path) -> None:
+    ours, theirs = mixture_folder / "experts" / "B", tmp_path / "experts" / "B"
+    assert (ours / bundle.WEIGHTS).samefile(theirs / bundle.WEIGHTS)
+    before = (ours / bundle.WEIGHTS).read_bytes()
+    bundle.save(expert(9), theirs)
+    assert (ours / bundle.WEIGHTS).read_bytes() == before, "training an expert again changed the mixture's"
+
+
+def test_where_files_cannot_be_shared_a_mixture_copies_them(
+    mixture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(bundle.os, "link", refused)
+    model = bundle.load(mixture_folder)
+    bundle.save_mixture(model.gate, {name: tmp_path / "experts" / name for name in model.names}, tmp_path / "other")
+    copied = tmp_path / "other/experts/B" / bundle.WEIGHTS
+    assert not copied.samefile(tmp_path / "experts/B" / bundle.WEIGHTS)
+    assert copied.read_bytes() == (tmp_path / "experts/B" / bundle.WEIGHTS).read_bytes()
+
+
 def test_a_mixture_refuses_another_expert(mixture_folder: Path) -> None:
     bundle.save(expert(9), mixture_folder / "experts" / "B")
     with pytest.raises(InputError, match="'B' in .* is not the one this mixture was trained with"):

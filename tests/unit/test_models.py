@@ -80,7 +80,6 @@ def test_prediction_scans_letters_as_the_layers_do(pooling: str) -> None:
     slow = model(x)
     with torch.no_grad():
         torch.testing.assert_close(model(x), slow, rtol=1e-5, atol=1e-5)
-        assert torch.equal(model(x)[3:4], model(x[3:4]))
         # One by one, or in one pass with others: the same.
         experts = {name: build("convnet", WINDOW, {"weight_sd": 0.1, "pooling": pooling}, seed=name) for name in (0, 1)}
         stack = ExpertStack({str(name): expert for name, expert in experts.items()})

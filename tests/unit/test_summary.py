@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.data.summary import summarise_datasets
-from tfbs_moe.data.training_overlap import training_overlap
+from tfbs_moe.data.training_overlap import read_positives, training_overlap, write_positives
+from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import one_hot, reverse_complement
 from tfbs_moe.tables import write_parquet
 
@@ -21,20 +23,45 @@ def labelled(rows, positives, **attributes):
     return make_dataset(rows, np.arange(len(rows)) < positives, attributes=attributes)
 
 
-def test_only_training_positives_count_and_on_either_strand():
+def overlap(test, training, folder):
+    """Hold test rows against training datasets by way of the file of their bound rows."""
+    paths = [folder / f"{name}{place}.h5" for name, parts in training.items() for place, _ in enumerate(parts)]
+    for path, (name, part) in zip(
+        paths, ((name, part) for name, parts in training.items() for part in parts), strict=True
+    ):
+        attributes = {"experiment": name, "split": "train"}
+        write_dataset(make_dataset(part.one_hot, part.label, attributes=attributes), path)
+    write_positives(paths, folder / "positives.h5")
+    return training_overlap(test, read_positives(folder / "positives.h5"), k=31)
+
+
+def test_only_training_positives_count_and_on_either_strand(tmp_path):
     rows = random_rows(6, 0)
     trained = labelled(np.concatenate([reverse_complement(rows[:1]), rows[1:2], random_rows(2, 1)]), 1)
-    found = training_overlap(labelled(rows, 3), {"A": [trained], "B": [labelled(random_rows(4, 2), 2)]}, k=31)
+    found = overlap(labelled(rows, 3), {"B": [labelled(random_rows(4, 2), 2)], "A": [trained]}, tmp_path)
+    assert [*found] == ["row", "overlaps_training", "shares_kmer_B", "shares_kmer_A"]
     assert found["shares_kmer_A"].tolist() == [True] + [False] * 5
     assert not found["shares_kmer_B"].any()
     assert found["overlaps_training"].equals(found["shares_kmer_A"].rename("overlaps_training"))
     assert found["row"].tolist() == list(range(6))
 
 
-def test_every_split_of_training_counts():
+def test_every_split_of_training_counts(tmp_path):
     rows = random_rows(4, 3)
     parts = [labelled(random_rows(2, 4), 2), labelled(rows[2:3], 1)]
-    assert training_overlap(labelled(rows, 4), {"A": parts}, k=31)["overlaps_training"].tolist() == [0, 0, 1, 0]
+    assert overlap(labelled(rows, 4), {"A": parts}, tmp_path)["overlaps_training"].tolist() == [0, 0, 1, 0]
+
+
+def test_an_experiment_without_bound_rows_shares_nothing(tmp_path):
+    rows = random_rows(3, 7)
+    found = overlap(labelled(rows, 3), {"A": [labelled(rows, 0)]}, tmp_path)
+    assert found["shares_kmer_A"].tolist() == [False] * 3
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    write_dataset(labelled(random_rows(2, 8), 1), tmp_path / "rows.h5")
+    with pytest.raises(InputError, match=r"rows\.h5 does not hold the bound training rows"):
+        list(read_positives(tmp_path / "rows.h5"))
 
 
 def test_summary_counts_overlapping_positives_only(tmp_path):

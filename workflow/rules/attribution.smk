@@ -49,7 +49,8 @@ for protocol in STUDY.protocols:
             models=model_files(protocol, [EXPLAINED_SEED], STUDY.explained(protocol)),
             relabelled=relabelled_files(protocol),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
-            matches=[] if PLANTED else f"{ATTRIBUTIONS}/matches.tsv",
+            # The matches in other test sets, which stand in the same table, do not matter here.
+            matches=[] if PLANTED else ancient(f"{ATTRIBUTIONS}/matches.tsv"),
         output:
             *attribution_files(protocol),
             **{name: f"{ATTRIBUTIONS}/parts/{protocol}/{{experiment}}/{name}.tsv" for name in EXAMINED},
@@ -81,6 +82,7 @@ for protocol in STUDY.protocols:
             },
             draws=config["evaluation"]["bootstrap"],
             seed=config["seed"],
+            matches_code=None if PLANTED else code("matrix_matches.py"),
             code=code("attribute.py"),
         message:
             f"Attributing the models of {protocol} on {{wildcards.experiment}}"
@@ -205,7 +207,9 @@ rule modisco:
 
 rule attribution_motifs:
     input:
-        attributions=[path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]],
+        attributions=lambda wildcards: [
+            path for path in ATTRIBUTION_FILES if Path(path).stem == config["attribution"]["motif_method"]
+        ],
         filters=rules.filter_motifs.output[0],
         modisco=modisco_files(),
     output:

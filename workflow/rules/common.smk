@@ -23,10 +23,12 @@ SYNTHETIC = f"{RUN}/synthetic"
 GENOME = f"{RUN}/genome/codes.h5"
 DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
+TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
+TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
@@ -41,12 +43,21 @@ DOCUMENTS = document_files(STUDY)
 
 PRIORITY_DATA = 100
 FIGURES = {item.name: item for item in figure_items(STUDY)}
+FIGURE_FILES = [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")]
 FIGURE_BATCHES = {}
 for item in FIGURES.values():
     # An ablation is drawn without anything being explained.
     stage = "ablation" if item.kind == "ablation" else item.parameters.get("protocol", "study")
     batch = "_".join(filter(None, [stage, item.kind == "logos" and "logos"]))
     FIGURE_BATCHES.setdefault(batch, []).append(item.name)
+
+
+def figure_inputs(names):
+    """Return the files that figures are drawn from; for the histories of all trainings, the list that is made last."""
+    files = {path for name in names for path in FIGURES[name].inputs}
+    histories = {path for path in files if Path(path).name == "history.tsv"}
+    lists = {TRAINED.format(protocol=Path(path).parts[1]) for path in histories}
+    return sorted(lists | {f"{RUN}/{path}" for path in files - histories})
 
 
 wildcard_constraints:
@@ -184,6 +195,12 @@ def search_result(wildcards):
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
 
 
+def expert_inputs(wildcards):
+    """Return what an expert learns from and, where there is one, its search: one call for each of very many jobs."""
+    rows = {split: training_rows(wildcards, split) for split in ("train", "validation")}
+    return rows | {"search": search_result(wildcards)}
+
+
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model, by its name in the result tables."""
     kind, name = STUDY.place(model)
@@ -218,17 +235,24 @@ def calibration_datasets(protocol):
     }
 
 
-def member_folders(wildcards):
-    """Return the folder of every expert that gates of a protocol look at, by its name to them."""
+@cache
+def members_of(protocol, seed):
+    """Return the folder of every expert of a protocol and seed that gates look at, by its name to them."""
     return {
-        name: model_folder(wildcards.protocol, f"{kind}.{experiment}", wildcards.seed)
-        for name, (kind, experiment) in STUDY.members(wildcards.protocol).items()
+        name: model_folder(protocol, f"{kind}.{experiment}", seed)
+        for name, (kind, experiment) in STUDY.members(protocol).items()
     }
+
+
+def member_folders(wildcards):
+    """Return the folder of every expert that gates look at, by its name to them."""
+    return members_of(wildcards.protocol, wildcards.seed)
 
 
 def gate_members(wildcards, gate):
     """Return the folder of every expert that one gate looks at, by its name to it."""
-    return {name: member_folders(wildcards)[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
+    folders = member_folders(wildcards)
+    return {name: folders[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
 
 
 def fine_tuning_datasets(wildcards, split):
@@ -251,7 +275,9 @@ def fold_files(wildcards):
 
 EXPLAINED_SEED = SEEDS[0]
 # Only bound sequences are explained, and they are the same whatever the negatives.
-EXPLAINED = {test.experiment: test for test in reversed(STUDY.test_sets)}
+EXPLAINED = {
+    test.experiment: test for test in reversed(STUDY.test_sets) if test.experiment in STUDY.explained_experiments
+}
 # What logos and motifs are made from is always there, whatever other methods the config asks for.
 EXPLAINING = list(
     dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])

@@ -88,10 +88,33 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
             "../scripts/build_dataset.py"
 
 
+rule training_positives:
+    input:
+        training_datasets(STUDY.protocols[0], "train", "validation"),
+    output:
+        TRAINING_POSITIVES,
+    log:
+        f"{LOGS}/training_positives.log",
+    benchmark:
+        f"{BENCHMARKS}/training_positives.tsv"
+    priority: PRIORITY_DATA
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code("training_positives.py"),
+    message:
+        "Gathering the bound rows that experts learn from"
+    script:
+        "../scripts/training_positives.py"
+
+
 rule audit_rows:
     input:
         test=DATASET.replace("{split}", "test"),
-        training=[path for split in ("train", "validation") for path in training_datasets(STUDY.protocols[0], split)],
+        training=TRAINING_POSITIVES,
     output:
         AUDIT,
     log:
@@ -130,9 +153,19 @@ rule dataset_summary:
     params:
         code=code("dataset_summary.py"),
     message:
-        "Summing up {input.datasets}"
+        "Summing up every dataset"
     script:
         "../scripts/dataset_summary.py"
+
+
+# One file of one input: experts that hung on the summary themselves would cost Snakemake experts times datasets.
+rule datasets_checked:
+    input:
+        rules.dataset_summary.output,
+    output:
+        touch(f"{RUN}/datasets/.checked"),
+    message:
+        "Every dataset has been read and checked"
 
 
 rule audit:
@@ -171,3 +204,4 @@ rule data:
 
 localrules:
     run_config,
+    datasets_checked,

@@ -9,7 +9,7 @@ rule metrics:
     input:
         predictions=PREDICTIONS,
         audit=AUDIT,
-        calibrations=lambda wildcards: calibration_files(wildcards.protocol),
+        models=TRAINED,
     output:
         metrics=f"{PARTS}.metrics.tsv",
         curves=f"{PARTS}.curves.tsv",
@@ -28,11 +28,6 @@ rule metrics:
     params:
         identity=lambda wildcards: {"protocol": wildcards.protocol}
         | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
-        mixtures=lambda wildcards: [
-            {"name": model, "seed": seed, "folder": model_folder(wildcards.protocol, model, seed)}
-            for seed in SEEDS
-            for model in mixtures(wildcards.protocol)
-        ],
         settings=config["evaluation"],
         seed=config["seed"],
         code=code("metrics.py"),

@@ -9,11 +9,9 @@ its checkpoint in that folder and continues from it.
 
 rule expert:
     input:
-        train=lambda wildcards: training_rows(wildcards, "train"),
-        validation=lambda wildcards: training_rows(wildcards, "validation"),
-        search=search_result,
+        unpack(expert_inputs),
         # No training before every dataset has been read and checked; a new dataset retrains nothing.
-        checked=ancient(rules.dataset_summary.output),
+        checked=ancient(rules.datasets_checked.output),
     output:
         weights=f"{EXPERT}/model.safetensors",
         description=f"{EXPERT}/model.json",

@@ -10,7 +10,8 @@ for batch, names in FIGURE_BATCHES.items():
         name:
             f"figures_{batch}"
         input:
-            files=sorted({f"{RUN}/{path}" for name in names for path in FIGURES[name].inputs}),
+            # A function, as a long list beside another rule's output costs Snakemake time quadratic in its length.
+            files=lambda wildcards, names=names: figure_inputs(names),
             config=rules.run_config.output.config,
             published=PUBLISHED,
         output:
@@ -44,4 +45,4 @@ for batch, names in FIGURE_BATCHES.items():
 
 rule figures:
     input:
-        [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")],
+        FIGURE_FILES,

@@ -28,7 +28,8 @@ rule factor_knowledge:
 
 rule views:
     input:
-        knowledge=rules.factor_knowledge.output[0],
+        # What it says of the training factors hangs on these alone, which stand below, and on its code.
+        knowledge=ancient(rules.factor_knowledge.output[0]),
         experts=lambda wildcards: [f"{folder}/model.json" for folder in member_folders(wildcards).values()],
         held_out=lambda wildcards: sum(fold_files(wildcards).values(), []),
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
@@ -50,12 +51,14 @@ rule views:
     params:
         rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
         members=lambda wildcards: [
-            {"name": name, "folder": member_folders(wildcards)[name], "learnt": STUDY.learns_from(experiment)}
+            {"name": name, "folder": folders[name], "learnt": STUDY.learns_from(experiment)}
+            for folders in [member_folders(wildcards)]
             for name, (_, experiment) in STUDY.members(wildcards.protocol).items()
         ],
         held_out=lambda wildcards: fold_files(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
+        knowledge_code=code("factor_knowledge.py"),
         deterministic=config["deterministic"],
         code=code("expert_views.py"),
     message:

@@ -7,7 +7,7 @@ Needs every stage's tables and every figure; makes `report/index.html`, `methods
 
 rule build_report:
     input:
-        rules.figures.input,
+        lambda wildcards: FIGURE_FILES,
         tables=[
             *rules.dataset_summary.output,
             *rules.audit.output,
@@ -15,8 +15,9 @@ rule build_report:
             *STATISTICS,
             *ATTRIBUTION,
         ],
-        models=[model_files(protocol, SEEDS, STUDY.trained(protocol)) for protocol in STUDY.protocols],
-        attributions=ATTRIBUTION_FILES,
+        models=[TRAINED.format(protocol=protocol) for protocol in STUDY.protocols],
+        # Functions, as long lists beside another rule's output cost Snakemake time quadratic in their length.
+        attributions=lambda wildcards: ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,
         templates=[LIBRARY / "tfbs_moe/report/templates" / name for name in ("index.html.j2", "style.css", "script.js")],
@@ -48,7 +49,7 @@ rule build_report:
 rule write_documents:
     input:
         # Provenance names the results with their sizes and digests, so all are there before it.
-        rules.figures.input,
+        lambda wildcards: FIGURE_FILES,
         tables=rules.build_report.input.tables,
         models=rules.build_report.input.models,
         config=rules.run_config.output.config,

@@ -10,7 +10,7 @@ rule search_share:
     input:
         train=lambda wildcards: training_rows(wildcards, "train"),
         validation=lambda wildcards: training_rows(wildcards, "validation"),
-        checked=ancient(rules.dataset_summary.output),
+        checked=ancient(rules.datasets_checked.output),
     output:
         temp(f"{SEARCH}/worker{{worker}}.json"),
     log:

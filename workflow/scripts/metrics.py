@@ -5,13 +5,13 @@ import numpy as np
 from tfbs_moe.evaluation.calibrated import read_calibrations
 from tfbs_moe.evaluation.evaluate import evaluate
 from tfbs_moe.evaluation.gate import gate_weights
-from tfbs_moe.evaluation.gate_use import gate_use
+from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.evaluation.trusted import trust
 from tfbs_moe.runtime import step
-from tfbs_moe.tables import read_parquet, write_tsv
+from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -30,5 +30,10 @@ with step(snakemake.log[0]):
     write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
     write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
     write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)
-    calibrations = {(one["name"], one["seed"]): read_calibrations(one["folder"]) for one in params.mixtures}
+    trained = read_tsv(snakemake.input.models, ("model", "seed", "folder"))
+    mixtures = trained[trained["model"].str.startswith(MIXTURE)]
+    calibrations = {
+        (model, int(seed)): read_calibrations(folder)
+        for model, seed, folder in zip(mixtures["model"], mixtures["seed"], mixtures["folder"], strict=True)
+    }
     write_tsv(trust(predictions, calibrations, params.identity), snakemake.output.trust)

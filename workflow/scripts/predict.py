@@ -6,7 +6,7 @@ from tfbs_moe.evaluation.predict import predict_dataset
 from tfbs_moe.evaluation.subsets import evaluate_subsets
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import read_json, write_parquet, write_tsv
+from tfbs_moe.tables import read_json, read_tsv, write_parquet, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -15,7 +15,8 @@ with step(snakemake.log[0]):
     device = select_device(snakemake.config["device"])
     dataset = read_dataset(snakemake.input.dataset)
     known = read_knowledge(read_json(snakemake.input.knowledge))[params.identity["factor"]]
-    models = [(model["name"], model["seed"], model["folder"]) for model in params.models]
+    trained = read_tsv(snakemake.input.models, ("model", "seed", "folder"))
+    models = list(zip(trained["model"], trained["seed"], trained["folder"], strict=True))
     write_parquet(
         predict_dataset(models, dataset, device, params.batch_size, known),
         snakemake.output.predictions,

@@ -5,6 +5,7 @@ and the scripts share one source of it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,12 @@ class Study:
     config: dict[str, Any]
     experiments: dict[str, Experiment]
 
-    @property
+    @cached_property
     def training(self) -> list[str]:
         """Experiments that an expert is trained on."""
         return [name for name, row in self.experiments.items() if row["role"] == "train"]
 
-    @property
+    @cached_property
     def test_sets(self) -> list[TestSet]:
         """Every test set, in-distribution before out-of-distribution."""
         sets = [TestSet(name, negatives) for name in self.experiments for negatives in self._test_negatives(name)]
@@ -94,9 +95,21 @@ class Study:
 
     def explained(self, protocol: str) -> list[str]:
         """Return the models whose attributions are computed: the mixture of the first gate, and its experts."""
-        gate = self.gates(protocol)[0]
-        members = [self.members(protocol)[name] for name in self.gate_members(protocol, gate)]
-        return [*(f"{kind}.{name}" for kind, name in members if name != POOLED), f"moe.{gate}"]
+        gate, known = self.gates(protocol)[0], self.members(protocol)
+        members = [known[name] for name in self.gate_members(protocol, gate)]
+        experts = [f"{kind}.{name}" for kind, name in members if name != POOLED]
+        return [*experts[: self.config["attribution"]["max_experts"]], f"moe.{gate}"]
+
+    @cached_property
+    def explained_experiments(self) -> list[str]:
+        """Experiments that sequences are explained of: of each set the first so many tested ones of the table.
+
+        The first, and no even choice, as a row more at the end of the table shall change nothing for the others.
+        """
+        most = self.config["attribution"]["max_experiments"]
+        tested = list(dict.fromkeys(test.experiment for test in self.test_sets))
+        sets = ("in_distribution", "out_of_distribution")
+        return [name for which in sets for name in [one for one in tested if self.set_of(one) == which][:most]]
 
     def trained_controls(self, protocol: str) -> list[str]:
         """Return the names of the controls that are trained: pooled networks, and gates that are no mixture."""
@@ -199,9 +212,17 @@ class Study:
         own = self.experiments[experiment]
         return [
             name
-            for name, row in self.experiments.items()
-            if row["format"] == "peaks" and row["cell"] == own["cell"] and row["factor"] != own["factor"]
+            for name in self._peaks_by_cell.get(own["cell"], [])
+            if self.experiments[name]["factor"] != own["factor"]
         ]
+
+    @cached_property
+    def _peaks_by_cell(self) -> dict[str, list[str]]:
+        cells: dict[str, list[str]] = {}
+        for name, row in self.experiments.items():
+            if row["format"] == "peaks":
+                cells.setdefault(row["cell"], []).append(name)
+        return cells
 
     @property
     def omitted(self) -> list[str]:

@@ -39,6 +39,13 @@ class KmerIndex:
         """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
         return self._rows_with(codes, np.ones(len(self.words), dtype=bool))
 
+    def rows_shared(self, codes: np.ndarray, reference_codes: np.ndarray) -> np.ndarray:
+        """Return bool (N,): which of the indexed sequences (N, L) share a k-mer with a reference (M, L2).
+
+        The reference streams past the index, so that one index serves many references.
+        """
+        return self._rows_with(codes, self._held_by(reference_codes))
+
     def _held_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (D,): which k-mers of this index some sequence (M, L) holds."""
         held = np.zeros(len(self.words), dtype=bool)
@@ -78,8 +85,7 @@ def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = 
     Returns:
         bool (N,).
     """
-    index = KmerIndex.build(query_codes, k)
-    return index._rows_with(query_codes, index._held_by(reference_codes))
+    return KmerIndex.build(query_codes, k).rows_shared(query_codes, reference_codes)
 
 
 def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:

@@ -1,35 +1,78 @@
 """Which test rows share sequence with what the experts were trained on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.data.overlap import shared_kmers
+from tfbs_moe.data.dataset import Dataset, read_dataset
+from tfbs_moe.data.overlap import KmerIndex
+from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import codes_from_one_hot
+from tfbs_moe.tables import atomic
+
+_GZIP_LEVEL = 4
+_ORDER = "experiments"
 
 
-def training_overlap(test: Dataset, training: Mapping[str, Sequence[Dataset]], k: int) -> pd.DataFrame:
+def training_overlap(test: Dataset, training: Iterable[tuple[str, np.ndarray]], k: int) -> pd.DataFrame:
     """Say for every test row whether it shares a k-mer, on either strand, with a training positive.
 
     Args:
         test: the test rows, N of them.
-        training: by training experiment, its datasets of every split that a model sees.
+        training: name and codes (M, L) of the bound rows of each training experiment; one is held at a time.
         k: length of the words; 31 marks the same place of the genome or a repeat of it.
 
     Returns:
         N rows: ``row``, ``overlaps_training``, and ``shares_kmer_<experiment>`` for each experiment.
     """
     codes = codes_from_one_hot(test.one_hot)
+    index = KmerIndex.build(codes, k)
     table = pd.DataFrame({"row": np.arange(len(test), dtype=np.int32)})
-    shares = {
-        f"shares_kmer_{name}": shared_kmers(codes, _positives(datasets), k) for name, datasets in training.items()
-    }
+    shares = {f"shares_kmer_{name}": index.rows_shared(codes, positives) for name, positives in training}
     table["overlaps_training"] = np.any(list(shares.values()), axis=0) if shares else False
     return table.assign(**shares)
 
 
-def _positives(datasets: Sequence[Dataset]) -> np.ndarray:
+def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
+    """Write the codes of the bound rows of training datasets, those of one experiment together.
+
+    One file that every test set is held against, instead of every dataset for every test set. Experiments keep
+    the order in which they come first.
+
+    Args:
+        datasets: files of ``data.dataset``, of any split.
+        path: HDF5 to write: ``experiments``, and ``codes/<experiment>`` uint8 (M, L), 0 to 4.
+    """
+    files: dict[str, list[str | Path]] = {}
+    for dataset in datasets:
+        with h5py.File(dataset) as file:
+            files.setdefault(str(file.attrs["experiment"]), []).append(dataset)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
+        for name, parts in files.items():
+            codes = _positives([read_dataset(part) for part in parts])
+            # An empty dataset cannot be cut into chunks, which compression needs.
+            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL} if codes.size else {}
+            file.create_dataset(f"codes/{name}", data=codes, **how)
+
+
+def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and codes (M, L) of the bound rows of each training experiment; see ``write_positives``.
+
+    Raises:
+        InputError: the file cannot be read, or is of another kind.
+    """
+    try:
+        with h5py.File(path) as file:
+            for name in file[_ORDER].asstr()[:]:
+                yield str(name), file[f"codes/{name}"][:]
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path} does not hold the bound training rows ({error}); delete it and run again") from None
+
+
+def _positives(datasets: Iterable[Dataset]) -> np.ndarray:
     """Return the codes (M, L) of the bound rows of datasets."""
     return codes_from_one_hot(np.concatenate([part.one_hot[part.label == 1] for part in datasets]))

@@ -14,7 +14,6 @@ from tfbs_moe.figures.item import (
     PLANTED_SITES,
     FigureItem,
     first_test_sets,
-    tested_experiments,
     words,
 )
 from tfbs_moe.study import Study
@@ -24,7 +23,7 @@ def attribution_items(study: Study, protocol: str) -> list[FigureItem]:
     """Return every figure of a protocol's attributions, in the order of the report."""
     settings, explained = study.config["attribution"], study.explained(protocol)
     items = [_attribution_grid(protocol), _around(protocol), _shift_curves(protocol), _cost(protocol)]
-    items += [_logos(study, protocol, name) for name in tested_experiments(study)]
+    items += [_logos(study, protocol, name) for name in study.explained_experiments]
     items += [_motifs(protocol, model, settings["motif_method"]) for model in explained]
     if settings["modisco_seqlets"]:
         items += [_motifs(protocol, model, MODISCO) for model in explained]

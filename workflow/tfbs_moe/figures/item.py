@@ -52,11 +52,6 @@ class FigureItem:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def tested_experiments(study: Study) -> list[str]:
-    """Return the experiments that are tested on, without repeats, in-distribution first."""
-    return list(dict.fromkeys(test.experiment for test in study.test_sets))
-
-
 def first_test_sets(study: Study) -> list[TestSet]:
     """Return one test set per experiment: its first kind of negatives, which the main figures show."""
     first: dict[str, TestSet] = {}

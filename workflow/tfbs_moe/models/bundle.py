@@ -5,6 +5,7 @@ architecture and fills in tensors; nothing in the folder is ever run. A mixture'
 of its experts in ``experts/<name>``, and names the digests they must have.
 """
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -197,12 +198,19 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy an expert's bundle, weights first; one that is in its place already stays."""
+    """Put an expert's bundle in a mixture's folder, weights first; one that is in its place already stays.
+
+    Where the file system can, both folders name the same files: with every gate and control a copy of every expert
+    would take more space than all the rest of a study. Nothing writes into a bundle's files; new ones take their place.
+    """
     if source.resolve() == target.resolve():
         return
     for name in (WEIGHTS, DESCRIPTION):
         with atomic(target / name) as temporary:
-            shutil.copyfile(source / name, temporary)
+            try:
+                os.link((source / name).resolve(), temporary)
+            except OSError:
+                shutil.copyfile(source / name, temporary)
 
 
 def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> None:

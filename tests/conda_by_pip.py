@@ -1,0 +1,81 @@
+"""A stand-in for the program ``conda`` that makes environments from the same pins with uv.
+
+    python conda_by_pip.py make FOLDER      write FOLDER/bin/conda and FOLDER/bin/activate
+
+It answers what Snakemake asks of conda under ``--use-conda``, and no more, so that the workflow's own path through
+environments is tried where no conda channel can be reached. An environment holds the packages that its file pins and
+what these require, in the versions of the project's lock; programs that are no Python packages come from the machine.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+# Where conda's name is another than that of Python's package index.
+NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+# No Python packages, and what every environment of Python has.
+PROGRAMS = {"python", "bedtools", "pip"}
+
+
+def pins(path: Path) -> list[str]:
+    """Return the requirements that a conda environment file pins, as pip reads them."""
+    found = []
+    for entry in yaml.safe_load(path.read_text())["dependencies"]:
+        for pin in entry["pip"] if isinstance(entry, dict) else [entry]:
+            name, version = re.fullmatch(r"([a-z0-9-]+) ={1,2}([0-9.]+)", pin).groups()
+            if name not in PROGRAMS:
+                found.append(f"{NAMES.get(name, name)}=={version}")
+    return found
+
+
+def install(prefix: Path, requirements: list[str]) -> None:
+    """Make an environment of some packages and of what they require, versions by the lock."""
+    uv = str(Path(sys.executable).parent / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(prefix)], check=True)
+    lock = prefix / "lock.txt"
+    lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
+    lock.write_text("\n".join([*lines, *(ROOT / "requirements" / "torch.txt").read_text().splitlines()]))
+    python, wanted = str(prefix / "bin" / "python"), ["--constraint", str(lock), *requirements]
+    if subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", python, "--torch-backend", "cpu", *wanted],
+        env=os.environ | {"UV_HTTP_RETRIES": "1"}, stderr=subprocess.DEVNULL, check=False,
+    ).returncode:  # fmt: skip
+        # As envs/setup.sh: pip knows a site's own mirror, where uv does not reach PyTorch's index.
+        subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *wanted], check=True)
+
+
+def make_conda(folder: Path) -> Path:
+    """Write the stand-in's programs; return the folder to put on the PATH."""
+    binaries = folder / "bin"
+    binaries.mkdir(parents=True)
+    conda = binaries / "conda"
+    conda.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).resolve()}" "$@"\n')
+    conda.chmod(0o755)
+    # What the real one does for Snakemake: the environment's programs come first.
+    (binaries / "activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
+    return binaries
+
+
+def answer(arguments: list[str]) -> str:
+    """Do what conda would do with these arguments; return what it would write."""
+    if arguments == ["info", "--json"]:
+        return json.dumps({"conda_prefix": os.environ["CONDA_BY_PIP"], "platform": "linux-64"})
+    if arguments == ["--version"]:
+        return "conda 25.1.0"
+    if arguments[:3] == ["config", "--get", "channel_priority"]:
+        return json.dumps({"get": {"channel_priority": "strict"}})
+    if arguments[:2] == ["env", "create"]:
+        file, prefix = (Path(arguments[arguments.index(option) + 1]) for option in ("--file", "--prefix"))
+        install(prefix, pins(file))
+        return ""
+    raise SystemExit(f"the stand-in for conda does not know: conda {' '.join(arguments)}")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(answer(sys.argv[1:]) + "\n")

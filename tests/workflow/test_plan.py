@@ -1,0 +1,93 @@
+"""Planning: what a study of many experiments costs to plan, and what one more experiment does to a finished one."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from plan_study import settings, training_rows, write_table
+
+pytestmark = pytest.mark.slow
+
+# Joined anew whenever a row comes to the table: one job each, seconds long.
+TABLES = {
+    *("run_config", "factor_knowledge", "dataset_summary", "datasets_checked", "audit", "matrix_matches", "attribution_summary"),
+    *("attribution_motifs", "evaluation_table", "paper_statistics", "factor_statistics", "strata_statistics"),
+    *("gate_statistics", "ablation", "build_report", "write_documents", "summary", "all"),
+}
+
+
+def planned(project, config: str, *arguments: str) -> tuple[Counter[str], str]:
+    """Return how many jobs of each rule a dry run plans, figures apart, and all that it says."""
+    finished = project.run("-n", "--configfile", config, *arguments)
+    assert finished.returncode == 0, finished.stdout[-3000:]
+    table = re.search(r"^job\s+count\n-+\s+-+\n(.*?)^total", finished.stdout, flags=re.S | re.M)
+    lines = [line.split() for line in table[1].splitlines() if line.strip()] if table else []
+    return Counter({rule: int(count) for rule, count in lines if not rule.startswith("figures_")}), finished.stdout
+
+
+def many(project, count: int) -> str:
+    """Write the config and table of a study of so many training experiments."""
+    table = project.folder / "config" / f"many{count}.tsv"
+    write_table(table, training_rows(count))
+    path = project.folder / "config" / f"many{count}.yaml"
+    path.write_text(yaml.safe_dump(settings("many", f"config/{table.name}", seeds=2)))
+    return str(path)
+
+
+def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
+    """Files that jobs name, in all, at twice the experiments: little more than twice as many."""
+    named = []
+    for count in (20, 40):
+        # What is explained is bounded, by more than these; here it would be all the growth.
+        jobs, said = planned(project, many(project, count), "--config", "attribution={max_experiments: 5, max_experts: 5}")
+        assert jobs["expert"] == count * 3 * 2
+        assert jobs["predictions"] == jobs["audit_rows"] == jobs["metrics"] == count
+        inputs = re.findall(r"^ {4}input: (.*)$", said, flags=re.M)
+        named.append(sum(line.count(", ") + 1 for line in inputs))
+    assert named[1] < 2.1 * named[0], named
+
+
+@pytest.fixture
+def finished(project):
+    """A small study on prepared files whose results are empty files that Snakemake takes for finished."""
+    rows = [[name, name, "cell", role, stratum, "deepbind", f"{name}.seq.gz", ""] for name, role, stratum in (
+        ("A", "train", "in_distribution"), ("B", "train", "in_distribution"), ("T", "ood", "cross_family"),
+    )]  # fmt: skip
+    for name in "ABTUC":
+        (project.folder / f"{name}.seq.gz").write_text("never read")
+    write_table(project.folder / "config/small.tsv", rows)
+    config = project.config("small", run="small", experiments="config/small.tsv", replicates=[0, 1])
+    _, said = planned(project, config)
+    for line in re.findall(r"^ {4}output: (.*)$", said, flags=re.M):
+        for name in line.split(", "):
+            path = project.folder / re.sub(r" \(.*\)$", "", name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.name == "experts":
+                path.mkdir(exist_ok=True)
+            else:
+                path.touch()
+    touched = project.run("--touch", "--configfile", config)
+    assert touched.returncode == 0, touched.stdout[-3000:]
+    jobs, _ = planned(project, config)
+    assert not jobs, jobs
+    return project, config, rows
+
+
+def test_one_more_experiment_plans_its_own_jobs(finished):
+    project, config, rows = finished
+    table: Path = project.folder / "config/small.tsv"
+
+    write_table(table, [*rows, ["U", "U", "cell", "ood", "cross_family", "deepbind", "U.seq.gz", ""]])
+    jobs, _ = planned(project, config)
+    own = {name: count for name, count in jobs.items() if name not in TABLES}
+    assert own == {"test_dataset": 1, "audit_rows": 1, "predictions": 1, "metrics": 1, "attribution_sound": 1}
+
+    write_table(table, [*rows, ["C", "C", "cell", "train", "in_distribution", "deepbind", "C.seq.gz", ""]])
+    jobs, said = planned(project, config)
+    trained = re.findall(r"^ {4}output: results/small/experts/sound/convnet/(\w+)/seed(\d)/model.safetensors", said, re.M)
+    assert sorted(trained) == [("C", "0"), ("C", "1")], "an expert that was there is trained again"
+    assert jobs["training_dataset"] == 1 and "test_dataset" not in jobs and "expert_relabelled" not in jobs
+    # The mixture is another, and with it what hangs on it.
+    assert jobs["views"] == jobs["gate"] == 2 and jobs["predictions"] == 1

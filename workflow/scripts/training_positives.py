@@ -1,0 +1,7 @@
+"""Gather the bound rows of every training experiment in one file, which test rows are held against."""
+
+from tfbs_moe.data.training_overlap import write_positives
+from tfbs_moe.runtime import step
+
+with step(snakemake.log[0]):
+    write_positives(snakemake.input, snakemake.output[0])
