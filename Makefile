@@ -47,7 +47,7 @@ test: lint
 	$(IN_VENV) $(TEST_ENV) pytest -n auto
 
 bench: setup-dev
-	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution summary; do \
+	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution predict summary; do \
 		echo "== benchmarks/$$name.py"; $(TEST_ENV) python benchmarks/$$name.py || exit 1; done
 
 # The tables of keys in config/README.md, from the schemas.

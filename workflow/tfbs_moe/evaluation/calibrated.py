@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit, xlog1py, xlogy
-from sklearn.linear_model import LogisticRegression
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.metrics import calibration_bin
@@ -97,6 +96,9 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         logits: float (N,).
         negatives: the kind of the unbound rows.
     """
+    # Whoever scores sequences with a calibration does not wait for what fits one.
+    from sklearn.linear_model import LogisticRegression
+
     label, logits = np.asarray(label).astype(int), np.asarray(logits, dtype=np.float64)
     if len(np.unique(label)) < 2:
         raise InputError(f"negatives {negatives}: calibration needs bound and unbound validation rows")

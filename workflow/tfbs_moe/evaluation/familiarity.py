@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from sklearn.decomposition import PCA
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.tables import atomic
@@ -91,6 +90,9 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object]) -> Fami
     Raises:
         InputError: a class has fewer than two rows.
     """
+    # Whoever scores sequences does not wait for what fits.
+    from sklearn.decomposition import PCA
+
     flat = embeddings.reshape(len(embeddings), -1).astype(np.float32)
     names, member = np.unique(np.asarray(classes), return_inverse=True)
     sizes = np.bincount(member)
