@@ -12,7 +12,15 @@ pytestmark = pytest.mark.slow
 
 # Joined anew whenever a row comes to the table: one job each, seconds long.
 TABLES = {
-    *("run_config", "factor_knowledge", "dataset_summary", "datasets_checked", "audit", "matrix_matches", "attribution_summary"),
+    *(
+        "run_config",
+        "factor_knowledge",
+        "dataset_summary",
+        "datasets_checked",
+        "audit",
+        "matrix_matches",
+        "attribution_summary",
+    ),
     *("attribution_motifs", "evaluation_table", "paper_statistics", "factor_statistics", "strata_statistics"),
     *("gate_statistics", "ablation", "build_report", "write_documents", "summary", "all"),
 }
@@ -41,7 +49,9 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
     named = []
     for count in (20, 40):
         # What is explained is bounded, by more than these; here it would be all the growth.
-        jobs, said = planned(project, many(project, count), "--config", "attribution={max_experiments: 5, max_experts: 5}")
+        jobs, said = planned(
+            project, many(project, count), "--config", "attribution={max_experiments: 5, max_experts: 5}"
+        )
         assert jobs["expert"] == count * 3 * 2
         assert jobs["predictions"] == jobs["audit_rows"] == jobs["metrics"] == count
         inputs = re.findall(r"^ {4}input: (.*)$", said, flags=re.M)
@@ -86,7 +96,9 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
 
     write_table(table, [*rows, ["C", "C", "cell", "train", "in_distribution", "deepbind", "C.seq.gz", ""]])
     jobs, said = planned(project, config)
-    trained = re.findall(r"^ {4}output: results/small/experts/sound/convnet/(\w+)/seed(\d)/model.safetensors", said, re.M)
+    trained = re.findall(
+        r"^ {4}output: results/small/experts/sound/convnet/(\w+)/seed(\d)/model.safetensors", said, re.M
+    )
     assert sorted(trained) == [("C", "0"), ("C", "1")], "an expert that was there is trained again"
     assert jobs["training_dataset"] == 1 and "test_dataset" not in jobs and "expert_relabelled" not in jobs
     # The mixture is another, and with it what hangs on it.
