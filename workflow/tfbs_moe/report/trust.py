@@ -6,7 +6,9 @@ from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import table_of
 from tfbs_moe.report.inputs import CALIBRATION, FAMILIARITY, TRUST, Run
-from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval, number
+
+LEVEL = 0.05
 
 _MEANING = (
     "Probabilities are calibrated on validation rows of the training factors, for each kind of negatives apart "
@@ -64,10 +66,13 @@ def _familiar(run: Run) -> list[str]:
                 f"(difference {difference})"
             )
             if pd.notna(row["rank_correlation"]):
+                rho = number(row["rank_correlation"], sign=True)
                 text += (
-                    f"; over {row['n']} factors, familiarity and AUROC have a rank correlation of "
-                    f"{row['rank_correlation']:+.2f} (p = {row['p']:.2g})"
+                    f"; over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
+                    f"(p = {row['p']:.2g})"
                 )
+                if row["p"] > LEVEL:
+                    text += ": it does not foretell how well the mixture does"
             said.append(f"{text}.")
     return said
 
