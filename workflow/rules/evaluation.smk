@@ -58,10 +58,14 @@ rule evaluation_table:
 
 
 EVALUATION = expand(
-    rules.evaluation_table.output[0], table=["metrics", "curves", "gate_weights", "subsets", "gate_use"]
+    f"{RUN}/evaluation/{{table}}.tsv", table=["metrics", "curves", "gate_weights", "subsets", "gate_use"]
 )
 
 
 rule evaluation:
     input:
         EVALUATION,
+
+
+localrules:
+    evaluation_table,

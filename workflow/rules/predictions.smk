@@ -24,7 +24,7 @@ rule predictions:
     resources:
         gpu=gpus(),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         models=lambda wildcards: [
             {
