@@ -8,7 +8,7 @@
 
 # --- settings
 
-# lsf, sge (also UGE and its other descendants), pbs (PBS Pro and OpenPBS), or slurm.
+# lsf, sge (also UGE and its other descendants), pbs (PBS Pro and OpenPBS), kubernetes, or slurm.
 SCHEDULER=lsf
 # Queues (partitions) for jobs without and with a GPU; empty for the scheduler's own choice.
 CPU_QUEUE=
@@ -17,6 +17,11 @@ GPU_QUEUE=
 EXTRA=
 # The parallel environment of SGE that gives cores of one node.
 SGE_PE=smp
+# For Kubernetes: an image with the Python of .venv; the claim of a volume that holds the checkout and that many pods
+# may write to (ReadWriteMany); where it is mounted, here as in the pods.
+IMAGE=python:3.12
+VOLUME=study
+VOLUME_PATH=/study
 # What schedulers print of jobs; a job's own messages are in results/<run>/logs.
 LOGS=.snakemake/scheduler
 
@@ -99,6 +104,45 @@ pbs_status() {
 }
 
 pbs_cancel() { qdel "$@"; }
+
+# --- Kubernetes, with a volume in the place of a shared file system
+
+kubernetes_submit() {
+    kubectl create -o name $EXTRA -f - <<JOB
+apiVersion: batch/v1
+kind: Job
+metadata:
+  generateName: tfbs-moe-
+  labels: {rule: "$rule"}
+spec:
+  backoffLimit: 0
+  activeDeadlineSeconds: $((minutes * 60))
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: job
+          image: "$IMAGE"
+          command: [sh, "$script"]
+          resources:
+            requests: {cpu: "$threads", memory: ${memory}M}
+            limits: {memory: ${memory}M$([ "$gpus" = 0 ] || echo ", nvidia.com/gpu: $gpus")}
+          volumeMounts:
+            - {name: study, mountPath: "$VOLUME_PATH"}
+      volumes:
+        - {name: study, persistentVolumeClaim: {claimName: "$VOLUME"}}
+JOB
+}
+
+kubernetes_status() {
+    case $(kubectl get "$1" -o 'jsonpath={.status.succeeded}/{.status.failed}' 2>&1) in
+        1/*) echo success ;;
+        /[1-9]* | *NotFound*) echo failed ;;
+        *) echo running ;;
+    esac
+}
+
+kubernetes_cancel() { kubectl delete --wait=false "$@"; }
 
 # --- SLURM, where the profile slurm cannot be used
 

@@ -61,16 +61,17 @@ PartitionName=gpu Nodes={host} Default=NO MaxTime=1-00:00:00 State=UP
 
 
 # Comment is what the executor plugin says of a job: its rule and wildcards.
-JOB_FIELDS = {"id": "%i", "state": "%T", "partition": "%P", "begin": "%S", "end": "%e", "comment": "%k"}
+JOB_FIELDS = {"id": "%i", "state": "%T", "partition": "%P", "limit": "%l", "begin": "%S", "end": "%e", "comment": "%k"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as SLURM knows it; times of day are comparable text, or ``N/A``."""
+    """A job as SLURM knows it; begin and end are comparable text, or ``N/A``."""
 
     id: str
     state: str
     partition: str
+    limit: str
     begin: str
     end: str
     comment: str

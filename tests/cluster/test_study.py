@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ EXPERTS = RUN / "experts/sound/convnet"
 # What follows from the experts.
 LATER = ("experts", "views", "moe", "controls", "predictions", "evaluation")
 PATIENCE = 300.0
+LONGER_THAN_SLURM_NEEDS = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,7 @@ def state(slurm: OneNode, job: Job) -> str:
 
 def stop_training(job: Job) -> None:
     """Make the training of a job hang."""
+    stopped = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command, variables = ((process / name).read_bytes().split(b"\0") for name in ("cmdline", "environ"))
@@ -90,6 +93,8 @@ def stop_training(job: Job) -> None:
             continue
         if f"SLURM_JOB_ID={job.id}".encode() in variables and any(b"train_expert.py" in word for word in command):
             os.kill(int(process.name), signal.SIGSTOP)
+            stopped += 1
+    assert stopped
 
 
 def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_path):
@@ -116,16 +121,18 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
 
 def test_interrupted_trainings_go_on_where_they_were(slurm, local, untrained):
     earlier = {job.id for job in slurm.jobs()}
-    # A first attempt of one minute, the shortest that SLURM knows; each later one a minute more.
-    head = start(slurm, untrained, *SLURM, *STUDY, "--set-resources", "expert:runtime=attempt", "--", "experts")
+    head = start(slurm, untrained, *SLURM, *STUDY, "--", "experts")
     try:
         too_long, drained = wait_for_training(slurm, untrained, 2)
         stop_training(too_long)
 
         slurm.set_node("State=drain", "Reason=test")
         wait(lambda: state(slurm, drained) == "COMPLETED", "the job on a draining node to end", PATIENCE)
+        time.sleep(LONGER_THAN_SLURM_NEEDS)
         (waiting,) = slurm.jobs("rule_expert", "PENDING")
         slurm.set_node("State=resume")
+        # The shortest limit that SLURM knows.
+        slurm.run("scontrol", "update", f"JobId={too_long.id}", "TimeLimit=1")
 
         wait(lambda: state(slurm, waiting) == "RUNNING" and has_checkpoint(untrained, waiting), "the third", PATIENCE)
         slurm.run("scancel", waiting.id)
@@ -133,14 +140,15 @@ def test_interrupted_trainings_go_on_where_they_were(slurm, local, untrained):
     finally:
         head.kill()
     assert said.count("Trying to restart job") == 2
-    states = [(factor(job), job.state) for job in slurm.jobs("rule_expert") if job.id not in earlier]
-    assert sorted(states) == sorted(
+    first, second = "2:00:00", "4:00:00"
+    made = [(factor(job), job.state, job.limit) for job in slurm.jobs("rule_expert") if job.id not in earlier]
+    assert sorted(made) == sorted(
         [
-            (factor(too_long), "TIMEOUT"),
-            (factor(too_long), "COMPLETED"),
-            (factor(drained), "COMPLETED"),
-            (factor(waiting), "CANCELLED"),
-            (factor(waiting), "COMPLETED"),
+            (factor(too_long), "TIMEOUT", "1:00"),
+            (factor(too_long), "COMPLETED", second),
+            (factor(drained), "COMPLETED", first),
+            (factor(waiting), "CANCELLED", first),
+            (factor(waiting), "COMPLETED", second),
         ]
     )
     for job in (too_long, waiting):

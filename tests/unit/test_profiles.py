@@ -1,6 +1,7 @@
 """The profiles: how jobs are asked for on schedulers that no test machine has, by stand-ins that note their words."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,11 +14,25 @@ ROOT = Path(__file__).resolve().parents[2]
 GENERIC = ROOT / "profiles/generic"
 # Notes how it was called; answers what stands in a file named after it, with the status in that file's first line.
 STAND_IN = """#!/bin/sh
+case "$*" in *"-f -"*) cat >"$ANSWERS/stdin" ;; esac
 for word in "$(basename "$0")" "$@"; do printf '%s\\n' "$word"; done >"$ANSWERS/called"
 sed 1d "$ANSWERS/$(basename "$0")"
 exit "$(sed 1q "$ANSWERS/$(basename "$0")")"
 """
-PROGRAMS = ("bsub", "bjobs", "bkill", "qsub", "qstat", "qacct", "qdel", "sbatch", "scontrol", "sacct", "scancel")
+PROGRAMS = (
+    "bsub",
+    "bjobs",
+    "bkill",
+    "qsub",
+    "qstat",
+    "qacct",
+    "qdel",
+    "sbatch",
+    "scontrol",
+    "sacct",
+    "scancel",
+    "kubectl",
+)
 
 
 @dataclass
@@ -82,6 +97,7 @@ SUBMITTED = {
     "sge": ("qsub", "4711", "4711"),
     "pbs": ("qsub", "4711.server", "4711.server"),
     "slurm": ("sbatch", "4711;cluster", "4711"),
+    "kubernetes": ("kubectl", "job.batch/tfbs-moe-4711", "job.batch/tfbs-moe-4711"),
 }
 ON_GPU = {
     "lsf": "bsub -J expert -n 2 -q fast -W 120 -o .snakemake/scheduler/%J.expert"
@@ -92,6 +108,7 @@ ON_GPU = {
     " -j oe -o .snakemake/scheduler/ -A lab job.sh",
     "slurm": "sbatch --parsable --export=ALL -J expert -c 2 -p fast -t 120 --mem 4000 --gpus=1"
     " -o .snakemake/scheduler/%j.expert -A lab job.sh",
+    "kubernetes": "kubectl create -o name -A lab -f -",
 }
 
 
@@ -111,8 +128,25 @@ def test_another_job_asks_for_no_gpu_and_no_queue(make_site, scheduler):
     site = make_site(scheduler)
     site.answers(program, answer)
     site.call("submit", "metrics", "1", "2000", "30", "0", "a job.sh")
-    assert site.called()[-1] == "a job.sh"
+    assert site.called()[-1] == ("-" if scheduler == "kubernetes" else "a job.sh")
     assert not [word for word in site.called() if "gpu" in word or word in ("-q", "-p", "fast")]
+
+
+@pytest.mark.parametrize(("gpus", "limits"), [("0", {}), ("1", {"nvidia.com/gpu": 1})])
+def test_what_a_pod_is_given(make_site, gpus, limits):
+    site = make_site("kubernetes")
+    site.answers("kubectl", "job.batch/tfbs-moe-4711")
+    site.call("submit", "expert", "2", "4000", "120", gpus, "/study/a job.sh")
+    job = yaml.safe_load((site.folder / "stdin").read_text())["spec"]
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (0, 7200)
+    (container,) = job["template"]["spec"]["containers"]
+    assert container["command"] == ["sh", "/study/a job.sh"]
+    assert container["resources"] == {
+        "requests": {"cpu": "2", "memory": "4000M"},
+        "limits": {"memory": "4000M"} | limits,
+    }
+    (volume,) = job["template"]["spec"]["volumes"]
+    assert container["volumeMounts"] == [{"name": volume["name"], "mountPath": "/study"}]
 
 
 @pytest.mark.parametrize("scheduler", SUBMITTED)
@@ -150,6 +184,15 @@ ACCOUNT = "jobname expert\nfailed {}\nexit_status {}"
         ("pbs", {"qstat": ("    job_state = F\n    Exit_status = -29", 0)}, "failed"),
         ("pbs", {"qstat": ("qstat: Unknown Job Id 4711.server", 153)}, "failed"),
         ("pbs", {"qstat": ("Connection refused", 1)}, "running"),
+        ("kubernetes", {"kubectl": ("/", 0)}, "running"),
+        ("kubernetes", {"kubectl": ("1/", 0)}, "success"),
+        ("kubernetes", {"kubectl": ("/1", 0)}, "failed"),
+        (
+            "kubernetes",
+            {"kubectl": ('Error from server (NotFound): jobs.batch "tfbs-moe-4711" not found', 1)},
+            "failed",
+        ),
+        ("kubernetes", {"kubectl": ("Unable to connect to the server", 1)}, "running"),
         ("slurm", {"scontrol": ("JobId=4711 JobState=RUNNING Reason=None", 0)}, "running"),
         ("slurm", {"scontrol": ("JobId=4711 JobState=COMPLETED Reason=None", 0)}, "success"),
         ("slurm", {"scontrol": ("JobId=4711 JobState=TIMEOUT Reason=TimeLimit", 0)}, "failed"),
@@ -174,15 +217,22 @@ def test_what_a_scheduler_says_of_a_job(make_site, scheduler, answers, expected)
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "program"), [("lsf", "bkill"), ("sge", "qdel"), ("pbs", "qdel"), ("slurm", "scancel")]
+    ("scheduler", "program"),
+    [
+        ("lsf", "bkill"),
+        ("sge", "qdel"),
+        ("pbs", "qdel"),
+        ("slurm", "scancel"),
+        ("kubernetes", "kubectl delete --wait=false"),
+    ],
 )
 def test_jobs_are_cancelled(make_site, scheduler, program):
     site = make_site(scheduler)
-    site.answers(program, "")
+    site.answers(program.split()[0], "")
     command = [str(site.folder / "profiles/generic/cancel"), "4711", "4712"]
     paths = {"PATH": f"{site.folder / 'bin'}:{os.environ['PATH']}", "ANSWERS": str(site.folder)}
     subprocess.run(command, env=os.environ | paths, check=True)
-    assert site.called() == [program, "4711", "4712"]
+    assert site.called() == [*program.split(), "4711", "4712"]
 
 
 def test_only_profiles_of_one_machine_limit_gpus():
@@ -192,3 +242,16 @@ def test_only_profiles_of_one_machine_limit_gpus():
     }
     assert limits["default"] and limits["workstation"]
     assert not [name for name, limited in limits.items() if limited and name not in ("default", "workstation")]
+
+
+def test_the_slurm_profile_speaks_of_rules_that_there_are():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = {"training_dataset", "test_dataset"} | set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.M))
+    assert {*profile["set-resources"], *profile["groups"]} <= rules
+    assert set(profile["group-components"]) == set(profile["groups"].values())
+    # A group's jobs run one after the other: its time is their sum, its memory that of one.
+    assert all(profile["set-resources"][rule]["in_turn"] == 1 for rule in profile["groups"])
+    assert all(
+        "attempt" in wanted["mem_mb"] and "attempt" in wanted["runtime"] for wanted in profile["set-resources"].values()
+    )
