@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo test lint unit bench docs lock clean
+.PHONY: help setup setup-dev demo test test-cluster lint unit bench docs lock clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -13,6 +13,7 @@ help:
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
+	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; about 12 minutes on 2 cores)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
@@ -45,6 +46,10 @@ unit: setup-dev
 
 test: lint
 	$(IN_VENV) $(TEST_ENV) pytest -n auto
+
+# As root, where SLURM and munge are installed (Debian: slurmctld slurmd slurm-client munge); skips elsewhere.
+test-cluster: setup-dev
+	$(IN_VENV) $(TEST_ENV) pytest tests/cluster
 
 bench: setup-dev
 	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution predict summary; do \

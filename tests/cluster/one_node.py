@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 DAEMONS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol")
@@ -59,6 +60,23 @@ PartitionName=gpu Nodes={host} Default=NO MaxTime=1-00:00:00 State=UP
 """
 
 
+# Comment is what the executor plugin says of a job: its rule and wildcards.
+JOB_FIELDS = {"id": "%i", "state": "%T", "partition": "%P", "limit": "%l", "begin": "%S", "end": "%e", "comment": "%k"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as SLURM knows it; begin and end are comparable text, or ``N/A``."""
+
+    id: str
+    state: str
+    partition: str
+    limit: str
+    begin: str
+    end: str
+    comment: str
+
+
 def why_not() -> str | None:
     """Return why no SLURM can run here, or None."""
     missing = [name for name in DAEMONS if _program(name) is None]
@@ -84,7 +102,7 @@ class OneNode:
         (folder / "slurm.conf").write_text(
             CONF.format(
                 folder=folder,
-                host=socket.gethostname().split(".")[0],
+                host=_host(),
                 controller_port=_free_port(),
                 node_port=_free_port(),
                 cpus=os.cpu_count(),
@@ -101,7 +119,7 @@ class OneNode:
             self._start_munge()
             self.run("slurmctld")
             self.run("slurmd")
-            _wait(lambda: self.run("sinfo", "-h", "-p", "cpu", "-o", "%t").strip() == "idle", "the node to be idle")
+            wait(lambda: self.run("sinfo", "-h", "-p", "cpu", "-o", "%t").strip() == "idle", "the node to be idle")
         except BaseException:
             self.__exit__()
             raise
@@ -113,7 +131,7 @@ class OneNode:
             path = self.folder / name
             if path.is_file() and path.read_text().strip():
                 subprocess.run(["kill", path.read_text().strip()], check=False, capture_output=True)
-                _wait(lambda path=path: not path.exists(), f"{name} to go")
+                wait(lambda path=path: not path.exists(), f"{name} to go")
 
     def run(self, program: str, *arguments: str) -> str:
         """Run one of SLURM's programs against this SLURM and return what it printed."""
@@ -121,6 +139,17 @@ class OneNode:
         return subprocess.run(
             command, env=os.environ | self.environment, check=True, text=True, capture_output=True
         ).stdout
+
+    def jobs(self, word: str = "", *states: str) -> list[Job]:
+        """Return the jobs whose comment holds a word, by the order of their submission."""
+        form = "|".join(JOB_FIELDS.values())
+        lines = self.run("squeue", "-h", "-t", ",".join(states) or "all", "-S", "i", "-o", form).splitlines()
+        jobs = [Job(*line.split("|", maxsplit=len(JOB_FIELDS) - 1)) for line in lines]
+        return [job for job in jobs if word in job.comment]
+
+    def set_node(self, *settings: str) -> None:
+        """Change the node, such as ``State=resume``."""
+        self.run("scontrol", "update", f"NodeName={_host()}", *settings)
 
     def _write_gpus(self, gpus: int) -> None:
         # slurmd wants device files; links to /dev/null pass, and SLURM sets CUDA_VISIBLE_DEVICES for them.
@@ -158,14 +187,19 @@ def _program(name: str) -> str | None:
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
+def _host() -> str:
+    return socket.gethostname().split(".")[0]
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _wait(ready: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
+def wait(ready: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait until something is so, for so many seconds."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         try:
             if ready():
@@ -173,4 +207,4 @@ def _wait(ready: Callable[[], bool], what: str) -> None:
         except subprocess.CalledProcessError:
             pass
         time.sleep(0.2)
-    raise TimeoutError(f"waited {PATIENCE:.0f} s for {what}")
+    raise TimeoutError(f"waited {patience:.0f} s for {what}")

@@ -1,5 +1,10 @@
 """Sequences, tables and seeds: what everything else stands on."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +13,8 @@ from hypothesis import strategies as st
 
 from tfbs_moe import runtime, sequence, tables
 from tfbs_moe.errors import InputError
+
+LIBRARY_ON_PATH = os.environ | {"PYTHONPATH": str(Path(runtime.__file__).parents[1])}
 
 
 @given(st.lists(st.text("ACGTN", min_size=7, max_size=7), min_size=1, max_size=9))
@@ -83,6 +90,19 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     assert runtime.select_device("auto").type == "cpu"
 
 
+@pytest.mark.parametrize(("given", "warned"), [("1", True), ("", False), ("NoDevFiles", False)])
+def test_a_gpu_that_torch_cannot_use_is_a_warning(monkeypatch, caplog, given, warned):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert runtime.select_device("auto").type == "cpu"
+    assert ("this job was given a GPU (CUDA_VISIBLE_DEVICES=1)" in caplog.text) == warned
+    caplog.clear()
+    runtime.select_device("cpu")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 def test_a_step_turns_an_input_error_into_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught, runtime.step(tmp_path / "logs" / "step.log"):
         raise InputError("b.gz, line 3: what is wrong")
@@ -101,3 +121,23 @@ def test_jobs_spread_over_gpus_and_share_them_when_all_are_taken(tmp_path, monke
     assert runtime.take_gpu(1, tmp_path) == 0 and len(places) == 5
     for place in places:
         place.close()
+
+
+def test_jobs_that_start_at_once_spread_over_gpus(tmp_path):
+    script = "import sys; from tfbs_moe.runtime import take_gpu; print(take_gpu(4, sys.argv[1]), flush=True); input()"
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    jobs = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=LIBRARY_ON_PATH)
+        for _ in range(8)
+    ]
+    try:
+        taken = [int(job.stdout.readline()) for job in jobs]
+        jobs[0].kill()
+        jobs[0].wait()
+        later = subprocess.run(command, input="\n", stdout=subprocess.PIPE, text=True, check=True, env=LIBRARY_ON_PATH)
+    finally:
+        for job in jobs:
+            job.kill()
+            job.communicate()
+    assert sorted(taken) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert int(later.stdout) == taken[0]

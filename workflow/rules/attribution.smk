@@ -64,7 +64,7 @@ for protocol in STUDY.protocols:
         resources:
             gpu=gpus(),
             mem_mb=lambda wildcards, attempt: 4000 * attempt,
-            runtime=60,
+            runtime=lambda wildcards, attempt: 60 * attempt,
         params:
             identity=lambda wildcards, protocol=protocol: {"protocol": protocol}
             | STUDY.identity(explained(wildcards.experiment)),

@@ -60,10 +60,14 @@ rule evaluation_table:
 
 
 EVALUATION = expand(
-    rules.evaluation_table.output[0], table=["metrics", "curves", "gate_weights", "subsets", "gate_use", "trust"]
+    f"{RUN}/evaluation/{{table}}.tsv", table=["metrics", "curves", "gate_weights", "subsets", "gate_use", "trust"]
 )
 
 
 rule evaluation:
     input:
         EVALUATION,
+
+
+localrules:
+    evaluation_table,

@@ -29,6 +29,8 @@ for batch, names in FIGURE_BATCHES.items():
             f"{LOGS}/figures/{batch}.log",
         benchmark:
             f"{BENCHMARKS}/figures/{batch}.tsv"
+        # A minute on one core: not worth a place in a queue.
+        localrule: True
         conda:
             "../../envs/analysis.yaml"
         resources:

@@ -58,7 +58,7 @@ rule predictions:
     resources:
         gpu=gpus(),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         identity=lambda wildcards: {"protocol": wildcards.protocol}
         | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),

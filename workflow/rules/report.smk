@@ -102,3 +102,9 @@ rule report:
         rules.summary.output,
         rules.build_report.output,
         rules.write_documents.output,
+
+
+localrules:
+    build_report,
+    write_documents,
+    summary,

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # Open as long as the process lives, and with them its places on GPUs.
 _PLACES: list[IO[Any]] = []
 
+# What schedulers put into CUDA_VISIBLE_DEVICES for a job without a GPU.
+_NO_GPU = ("", "-1", "NoDevFiles")
+
 DeviceRequest = Literal["auto", "cpu", "cuda"]
 
 
@@ -59,11 +62,19 @@ def select_device(request: DeviceRequest = "auto") -> "torch.device":
     """
     import torch
 
-    if request == "cpu" or (request == "auto" and not torch.cuda.is_available()):
+    found = request != "cpu" and torch.cuda.is_available()
+    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU-only build"
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if request == "auto" and not found and given not in _NO_GPU:
+        # Otherwise a study runs for days on the processors of GPU nodes before anyone looks.
+        log.warning(
+            "this job was given a GPU (CUDA_VISIBLE_DEVICES=%s) but torch %s, %s, finds none: computing on the CPU",
+            given, torch.__version__, build,
+        )  # fmt: skip
+    if request != "cuda" and not found:
         log.info("device: cpu (%d threads)", torch.get_num_threads())
         return torch.device("cpu")
-    if not torch.cuda.is_available():
-        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU-only build"
+    if not found:
         raise InputError(
             f"a GPU was asked for (device: cuda) but torch {torch.__version__}, {build}, finds none. "
             "Check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES, install a CUDA build of torch, "
