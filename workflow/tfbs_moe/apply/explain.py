@@ -50,10 +50,7 @@ def explain(
     settings_of(method, **settings)
     for block in source.blocks():
         for first in range(0, len(block), _ROWS):
-            rows = slice(first, first + _ROWS)
-            part = Windows(
-                block.codes[rows], block.record[rows], block.name[rows], block.chrom[rows], block.start[rows]
-            )
+            part = block.rows(slice(first, first + _ROWS))
             X = one_hot_from_codes(part.codes)
             values = attribute(model, X, method, device=device, seed=seed, **settings)
             yield part, X, values, logits(model, X, device=device)

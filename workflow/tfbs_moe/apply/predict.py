@@ -29,7 +29,10 @@ class Columns:
     best: bool = False
 
 
-def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Columns = Columns()) -> pd.DataFrame:  # noqa: B008
+PLAIN = Columns()
+
+
+def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Columns = PLAIN) -> pd.DataFrame:
     """Return one row per window.
 
     Columns are ``name`` ``chrom`` ``start`` ``end`` (of the window, 0-based, half-open), ``unknown`` (bases N),
@@ -60,7 +63,7 @@ def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Colum
 def predict(
     scorer: Scorer,
     source: Source,
-    columns: Columns = Columns(),  # noqa: B008
+    columns: Columns = PLAIN,
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     """Yield tables of scores and the number of windows behind each, in the order of the source."""
     if columns.share is not None and not scorer.calibration:
@@ -84,7 +87,7 @@ def _best(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[table.groupby("record", sort=True)["logit"].idxmax()].reset_index(drop=True)
 
 
-def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Columns = Columns()) -> Iterator[int]:  # noqa: B008
+def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Columns = PLAIN) -> Iterator[int]:
     """Write the scores of a source to a file, and yield how many windows were scored, again and again.
 
     See ``open_sink`` for the formats.

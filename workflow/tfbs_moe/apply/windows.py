@@ -59,6 +59,10 @@ class Windows:
         """Return the number of windows."""
         return len(self.codes)
 
+    def rows(self, rows: slice) -> "Windows":
+        """Return some of the windows."""
+        return Windows(self.codes[rows], self.record[rows], self.name[rows], self.chrom[rows], self.start[rows])
+
 
 @dataclass(frozen=True)
 class Source:
@@ -176,8 +180,8 @@ class _Gathering:
             whole = self._joined()
             full = self._rows // BLOCK_ROWS * BLOCK_ROWS
             for first in range(0, full, BLOCK_ROWS):
-                yield _rows_of(whole, slice(first, first + BLOCK_ROWS))
-            self._parts, self._rows = [_rows_of(whole, slice(full, None))], self._rows - full
+                yield whole.rows(slice(first, first + BLOCK_ROWS))
+            self._parts, self._rows = [whole.rows(slice(full, None))], self._rows - full
 
     def rest(self) -> Iterator[Windows]:
         if self._rows:
@@ -188,10 +192,6 @@ class _Gathering:
         if len(self._parts) == 1:
             return self._parts[0]
         return Windows(**{name: np.concatenate([getattr(part, name) for part in self._parts]) for name in names})
-
-
-def _rows_of(whole: Windows, rows: slice) -> Windows:
-    return Windows(whole.codes[rows], whole.record[rows], whole.name[rows], whole.chrom[rows], whole.start[rows])
 
 
 def _gathered(parts: Iterable[Windows], window: int) -> Iterator[Windows]:

@@ -162,6 +162,7 @@ class _BigWig(Sink):
 
         self._value = value
         self._writer = BigWigWriter(path, dict(sizes), n_jobs=1)
+        self._sizes = sizes
         self._order = {name: place for place, name in enumerate(sizes)}
         self._tiled = tiled
         self._end: tuple[int, int] = (-1, 0)
@@ -169,7 +170,8 @@ class _BigWig(Sink):
     def write(self, table: pd.DataFrame) -> None:
         middle = (table["start"] + table["end"]) // 2
         place = table["chrom"].map(self._order)
-        starts, ends = (middle - self._tiled // 2).clip(lower=0), middle - self._tiled // 2 + self._tiled
+        starts = (middle - self._tiled // 2).clip(lower=0)
+        ends = (middle - self._tiled // 2 + self._tiled).clip(upper=table["chrom"].map(self._sizes))
         number, start, end = (column.to_numpy(np.int64) for column in (place, starts, ends))
         before = np.r_[self._end[0], number[:-1]], np.r_[self._end[1], end[:-1]]
         # The last window of a stretch ends with it and may lie closer to the one before.
