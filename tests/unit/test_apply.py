@@ -1,6 +1,8 @@
 """Bundles put to work: every kind of input, every kind of output, variants, attributions, the command line."""
 
 import gzip
+import random
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -13,6 +15,7 @@ import torch
 from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.predict import Columns, predict, predict_file
 from tfbs_moe.apply.scorer import Scorer
+from tfbs_moe.apply.sequence_table import read_sequences
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import cut, open_source, tile_starts
@@ -384,6 +387,39 @@ def test_a_damaged_table_of_variants_is_one_message(tmp_path, name, text, part):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=part):
         list(read_variants(tmp_path / name))
+
+
+SEQUENCES = "name\tsequence\na\tACGT\nb\tACGTN\n"
+ALLELES = "chrom\tpos\tid\tref\talt\nchr1\t10\trs1\tA\tC,G\nchr7\t11\t.\tA\t.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reader"),
+    [
+        ("v.vcf", VCF, read_variants),
+        ("v.tsv", ALLELES, read_variants),
+        ("s.tsv", SEQUENCES, read_sequences),
+        ("s.txt", "ACGT\nGGA\n", read_sequences),
+    ],
+)
+def test_spoilt_files_are_read_or_refused(tmp_path, name, text, reader):
+    draw = random.Random(1)
+    told = Counter()
+    for _ in range(100):
+        content = bytearray(text.encode())
+        for _ in range(draw.randint(1, 5)):
+            place = draw.randrange(len(content))
+            added = bytes(draw.choices(b"\t\n\r\0,;<>.N\xff0123456789", k=draw.randint(0, 4)))
+            content[place : place + draw.randint(0, 4)] = added
+            content = content or bytearray(b"x")
+        (tmp_path / name).write_bytes(content)
+        try:
+            list(reader(tmp_path / name))
+        except InputError:
+            told["refused"] += 1
+        else:
+            told["read"] += 1
+    assert min(told["refused"], told["read"]) > 0
 
 
 # --- the command line
