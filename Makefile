@@ -13,7 +13,7 @@ help:
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
-	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; about 12 minutes on 2 cores)'
+	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; 10 to 20 minutes on 2 cores)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
