@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tfbs_moe.at_work import hold_as_job
 from tfbs_moe.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
         level=logging.INFO, handlers=handlers, force=True, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(True)
+    hold_as_job()
     # Every font of every figure would say what was cut from it.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
