@@ -19,7 +19,6 @@ def test_twenty_kills(study, wanted, trying, same_results):
     order = [signals[place] for place in np.random.default_rng(SEED).permutation(len(signals))]
     with trying("killed at random moments and continued", len(order)) as fault:
         kills = kill_at_random(study.project, study.command, order, SEED)
-        print(*zip(kills.signals, kills.rules, strict=True), sep="\n")
         assert not kills.complaints, kills.complaints[0]
         assert len(kills.signals) == len(order)
         # Spread over the run: no stage is left out by an unlucky seed.
