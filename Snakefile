@@ -15,7 +15,7 @@ min_version("9.0")
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
-from tfbs_moe.at_work import start_run
+from tfbs_moe.at_work import check_writable, start_run
 from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.environment import export_library
 from tfbs_moe.errors import InputError
@@ -59,6 +59,7 @@ include: "workflow/rules/report.smk"
 # Comes when Snakemake holds its own lock; from here on that lock keeps others away.
 onstart:
     START.done()
+    check_writable(RUN)
 
 
 rule all:

@@ -22,7 +22,9 @@ DELAY_SECONDS = 4.0
 START_SECONDS = 10.0
 # So many kills fall into a start, while Snakemake reads its files and takes its lock.
 STARTING_SHARE = 0.1
-END_SECONDS = 120.0
+# What a shutdown or a cluster gives a process that it asks to end, before it kills it. Snakemake 9.27 may wait for its
+# own lock for ever when a SIGTERM comes while it picks its next jobs.
+GRACE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 
 
@@ -65,13 +67,18 @@ def start(project: Project, log: Path, *arguments: str) -> subprocess.Popen[byte
         )
 
 
-def end(project: Project, process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to Snakemake and all its jobs at once, and see them all end."""
+def end(project: Project, process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to Snakemake and all its jobs at once, see them all end, and return whether they did so by it."""
     os.killpg(process.pid, number)
-    if number == signal.SIGKILL:
-        kill_all(project.folder)
-    process.wait(END_SECONDS)
+    try:
+        process.wait(0.0 if number == signal.SIGKILL else GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        obeyed = number == signal.SIGKILL
+    else:
+        obeyed = True
     kill_all(project.folder)
+    process.wait()
+    return obeyed
 
 
 def kill_all(folder: Path) -> None:
@@ -129,8 +136,8 @@ def kill_at_random(project: Project, arguments: tuple[str, ...], signals: list[i
             time.sleep(_POLL_SECONDS)
         text = log.read_text(errors="replace")
         if process.poll() is None:
-            end(project, process, number)
-            done.signals.append(signal.Signals(number).name)
+            obeyed = end(project, process, number)
+            done.signals.append(signal.Signals(number).name + ("" if obeyed else ", then SIGKILL"))
             done.rules.append(at_work(text))
         elif process.returncode:
             done.complaints.append(text[-3000:])

@@ -78,6 +78,18 @@ def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_
     return Start(starting)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Raise InputError where a run's results, or the folder that they are to be made in, cannot be written."""
+    place = Path(folder)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{folder} cannot be written: {place} is read-only for you; give yourself the right to write there, "
+            "or mount it so that it can be written, and give the same command again"
+        )
+
+
 def hold_as_job() -> None:
     """Make this process known as a job of the run that started it, if one did."""
     path = os.environ.get(VARIABLE)

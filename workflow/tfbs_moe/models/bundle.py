@@ -136,7 +136,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no model: {DESCRIPTION} is missing there")
     description = read_json(path)
     kind = description.get("kind") if isinstance(description, dict) else None
-    if kind not in _REQUIRED:
+    if not isinstance(kind, str) or kind not in _REQUIRED:
         raise InputError(f"{path} describes no model of this software: kind is {kind!r}, not 'expert' or 'mixture'")
     if description.get("format") != FORMAT:
         raise InputError(f"{path} is of format {description.get('format')!r}; this version reads {FORMAT}. Train anew.")
