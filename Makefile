@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo test lint unit bench docs lock clean
+.PHONY: help setup setup-dev demo test test-faults lint unit bench audit docs lock clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -13,6 +13,8 @@ help:
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
+	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files ... (about 15 minutes)'
+	@echo 'make audit   ask for known vulnerabilities of the pinned packages (needs a network)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
@@ -45,6 +47,15 @@ unit: setup-dev
 
 test: lint
 	$(IN_VENV) $(TEST_ENV) pytest -n auto
+
+# One process at a time: the tests count on the time that jobs take. What needs a disk of its own needs root.
+test-faults: setup-dev
+	$(IN_VENV) $(TEST_ENV) pytest tests/faults
+
+# uv runs the auditor in an environment of its own. Builds of torch are pinned by requirements/torch.txt.
+audit: setup
+	$(IN_VENV) && export PATH && for name in run language-model dev torch; do \
+		uvx pip-audit --no-deps --disable-pip --requirement requirements/$$name.txt || exit 1; done
 
 bench: setup-dev
 	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution summary; do \

@@ -59,7 +59,10 @@ include: "workflow/rules/report.smk"
 # Comes when Snakemake holds its own lock; from here on that lock keeps others away.
 onstart:
     START.done()
-    check_writable(RUN)
+    try:
+        check_writable(RUN)
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 rule all:

@@ -102,6 +102,13 @@ def gates(found: dict[str, Any]) -> Iterator[Row]:
     yield what, f"{parts['large']['peak_memory_gb']:.1f} GB", "< 8 GB"
 
 
+def faults(found: dict[str, Any]) -> Iterator[Row]:
+    """Faults that a run survives."""
+    for row in found["faults"]:
+        what = f"{row['fault']}: tried, survived, results lost"
+        yield what, f"{row['tried']}, {row['survived']}, {row['lost']}", f"{row['tried']}, {row['tried']}, 0"
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "extraction": extraction,
     "negatives": negatives,
@@ -111,6 +118,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "levels": levels,
     "attribution": attribution,
     "gates": gates,
+    "faults": faults,
 }
 
 

@@ -48,7 +48,7 @@ class Study:
 
     def run(self, *arguments: str):
         """Run the study as a user does."""
-        return self.project.run(*self.command, *arguments)
+        return self.project.run(*arguments, *self.command)
 
 
 def small_study(folder: Path) -> Study:
@@ -93,7 +93,9 @@ def faults() -> Iterator[list[Fault]]:
     tried: list[Fault] = []
     yield tried
     if tried:
-        write_result(FIGURES, ["snakemake", "torch"], faults=[asdict(fault) for fault in tried])
+        write_result(
+            FIGURES, ["snakemake", "torch"], command="make test-faults", faults=[asdict(fault) for fault in tried]
+        )
 
 
 Trying = Callable[[str, int], AbstractContextManager[Fault]]

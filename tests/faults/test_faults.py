@@ -121,7 +121,7 @@ def test_two_runs_at_once(study, wanted, trying):
     folder = study.project.folder
     with trying("two runs started at once") as fault:
         logs = [folder / f"run{number}.log" for number in range(2)]
-        runs = [start(study.project, log, *study.command, target) for log in logs]
+        runs = [start(study.project, log, target, *study.command) for log in logs]
         codes = [run.wait(PATIENCE) for run in runs]
         texts = [log.read_text() for log in logs]
         # One did the work. The other was told that the folder is taken, or came when all was done.
@@ -137,7 +137,7 @@ def test_a_second_run_while_one_works_and_after_it_died(study, wanted, trying):
     target = f"{RUN}/datasets/summary.tsv"
     with trying("a second run beside a running one, and after it was killed alone") as fault:
         log = study.project.folder / "first.log"
-        first = start(study.project, log, *study.command, target)
+        first = start(study.project, log, target, *study.command)
         wait_for(lambda: "Finished jobid" in log.read_text())
         second = study.run(target)
         if first.poll() is None or "Nothing to be done" not in second.stdout:

@@ -7,6 +7,7 @@ opened as it is, too; it is then read whole into memory.
 """
 
 import mmap
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from tfbs_moe.tables import atomic
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 1"
 _CHECKSUM = "crc32"
+# What HDF5 needs beside the codes, in bytes.
+_MARGIN = 100_000
 # Windows handled at a time: their codes and one-hot rows stay within a processor's cache.
 _BLOCK_ROWS = 2048
 
@@ -210,11 +213,22 @@ def prepare_genome(fasta: str | Path, path: str | Path) -> None:
     names = []
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         for number, (name, codes) in enumerate(read_fasta(fasta)):
+            _check_space(Path(path), len(codes))
             # Contiguous and uncompressed, which is what can be mapped.
             file.create_dataset(f"codes/{number}", data=codes).attrs[_CHECKSUM] = zlib.crc32(codes.data)
             names.append(name)
         file.create_dataset("chrom", data=names, dtype=h5py.string_dtype("utf-8"))
         file.attrs["format"] = _FORMAT
+
+
+def _check_space(path: Path, size: int) -> None:
+    """Refuse to go on where a disk is full: HDF5 itself would end the process without a message."""
+    free = shutil.disk_usage(path.parent).free
+    if size + _MARGIN > free:
+        raise InputError(
+            f"{path} cannot be written: no space left on device ({free / 1e6:.1f} MB, and {size / 1e6:.1f} MB more are "
+            "needed); make room on that disk, and give the same command again"
+        )
 
 
 def _offset(record: h5py.Dataset) -> int:
