@@ -70,7 +70,10 @@ def test_a_damaged_intermediate_file(done, wanted, trying, file, damage, reads):
         kept = {name for name in wanted if name in left and name != file}
         fault.lost += sum(left[name] != wanted[name] for name in kept)
         assert all(left[name] == wanted[name] for name in kept)
-        (done.results / file).unlink()
+        if "model.safetensors" in file:
+            shutil.rmtree((done.results / file).parent)
+        else:
+            (done.results / file).unlink()
         repaired = done.run(target)
         assert repaired.returncode == 0, repaired.stdout[-4000:]
         found = digests(done.results)

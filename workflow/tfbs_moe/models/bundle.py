@@ -33,6 +33,7 @@ DEFAULT_LICENCE = "MIT"
 # What no sensible network comes near; a description of a larger one would fill the memory before it is refused.
 _LARGEST = 10**6
 _REASON_LENGTH = 300
+_AGAIN = "Delete this folder and make the bundle again."
 _KINDS: dict[type, str] = {str: "text", dict: "mapping", int: "whole number", list: "list"}
 Built = TypeVar("Built")
 
@@ -142,7 +143,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} is of format {description.get('format')!r}; this version reads {FORMAT}. Train anew.")
     missing = [key for key in _REQUIRED[kind] if key not in description]
     if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. Make it again.")
+        raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. {_AGAIN}")
     _check_types(description, path)
     return description
 
@@ -277,12 +278,12 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
     """Load a bundle's weights into the model built from its description."""
     path = folder / WEIGHTS
     if not path.is_file():
-        raise InputError(f"{folder} is not complete: {WEIGHTS} is missing. Make the bundle again.")
+        raise InputError(f"{folder} is not complete: {WEIGHTS} is missing. {_AGAIN}")
     found = sha256_file(path)
     if found != description["weights"]["sha256"]:
         raise InputError(
             f"{path} is damaged or belongs to another model: its SHA-256 is {found}, "
-            f"{DESCRIPTION} says {description['weights']['sha256']}. Make the bundle again."
+            f"{DESCRIPTION} says {description['weights']['sha256']}. {_AGAIN}"
         )
     try:
         tensors = load_file(path)
