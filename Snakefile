@@ -15,6 +15,7 @@ min_version("9.0")
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
+from tfbs_moe.at_work import check_writable, start_run
 from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.environment import export_library
 from tfbs_moe.errors import InputError
@@ -31,6 +32,9 @@ if not workflow.configfiles:
 try:
     config.update(complete_config(config))
     STUDY = make_study(config, read_experiments(config["experiments"]))
+    # What a killed run left locked is free again; the jobs of a run read this file too, and are no run.
+    if workflow.is_main_process:
+        START = start_run(".snakemake/at_work", locks=".snakemake/locks")
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -50,6 +54,15 @@ include: "workflow/rules/statistics.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+# Comes when Snakemake holds its own lock; from here on that lock keeps others away.
+onstart:
+    START.done()
+    try:
+        check_writable(RUN)
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 rule all:

@@ -104,12 +104,19 @@ def gates(found: dict[str, Any]) -> Iterator[Row]:
 
 def predict(found: dict[str, Any]) -> Iterator[Row]:
     """Scoring sequences of one's own."""
-    ours, plain = found["sides"]["ours"], found["sides"]["plain loop"]
+    ours = found["sides"]["ours"]
     what = f"`tfbs-moe predict` on {found['rows']:,} sequences of 101 bases"
     yield f"{what}: seconds from start to end", f"{ours['seconds']:.0f} s ({ours['per_second']:,.0f} /s)", ""
     yield f"{what}: loop with pandas and one-hot by batch / ours", f"{found['ratio']:.1f} ×", "≥ 3 ×"
     yield f"{what}: memory", f"{ours['peak_memory_gb']:.2f} GB", "≤ 2 GB"
     yield f"{what}: largest difference in probability from the loop", f"{found['largest_difference']:.1e}", "≤ 1e-6"
+
+
+def faults(found: dict[str, Any]) -> Iterator[Row]:
+    """Faults that a run survives."""
+    for row in found["faults"]:
+        what = f"{row['fault']}: tried, survived, results lost"
+        yield what, f"{row['tried']}, {row['survived']}, {row['lost']}", f"{row['tried']}, {row['tried']}, 0"
 
 
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
@@ -122,6 +129,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "attribution": attribution,
     "gates": gates,
     "predict": predict,
+    "faults": faults,
 }
 
 

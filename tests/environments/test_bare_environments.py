@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conda_by_pip import install, make_conda, pins
 
+from conda_by_pip import install, make_conda, pins
 from tfbs_moe.provenance import code_files
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -143,3 +143,35 @@ def test_save_refuses_a_description_that_overrides_the_facts(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="may not set window"):
         bundle.save(expert(), tmp_path, {"window": 5})
     assert "convnet" in registry.ARCHITECTURES
+
+
+def change_entry(mixture: Path, /, **changes: object) -> None:
+    description = json.loads((mixture / bundle.DESCRIPTION).read_text())
+    description["experts"][0] |= changes
+    change_json(mixture, experts=description["experts"])
+
+
+@pytest.mark.parametrize("place", ["../A", "/etc", "experts/../../../experts/A", "experts/B", ""])
+def test_an_expert_elsewhere_is_refused(mixture_folder: Path, place: str) -> None:
+    change_entry(mixture_folder, folder=place)
+    with pytest.raises(InputError, match="the experts of a mixture lie below it"):
+        bundle.load(mixture_folder)
+
+
+@pytest.mark.parametrize("name", ["../A", "a/b", "..", "", "a\\b", "a\0b"])
+def test_an_expert_is_named_by_a_plain_name(mixture_folder: Path, tmp_path: Path, name: str) -> None:
+    gate = build_gate("softmax", 1, 32, {}, seed=0)
+    with pytest.raises(InputError, match="must be a plain name"):
+        bundle.save_mixture(gate, {name: mixture_folder / "experts" / "A"}, tmp_path / "deep" / "mixture")
+    assert not (tmp_path / "deep").exists()
+    change_entry(mixture_folder, name=name, folder=f"experts/{name}")
+    with pytest.raises(InputError, match="must be a plain name"):
+        bundle.load(mixture_folder)
+
+
+def test_a_link_out_of_a_mixture_is_refused(mixture_folder: Path, tmp_path: Path) -> None:
+    member = mixture_folder / "experts" / "A"
+    member.rename(tmp_path / "outside")
+    member.symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="a link that leads out of"):
+        bundle.load(mixture_folder)

@@ -1,18 +1,25 @@
 """Sequences, tables and seeds: what everything else stands on."""
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planted_rows import planted
 from tfbs_moe import runtime, sequence, tables
+from tfbs_moe.data.dataset import write_dataset
 from tfbs_moe.errors import InputError
+from tfbs_moe.training.checkpoint import write_checkpoint
 
 LIBRARY_ON_PATH = os.environ | {"PYTHONPATH": str(Path(runtime.__file__).parents[1])}
 
@@ -53,6 +60,74 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["t.txt"]
 
 
+@contextmanager
+def files_no_larger_than(limit: int) -> Iterator[None]:
+    """Let the system refuse larger files, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+TABLE = pd.DataFrame({"value": np.random.default_rng(0).random(5000)})
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("t.tsv", lambda path: tables.write_tsv(TABLE, path)),
+        ("t.parquet", lambda path: tables.write_parquet(TABLE, path)),
+        ("t.json", lambda path: tables.write_json(list(TABLE.value), path)),
+        ("t.h5", lambda path: write_dataset(planted(400, 0), path)),
+        ("t.safetensors", lambda path: write_checkpoint(path, {"w": torch.rand(5000)}, {}, "f")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_disk_that_takes_no_more_is_one_message(tmp_path, name, write):
+    write(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    with (
+        files_no_larger_than(4096),
+        pytest.raises(InputError, match=rf"{name} cannot be written: .*too large") as caught,
+    ):
+        write(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_files_have_the_rights_of_the_umask_and_names_nobody_foresees(tmp_path):
+    before = os.umask(0o027)
+    try:
+        names = []
+        for _ in range(2):
+            with tables.atomic(tmp_path / "t.json") as temporary:
+                temporary.write_text("{}")
+                names.append(temporary.name)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "t.json").stat().st_mode & 0o777 == 0o640
+    assert len(set(names)) == 2
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.parquet", "t.json"])
+def test_a_file_that_was_cut_or_blanked_is_named(tmp_path, name):
+    write, read = {
+        "t.tsv": (tables.write_tsv, tables.read_tsv),
+        "t.parquet": (tables.write_parquet, tables.read_parquet),
+        "t.json": (lambda table, path: tables.write_json(table.to_dict(), path), tables.read_json),
+    }[name]
+    write(TABLE, tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    half = len(whole) // 2
+    for damaged in (whole[:half], whole[:half] + bytes(len(whole) - half), bytes(len(whole))):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(InputError, match=rf"{name} .* Delete it and make it again"):
+            read(tmp_path / name)
+
+
 def test_tables_go_round(tmp_path):
     table = pd.DataFrame({"cell": ["NA", "K562"], "value": [0.1, np.nan], "n": [1, 2]})
     for write, read, name in (
@@ -82,8 +157,6 @@ def test_named_seeds_are_stable_and_apart():
 
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
-    import torch
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="a GPU was asked for"):
         runtime.select_device("cuda")
@@ -110,6 +183,19 @@ def test_a_step_turns_an_input_error_into_one_line(tmp_path, capsys):
     text = (tmp_path / "logs" / "step.log").read_text()
     assert text.count("b.gz, line 3: what is wrong") == 1 and "Traceback" not in text
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_lock_file_that_is_a_link_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "_PLACES", [])
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / f"tfbs_moe.{os.getuid()}.gpu0.0").symlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match="cannot be opened .* remove it"):
+        runtime.take_gpu(2, tmp_path)
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    (tmp_path / "tfbs_moe.12345.gpu0.0").write_text("")
+    with pytest.raises(InputError, match="is not a file of yours"):
+        runtime.take_gpu(2, tmp_path)
+    assert (tmp_path / "mine").read_text() == "precious"
 
 
 def test_jobs_spread_over_gpus_and_share_them_when_all_are_taken(tmp_path, monkeypatch):

@@ -125,6 +125,26 @@ def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path, caplog: py
     assert "cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.99], ids=["header", "middle", "end"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: float
+) -> None:
+    caplog.set_level("INFO")
+    chosen = SETTINGS | {"checkpoint_seconds": 0}
+    train(tmp_path / "whole", settings=chosen)
+    with pytest.raises(StopError):
+        train(tmp_path / "parts", settings=chosen, report=crash_at(3))
+    newest = tmp_path / "parts" / CHECKPOINT
+    damaged = bytearray(newest.read_bytes())
+    damaged[int(len(damaged) * place)] ^= 1
+    newest.write_bytes(damaged)
+    train(tmp_path / "parts", settings=chosen)
+    assert "is damaged and cannot be read" in caplog.text and "going on from epoch" in caplog.text
+    for file in ("model.safetensors", "model.json", "history.tsv"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
+    assert not list((tmp_path / "parts").glob(f"*{CHECKPOINT}"))
+
+
 def test_a_signal_writes_a_checkpoint_and_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     train(tmp_path / "whole")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from plan_study import settings, training_rows, write_table
 
 pytestmark = pytest.mark.slow

@@ -46,7 +46,7 @@ def build(split):
         files.source,
         split,
         wildcards.negatives,
-        Genome.open(files.genome),
+        genome,
         ChromosomeSplit(tuple(places["validation_chromosomes"]), tuple(places["test_chromosomes"])),
         peak_settings=PeakSettings(length=length, **params.peaks),
         negative_settings=NegativeSettings(**chosen),
@@ -58,6 +58,9 @@ def build(split):
 
 
 with step(snakemake.log[0]):
+    if params.experiment["format"] == "peaks":
+        genome = Genome.open(files.genome)
+        genome.check()
     # Every split is built before the first is written: a fault leaves nothing half-made behind.
     built = [build(split) for split in params.splits]
     for (dataset, counts), path, table in zip(built, snakemake.output.datasets, snakemake.output.counts, strict=True):

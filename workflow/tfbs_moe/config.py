@@ -35,6 +35,8 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: one message with a line for every fault; an unknown key comes with the nearest known one.
     """
+    if not isinstance(config, dict):
+        raise InputError("config: keys with values were expected (key: value), and there are none")
     schema = load_schema("config")
     kinds = [
         fault

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tfbs_moe.at_work import hold_as_job
 from tfbs_moe.errors import InputError
+from tfbs_moe.tables import disk_problem
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +105,7 @@ def take_gpu(count: int, folder: str | Path | None = None) -> int:
     place = 0
     while True:
         for index in range(count):
-            lock = open(folder / f"tfbs_moe.{os.getuid()}.gpu{index}.{place}", "a")  # noqa: SIM115
+            lock = _own_lock_file(folder / f"tfbs_moe.{os.getuid()}.gpu{index}.{place}")
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -111,6 +114,26 @@ def take_gpu(count: int, folder: str | Path | None = None) -> int:
             _PLACES.append(lock)
             return index
         place += 1
+
+
+def _own_lock_file(path: Path) -> IO[Any]:
+    """Open a lock file in a folder that others may write to, and trust neither a link nor a file of somebody else.
+
+    Raises:
+        InputError: what lies there is not a file of this user.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise InputError(
+            f"{path}, which is locked to share GPUs between jobs, cannot be opened ({error.strerror}); "
+            "remove it, or set TMPDIR to a folder of your own"
+        ) from None
+    state = os.fstat(descriptor)
+    if state.st_uid != os.getuid() or not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path} is not a file of yours; remove it, or set TMPDIR to a folder of your own")
+    return os.fdopen(descriptor, "w")
 
 
 def configure_torch(threads: int = 1, deterministic: bool = True) -> None:
@@ -134,13 +157,23 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
         log_path: file that takes the log, or None for standard error alone.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    # A log that can no longer be written (a full disk) must not drown the message that says so.
+    logging.raiseExceptions = False
+    unwritten = None
     if log_path:
-        Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_path, mode="w"))
+        try:
+            Path(log_path).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(log_path, mode="w"))
+        except OSError as error:
+            unwritten = error
     logging.basicConfig(
         level=logging.INFO, handlers=handlers, force=True, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(True)
+    hold_as_job()
+    if unwritten:
+        log.error("%s cannot be written: %s", log_path, disk_problem(unwritten) or unwritten)
+        raise SystemExit(1)
     # Every font of every figure would say what was cut from it.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
@@ -149,6 +182,9 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
         log.error("%s", error)
         raise SystemExit(1) from None
     # The outermost frame of a job: whatever was not foreseen ends in the log with its traceback, and the job fails.
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (problem := disk_problem(error)):
+            log.error("%s: %s, and give the same command again", error.filename or "a file", problem)
+            raise SystemExit(1) from None
         log.exception("this step failed; this is a bug or a broken installation, please report it with this log")
         raise SystemExit(1) from None

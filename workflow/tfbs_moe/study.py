@@ -247,7 +247,12 @@ class Study:
 def load_study(run_folder: str | Path) -> Study:
     """Return the study of a run from the config and the experiments table written beside its results."""
     folder = Path(run_folder)
-    config = yaml.safe_load((folder / CONFIG).read_text())
+    try:
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    # Deep nesting ends the parser's stack; odd dates and numbers are ValueErrors.
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder / CONFIG} cannot be read as the config of a run: {reason}") from None
     return make_study(complete_config(config), read_experiments(folder / EXPERIMENTS))
 
 

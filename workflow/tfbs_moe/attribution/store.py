@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.hdf5 import new_hdf5
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import atomic
 
 _ARRAYS: dict[str, type[np.generic]] = {
     "attribution": np.float32,
@@ -77,7 +77,7 @@ def write_attributions(attributions: Attributions, path: str | Path) -> None:
 
     A setting that is no str, number or bool (a list of weights, None) is stored as JSON text.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for name in _ARRAYS:
             values = getattr(attributions, name)
             options: dict[str, Any] = {}

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.hdf5 import new_hdf5
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import atomic
 
 UNPAIRED = -1
 UNPLACED = -1
@@ -128,7 +128,7 @@ def make_dataset(
 
 def write_dataset(dataset: Dataset, path: str | Path) -> None:
     """Write a dataset as HDF5: compressed, with a checksum on every chunk, the same bytes each time."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for name in _NUMBERS:
             _write_column(file, name, getattr(dataset, name))
         for name in _TEXTS:

@@ -125,7 +125,11 @@ def listed_md5(path: str | Path, name: str) -> str:
     Raises:
         InputError: the list has no such file.
     """
-    for line in Path(path).read_text(errors="replace").splitlines():
+    try:
+        text = Path(path).read_text(errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}, the list of md5 sums, cannot be read ({error.strerror})") from None
+    for line in text.splitlines():
         match = _LISTED.fullmatch(line.strip())
         if match and match[2] == name:
             return match[1].lower()

@@ -124,6 +124,12 @@ def update_lock(
             except SourceError as error:
                 problems.append(f"the portal does not answer: {error}")
                 break
+            # Objects without the properties, or with properties of other kinds, than the portal's have.
+            except (AttributeError, TypeError, LookupError, ValueError) as error:
+                problems.append(
+                    f"the portal's answer for {' '.join(_key(row)[1:])} is not understood "
+                    f"({type(error).__name__}: {error})."
+                )
     if wanted:
         _write_lock(rows.values(), lock)
     if problems:

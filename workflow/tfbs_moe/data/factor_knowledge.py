@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
+from tfbs_moe.errors import InputError
 
 # TOMTOM's p below this is rounding; −log10 of it is the greatest likeness.
 SMALLEST_P = 1e-15
@@ -59,8 +60,20 @@ def known_of(factors: Sequence[str], others: Sequence[str]) -> dict[str, FactorK
 
 
 def read_knowledge(given: Mapping[str, Mapping[str, Any]]) -> dict[str, FactorKnowledge]:
-    """Read what ``as_json`` gave, by factor."""
-    return {name: FactorKnowledge(name, tuple(one["matrix_ids"]), dict(one["likeness"])) for name, one in given.items()}
+    """Read what ``as_json`` gave, by factor.
+
+    Raises:
+        InputError: it is not what ``as_json`` gives.
+    """
+    try:
+        return {
+            name: FactorKnowledge(name, tuple(one["matrix_ids"]), dict(one["likeness"])) for name, one in given.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"what is known of the factors cannot be read ({type(error).__name__}: {error}); "
+            "delete knowledge.json and make it again"
+        ) from None
 
 
 def tomtom_p(queries: Sequence[Matrix], targets: Sequence[Matrix]) -> np.ndarray:

@@ -7,6 +7,8 @@ opened as it is, too; it is then read whole into memory.
 """
 
 import mmap
+import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from tfbs_moe.tables import atomic
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 1"
+_CHECKSUM = "crc32"
+# What HDF5 needs beside the codes, in bytes.
+_MARGIN = 100_000
 # Windows handled at a time: their codes and one-hot rows stay within a processor's cache.
 _BLOCK_ROWS = 2048
 
@@ -45,6 +50,7 @@ class Genome:
         self._codes = np.frombuffer(codes, dtype=np.uint8)
         self._sizes = pd.Series(sizes, dtype=np.int64)
         self._offsets = pd.Series(offsets, dtype=np.int64)
+        self._checksums: dict[str, int] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> "Genome":
@@ -72,13 +78,20 @@ class Genome:
                 records = [file[f"codes/{number}"] for number in range(len(names))]
                 sizes = {name: len(record) for name, record in zip(names, records, strict=True)}
                 places = {name: _offset(record) for name, record in zip(names, records, strict=True)}
-        except (OSError, KeyError, RuntimeError) as error:
+                checksums = {
+                    name: int(record.attrs[_CHECKSUM])
+                    for name, record in zip(names, records, strict=True)
+                    if _CHECKSUM in record.attrs
+                }
+        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error}); delete it and prepare the genome again") from None
-        end = max(places[name] + sizes[name] for name in names)
+        end = max((places[name] + sizes[name] for name in names), default=0)
         if end > path.stat().st_size:
             raise InputError(f"{path} is cut short; delete it and prepare the genome again")
         with path.open("rb") as handle:
-            return cls(sizes, places, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), path)
+            genome = cls(sizes, places, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), path)
+        genome._checksums = checksums
+        return genome
 
     @classmethod
     def _read(cls, path: Path) -> "Genome":
@@ -87,6 +100,20 @@ class Genome:
         offsets = {name: int(offset) for (name, _), offset in zip(records, ends, strict=False)}
         sizes = {name: len(codes) for name, codes in records}
         return cls(sizes, offsets, b"".join(codes.data for _, codes in records), path)
+
+    def check(self) -> None:
+        """Read the whole genome once and compare it with its checksums, which opening it does not do.
+
+        Raises:
+            InputError: a chromosome's bytes are not those that were written.
+        """
+        for name, checksum in self._checksums.items():
+            if zlib.crc32(self.codes(name).data) != checksum:
+                raise InputError(
+                    f"{self.path} is damaged: {name} does not have the checksum noted with it; "
+                    "delete it and prepare the genome again"
+                )
+            self.release()
 
     def release(self) -> None:
         """Give mapped pages back to the system: for who reads a whole genome, chromosome by chromosome.
@@ -186,11 +213,22 @@ def prepare_genome(fasta: str | Path, path: str | Path) -> None:
     names = []
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         for number, (name, codes) in enumerate(read_fasta(fasta)):
+            _check_space(Path(path), len(codes))
             # Contiguous and uncompressed, which is what can be mapped.
-            file.create_dataset(f"codes/{number}", data=codes)
+            file.create_dataset(f"codes/{number}", data=codes).attrs[_CHECKSUM] = zlib.crc32(codes.data)
             names.append(name)
         file.create_dataset("chrom", data=names, dtype=h5py.string_dtype("utf-8"))
         file.attrs["format"] = _FORMAT
+
+
+def _check_space(path: Path, size: int) -> None:
+    """Refuse to go on where a disk is full: HDF5 itself would end the process without a message."""
+    free = shutil.disk_usage(path.parent).free
+    if size + _MARGIN > free:
+        raise InputError(
+            f"{path} cannot be written: no space left on device ({free / 1e6:.1f} MB, and {size / 1e6:.1f} MB more are "
+            "needed); make room on that disk, and give the same command again"
+        )
 
 
 def _offset(record: h5py.Dataset) -> int:

@@ -166,9 +166,14 @@ def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]
     try:
         with open(table, newline="") as handle:
             rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["assembly"] == assembly]
+        return {row["kind"]: Remote(row["url"], checksum=parse_checksum(row["checksum"])) for row in rows}
     except OSError as error:
         raise InputError(f"{table}: the table of reference genomes cannot be read ({error.strerror})") from None
-    return {row["kind"]: Remote(row["url"], checksum=parse_checksum(row["checksum"])) for row in rows}
+    except InputError as error:
+        raise InputError(f"{table}: {error}") from None
+    # A row without its fields gives None for them; undecodable text and stray line ends have errors of their own.
+    except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{table}: the table of reference genomes is damaged ({error}); fetch it again") from None
 
 
 def parse_checksum(text: str) -> Checksum | None:
@@ -275,12 +280,21 @@ def read_lock(lock: str | Path) -> list[dict[str, str]]:
     """Return the rows of a lock table; a missing or damaged one is an InputError that says how to make it."""
     if not Path(lock).is_file():
         raise InputError(f"there is no {lock}; run `snakemake lock` on a machine with a network to make it")
-    with open(lock, newline="") as handle:
-        rows = csv.DictReader(handle, delimiter="\t")
-        missing = [column for column in LOCK_COLUMNS if column not in (rows.fieldnames or ())]
-        if missing:
-            raise InputError(f"{lock} lacks the column(s) {', '.join(missing)}; make it again with `snakemake lock`")
-        return list(rows)
+    try:
+        with open(lock, newline="", encoding="utf-8") as handle:
+            rows = csv.DictReader(handle, delimiter="\t")
+            missing = [column for column in LOCK_COLUMNS if column not in (rows.fieldnames or ())]
+            found = list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{lock} cannot be read ({error}); make it again with `snakemake lock`") from None
+    if missing:
+        raise InputError(f"{lock} lacks the column(s) {', '.join(missing)}; make it again with `snakemake lock`")
+    for number, row in enumerate(found, start=2):
+        if None in row or None in row.values():
+            raise InputError(
+                f"{lock}, line {number}: it has not as many fields as the header; make it again with `snakemake lock`"
+            )
+    return found
 
 
 def _matrix_id(text: str) -> str:

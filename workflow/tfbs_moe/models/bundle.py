@@ -7,9 +7,9 @@ of its experts in ``experts/<name>``, and names the digests they must have.
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -30,6 +30,13 @@ WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 MEMBERS = "experts"
 DEFAULT_LICENCE = "MIT"
+
+# What no sensible network comes near; a description of a larger one would fill the memory before it is refused.
+_LARGEST = 10**6
+_REASON_LENGTH = 300
+_AGAIN = "Delete this folder and make the bundle again."
+_KINDS: dict[type, str] = {str: "text", dict: "mapping", int: "whole number", list: "list"}
+Built = TypeVar("Built")
 
 _REQUIRED = {
     "expert": ("architecture", "hyperparameters", "window", "weights"),
@@ -91,6 +98,8 @@ def save_mixture(
         what was written to ``model.json``.
     """
     name = next(name for name, kind in GATES.items() if kind is type(gate))
+    for expert in experts:
+        _check_name(expert, f"an expert of {folder}")
     described = {expert: describe(path) for expert, path in experts.items()}
     for expert, path in experts.items():
         _copy(Path(path), Path(folder) / MEMBERS / expert)
@@ -129,13 +138,14 @@ def describe(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no model: {DESCRIPTION} is missing there")
     description = read_json(path)
     kind = description.get("kind") if isinstance(description, dict) else None
-    if kind not in _REQUIRED:
+    if not isinstance(kind, str) or kind not in _REQUIRED:
         raise InputError(f"{path} describes no model of this software: kind is {kind!r}, not 'expert' or 'mixture'")
     if description.get("format") != FORMAT:
         raise InputError(f"{path} is of format {description.get('format')!r}; this version reads {FORMAT}. Train anew.")
     missing = [key for key in _REQUIRED[kind] if key not in description]
     if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. Make it again.")
+        raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. {_AGAIN}")
+    _check_types(description, path)
     return description
 
 
@@ -157,11 +167,18 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Expert | Mix
                 "If it is a network of your own, name it in the config or register it before loading; "
                 "a bundle does not import code by itself."
             )
-        expert = build(description["architecture"], description["window"], description["hyperparameters"])
+        expert: Expert = _built(
+            lambda: build(description["architecture"], description["window"], description["hyperparameters"]), folder
+        )
         _fill(expert, folder, description)
         return expert.to(device).eval()
     entries = description["experts"]
-    gate = build_gate(description["gate"], len(entries), description["embedding_size"], description["hyperparameters"])
+    gate: Gate = _built(
+        lambda: build_gate(
+            description["gate"], len(entries), description["embedding_size"], description["hyperparameters"]
+        ),
+        folder,
+    )
     _fill(gate, folder, description)
     experts = {entry["name"]: _load_member(folder, entry) for entry in entries}
     return MixtureOfExperts(experts, gate).to(device).eval()
@@ -176,6 +193,58 @@ def load_experts(folders: Mapping[str, str | Path], device: str | torch.device =
             raise InputError(f"{folder} holds a mixture where the expert {name!r} was expected")
         experts[name] = model
     return experts
+
+
+def _built(make: Callable[[], Built], folder: Path) -> Built:
+    """Build what a description names; values that no network can be built from are an InputError."""
+    try:
+        return make()
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:_REASON_LENGTH]
+        raise InputError(f"{folder / DESCRIPTION} describes a network that cannot be built: {reason}") from None
+
+
+def _check_types(description: Mapping[str, Any], path: Path) -> None:
+    """Refuse a description whose values are not of the kinds that reading it relies on."""
+    wanted: dict[str, type] = {
+        "architecture": str,
+        "gate": str,
+        "hyperparameters": dict,
+        "window": int,
+        "embedding_size": int,
+        "weights": dict,
+        "experts": list,
+    }
+    for key, kind in wanted.items():
+        if key in description and not isinstance(description[key], kind):
+            raise InputError(f"{path}: {key} is no {_KINDS[kind]}; the bundle is damaged. Make it again.")
+    for key in ("window", "embedding_size"):
+        if not 0 < description.get(key, 1) <= _LARGEST:
+            raise InputError(f"{path}: {key} is {description[key]}; a number from 1 to {_LARGEST} was expected")
+    if not isinstance(description["weights"].get("sha256"), str):
+        raise InputError(f"{path}: weights name no sha256; the bundle is damaged. Make it again.")
+    names = []
+    for entry in description.get("experts", []):
+        fields = ("name", "folder", "weights_sha256")
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(field), str) for field in fields):
+            raise InputError(f"{path}: an expert lacks one of {', '.join(fields)}. Make the bundle again.")
+        _check_name(entry["name"], str(path))
+        if entry["folder"] != f"{MEMBERS}/{entry['name']}":
+            raise InputError(
+                f"{path}: the expert {entry['name']!r} is said to lie in {entry['folder']!r}; the experts of a mixture "
+                f"lie below it, this one in '{MEMBERS}/{entry['name']}'. Do not use a bundle that you cannot vouch for."
+            )
+        names.append(entry["name"])
+    if len(set(names)) != len(names):
+        raise InputError(f"{path} names an expert twice. Make the bundle again.")
+
+
+def _check_name(name: str, where: str) -> None:
+    """Refuse a name that is no plain name of a folder."""
+    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+        raise InputError(f"{where}: {name!r} cannot name an expert; it names its folder, and must be a plain name")
 
 
 def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,16 +286,16 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
     """Load a bundle's weights into the model built from its description."""
     path = folder / WEIGHTS
     if not path.is_file():
-        raise InputError(f"{folder} is not complete: {WEIGHTS} is missing. Make the bundle again.")
+        raise InputError(f"{folder} is not complete: {WEIGHTS} is missing. {_AGAIN}")
     found = sha256_file(path)
     if found != description["weights"]["sha256"]:
         raise InputError(
             f"{path} is damaged or belongs to another model: its SHA-256 is {found}, "
-            f"{DESCRIPTION} says {description['weights']['sha256']}. Make the bundle again."
+            f"{DESCRIPTION} says {description['weights']['sha256']}. {_AGAIN}"
         )
     try:
         tensors = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is no safetensors file: {error}") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -242,6 +311,11 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
 def _load_member(folder: Path, entry: Mapping[str, Any]) -> Expert:
     """Load one expert of a mixture, and refuse it if it is not the one the gate was trained with."""
     place = folder / entry["folder"]
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{place} is a link that leads out of {folder}; a mixture's experts lie in its own folder. "
+            "Copy the expert there."
+        )
     member = load_experts({entry["name"]: place})[entry["name"]]
     found = describe(place)["weights"]["sha256"]
     if found != entry["weights_sha256"]:

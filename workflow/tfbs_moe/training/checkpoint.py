@@ -1,9 +1,11 @@
 """The state of a training on disk, so that a killed job goes on where it was.
 
 One safetensors file: tensors as tensors, everything else as JSON in its header. It is replaced in
-one step, so a process that dies while writing leaves the checkpoint before.
+one step, so a process that dies while writing leaves the checkpoint before. The one before it is kept
+beside it, for the day when the disk damaged the newest.
 """
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -18,29 +20,73 @@ from tfbs_moe.tables import atomic
 log = logging.getLogger(__name__)
 
 FILE = "checkpoint.safetensors"
-_KEY = "state"
+_KEY, _DIGEST = "state", "sha256"
+_PREVIOUS = "previous."
 
 
 def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any], fingerprint: str) -> None:
     """Write tensors and JSON state under a fingerprint of all that the training hangs on."""
     on_cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    text = json.dumps({"fingerprint": fingerprint, **state})
     with atomic(path) as temporary:
-        save_file(on_cpu, temporary, metadata={_KEY: json.dumps({"fingerprint": fingerprint, **state})})
+        save_file(on_cpu, temporary, metadata={_KEY: text, _DIGEST: _digest(text, on_cpu)})
+        if path.is_file():
+            path.replace(_previous(path))
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove a checkpoint that has done its work, and the one before it."""
+    for file in (path, _previous(path)):
+        file.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """Return tensors and state, or None where there is no checkpoint of this very training."""
+    """Return tensors and state, or None where there is no checkpoint of this very training.
+
+    Where the newest is damaged, the one before it is read, and the log says so.
+    """
     for stale in path.parent.glob(f".*.tmp.{path.name}"):
-        stale.unlink()
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-        log.warning("%s cannot be read (%s): training starts from the beginning", path, error)
-        return None
+        stale.unlink(missing_ok=True)
+    for file in (path, _previous(path)):
+        if not file.is_file():
+            continue
+        try:
+            tensors, state = _read(file)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            log.warning("%s is damaged and cannot be read (%s); the checkpoint before it is looked for", file, error)
+            continue
+        return _of_this_training(file, tensors, state, fingerprint)
+    if path.is_file():
+        log.warning("%s: no sound checkpoint is left: training starts from the beginning", path)
+    return None
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(_PREVIOUS + path.name)
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return tensors and state of a sound checkpoint."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if _digest(header[_KEY], tensors) != header[_DIGEST]:
+        raise ValueError("its content does not have the digest that it names")
+    return tensors, json.loads(header[_KEY])
+
+
+def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Return the digest of state and tensors: the format itself has no checksum."""
+    content = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        content.update(name.encode())
+        content.update(tensors[name].flatten().view(torch.uint8).numpy().data)
+    return content.hexdigest()
+
+
+def _of_this_training(
+    path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any], fingerprint: str
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     if state.pop("fingerprint", None) != fingerprint:
         log.info("%s is of other data, settings or code: training starts from the beginning", path)
         return None

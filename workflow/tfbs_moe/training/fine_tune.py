@@ -10,6 +10,7 @@ from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import Gate
 from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.loop import Fitted, fit
 from tfbs_moe.training.rows import sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
@@ -72,7 +73,7 @@ def fine_tune(
         checkpoint=checkpoint,
         fingerprint=fingerprint,
     )
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(checkpoint)
     changed = {}
     for name, source in experts.items():
         described = bundle.describe(source)

@@ -11,8 +11,8 @@ import torch
 
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import InputError
+from tfbs_moe.hdf5 import new_hdf5
 from tfbs_moe.models.interface import Expert
-from tfbs_moe.tables import atomic
 
 _COLUMNS = ("row", "view", "validation_view")
 _ROWS_PER_PASS = 1024
@@ -50,9 +50,12 @@ def write_held_out(
 ) -> None:
     """Write what an expert in evaluation mode says of rows of a training set that it did not see, and of validation."""
     held_out = HeldOut(row, views_of(expert, train.one_hot[row]), views_of(expert, validation.one_hot))
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for name in _COLUMNS:
-            file.create_dataset(name, data=getattr(held_out, name))
+            values = getattr(held_out, name)
+            # Checksums come with chunks, and an empty array has none.
+            whole = values.shape if values.size else None
+            file.create_dataset(name, data=values, chunks=whole, fletcher32=whole is not None)
         file.attrs["facts"] = json.dumps(dict(facts), sort_keys=True)
 
 
@@ -65,5 +68,5 @@ def read_held_out(path: str | Path) -> HeldOut:
     try:
         with h5py.File(path, "r") as file:
             return HeldOut(*(np.asarray(file[name][()]) for name in _COLUMNS))
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read ({error}); delete it and train the fold again") from None

@@ -16,6 +16,7 @@ from tfbs_moe.models import bundle
 from tfbs_moe.provenance import code_digest
 from tfbs_moe.tables import write_json, write_tsv
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.loop import Fitted
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def write_result(
     write_tsv(fitted.history, folder / HISTORY)
     write_json({**machine, **fitted.timing, "peak_memory_mb": _peak_memory_mb()}, folder / TIMING)
     written = save()
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    remove_checkpoint(folder / CHECKPOINT)
     return written
 
 

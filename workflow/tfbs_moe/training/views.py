@@ -5,7 +5,9 @@ hundred thousand rows need no more memory than a few; ``views.json`` says what t
 """
 
 import logging
+import os
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +35,7 @@ _TRAINING_SHARE = {"pooled_random": 0.8, "held_out": 0.75}
 # Rows of a pass times experts of the mixture, to bound what a pass holds.
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
+_CHECKED_ROWS = 4096
 ARRAY, DESCRIPTION = "views.npy", "views.json"
 # Behind the embeddings of a row: its label, whether it chooses, its training experiment, a uniform draw, and what is
 # known of its factor.
@@ -175,6 +178,9 @@ def write_views(
     draws = rng(seed, "unseen").random(len(wanted), dtype=np.float32)
     with atomic(Path(folder) / ARRAY) as temporary:
         written = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(wanted), width))
+        # A full disk is an error here; later, a write into mapped memory would end the process without a word.
+        with temporary.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, temporary.stat().st_size)
         start = 0
         for (name, split), size in zip(sources, sizes, strict=True):
             places = np.flatnonzero((wanted >= start) & (wanted < start + size))
@@ -196,6 +202,7 @@ def write_views(
                 row[:, _DRAW] = draws[places[here]]
                 written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row, known[here]], axis=1)
         written.flush()
+        description["crc32"] = _crc32(written)
     write_json(description, Path(folder) / DESCRIPTION)
     return description
 
@@ -213,6 +220,8 @@ def read_views(folder: str | Path) -> Views:
         mapped = np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} cannot be read as views ({error}); delete it and make it again") from None
+    if _crc32(mapped) != description.get("crc32"):
+        raise InputError(f"{folder / ARRAY} is damaged: its checksum is not the one noted; delete it and make it again")
     experts, experiments = description["experts"], description["experiments"]
     end = len(experts) * description["embedding_size"]
     hidden = [[expert["learnt"] == [name] for expert in experts] for name in experiments]
@@ -225,6 +234,14 @@ def read_views(folder: str | Path) -> Views:
         hidden=torch.tensor(hidden),
         description=description,
     )
+
+
+def _crc32(rows: np.ndarray) -> int:
+    """Return the CRC-32 of an array, read part by part."""
+    checksum = 0
+    for start in range(0, len(rows), _CHECKED_ROWS):
+        checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + _CHECKED_ROWS]).data, checksum)
+    return checksum
 
 
 def choose_rows(
