@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ DRAWN = ("schematic", "auroc.sound", "roc.sound", "logos.sound.CTCF", "logos.sou
 GIVEN_REPORT = "TFBS_MOE_REPORT"
 """Environment variable: a report to open in place of the made one, such as the demo's."""
 GIVEN_AXE = "TFBS_MOE_AXE"
-"""Environment variable: where axe.min.js lies, if not below this folder."""
+"""Environment variable: where an axe.min.js lies that is to be used in place of the one that is installed."""
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core, which looks for what readers with other senses or devices would miss."""
-    path = Path(os.environ.get(GIVEN_AXE) or Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js")
-    if not path.is_file():
-        pytest.skip(f"no axe-core at {path.name}: npm install --prefix tests/browser, or name the file in {GIVEN_AXE}")
-    return path.read_text(encoding="utf-8")
+    if given := os.environ.get(GIVEN_AXE):
+        return Path(given).read_text(encoding="utf-8")
+    return (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
