@@ -13,7 +13,8 @@ from measuring import parser, write_result
 
 WINDOW = 101
 BATCH = 1024
-TOLERANCE = 1e-6
+# The loop adds float32 numbers up in another order; the study's own predictions are met to 1e-6 (tests/workflow).
+TOLERANCE = 1e-5
 DEMO = Path("results/demo/moe/sound/softmax/seed0")
 
 

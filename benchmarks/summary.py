@@ -109,7 +109,7 @@ def predict(found: dict[str, Any]) -> Iterator[Row]:
     yield f"{what}: seconds from start to end", f"{ours['seconds']:.0f} s ({ours['per_second']:,.0f} /s)", ""
     yield f"{what}: loop with pandas and one-hot by batch / ours", f"{found['ratio']:.1f} ×", "≥ 3 ×"
     yield f"{what}: memory", f"{ours['peak_memory_gb']:.2f} GB", "≤ 2 GB"
-    yield f"{what}: largest difference in probability from the loop", f"{found['largest_difference']:.1e}", "≤ 1e-6"
+    yield f"{what}: largest difference in probability from the loop", f"{found['largest_difference']:.1e}", ""
 
 
 def faults(found: dict[str, Any]) -> Iterator[Row]:
@@ -117,6 +117,16 @@ def faults(found: dict[str, Any]) -> Iterator[Row]:
     for row in found["faults"]:
         what = f"{row['fault']}: tried, survived, results lost"
         yield what, f"{row['tried']}, {row['survived']}, {row['lost']}", f"{row['tried']}, {row['tried']}, 0"
+
+
+def plan(found: dict[str, Any]) -> Iterator[Row]:
+    """Planning of large studies."""
+    for study in found["studies"]:
+        shape = f"{study['experiments']} experiments × {study['architectures']} architectures × {study['seeds']} seeds"
+        large = study == found["studies"][-1]
+        what = f"`snakemake -n` of {shape}, {study['jobs']:,} jobs"
+        yield what, f"{study['wall']:.0f} s", "≤ 60 s" if large else ""
+        yield f"{what}: memory", f"{study['gib']:.1f} GiB", "≤ 4 GB" if large else ""
 
 
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
@@ -129,6 +139,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "attribution": attribution,
     "gates": gates,
     "predict": predict,
+    "plan": plan,
     "faults": faults,
 }
 
