@@ -1,4 +1,4 @@
-"""Every command in README.md and docs/ runs: as it stands on the finished demo, or as a dry run where it is a long study.
+"""Every command in README.md and docs/ runs: as it stands on the finished demo, or, of a long study, as a dry run.
 
 A fenced block of ``bash`` or ``sh`` is a script, and so is a fenced block without a language whose first word is a
 command. What needs more than a machine without a network is not run: it stands in ``NEEDS``, or its block after a
@@ -18,7 +18,9 @@ import pytest
 from conftest import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>[^\n]*) -->\n)?```(?P<language>[a-z]*)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]*) -->\n)?```(?P<language>[a-z]*)\n(?P<code>.*?)^```$", re.M | re.S
+)
 SCRIPTS = ("bash", "sh")
 # Executed as they stand, in the folder of the finished demo.
 EXECUTED = {"tfbs-moe", "python", "mkdir", "printf", "cp", "head", "cut", "grep", "zcat", "awk", "column", "ls", "cat"}
