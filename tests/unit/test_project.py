@@ -183,7 +183,11 @@ def test_versions_agree():
     assert tfbs_moe.__version__ == citation["version"] == newest
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "envs/README.md"])
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "envs/README.md"]
+DOCUMENTS += sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_documents_name_what_exists(name):
     text = (ROOT / name).read_text()
     code = " ".join(re.findall(r"```.*?```|`[^`]*`", text, flags=re.S))
