@@ -171,7 +171,8 @@ def test_studies_can_be_planned(project):
     # A study that stands in several documents is planned once: neither cores nor the place of its downloads change the
     # plan. The demo's own command is what the fixture of the others runs.
     plans = sorted({re.sub(r"--cores \d+ ?|--config mirror=\S+|(?<!\S)-n(?!\S)", "", plan).strip() for plan in plans})
-    plans.remove("--configfile config/demo.yaml")
+    plans = [plan for plan in plans if plan != "--configfile config/demo.yaml"]
+    assert plans
     with ThreadPoolExecutor(2) as pool:
         planned = pool.map(lambda plan: project.run(*words(plan), "--dry-run", "--quiet"), plans)
     for plan, result in zip(plans, planned, strict=True):
