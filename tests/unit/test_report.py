@@ -88,7 +88,7 @@ def test_the_page_can_be_found_ones_way_in(page: str) -> None:
     assert all(attributes["scope"] in ("col", "row") for attributes in outline.all("th"))
     identifiers = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(set(identifiers)) == len(identifiers)
-    sections = "question answer glance data results gate negatives statistics attribution published methods"
+    sections = "question answer glance data results gate trust negatives statistics attribution published methods"
     found = [attributes["id"] for attributes in outline.all("section")]
     assert found == [*sections.split(), "provenance", "files"]
     targets = [str(attributes["href"])[1:] for attributes in outline.all("a") if str(attributes["href"])[0] == "#"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.tables import atomic
@@ -63,7 +63,7 @@ class Familiarity:
     def save(self, folder: str | Path) -> None:
         """Write it into a bundle's folder."""
         with atomic(Path(folder) / FILE) as temporary:
-            save_file({name: getattr(self, name).cpu().contiguous() for name in _SHAPES}, temporary)
+            temporary.write_bytes(save({name: getattr(self, name).cpu().contiguous() for name in _SHAPES}))
 
     @classmethod
     def read(cls, folder: str | Path) -> "Familiarity | None":

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from tfbs_moe.errors import InputError
@@ -253,7 +254,7 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
         raise ValueError(f"the description may not set {', '.join(taken)}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(to_bytes(tensors))
     written = {
         "licence": DEFAULT_LICENCE,
         **description,

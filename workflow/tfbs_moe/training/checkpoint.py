@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tfbs_moe.tables import atomic
 
@@ -29,7 +29,8 @@ def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], state: dict[s
     on_cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps({"fingerprint": fingerprint, **state})
     with atomic(path) as temporary:
-        save_file(on_cpu, temporary, metadata={_KEY: text, _DIGEST: _digest(text, on_cpu)})
+        # Not save_file: it writes to a file of its own beside, which a kill leaves, and that nobody else may read.
+        temporary.write_bytes(save(on_cpu, metadata={_KEY: text, _DIGEST: _digest(text, on_cpu)}))
         if path.is_file():
             path.replace(_previous(path))
 
