@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo test lint unit bench docs lock clean
+.PHONY: help setup setup-dev demo test test-environments lint unit bench docs lock clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -13,6 +13,7 @@ help:
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
+	@echo 'make test-environments  every stage in an environment of its own pins alone (gigabytes, half an hour)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
@@ -46,8 +47,12 @@ unit: setup-dev
 test: lint
 	$(IN_VENV) $(TEST_ENV) pytest -n auto
 
+# Apart from `make test`: it builds every environment from its pins, and runs a small study in them.
+test-environments: setup-dev
+	$(IN_VENV) $(TEST_ENV) pytest tests/environments
+
 bench: setup-dev
-	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution summary; do \
+	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution plan summary; do \
 		echo "== benchmarks/$$name.py"; $(TEST_ENV) python benchmarks/$$name.py || exit 1; done
 
 # The tables of keys in config/README.md, from the schemas.

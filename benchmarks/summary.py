@@ -102,6 +102,16 @@ def gates(found: dict[str, Any]) -> Iterator[Row]:
     yield what, f"{parts['large']['peak_memory_gb']:.1f} GB", "< 8 GB"
 
 
+def plan(found: dict[str, Any]) -> Iterator[Row]:
+    """Planning a study of hundreds of experiments."""
+    for study in found["studies"]:
+        what = f"`snakemake -n`, {study['experiments']} experiments × {study['architectures']} architectures × "
+        what += f"{study['seeds']} seeds, {study['jobs']:,} jobs"
+        asked = ("≤ 60 s", "≤ 4 GB") if study["experiments"] >= 690 else ("", "")
+        yield what, f"{study['wall']:.0f} s ({study['processor']:.0f} processor s)", asked[0]
+        yield f"{what}: memory", f"{study['gib']:.2f} GiB", asked[1]
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "extraction": extraction,
     "negatives": negatives,
@@ -111,6 +121,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "levels": levels,
     "attribution": attribution,
     "gates": gates,
+    "plan": plan,
 }
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-HEADER = "name factor cell role stratum format source checksum".split()
+HEADER = ["name", "factor", "cell", "role", "stratum", "format", "source", "checksum"]
 CELLS = ("K562", "HepG2", "GM12878", "A549", "MCF7")
 ARCHITECTURES = ("convnet", "residual", "deepsea")
 

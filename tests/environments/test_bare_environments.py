@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conda_by_pip import install, make_conda, pins
 
+from conda_by_pip import install, make_conda, pins
 from tfbs_moe.provenance import code_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +117,9 @@ def test_bare_environments_give_the_same_numbers(tmp_path, small_study):
     ordinary = run(Path(sys.executable).parent / "snakemake", tmp_path / "ordinary", small_study)
     own, conda = tmp_path / "snakemake", make_conda(tmp_path / "conda")
     install(own, [SNAKEMAKE])
-    missing = subprocess.run([str(own / "bin" / "python"), "-c", "import numpy"], stderr=subprocess.DEVNULL, check=False)
+    missing = subprocess.run(
+        [str(own / "bin" / "python"), "-c", "import numpy"], stderr=subprocess.DEVNULL, check=False
+    )
     assert missing.returncode, "Snakemake's own environment holds numpy, which would hide that a stage lacks it"
     bare = run(
         own / "bin" / "snakemake",

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from plan_study import settings, training_rows, write_table
 
 pytestmark = pytest.mark.slow
 
 # Joined anew whenever a row comes to the table: one job each, seconds long.
 TABLES = {
-    *("run_config", "factor_knowledge", "dataset_summary", "datasets_checked", "audit", "matrix_matches", "attribution_summary"),
+    *(
+        "run_config",
+        "factor_knowledge",
+        "dataset_summary",
+        "datasets_checked",
+        "audit",
+        "matrix_matches",
+        "attribution_summary",
+    ),
     *("attribution_motifs", "evaluation_table", "paper_statistics", "factor_statistics", "strata_statistics"),
     *("gate_statistics", "ablation", "build_report", "write_documents", "summary", "all"),
 }
