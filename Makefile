@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo test test-cluster test-faults lint unit bench audit docs lock clean
+.PHONY: help setup setup-dev demo test test-cluster test-faults test-environments lint unit bench audit docs lock clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint    the first three'
 	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; 10 to 20 minutes on 2 cores)'
 	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files ... (about 15 minutes)'
+	@echo 'make test-environments  every stage in an environment of its own pins alone (gigabytes, half an hour)'
 	@echo 'make audit   ask for known vulnerabilities of the pinned packages (needs a network)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
@@ -52,6 +53,10 @@ test: lint
 # As root, where SLURM and munge are installed (Debian: slurmctld slurmd slurm-client munge); skips elsewhere.
 test-cluster: setup-dev
 	$(IN_VENV) $(TEST_ENV) pytest tests/cluster
+
+# Apart from `make test`: it builds every environment from its pins, and runs a small study in them.
+test-environments: setup-dev
+	$(IN_VENV) $(TEST_ENV) pytest tests/environments
 
 # One process at a time: the tests count on the time that jobs take. What needs a disk of its own needs root.
 test-faults: setup-dev
