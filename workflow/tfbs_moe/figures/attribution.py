@@ -14,6 +14,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from tfbs_moe.attribution.motifs import information
+from tfbs_moe.attribution.names import METHOD_LABELS
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     GRID,
@@ -30,21 +31,6 @@ from tfbs_moe.figures.style import (
 from tfbs_moe.sequence import ALPHABET
 
 LETTER_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-METHOD_LABELS = {
-    "gradient": "vanilla gradient",
-    "gradient_corrected": "vanilla gradient, corrected",
-    "shiftsmooth": "ShiftSmooth",
-    "shiftsmooth_corrected": "ShiftSmooth, corrected",
-    "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
-    "ism": "in-silico mutagenesis",
-    "ism_corrected": "in-silico mutagenesis, corrected",
-    "smoothgrad": "SmoothGrad",
-    "deeplift_shap": "DeepLIFT/SHAP",
-    "deeplift_shap_corrected": "DeepLIFT/SHAP, corrected",
-    "integrated_gradients": "integrated gradients",
-    "integrated_gradients_corrected": "integrated gradients, corrected",
-    "random": "random",
-}
 SITE_METRICS = {
     "site_average_precision": "average precision over positions",
     "site_auroc": "AUROC over positions",
