@@ -10,6 +10,7 @@ from tfbs_moe.attribution.equivariance import equivariance
 from tfbs_moe.attribution.gradient import simplex_corrected, times_input
 from tfbs_moe.attribution.lending import lend
 from tfbs_moe.attribution.methods import METHODS, attribute, logits, settings_of
+from tfbs_moe.attribution.names import METHOD_LABELS, in_words
 from tfbs_moe.attribution.shiftsmooth import shift_weights
 from tfbs_moe.errors import InputError
 
@@ -402,3 +403,12 @@ def test_settings_name_everything_a_method_runs_with():
     assert settings_of("gradient") == {}
     with pytest.raises(InputError, match="no setting"):
         settings_of("ism", n=1)
+
+
+def test_every_method_has_a_name_that_readers_know():
+    assert set(METHOD_LABELS) == set(METHODS)
+    said = {method: in_words(method) for method in METHODS}
+    assert not [name for name in said.values() if "_" in name]
+    assert len(set(said.values())) == len(METHODS) == len(set(METHOD_LABELS.values()))
+    assert said["shiftsmooth_corrected"] == "corrected ShiftSmooth"
+    assert in_words("own_method") == "own_method"

@@ -267,7 +267,8 @@ def test_methods_are_compared_over_factors():
     assert row["lower"] < 0.2 < row["upper"]
     assert row["p"] == pytest.approx(2 / 2**8)
     assert row["p_adjusted"] == pytest.approx(2 * row["p"])
-    assert row["sentence"].startswith("ism is better than gradient (convnet experts, site_auroc): +0.")
+    said = row["sentence"]
+    assert said.startswith("In-silico mutagenesis is better than vanilla gradient (convnet experts, site_auroc): +0.")
     assert "worse" in table.loc[("mixtures", "site_distance", "ism"), "sentence"]
     assert table.loc[("convnet experts", "site_auroc", "random"), "p"] == 1
     assert "not shown to differ" in table.loc[("convnet experts", "site_auroc", "random"), "sentence"]
@@ -275,7 +276,7 @@ def test_methods_are_compared_over_factors():
     # With six factors the smallest p there is, times two methods, is above .05.
     few = compare_methods(summary_of(0.2)).set_index(["models", "metric", "method"])
     said = few.loc[("convnet experts", "site_auroc", "ism"), "sentence"]
-    assert said.startswith("ism comes out better than gradient") and said.endswith(
+    assert said.startswith("In-silico mutagenesis comes out better than vanilla gradient") and said.endswith(
         "not shown (Wilcoxon's p by Holm 0.062)."
     )
     # More models of the same kind make no more factors.

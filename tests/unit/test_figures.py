@@ -14,7 +14,7 @@ from made_run import LENGTH, TRAINING, made_study, write_made_run
 from tfbs_moe.attribution.motifs import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
-from tfbs_moe.figures import aggregate, attribution, comparison, curves, performance, study
+from tfbs_moe.figures import aggregate, attribution, comparison, curves, performance, study, style
 from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
@@ -303,6 +303,46 @@ def test_settled_letters_lie_where_they_were_on_the_grid(tmp_path: Path) -> None
         assert np.abs(patch.get_path().vertices - before).max() <= 0.5 / 720 + 1e-5
     drawn = re.findall(r' d="([^"]*)"', (tmp_path / "logos.svg").read_text())
     assert drawn and not re.search(r"\.\d{3,}", " ".join(drawn))
+
+
+def test_low_letters_of_a_logo_are_bars(tmp_path: Path) -> None:
+    """A letter too low to be read is four corners in its colour; the higher ones are letters still."""
+    heights = np.zeros((1, 4, 3))
+    heights[0, 0, :] = [1.0, -0.05, 0.001]
+    explained = attribution.Explained(np.ones((1, 4, 3)), np.array([0]), np.array([1.0]), {"gradient": heights})
+    figure, _ = attribution.logos(explained)
+    track = next(ax for ax in figure.axes if "vanilla" in ax.get_ylabel())
+    assert track.get_ylabel() == "vanilla\ngradient\n× input"
+    outlines = [patch.get_path().to_polygons() for patch in track.patches]
+    assert [len(outline) for outline in outlines] == [3], "an A with its hole, a bar, and nothing below a pixel"
+    bar = outlines[0][2]
+    assert (
+        len(bar) == 5 and bar.min(axis=0) == pytest.approx([0.5, -0.05]) and bar.max(axis=0) == pytest.approx([1.5, 0])
+    )
+
+
+def test_a_shorter_svg_path_goes_where_it_went() -> None:
+    """Steps of straight paths add up to the places they had, to a hundredth of a point, over any length."""
+    draw = np.random.default_rng(1)
+    places = draw.uniform(-300, 300, (400, 2)).round(6)
+    commands = ["M" if place % 40 == 0 else "L" for place in range(400)]
+    text = "".join(
+        f"{command} {x:.6f} {y:.6f} \n{'z' if place % 80 == 39 else ''}"
+        for place, (command, (x, y)) in enumerate(zip(commands, places, strict=True))
+    )
+    short = style.shorter_paths(f'<path d="{text}" style="fill: none"/>'.encode()).decode()
+    assert len(short) < 0.7 * len(text) and short.endswith('" style="fill: none"/>')
+    here, start, found = np.zeros(2), np.zeros(2), []
+    for command, across, down in re.findall(
+        r"([mlz])(?:(-?[\d.]+?) ?(-?[\d.]+))?(?=[mlz\"])", short.split('"')[1] + '"'
+    ):
+        here = start if command == "z" else here + [float(across), float(down)]
+        if command != "z":
+            found.append(here)
+        start = here if command == "m" else start
+    assert np.abs(np.array(found) - places).max() <= 0.005 + 1e-9
+    curved = b'<path d="M 1.23456 2 Q 3 4.00049 5 6 z"/>'
+    assert style.shorter_paths(curved) == b'<path d="M 1.23 2 Q 3 4 5 6 z"/>'
 
 
 def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> None:

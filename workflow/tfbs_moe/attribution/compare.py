@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from tfbs_moe.attribution.names import CORRECTED, in_words
 from tfbs_moe.errors import InputError
 
 LEVEL = 0.95
@@ -16,7 +17,6 @@ SMALLEST = 3
 LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
 # How far a method is from the gradient, and how much of a sequence is a site, are no merits.
 NO_MERIT = ("gradient_rank_correlation", "gradient_same", "site_share", "matrix_share", "shuffled_matrix_")
-CORRECTED = "_corrected"
 NEEDED = ("protocol", "model", "experiment", "factor", "method", "metric", "value")
 
 
@@ -122,19 +122,22 @@ def _tested(difference: pd.Series) -> tuple[float, float, float, int, float]:
 
 
 def _sentence(found: Comparison) -> str:
+    """Say what follows, each method by the name a reader knows it by."""
+    method, reference = in_words(found.method), in_words(found.reference)
     what = f"({found.models}, {found.metric})"
-    both = f"{found.method} and {found.reference} {what}"
+    both = f"{method} and {reference} {what}"
+    first, together = method[:1].upper() + method[1:], both[:1].upper() + both[1:]
     if not found.n_factors:
         return f"No factor has both {both}."
     if found.n_factors < SMALLEST:
         return f"With {found.n_factors} factor(s), {both} cannot be told apart: {found.difference:+.3f}."
     interval = f"{found.difference:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] over {found.n_factors} factors"
     if found.lower <= 0 <= found.upper:
-        return f"{both} are not shown to differ: {interval}."
+        return f"{together} are not shown to differ: {interval}."
     verdict = "better" if (found.difference > 0) != (found.metric in LESS_IS_MORE) else "worse"
     if not found.p_adjusted <= 1 - LEVEL:
         return (
-            f"{found.method} comes out {verdict} than {found.reference} {what}: {interval}; with every method compared "
+            f"{first} comes out {verdict} than {reference} {what}: {interval}; with every method compared "
             f"allowed for it is not shown (Wilcoxon's p by Holm {found.p_adjusted:.2g})."
         )
-    return f"{found.method} is {verdict} than {found.reference} {what}: {interval}."
+    return f"{first} is {verdict} than {reference} {what}: {interval}."

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from tfbs_moe.attribution import deeplift, integrated_gradients, ism, shiftsmooth, smoothgrad
 from tfbs_moe.attribution import gradient as gradients
 from tfbs_moe.attribution.lending import lend
+from tfbs_moe.attribution.names import CORRECTED
 from tfbs_moe.attribution.scorer import Output
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 
-CORRECTED = "_corrected"
 # A column may be soft (neutral padding, a profile); its four values still add up to at most 1.
 COLUMN_TOLERANCE = 1e-4
 

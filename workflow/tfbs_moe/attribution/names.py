@@ -1,6 +1,34 @@
-"""Names in the place of a method in the tables of motifs; no imports, so that the Snakefile can read them."""
+"""What methods of attribution are called, in tables and by readers; no imports, so that the Snakefile can read them."""
 
 FIRST_LAYER = "first_layer"
-"""Motifs of the windows that excite a filter of the first layer."""
+"""In the place of a method: motifs of the windows that excite a filter of the first layer."""
 MODISCO = "modisco"
-"""Motifs that TF-MoDISco found."""
+"""In the place of a method: motifs that TF-MoDISco found."""
+CORRECTED = "_corrected"
+"""Ends the name of a method from which the mean over the four bases is taken off."""
+
+_IN_WORDS = {
+    "gradient": "vanilla gradient",
+    "shiftsmooth": "ShiftSmooth",
+    "shiftsmooth_circular": "circular ShiftSmooth",
+    "shiftsmooth_flanks": "ShiftSmooth into flanks",
+    "ism": "in-silico mutagenesis",
+    "smoothgrad": "SmoothGrad",
+    "deeplift_shap": "DeepLIFT/SHAP",
+    "integrated_gradients": "integrated gradients",
+    "random": "random attribution",
+}
+_BASE_LABELS = _IN_WORDS | {
+    "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
+    "shiftsmooth_flanks": "ShiftSmooth, into flanks",
+    "random": "random",
+}
+METHOD_LABELS = _BASE_LABELS | {name + CORRECTED: f"{label}, corrected" for name, label in _BASE_LABELS.items()}
+"""What figures call each method."""
+
+
+def in_words(method: str) -> str:
+    """Return what a sentence calls a method: ``shiftsmooth_corrected`` is corrected ShiftSmooth."""
+    base = method.removesuffix(CORRECTED)
+    name = _IN_WORDS.get(base, base)
+    return name if base == method else f"corrected {name}"

@@ -1,5 +1,6 @@
 """Figures of what models look at: logos, and how well attribution finds known sites."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from tfbs_moe.attribution.motifs import information
+from tfbs_moe.attribution.names import METHOD_LABELS
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     GRID,
@@ -30,21 +32,6 @@ from tfbs_moe.figures.style import (
 from tfbs_moe.sequence import ALPHABET
 
 LETTER_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-METHOD_LABELS = {
-    "gradient": "vanilla gradient",
-    "gradient_corrected": "vanilla gradient, corrected",
-    "shiftsmooth": "ShiftSmooth",
-    "shiftsmooth_corrected": "ShiftSmooth, corrected",
-    "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
-    "ism": "in-silico mutagenesis",
-    "ism_corrected": "in-silico mutagenesis, corrected",
-    "smoothgrad": "SmoothGrad",
-    "deeplift_shap": "DeepLIFT/SHAP",
-    "deeplift_shap_corrected": "DeepLIFT/SHAP, corrected",
-    "integrated_gradients": "integrated gradients",
-    "integrated_gradients_corrected": "integrated gradients, corrected",
-    "random": "random",
-}
 SITE_METRICS = {
     "site_average_precision": "average precision over positions",
     "site_auroc": "AUROC over positions",
@@ -64,8 +51,10 @@ GRID_METRICS = {
     "matrix_average_precision": "average precision at matrix matches",
 }
 _MANY_TEST_SETS = 6
-_TRACK_HEIGHT = 0.62
-_SEQUENCE_HEIGHT = 0.26
+_TRACK_HEIGHT = 0.44
+_SEQUENCE_HEIGHT = 0.22
+_TRACK_NAME = 14
+"""Letters of a track's name on one line."""
 _BITS = 2.0
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
 _MOTIFS_PER_ROW = 4
@@ -74,8 +63,11 @@ _FILTERS = 12
 _BASE_LABEL_STEP = 20
 _PLAIN_HEIGHT = 0.4
 """Of a track's tallest letter: below, a letter is too small for its curves to be seen."""
+_BAR_HEIGHT = 0.12
+"""Of a track's tallest letter: below, no letter can be read, and a bar in its colour is a third of the bytes."""
 _LEAST_HEIGHT = 0.015
 """Of a track's tallest letter: what is lower is less than a pixel, and would make half of the file."""
+_BAR = Outline([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], closed=True)
 
 
 @dataclass(frozen=True)
@@ -128,15 +120,17 @@ def logos(explained: Explained) -> Drawing:
         row = int(explained.row[place])
         for track, (name, values) in enumerate(heights.items()):
             ax = axes[block * len(tracks) + track]
-            _logo(ax, values, plain=name == "sequence")
+            _logo(ax, values)
             if explained.sites is not None:
                 _boxes(ax, explained.sites[place])
-            ax.set_ylabel("bits" if name == "sequence" else f"{METHOD_LABELS.get(name, name)}\n× input", fontsize=5.5)
+            ax.set_ylabel(_track_name(name), fontsize=5.5, rotation=0, ha="right", va="center")
             if track == 0:
+                ax.set_yticks([0, _BITS])
                 logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
                 ax.set_title(f"{rule} ({logit}), test row {row}", loc="left")
             tables.append(_logo_table(rule, row, name, values))
     axes[-1].set_xlabel("position in the sequence")
+    figure.align_ylabels(list(axes))
     return figure, pd.concat(tables, ignore_index=True)
 
 
@@ -220,36 +214,53 @@ def _of_mixtures(summary: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFr
     return summary[summary["metric"].isin(metrics) & summary["model"].str.startswith("moe.")].dropna(subset=["value"])
 
 
-def _logo(ax: Axes, heights: np.ndarray, *, plain: bool) -> None:
-    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down; plain letters or not.
+def _track_name(track: str) -> str:
+    """Return what stands beside a track."""
+    if track == "sequence":
+        return "sequence, bits"
+    return "\n".join([*textwrap.wrap(METHOD_LABELS.get(track, track), _TRACK_NAME, break_on_hyphens=False), "× input"])
+
+
+def _logo(ax: Axes, heights: np.ndarray) -> None:
+    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down.
 
     All letters of a base are one path: a logo library's path per letter made a study's logos take minutes.
     """
     length = heights.shape[1]
     for base, values in zip(ALPHABET, heights, strict=True):
-        _letters(ax, base, values, np.zeros(length), float(np.abs(heights).max()), plain=plain)
+        _letters(ax, base, values, np.zeros(length), float(np.abs(heights).max()), small=True)
     ax.axhline(0, color=INK, linewidth=0.4)
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
     ax.set(xlim=(-0.5, length - 0.5), ylim=(low, high if high > low else low + 1))
     ticks = range(_BASE_LABEL_STEP - 1, length, _BASE_LABEL_STEP)
     ax.set_xticks(ticks, [str(tick + 1) for tick in ticks])
-    ax.locator_params(axis="y", nbins=3)
+    ax.locator_params(axis="y", nbins=2)
 
 
 def _letters(
-    ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float, *, plain: bool = False
+    ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float, *, small: bool = False
 ) -> None:
-    """Draw one letter at every position where it is tall enough to be seen, as a single path."""
+    """Draw one letter at every position where it is tall enough to be seen, as a single path.
+
+    Letters of a ``small`` logo have no curves, and are bars where they are too low to be read.
+    """
     letters = [
         Affine2D()
         .scale(1, height)
         .translate(place - 0.5, bottom)
-        .transform_path(_glyph(base, plain=plain or abs(height) < _PLAIN_HEIGHT * tallest))
+        .transform_path(_shape(base, abs(height) / tallest, small=small))
         for place, (height, bottom) in enumerate(zip(heights, bottoms, strict=True))
         if abs(height) > _LEAST_HEIGHT * tallest
     ]
     if letters:
         ax.add_patch(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
+
+
+def _shape(base: str, share: float, *, small: bool) -> Outline:
+    """Return what stands for a letter of some share of the tallest one's height."""
+    if small and share < _BAR_HEIGHT:
+        return _BAR
+    return _glyph(base, plain=small or share < _PLAIN_HEIGHT)
 
 
 @cache

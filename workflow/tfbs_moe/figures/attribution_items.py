@@ -112,11 +112,13 @@ def _logos(study: Study, protocol: str, experiment: str) -> FigureItem:
         caption=words(
             f"""
             What {model} looks at in three bound sequences of {experiment}, chosen by rule: the highest, the
-            median and the lowest logit among those explained. For each: the sequence, the vanilla gradient ×
-            input, and ShiftSmooth × input. Boxes are known sites.
+            median and the lowest logit among those explained. For each: the sequence, and, each × input, the vanilla
+            gradient, ShiftSmooth, ShiftSmooth less the mean over the four bases, and in-silico mutagenesis in the same
+            way: what the base is worth beside the other three. A letter too low to be read is a bar in its colour.
+            {"Boxes are known sites." if _truth(study, experiment) else ""}
             """
         ),
-        alt="Nine stacked sequence logos, three for each of three sequences.",
+        alt="Stacked sequence logos, for each of three sequences itself and one track per attribution method.",
         inputs=(*(f"{folder}/{method}.h5" for method in LOGO_METHODS), *_truth(study, experiment)),
         parameters={"protocol": protocol, "model": model, "experiment": experiment},
     )

@@ -25,8 +25,11 @@ ATTRIBUTION_AROUND = "attributions/around.tsv"
 MOTIFS = "attributions/motifs.tsv"
 MOTIF_MATCHES = "attributions/motif_matches.tsv"
 PLANTED_SITES = "synthetic/sites.tsv"
-LOGO_METHODS = ("gradient", "shiftsmooth")
-"""Methods stacked in the logos, as in the paper: the vanilla gradient, and ShiftSmooth below it."""
+LOGO_METHODS = ("gradient", "shiftsmooth", "shiftsmooth_corrected", "ism_corrected")
+"""Methods stacked in the logos: the paper's two, ShiftSmooth with the simplex correction, and the reference.
+
+Mutagenesis itself is 0 at the base that stands there; less the mean over the four bases it is what the base is worth.
+"""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.attribution.names import METHOD_LABELS
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.attribution import METHOD_LABELS
 from tfbs_moe.figures.style import (
     INK,
     MUTED,

@@ -35,8 +35,10 @@ _GRID_PER_INCH = 720
 _DECIMALS = 2
 _POSITION_DECIMALS = 6
 """Of an axes' place, in shares of the figure: a hundred-thousandth of an inch."""
-_SVG_PATH = re.compile(rb' d="[^"]*"')
+_SVG_PATH = re.compile(rb' d="([^"]*)"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
+_STRAIGHT = re.compile(rb"[-\s\d.MLz]*")
+_SVG_STEP = re.compile(rb"([ML]) (-?[\d.]+) (-?[\d.]+)|z")
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
 
@@ -176,7 +178,7 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
             rendered[suffix] = buffer.getvalue()
-    rendered["svg"] = _SVG_PATH.sub(_rounded, rendered["svg"])
+    rendered["svg"] = shorter_paths(rendered["svg"])
     for suffix, content in rendered.items():
         with atomic(f"{stem}.{suffix}") as temporary:
             temporary.write_bytes(content)
@@ -191,9 +193,36 @@ def _settle(figure: Figure) -> None:
         patch.set_transform(figure.dpi_scale_trans)
 
 
-def _rounded(path: re.Match[bytes]) -> bytes:
-    """Return an SVG path with coordinates to a hundredth of a point."""
-    return _LONG_NUMBER.sub(lambda number: b"%g" % round(float(number[0]), _DECIMALS), path[0])
+def shorter_paths(svg: bytes) -> bytes:
+    """Return an SVG whose paths take fewer bytes and lie where they were, to a hundredth of a point."""
+    return _SVG_PATH.sub(_shorter, svg)
+
+
+def _shorter(path: re.Match[bytes]) -> bytes:
+    """Return one path; straight lines become steps from place to place."""
+    if not _STRAIGHT.fullmatch(path[1]):
+        return _LONG_NUMBER.sub(lambda number: b"%g" % round(float(number[0]), _DECIMALS), path[0])
+    here = start = (0, 0)
+    steps: list[bytes] = []
+    for step in _SVG_STEP.finditer(path[1]):
+        if step[0] == b"z":
+            here = start
+            steps.append(b"z")
+            continue
+        # In whole hundredths, so that the steps of a long line add up to where it goes.
+        place = (round(float(step[2]) * 10**_DECIMALS), round(float(step[3]) * 10**_DECIMALS))
+        across, down = (_hundredths(place[axis] - here[axis]) for axis in (0, 1))
+        steps.append(step[1].lower() + across + (b"" if down.startswith(b"-") else b" ") + down)
+        here = place
+        if step[1] == b"M":
+            start = place
+    return b' d="%s"' % b"".join(steps)
+
+
+def _hundredths(count: int) -> bytes:
+    """Return a whole number of hundredths as a decimal number without needless digits."""
+    number = f"{count / 10**_DECIMALS:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+    return number.replace("0.", ".", 1).encode() if abs(count) < 10**_DECIMALS and count else number.encode()
 
 
 def model_kind(model: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.attribution.agreement import SAME
-from tfbs_moe.figures.attribution import METHOD_LABELS
+from tfbs_moe.attribution.names import in_words
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
@@ -158,12 +158,12 @@ def _sanity(run: Run) -> list[Block]:
     last = weights[weights["step"] == weights.groupby(keys[:4])["step"].transform("max")]
     said = [
         f"{row['protocol']}, {model_label(str(row['model']))}: with all weights randomised, "
-        f"{METHOD_LABELS.get(str(row['method']), str(row['method']))} keeps a rank correlation of "
+        f"{in_words(str(row['method']))} keeps a rank correlation of "
         f"{number(float(row['rank_correlation']))} with what it was; a method that shows what was learned falls to 0."
         for row in last[last["model"].str.startswith("moe.")].to_dict("records")
     ] + [
         f"{row['protocol']}, {model_label(str(row['model']))}: for the same network, trained on permuted labels, "
-        f"{METHOD_LABELS.get(str(row['method']), str(row['method']))} has a rank correlation of "
+        f"{in_words(str(row['method']))} has a rank correlation of "
         f"{number(float(row['rank_correlation']))} with that of the trained one."
         for row in labels.to_dict("records")
     ]
