@@ -24,6 +24,36 @@ PICK = """
 arguments[0].value = arguments[1];
 arguments[0].dispatchEvent(new Event("change"));
 """
+CAPTIONS_OF_SCROLLED_TABLES = """
+for (const fold of document.querySelectorAll("details")) fold.open = true;
+return [...document.querySelectorAll(".table")].map(table => {
+  const rows = table.querySelector(".rows");
+  rows.scrollTo(rows.scrollWidth, rows.scrollHeight);
+  const frame = table.getBoundingClientRect();
+  const boxes = [...table.querySelectorAll(".caption > span")].map(part => part.getBoundingClientRect());
+  return {
+    name: table.id,
+    wide: rows.scrollLeft > 0,
+    inside: boxes.every(box => box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.top >= frame.top
+      && box.bottom <= rows.getBoundingClientRect().top + 1),
+    reached: rows.tabIndex === 0,
+  };
+});
+"""
+LONG_TABLES = """
+for (const fold of document.querySelectorAll("details")) fold.open = true;
+return [...document.querySelectorAll(".table")].filter(table => table.querySelectorAll("tbody tr").length > 40).map(
+  table => {
+    const rows = [...table.querySelectorAll("tbody tr")];
+    const said = table.querySelector(".on-paper");
+    return {
+      rows: rows.length,
+      shown: rows.filter(row => getComputedStyle(row).display !== "none").length,
+      said: getComputedStyle(said).display === "none" ? "" : said.textContent,
+    };
+  }
+);
+"""
 SHOWN_ROWS = """
 const rows = [...document.querySelectorAll("tbody tr")].filter(row => !row.classList.contains("found-not"));
 return rows.map(row => row.textContent);
@@ -38,6 +68,10 @@ def page(browser: "Chrome", report: Path) -> "Chrome":
     browser.set_window_size(*DESKTOP)
     browser.get(report.as_uri())
     return browser
+
+
+def _screen(size: tuple[int, int]) -> dict[str, object]:
+    return {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
 
 
 def _events(page: "Chrome") -> list[dict]:
@@ -94,15 +128,34 @@ def test_the_keyboard_sorts_too(page: "Chrome") -> None:
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 def test_the_page_never_scrolls_sideways(page: "Chrome", size: tuple[int, int]) -> None:
     """Wide tables and figures scroll within their own frames."""
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE},
-    )
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", _screen(size))
     for fold in page.find_elements("tag name", "details"):
         page.execute_script("arguments[0].open = true", fold)
     wide = page.execute_script("return document.documentElement.scrollWidth")
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert wide <= size[0]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_a_tables_caption_and_button_stay_in_view(page: "Chrome", size: tuple[int, int]) -> None:
+    """However far a table is scrolled, what it is and how to save it is seen; the keyboard reaches what scrolls."""
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", _screen(size))
+    seen = page.execute_script(CAPTIONS_OF_SCROLLED_TABLES)
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert any(table["wide"] for table in seen)
+    assert [table["name"] for table in seen if not table["inside"]] == []
+    assert [table["name"] for table in seen if not table["reached"]] == []
+
+
+def test_long_tables_are_cut_on_paper_and_say_so(page: "Chrome") -> None:
+    """A printed table has forty rows at most, and says how many there are."""
+    long = page.execute_script(LONG_TABLES)
+    assert len(long) > 0
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    printed = page.execute_script(LONG_TABLES)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert all(table["shown"] == table["rows"] and table["said"] == "" for table in long)
+    assert all(table["shown"] == 40 and f"the first 40 of {table['rows']:,} rows" in table["said"] for table in printed)
 
 
 def test_the_page_prints_with_everything_unfolded(page: "Chrome") -> None:
@@ -208,11 +261,12 @@ def _saved(page: "Chrome", before: set[Path]) -> bytes:
     raise AssertionError(f"nothing was saved within {PATIENCE} s")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_accessibility_fault(page: "Chrome", axe: str, scheme: str) -> None:
-    """axe-core finds no serious or critical fault, with everything unfolded, on light and dark paper."""
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)])
+def test_no_serious_accessibility_fault(page: "Chrome", axe: str, scheme: str, size: tuple[int, int]) -> None:
+    """axe-core finds no serious or critical fault, with everything unfolded, on light and dark paper and a phone."""
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", _screen(size))
     page.execute_script("for (const fold of document.querySelectorAll('details')) fold.open = true")
     page.set_script_timeout(PATIENCE_WITH_AXE)
     page.execute_script(axe)
@@ -223,6 +277,7 @@ def test_no_serious_accessibility_fault(page: "Chrome", axe: str, scheme: str) -
         ".then(({violations, passes}) => done({violations, passes: passes.map(({id}) => id)}))"
     )
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     faults = [
         f"{fault['impact']}: {fault['help']} ({fault['nodes'][0]['target']}, {len(fault['nodes'])} places)"
         for fault in found["violations"]

@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 LARGEST_PAGE = 15_000_000
 """Bytes: what e-mail still carries."""
+_ROWS_ON_PAPER = 40
+"""Rows of a table that are printed; the longest have thousands and would fill a hundred pages."""
+_COLUMNS_ON_PAPER = 10
+"""Columns that a sheet takes in letters of the usual size; wider tables have smaller ones."""
+_LONGEST_LABEL = 60
+"""Characters from which a cell is read as a sentence and has the width for one."""
 
 
 def build_report(
@@ -76,6 +82,9 @@ def _render(title: str, parts: list[Section]) -> bytes:
         title=title,
         sections=parts,
         version=__version__,
+        rows_on_paper=_ROWS_ON_PAPER,
+        columns_on_paper=_COLUMNS_ON_PAPER,
+        longest_label=_LONGEST_LABEL,
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
     )

@@ -291,6 +291,18 @@
     redraw();
   }
 
+  // What is wider than the screen is reached by the keyboard, and what is not is no stop on its way.
+  const reach = (frame) => {
+    const name = frame.closest("figure, .explorer").querySelector("strong, h3").textContent;
+    const wide = frame.scrollWidth > frame.clientWidth;
+    for (const [key, value] of Object.entries({ tabindex: "0", role: "group", "aria-label": name })) {
+      if (wide) frame.setAttribute(key, value);
+      else frame.removeAttribute(key);
+    }
+  };
+  const watcher = new ResizeObserver((entries) => entries.forEach((entry) => reach(entry.target)));
+  for (const frame of all(".picture, .explorer .chart")) watcher.observe(frame);
+
   // What is folded on the screen is read on paper.
   addEventListener("beforeprint", () => {
     for (const fold of all("details")) fold.open = true;
