@@ -73,4 +73,4 @@ def axe() -> str:
     """The source of axe-core, which looks for what readers with other senses or devices would miss."""
     if given := os.environ.get(GIVEN_AXE):
         return Path(given).read_text(encoding="utf-8")
-    return (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    return (files("selenium_axe_python") / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
