@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from made_run import TRAINING, made_study, write_made_run
+from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.cards import cards, expert_cards
 from tfbs_moe.report.compare import compare_runs, summary, write_comparison
 from tfbs_moe.report.contents import document_files
@@ -185,6 +189,74 @@ def test_a_comparison_is_a_page_with_its_tables(run: Run, tmp_path: Path) -> Non
     assert "<h1>made and other</h1>" in text
     names = {path.name for path in (tmp_path / "page").iterdir()}
     assert names == {"index.html", "metrics.tsv", "sets.tsv", "settings.tsv", "code.tsv"}
+
+
+def test_runs_of_one_name_are_told_apart_and_equal_ones_have_empty_tables(run: Run, tmp_path: Path) -> None:
+    """Two checkouts each have a run of one name; a run beside itself differs in nothing, and the page says that."""
+    comparison = compare_runs(run, run)
+    assert (comparison.first, comparison.second) == ("made (first)", "made (second)")
+    assert summary(comparison) == ["No parameter differs.", "Every metric that both runs have is the same."]
+    write_comparison(comparison, tmp_path)
+    assert (tmp_path / "index.html").read_text(encoding="utf-8").count("Both runs are the same in this.") == 4
+
+
+def test_what_one_run_has_alone_is_said(run: Run, tmp_path: Path) -> None:
+    """A model that one run lacks, and a metric that is defined in neither, which is no difference."""
+    other = _other(run, tmp_path, 0.0)
+    tables = [found.tables[METRICS].copy() for found in (run, other)]
+    undefined, lacking = tables[0]["model"].unique()[-2:]
+    for table in tables:
+        table.loc[table["model"] == undefined, "value"] = float("nan")
+    first = Run(run.folder, run.study, run.published, {**run.tables, METRICS: tables[0]})
+    second_metrics = tables[1][tables[1]["model"] != lacking]
+    second = Run(other.folder, other.study, run.published, {**other.tables, METRICS: second_metrics})
+    alone = [text for text in summary(compare_runs(first, second)) if "alone" in text]
+    count = (aggregate.over_seeds(tables[0])["model"] == lacking).sum()
+    assert count > 0
+    assert alone == [f"{count:,} metrics stand in made alone, of {model_label(lacking)}."]
+
+
+def _on_disk(run: Run, folder: Path, **changes: object) -> Path:
+    """Write what a comparison reads of a run, as a finished run has it."""
+    study = made_study(**changes)
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(study.config), encoding="utf-8")
+    write_tsv(pd.DataFrame(study.experiments.values()), folder / "experiments.tsv")
+    write_tsv(run.tables[METRICS], folder / METRICS)
+    return folder
+
+
+def test_the_command_compares_two_folders(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What differs is printed, the page written; a second time the bytes are the same."""
+    first, second = _on_disk(run, tmp_path / "a"), _on_disk(run, tmp_path / "b", seed=7)
+    pages = []
+    for _ in range(2):
+        assert main(["compare", str(first), str(second), "-o", str(tmp_path / "page")]) == 0
+        pages.append({path.name: path.read_bytes() for path in (tmp_path / "page").iterdir()})
+    assert pages[0] == pages[1]
+    printed = capsys.readouterr().out
+    assert "1 parameter(s) differ: seed." in printed
+    assert str(tmp_path / "page" / "index.html") in printed
+
+
+@pytest.mark.parametrize("fault", ["no run", "no metrics", "no place"])
+def test_the_command_says_what_it_cannot_compare(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """One message on one line, status 1, and nothing written."""
+    first, second, output = _on_disk(run, tmp_path / "a"), tmp_path / "b", tmp_path / "page"
+    if fault != "no run":
+        _on_disk(run, second)
+    if fault == "no metrics":
+        (second / METRICS).unlink()
+    if fault == "no place":
+        output.write_text("a file")
+    assert main(["compare", str(first), str(second), "-o", str(output)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tfbs-moe compare: ") and said.count("\n") == 1
+    named = {"no run": second / "config.yaml", "no metrics": second, "no place": output}[fault]
+    assert str(named) in said
+    assert not output.is_dir()
 
 
 def test_charts_hold_the_numbers_of_the_tables(run: Run) -> None:

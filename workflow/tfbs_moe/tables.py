@@ -22,6 +22,8 @@ _DISK_PROBLEMS = {
     errno.EROFS: "mount the file system so that it can be written, or give results another place",
     errno.EACCES: "give yourself the right to write there, or give results another place",
     errno.EPERM: "give yourself the right to write there, or give results another place",
+    errno.EEXIST: "move the file that stands where a folder is needed, or give results another place",
+    errno.ENOTDIR: "move the file that stands where a folder is needed, or give results another place",
     errno.EIO: "look after the disk, which does not work",
 }
 _AGAIN = "Delete it and make it again."

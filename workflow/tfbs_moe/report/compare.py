@@ -21,6 +21,10 @@ from tfbs_moe.tables import read_json, write_tsv
 _KEYS = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
 _HEADLINE = "auroc"
 _NOISE = "Differences within the seeds’ spread of either run are what another seed makes."
+_ONE_SEED = (
+    "A run of one training seed has no spread: what another seed would change is not known, and a difference may be "
+    "no more than that."
+)
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,15 @@ def compare_runs(first: Run, second: Run) -> Comparison:
         InputError: a run has no table of metrics, or the runs have no model and test set in common.
     """
     metrics = _metrics(first, second)
+    names = _names(first, second)
     both = metrics.dropna(subset=["value_first", "value_second"])
     if both.empty:
         raise InputError(
-            f"runs {_name(first)} and {_name(second)} have no protocol, model and test set in common; there is "
+            f"runs {names[0]} and {names[1]} have no protocol, model and test set in common; there is "
             "nothing to compare"
         )
     confidence = float(first.study.config["evaluation"]["confidence"])
-    return Comparison(
-        _name(first), _name(second), _settings(first, second), _code(first, second), metrics, _sets(both, confidence)
-    )
+    return Comparison(*names, _settings(first, second), _code(first, second), metrics, _sets(both, confidence))
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> None:
@@ -80,15 +83,27 @@ def summary(comparison: Comparison) -> list[str]:
         if len(comparison.settings)
         else "No parameter differs."
     ]
-    changed = comparison.metrics[comparison.metrics["difference"].fillna(0) != 0]
+    if len(comparison.code):
+        sentences.append(f"{comparison.code['model'].nunique()} model(s) were trained by other code or versions.")
+    ours, theirs = (comparison.metrics[column].notna() for column in ("value_first", "value_second"))
+    for name, only in ((comparison.first, ours & ~theirs), (comparison.second, theirs & ~ours)):
+        alone = comparison.metrics[only]
+        if len(alone):
+            models = ", ".join(model_label(str(model)) for model in alone["model"].unique())
+            sentences.append(f"{len(alone):,} metrics stand in {name} alone, of {models}.")
+    both = comparison.metrics.dropna(subset=["difference"])
+    changed = both[both["difference"] != 0]
     if changed.empty:
         return [*sentences, "Every metric that both runs have is the same."]
-    largest = changed.iloc[int(changed["difference"].abs().to_numpy().argmax())]
-    sentences.append(
-        f"{len(changed)} of {len(comparison.metrics)} metrics differ; the most, {names}: {largest['metric']} of "
-        f"{model_label(str(largest['model']))} on {largest['experiment']} by "
-        f"{number(largest['difference'], sign=True)}."
-    )
+    sentences.append(f"{len(changed):,} of the {len(both):,} metrics that both runs have differ.")
+    # Metrics have scales of their own: the largest difference is that of one metric.
+    headline = changed[changed["metric"] == _HEADLINE]
+    if len(headline):
+        largest = headline.loc[headline["difference"].abs().idxmax()]
+        sentences.append(
+            f"AUROC differs most, {names}, for {model_label(str(largest['model']))} on {largest['experiment']}, by "
+            f"{number(largest['difference'], sign=True)}."
+        )
     shown = comparison.sets[
         (comparison.sets["metric"] == _HEADLINE)
         & (comparison.sets["rows"] == "all")
@@ -112,7 +127,10 @@ def _metrics(first: Run, second: Run) -> pd.DataFrame:
     for run in (first, second):
         metrics = run.table(METRICS)
         if metrics is None:
-            raise InputError(f"run {_name(run)} cannot be compared: {run.why_missing(METRICS)}")
+            raise InputError(
+                f"run {run.study.config['run']} cannot be compared: {run.why_missing(METRICS)} Its folder is "
+                f"{run.folder}; `snakemake evaluation` makes it there"
+            )
         tables.append(aggregate.over_seeds(metrics)[[*_KEYS, "value", "lowest", "highest", "seeds"]])
     joined = tables[0].merge(tables[1], on=_KEYS, how="outer", suffixes=("_first", "_second"), sort=False)
     joined["difference"] = joined["value_second"] - joined["value_first"]
@@ -180,23 +198,41 @@ def _digests(description: Mapping[str, Any], prefix: str = "") -> dict[str, str]
 def _sections(comparison: Comparison) -> list[Section]:
     names = {"first": comparison.first, "second": comparison.second}
     settings = comparison.settings.rename(columns=names)
-    shown = comparison.metrics.rename(
+    # A metric that is defined in neither run, such as the calibration of scores, differs in nothing.
+    defined = comparison.metrics.dropna(subset=["value_first", "value_second"], how="all")
+    shown = defined.rename(
         columns=lambda name: (
             str(name).replace("_first", f" {comparison.first}").replace("_second", f" {comparison.second}")
         )
     )
+    noise = [_NOISE, *([_ONE_SEED] if (comparison.metrics[["seeds_first", "seeds_second"]].min() < 2).any() else [])]
     results: list[Block] = [
-        Text(_NOISE, style="note"),
-        make_table(comparison.sets, f"Mean differences, {comparison.second} − {comparison.first}.", "sets"),
-        make_table(shown, "Every metric in both runs.", "metrics"),
+        Text(" ".join(noise), style="note"),
+        _differing(comparison.sets, "value", f"Mean differences, {comparison.second} − {comparison.first}", "sets"),
+        _differing(shown, "difference", "Metrics that differ or that one run does not have", "metrics"),
     ]
     return [
         Section("summary", "What differs", [Items(summary(comparison))]),
-        Section("settings", "Settings", [make_table(settings, "Parameters and experiments that differ.", "settings")]),
-        Section("code", "Code", [make_table(comparison.code.rename(columns=names), "Code and versions.", "code")]),
+        Section("settings", "Settings", [_table(settings, "Parameters and experiments that differ.", "settings")]),
+        Section("code", "Code", [_table(comparison.code.rename(columns=names), "Code and versions.", "code")]),
         Section("results", "Results", results),
     ]
 
 
-def _name(run: Run) -> str:
-    return str(run.study.config["run"])
+def _table(frame: pd.DataFrame, caption: str, name: str) -> Block:
+    return make_table(frame, caption, name) if len(frame) else Text("Both runs are the same in this.")
+
+
+def _differing(frame: pd.DataFrame, column: str, caption: str, name: str) -> Block:
+    """Return the rows with a difference, the largest of the first metric's first; the files hold them all."""
+    apart = frame[frame[column] != 0]
+    order = apart[column].abs().sort_values(ascending=False, kind="stable").index
+    # AUROC comes first: the other metrics have scales of their own.
+    rows = apart.loc[order].sort_values("metric", key=lambda names: names != _HEADLINE, kind="stable")
+    return _table(rows, f"{caption}, the largest first; {len(rows):,} of {len(frame):,} rows of {name}.tsv.", name)
+
+
+def _names(first: Run, second: Run) -> tuple[str, str]:
+    """Return what the runs are called; two of one name, from two checkouts, are told apart by their order."""
+    one, other = (str(run.study.config["run"]) for run in (first, second))
+    return (one, other) if one != other else (f"{one} (first)", f"{other} (second)")
