@@ -42,6 +42,9 @@ for omission in STUDY.omitted:
     logger.warning(omission)
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/datasets.smk"

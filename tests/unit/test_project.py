@@ -169,6 +169,13 @@ def test_every_script_belongs_to_a_rule():
     assert {script for script, _ in rules()} == {path.name for path in SCRIPTS}
 
 
+def test_every_caption_belongs_to_an_item_of_snakemakes_report():
+    named = set()
+    for path in [ROOT / "Snakefile", *(LIBRARY / "rules").glob("*.smk")]:
+        named |= set(re.findall(r'"[^"]*report/([a-z_]+\.rst)"', path.read_text()))
+    assert named == {path.name for path in (LIBRARY / "report").glob("*.rst")}
+
+
 def test_setup_agrees_with_the_project():
     setup = (ROOT / "envs/setup.sh").read_text()
     values = dict(re.findall(r"^([a-z_]+)=([0-9.]+)$", setup, flags=re.M))

@@ -1,6 +1,7 @@
 """The demo, from a made genome to the report: what is made, what a second run does, what a change re-runs."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -99,4 +100,10 @@ def test_figures_are_redrawn_from_tables(demo):
 def test_snakemake_report(demo, tmp_path):
     finished = demo.run("--configfile", "config/demo.yaml", "--report", str(tmp_path / "report.zip"))
     assert finished.returncode == 0, finished.stdout[-3000:]
-    assert (tmp_path / "report.zip").stat().st_size > 0
+    with zipfile.ZipFile(tmp_path / "report.zip") as packed:
+        page = next(packed.read(name).decode() for name in packed.namelist() if name.endswith("report.html"))
+    for category in ("Attribution", "Data", "Evaluation", "Figures", "Report", "Tests", "Training"):
+        assert f'"{category}"' in page, category
+    # Captions are filled with wildcards and settings, and none of them trips over another's name.
+    assert "Training of the convnet expert of JUND, protocol" in page
+    assert "System Message" not in page

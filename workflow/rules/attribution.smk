@@ -101,7 +101,13 @@ rule attribution_summary:
             for table in EXAMINED
         },
     output:
-        **{table: f"{ATTRIBUTIONS}/{table}.tsv" for table in EXAMINED},
+        **{table: f"{ATTRIBUTIONS}/{table}.tsv" for table in EXAMINED if table != "summary"},
+        summary=report(
+            f"{ATTRIBUTIONS}/summary.tsv",
+            caption="../report/attributions.rst",
+            category="Attribution",
+            labels={"table": "what attribution says, by method"},
+        ),
         comparison=f"{ATTRIBUTIONS}/comparison.tsv",
     log:
         f"{LOGS}/attribution_summary.log",

@@ -11,7 +11,7 @@ from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.provenance import code_digest
-from tfbs_moe.report.contents import document_files
+from tfbs_moe.report.contents import METHODS, document_files
 from tfbs_moe.study import POOLED, POOLED_CONTROL, TestSet
 
 RUN = f"results/{config['run']}"

@@ -141,7 +141,12 @@ rule dataset_summary:
         datasets=all_datasets(),
         audits=per_test_set(AUDIT),
     output:
-        f"{RUN}/datasets/summary.tsv",
+        report(
+            f"{RUN}/datasets/summary.tsv",
+            caption="../report/datasets.rst",
+            category="Data",
+            labels={"table": "rows of every dataset, and their overlap"},
+        ),
     log:
         f"{LOGS}/dataset_summary.log",
     priority: PRIORITY_DATA

@@ -41,7 +41,12 @@ rule evaluation_table:
     input:
         lambda wildcards: per_protocol_and_test_set(f"{PARTS}.{wildcards.table}.tsv"),
     output:
-        f"{RUN}/evaluation/{{table}}.tsv",
+        report(
+            f"{RUN}/evaluation/{{table}}.tsv",
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels={"table": "{table}"},
+        ),
     log:
         f"{LOGS}/evaluation_{{table}}.log",
     wildcard_constraints:

@@ -15,7 +15,12 @@ rule expert:
     output:
         weights=f"{EXPERT}/model.safetensors",
         description=f"{EXPERT}/model.json",
-        history=f"{EXPERT}/history.tsv",
+        history=report(
+            f"{EXPERT}/history.tsv",
+            caption="../report/expert.rst",
+            category="Training",
+            labels={"protocol": "{protocol}", "model": "{architecture}.{experiment}", "seed": "{seed}"},
+        ),
     log:
         f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.log",
     benchmark:

@@ -20,6 +20,7 @@ for batch, names in FIGURE_BATCHES.items():
                     f"{RUN}/figures/{name}.svg",
                     caption="../report/figure.rst",
                     category="Figures",
+                    subcategory=FIGURES[name].parameters.get("protocol", "of the whole study"),
                     labels={"figure": FIGURES[name].title},
                 )
                 for name in names

@@ -76,7 +76,12 @@ rule gate:
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
-        history=f"{GATE}/history.tsv",
+        history=report(
+            f"{GATE}/history.tsv",
+            caption="../report/gate.rst",
+            category="Training",
+            labels={"protocol": "{protocol}", "model": "moe.{gate}", "seed": "{seed}"},
+        ),
         members=directory(f"{GATE}/experts"),
     log:
         f"{LOGS}/moe/{{protocol}}.{{gate}}.seed{{seed}}.log",

@@ -56,7 +56,13 @@ rule write_documents:
         published=PUBLISHED,
         schema=LIBRARY / "schemas/config.schema.yaml",
     output:
-        [f"{RUN}/{path}" for path in DOCUMENTS],
+        [f"{RUN}/{path}" for path in DOCUMENTS if path != METHODS],
+        report(
+            f"{RUN}/{METHODS}",
+            caption="../report/methods.rst",
+            category="Report",
+            labels={"report": "methods, a text for a paper"},
+        ),
     log:
         f"{LOGS}/documents.log",
     benchmark:

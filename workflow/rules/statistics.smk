@@ -9,7 +9,13 @@ rule paper_statistics:
         predictions=per_protocol_and_test_set(PREDICTIONS),
         published_draws=PUBLISHED_DRAWS,
     output:
-        anova=f"{RUN}/statistics/paper_anova.tsv",
+        anova=report(
+            f"{RUN}/statistics/paper_anova.tsv",
+            caption="../report/paper_anova.rst",
+            # Snakemake’s report has a page of its own that is called Statistics.
+            category="Tests",
+            labels={"table": "the paper's analysis, under its own name"},
+        ),
         tukey=f"{RUN}/statistics/paper_tukey.tsv",
         published=f"{RUN}/statistics/published_anova.tsv",
         draws=f"{RUN}/statistics/draws.tsv",
@@ -42,7 +48,13 @@ rule factor_statistics:
     input:
         metrics=f"{RUN}/evaluation/metrics.tsv",
     output:
-        factors=f"{RUN}/statistics/factors.tsv",
+        factors=report(
+            f"{RUN}/statistics/factors.tsv",
+            caption="../report/factors.rst",
+            # Snakemake’s report has a page of its own that is called Statistics.
+            category="Tests",
+            labels={"table": "models compared, the factor as the unit"},
+        ),
         assumptions=f"{RUN}/statistics/assumptions.tsv",
         ranks=f"{RUN}/statistics/ranks.tsv",
         power=f"{RUN}/statistics/power.tsv",
