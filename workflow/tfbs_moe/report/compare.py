@@ -99,7 +99,7 @@ def summary(comparison: Comparison) -> list[str]:
     # Metrics have scales of their own: the largest difference is that of one metric.
     headline = changed[changed["metric"] == _HEADLINE]
     if len(headline):
-        largest = headline.loc[headline["difference"].abs().idxmax()]
+        largest = headline.iloc[int(headline["difference"].abs().to_numpy().argmax())]
         sentences.append(
             f"AUROC differs most, {names}, for {model_label(str(largest['model']))} on {largest['experiment']}, by "
             f"{number(largest['difference'], sign=True)}."
