@@ -329,6 +329,6 @@ def _of_method(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in known}
 
 
-def _around(method: str, what: Request, places: np.ndarray | slice = slice(None)) -> dict[str, np.ndarray]:
+def _around(method: str, what: Request, places: np.ndarray | slice = slice(None)) -> dict[str, Any]:
     """Return the flanks of some of the rows, for the methods that have a use for them."""
     return {"flanks": what.flanks[places]} if needs_flanks(method) and what.flanks is not None else {}
