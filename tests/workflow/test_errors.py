@@ -56,6 +56,19 @@ def test_missing_source(prepared):
     assert_one_message(project.run("-n", "--configfile", config), "config/small.tsv", "B", "b.seq.gz")
 
 
+def test_flanks_of_prepared_sequences(prepared):
+    """Whoever asks for shifts into the genome around sequences without places is told before any job starts."""
+    project, _ = prepared
+    config = project.config(
+        "flanks",
+        run="flanks",
+        experiments="config/small.tsv",
+        attribution={"methods": ["gradient", "shiftsmooth_flanks"]},
+    )
+    told = ("shiftsmooth_flanks shifts into the genome", "1 of 1 explained experiments", "take the method out")
+    assert_one_message(project.run("-n", "--configfile", config), *told)
+
+
 def sequences_with(row: int, replacement: str) -> list[str]:
     """Return sequences of which one is replaced."""
     sequences = random_sequences(60, 1)

@@ -49,6 +49,7 @@ for protocol in STUDY.protocols:
             models=model_files(protocol, [EXPLAINED_SEED], STUDY.explained(protocol)),
             relabelled=relabelled_files(protocol),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
+            genome=GENOME if INTO_FLANKS else [],
             # The matches in other test sets, which stand in the same table, do not matter here.
             matches=[] if PLANTED else ancient(f"{ATTRIBUTIONS}/matches.tsv"),
         output:

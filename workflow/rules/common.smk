@@ -7,6 +7,7 @@ import re
 import shutil
 from functools import cache
 
+from tfbs_moe.attribution.names import needs_flanks
 from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
@@ -282,6 +283,16 @@ EXPLAINED = {
 EXPLAINING = list(
     dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
 )
+INTO_FLANKS = [
+    method for method in dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]) if needs_flanks(method)
+]
+UNPLACED = [name for name in EXPLAINED if not has_peaks(name)]
+if INTO_FLANKS and UNPLACED:
+    raise WorkflowError(
+        f"attribution: {INTO_FLANKS[0]} shifts into the genome around each sequence, and the sequences of {UNPLACED[0]} "
+        f"({len(UNPLACED)} of {len(EXPLAINED)} explained experiments) come from a prepared file, without places: take "
+        "the method out, or explain experiments of format peaks alone"
+    )
 
 
 def explained(experiment):

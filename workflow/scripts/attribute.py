@@ -8,6 +8,7 @@ from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare,
 from tfbs_moe.attribution.store import write_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.data.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
@@ -25,6 +26,7 @@ with step(snakemake.log[0]):
         chosen_rows(predictions, params.mixture, params.replicate, settings["sequences"]),
         read_tsv(snakemake.input.sites) if snakemake.input.get("sites") else None,
         read_tsv(snakemake.input.matches) if snakemake.input.get("matches") else None,
+        Genome.open(snakemake.input.genome) if snakemake.input.get("genome") else None,
         methods=tuple(params.methods),
         settings={
             "n": settings["shifts"],

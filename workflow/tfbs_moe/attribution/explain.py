@@ -14,16 +14,19 @@ from torch import nn
 from tfbs_moe.attribution.around import around_sites, sites_in_windows
 from tfbs_moe.attribution.curves import passes, shift_curve
 from tfbs_moe.attribution.equivariance import equivariance
+from tfbs_moe.attribution.flanks import real_flanks
 from tfbs_moe.attribution.gradient import simplex_corrected
 from tfbs_moe.attribution.judge import judge
 from tfbs_moe.attribution.localisation import position_score, site_mask
 from tfbs_moe.attribution.matches import SOURCES, known_matches, matches_by_place
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
+from tfbs_moe.attribution.names import INTO_FLANKS, needs_flanks
 from tfbs_moe.attribution.sanity import likeness, weight_randomisation
 from tfbs_moe.attribution.select import select_rows
 from tfbs_moe.attribution.store import Attributions, make_attributions
 from tfbs_moe.attribution.summary import summarise
 from tfbs_moe.data.dataset import Dataset, subset
+from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.moe import MixtureOfExperts
@@ -35,8 +38,9 @@ REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     REFERENCE: np.asarray,
     f"{REFERENCE}_corrected": simplex_corrected,
 }
-# Noise has no stability to speak of, and what takes many passes is dear to do again for each substitution.
-UNSTABLE = ("random", "ism", "deeplift_shap", "integrated_gradients")
+# Noise has no stability to speak of, what takes many passes is dear to do again for each substitution, and a
+# changed sequence lies beside nothing in the genome.
+UNSTABLE = ("random", "ism", "deeplift_shap", "integrated_gradients", INTO_FLANKS)
 # Means over sequences and shifts are told of these, see ``equivariance.equivariance``.
 EQUIVARIANCE = [
     "logit_change",
@@ -118,6 +122,7 @@ class Request:
         batch_size: rows per pass.
         seed: root seed.
         draws: bootstrap draws of the summary.
+        flanks: uint8 (N, 4, L + 2n), the rows with what really lies around them, where a method needs it.
     """
 
     dataset: Dataset
@@ -133,6 +138,7 @@ class Request:
     batch_size: int
     seed: int
     draws: int
+    flanks: np.ndarray | None = None
 
 
 def chosen_rows(predictions: pd.DataFrame, mixture: str, replicate: int, sequences: int) -> np.ndarray:
@@ -162,6 +168,7 @@ def request(
     rows: np.ndarray,
     sites: pd.DataFrame | None,
     matches: pd.DataFrame | None = None,
+    genome: Genome | None = None,
     **options: Any,
 ) -> Request:
     """Make a ``Request`` for rows of a test set.
@@ -171,14 +178,24 @@ def request(
         rows: which of its rows, see ``chosen_rows``.
         sites: the table of planted sites, or None.
         matches: ``attributions/matches.tsv``, or None.
+        genome: what the rows were cut from, for methods that shift into their flanks, or None.
         options: what ``Request`` has besides.
+
+    Raises:
+        InputError: a method needs the flanks of rows that have none; see ``flanks.real_flanks``.
     """
     part = subset(dataset, rows)
     experiment = str(dataset.attributes["experiment"])
     mask = None if sites is None else known_sites(part, sites, experiment)
     found = {} if matches is None else known_matches(matches[matches["experiment"] == experiment], rows, part.length)
     placed = _placed(part, rows, experiment, sites, matches)
-    return Request(dataset=part, row=rows, sites=mask, matches=found, placed=placed, **options)
+    flanks = None if genome is None else real_flanks(part, genome, options["settings"]["n"], rows)
+    wanting = [method for method in (*options["methods"], *options["sanity_methods"]) if needs_flanks(method)]
+    if wanting and flanks is None:
+        raise InputError(
+            f"{wanting[0]} shifts into the sequence around each row, which takes the genome; none is given"
+        )
+    return Request(dataset=part, row=rows, sites=mask, matches=found, placed=placed, flanks=flanks, **options)
 
 
 def _placed(
@@ -216,8 +233,9 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
     few = _few(what)
     for method in what.methods:
         settings = _of_method(method, what.settings)
+        around = _around(method, what)
         again: Callable[[np.ndarray], np.ndarray] = partial(
-            attribute, subject.model, method=method, batch_size=what.batch_size, seed=what.seed, **settings
+            attribute, subject.model, method=method, batch_size=what.batch_size, seed=what.seed, **settings, **around
         )
         values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
         judged = judge(
@@ -258,6 +276,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
     sanity = []
     for method in what.sanity_methods:
         options = {"seed": what.seed, "batch_size": what.batch_size, **_of_method(method, what.settings)}
+        options |= _around(method, what, few)
         steps = [("weights", *each) for each in weight_randomisation(model, X[few], method, **options)]
         if relabelled is not None:
             steps.append(("labels", "all, trained anew", likeness(model, relabelled, X[few], method, **options)))
@@ -308,3 +327,8 @@ def _of_method(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a method has, of those given."""
     known = settings_of(method)
     return {name: value for name, value in settings.items() if name in known}
+
+
+def _around(method: str, what: Request, places: np.ndarray | slice = slice(None)) -> dict[str, Any]:
+    """Return the flanks of some of the rows, for the methods that have a use for them."""
+    return {"flanks": what.flanks[places]} if needs_flanks(method) and what.flanks is not None else {}

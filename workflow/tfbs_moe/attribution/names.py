@@ -6,6 +6,8 @@ MODISCO = "modisco"
 """In the place of a method: motifs that TF-MoDISco found."""
 CORRECTED = "_corrected"
 """Ends the name of a method from which the mean over the four bases is taken off."""
+INTO_FLANKS = "shiftsmooth_flanks"
+"""Shifts into the sequence that really lies beside a window, so its rows must have a place in a genome."""
 
 _IN_WORDS = {
     "gradient": "vanilla gradient",
@@ -25,6 +27,11 @@ _BASE_LABELS = _IN_WORDS | {
 }
 METHOD_LABELS = _BASE_LABELS | {name + CORRECTED: f"{label}, corrected" for name, label in _BASE_LABELS.items()}
 """What figures call each method."""
+
+
+def needs_flanks(method: str) -> bool:
+    """Return whether a method needs the sequence around each window."""
+    return method.removesuffix(CORRECTED) == INTO_FLANKS
 
 
 def in_words(method: str) -> str:

@@ -55,6 +55,8 @@ _TRACK_HEIGHT = 0.44
 _SEQUENCE_HEIGHT = 0.22
 _TRACK_NAME = 14
 """Letters of a track's name on one line."""
+_TRACK_NAME_PLACE = -0.07
+"""Where a track's name ends, in widths of the track: left of the widest number."""
 _BITS = 2.0
 """Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
 _MOTIFS_PER_ROW = 4
@@ -124,13 +126,14 @@ def logos(explained: Explained) -> Drawing:
             if explained.sites is not None:
                 _boxes(ax, explained.sites[place])
             ax.set_ylabel(_track_name(name), fontsize=5.5, rotation=0, ha="right", va="center")
+            # Left to itself, a label asks for every tick of its figure: most of the time of a figure of many tracks.
+            ax.yaxis.set_label_coords(_TRACK_NAME_PLACE, 0.5)
             if track == 0:
                 ax.set_yticks([0, _BITS])
                 logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
                 ax.set_title(f"{rule} ({logit}), test row {row}", loc="left")
             tables.append(_logo_table(rule, row, name, values))
     axes[-1].set_xlabel("position in the sequence")
-    figure.align_ylabels(list(axes))
     return figure, pd.concat(tables, ignore_index=True)
 
 
