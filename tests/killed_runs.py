@@ -5,14 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from project_copy import Project
+from project_copy import Project, clean_environment, snakemake
 
 # What differs from run to run: measured times, and logs.
 MEASURED_FOLDERS = {"logs", "benchmarks"}
@@ -55,12 +54,11 @@ def processes_in(folder: Path) -> list[int]:
 
 def start(project: Project, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Start Snakemake in a process group of its own; its messages go to a file."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with log.open("wb") as handle:
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+            snakemake(*arguments),
             cwd=project.folder,
-            env=environment,
+            env=clean_environment(),
             stdout=handle,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -13,6 +13,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "resources", "pyproject.toml")
 
 
+def snakemake(*arguments: str) -> list[str]:
+    """Return the command that runs Snakemake on two cores."""
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
+
+def clean_environment() -> dict[str, str]:
+    """Return an environment in which a copy of the project finds its own library."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project in a folder of its own."""
@@ -23,13 +33,10 @@ class Project:
         self, *arguments: str, timeout: float = 900, python_path: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake there on two cores; its output and messages come back together."""
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        if python_path:
-            environment["PYTHONPATH"] = str(python_path)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+            snakemake(*arguments),
             cwd=self.folder,
-            env=environment,
+            env=clean_environment() | ({"PYTHONPATH": str(python_path)} if python_path else {}),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

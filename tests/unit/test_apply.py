@@ -18,13 +18,13 @@ from tfbs_moe.apply.scorer import Scorer
 from tfbs_moe.apply.sequence_table import read_sequences
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
-from tfbs_moe.apply.windows import cut, open_source, tile_starts
+from tfbs_moe.apply.windows import open_source, tile_starts
 from tfbs_moe.cli.main import main
 from tfbs_moe.data.dataset import make_dataset, write_dataset
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.evaluation.predict import predict_dataset
-from tfbs_moe.evaluation.trust import calibrate_mixture
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import decode, one_hot, one_hot_from_codes
@@ -177,7 +177,8 @@ def test_tiles_cover_and_cuts_know_their_ends():
     assert tile_starts(100, 31, 20).tolist() == [0, 20, 40, 60, 69]
     assert tile_starts(31, 31, 20).tolist() == [0]
     assert tile_starts(20, 31, 20).tolist() == [-6]
-    assert cut(np.array([0, 1, 2, 3], np.uint8), np.array([-1, 2, 9]), 3).tolist() == [[4, 0, 1], [2, 3, 4], [4, 4, 4]]
+    found = padded_windows(np.array([0, 1, 2, 3], np.uint8), np.array([-1, 2, 9]), 3)
+    assert found.tolist() == [[4, 0, 1], [2, 3, 4], [4, 4, 4]]
 
 
 # --- scores
@@ -331,6 +332,8 @@ def test_every_odd_variant_has_a_defined_result(model, genome):
     ]
     table = alleles_scored(model, genome, [allele for allele, _ in cases])
     assert table["status"].tolist() == [status for _, status in cases]
+    # The last two stand at the ends of the chromosome.
+    assert table["unknown"].dropna().tolist() == [15, 15] and table["unknown"].isna().sum() == len(cases) - 2
     assert (table["delta"].notna() == (table["status"] == "scored")).all()
     with pytest.raises(InputError, match="one assembly"):
         alleles_scored(model, genome, [Allele("1", 200, ".", "A", "C")])

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from made_run import made_study
 from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
@@ -269,3 +270,13 @@ def test_a_variant_has_the_keys_of_its_kind_and_a_misspelt_kind_is_named():
 def test_what_gates_ask_of_a_protocol_must_be_there(tmp_path, settings, part):
     with pytest.raises(InputError, match=part):
         study(tmp_path, row("a"), row("b"), row("c", role="ood", stratum="cross_family"), **settings)
+
+
+def test_what_limits_leave_unexplained_is_said() -> None:
+    """Counts in, counts out: a study says how many tested experiments and experts it does not explain."""
+    assert made_study().omitted == []
+    limited = made_study(attribution={"max_experiments": 2, "max_experts": 1})
+    assert len(limited.explained_experiments) == 4
+    assert limited.explained("sound") == ["convnet.ARID3A", "moe.softmax"]
+    said = " | ".join(limited.omitted)
+    assert "4 of 9 tested experiments are explained" in said and "sound: 1 of 3 experts are explained" in said

@@ -10,7 +10,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import FILE, Calibration, calibrate, quality, read_calibrations
 from tfbs_moe.evaluation.familiarity import FILE as FAMILIARITY_FILE
 from tfbs_moe.evaluation.familiarity import Familiarity, learn_familiarity
-from tfbs_moe.evaluation.trusted import trust
+from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.statistics.trust import calibration_gains, familiarity_evidence
 
 
@@ -42,7 +42,7 @@ def test_another_share_of_bound_sequences_moves_the_odds():
 
 
 def test_quality_by_hand():
-    found = quality(np.array([1, 0]), np.array([0.75, 0.25]))
+    found = quality(np.array([1, 0]), np.log([3, 1 / 3]))
     assert found["log_loss"] == pytest.approx(-np.log(0.75)) and found["brier"] == pytest.approx(0.0625)
     assert found["calibration_error"] == pytest.approx(0.25)
 

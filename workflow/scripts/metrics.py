@@ -9,7 +9,7 @@ from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
-from tfbs_moe.evaluation.trusted import trust
+from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
 

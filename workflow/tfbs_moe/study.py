@@ -95,10 +95,13 @@ class Study:
 
     def explained(self, protocol: str) -> list[str]:
         """Return the models whose attributions are computed: the mixture of the first gate, and its experts."""
-        gate, known = self.gates(protocol)[0], self.members(protocol)
-        members = [known[name] for name in self.gate_members(protocol, gate)]
-        experts = [f"{kind}.{name}" for kind, name in members if name != POOLED]
-        return [*experts[: self.config["attribution"]["max_experts"]], f"moe.{gate}"]
+        experts = self._experts_of_first_gate(protocol)
+        return [*experts[: self.config["attribution"]["max_experts"]], f"moe.{self.gates(protocol)[0]}"]
+
+    def _experts_of_first_gate(self, protocol: str) -> list[str]:
+        known = self.members(protocol)
+        members = [known[name] for name in self.gate_members(protocol, self.gates(protocol)[0])]
+        return [f"{kind}.{name}" for kind, name in members if name != POOLED]
 
     @cached_property
     def explained_experiments(self) -> list[str]:
@@ -226,12 +229,35 @@ class Study:
 
     @property
     def omitted(self) -> list[str]:
-        """Say which test sets the config asks for and the experiments table cannot give."""
+        """Say which test sets the config asks for and the table cannot give, and what is not explained of the rest."""
+        return [*self._untested, *self._unexplained]
+
+    @property
+    def _untested(self) -> list[str]:
         return [
             f"{name} is not tested on {OTHER_PEAKS}: no other factor in {row['cell']} is in the experiments table"
             for name, row in self.experiments.items()
             if row["format"] == "peaks" and OTHER_PEAKS in self._asked_for and not self.neighbours(name)
         ]
+
+    @property
+    def _unexplained(self) -> list[str]:
+        """Say where the limits of attribution leave experiments or experts out."""
+        limits = self.config["attribution"]
+        explained, tested = len(self.explained_experiments), len({test.experiment for test in self.test_sets})
+        said = []
+        if tested > explained:
+            said.append(
+                f"sequences of {explained} of {tested} tested experiments are explained, at most "
+                f"{limits['max_experiments']} of each set (attribution.max_experiments)"
+            )
+        for protocol in self.protocols:
+            there, most = len(self._experts_of_first_gate(protocol)), limits["max_experts"]
+            if most is not None and there > most:
+                said.append(
+                    f"{protocol}: {most} of {there} experts are explained beside the mixture (attribution.max_experts)"
+                )
+        return said
 
     @property
     def _asked_for(self) -> list[str]:

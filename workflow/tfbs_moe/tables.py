@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,24 @@ def atomic(path: str | Path) -> Iterator[Path]:
                 f"{target} cannot be written: {problem}, and give the same command again; all other results stay"
             ) from error
         raise
+
+
+def check_space(path: str | Path, size: int, advice: str = "make room on that disk") -> None:
+    """Raise InputError where so many bytes more do not fit beside ``path``.
+
+    For what cannot say so itself when it is written: HDF5 and memory that is mapped end the process.
+
+    Args:
+        path: that is about to grow.
+        size: in bytes.
+        advice: what to do about it.
+    """
+    free = shutil.disk_usage(Path(path).parent).free
+    if size > free:
+        raise InputError(
+            f"{path} cannot be written: no space left on device ({size / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB "
+            f"are free); {advice}, and give the same command again"
+        )
 
 
 def disk_problem(error: BaseException) -> str | None:

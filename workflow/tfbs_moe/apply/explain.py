@@ -16,13 +16,15 @@ from tfbs_moe.apply.write import open_sink
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
-from tfbs_moe.tables import atomic
+from tfbs_moe.tables import atomic, check_space
 
 HDF5 = ".h5"
 _LETTERS = np.array([*ALPHABET, "N"], dtype=object)
 # Sequences that are in memory with their attributions.
 _ROWS = 2048
 _GZIP_LEVEL = 4
+# What HDF5 needs beside the arrays, in bytes.
+_MARGIN = 1_000_000
 
 
 def explain(
@@ -136,6 +138,8 @@ def _to_hdf5(
                 "chrom": (windows.chrom, text),
                 "start": (windows.start, np.int64),
             }
+            # Uncompressed, so rather too much: HDF5 ends the process where a disk is full.
+            check_space(path, sum(np.asarray(column).nbytes for column, _ in columns.values()) + _MARGIN)
             for name, (column, kind) in columns.items():
                 _append(file, name, column, kind)
             yield windows, X, values, logit

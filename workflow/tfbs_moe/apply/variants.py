@@ -17,10 +17,10 @@ import pandas as pd
 
 from tfbs_moe.apply.scorer import Scorer, Scores
 from tfbs_moe.apply.variant_table import Allele
-from tfbs_moe.apply.windows import Windows, cut
+from tfbs_moe.apply.windows import Windows
 from tfbs_moe.apply.write import open_sink
 from tfbs_moe.data.fasta import letter_codes
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
 
@@ -45,7 +45,7 @@ def score_variants(
     where not scored: ``logit_reference``, ``logit_alternative``, ``delta`` (alternative − reference),
     ``probability_reference``, ``probability_alternative``, and of a mixture ``expert_reference``,
     ``expert_alternative`` (of most weight) and ``gate_shift``, the share of the weight that goes to other experts
-    (total variation distance, 0 to 1); ``unknown``, bases N in the reference window.
+    (total variation distance, 0 to 1). ``unknown`` counts the bases N in the window of the reference.
 
     Args:
         scorer: of the sequences.
@@ -116,8 +116,12 @@ def _windows(
             "status": status,
         }
     )
+    scored = (table["status"] == SCORED).to_numpy()
     codes = np.stack(found) if found else np.empty((0, window), np.uint8)
-    return table, codes, (table["status"] == SCORED).to_numpy()
+    # Of the reference, in the window of the first offset.
+    table["unknown"] = pd.array([pd.NA] * len(table), dtype="Int16")
+    table.loc[scored, "unknown"] = (codes[:: 2 * len(offsets)] == UNKNOWN).sum(axis=1)
+    return table, codes, scored
 
 
 def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[int]) -> tuple[str, list[np.ndarray]]:
@@ -158,7 +162,7 @@ def _stretch(chromosome: np.ndarray, start: int, length: int) -> np.ndarray:
     """Return bases of a chromosome, unknown beyond its ends."""
     if not length:
         return np.empty(0, np.uint8)
-    return cut(chromosome, np.array([start]), length)[0]
+    return padded_windows(chromosome, np.array([start]), length)[0]
 
 
 def _trimmed(start: int, reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:

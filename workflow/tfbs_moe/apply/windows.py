@@ -15,7 +15,7 @@ import pandas as pd
 from tfbs_moe.apply.sequence_table import read_sequences
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.fasta import read_fasta
-from tfbs_moe.data.genome import Genome, windows_at
+from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.data.peaks import read_peaks
 from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.data.windows import window_start
@@ -151,20 +151,6 @@ def tile_starts(length: int, window: int, step: int) -> np.ndarray:
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-def cut(codes: np.ndarray, start: np.ndarray, window: int) -> np.ndarray:
-    """Cut windows, uint8 (N, L), out of one sequence of codes; bases beyond its ends are unknown."""
-    inside = (start >= 0) & (start + window <= len(codes))
-    if inside.all():
-        return windows_at(codes, start, window)
-    found = np.full((len(start), window), UNKNOWN, dtype=np.uint8)
-    found[inside] = windows_at(codes, start[inside], window)
-    for row in np.flatnonzero(~inside):
-        first, last = max(0, start[row]), min(len(codes), start[row] + window)
-        if first < last:
-            found[row, first - start[row] : last - start[row]] = codes[first:last]
-    return found
-
-
 class _Gathering:
     """Collects windows and hands them on in blocks of one size, so that what a model sees hangs on no file's layout."""
 
@@ -229,7 +215,7 @@ def _of_sequences(
             # A chromosome has millions of windows.
             for first in range(0, len(starts), BLOCK_ROWS):
                 some = starts[first : first + BLOCK_ROWS]
-                found, some = _with_bases(cut(codes, some, window), some, notes)
+                found, some = _with_bases(padded_windows(codes, some, window), some, notes)
                 yield Windows(
                     found,
                     np.full(len(some), record, np.int64),
@@ -338,7 +324,7 @@ def _cut_intervals(
     for row, (chrom, start, end, summit, name) in enumerate(zip(*columns, strict=True)):
         around = window_start(np.array([summit]), window)
         starts = around if step is None else start + tile_starts(end - start, window, step)
-        codes, starts = _with_bases(cut(genome.codes(chrom), starts, window), starts, notes)
+        codes, starts = _with_bases(padded_windows(genome.codes(chrom), starts, window), starts, notes)
         label = name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"
         yield Windows(
             codes,

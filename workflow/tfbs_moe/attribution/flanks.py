@@ -3,9 +3,9 @@
 import numpy as np
 
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes, reverse_complement
+from tfbs_moe.sequence import one_hot_from_codes, reverse_complement
 
 
 def real_flanks(dataset: Dataset, genome: Genome, n: int, row: np.ndarray | None = None) -> np.ndarray:
@@ -31,11 +31,10 @@ def real_flanks(dataset: Dataset, genome: Genome, n: int, row: np.ndarray | None
             f"{whose} {named[lost[0]]} has no place in a genome, as {len(lost):,} of {len(dataset):,} rows have none: "
             "take the methods that shift into flanks out of attribution.methods, or explain rows cut from peaks"
         )
-    codes = np.full((len(dataset), dataset.length + 2 * n), UNKNOWN, dtype=np.uint8)
-    for place, (chrom, start) in enumerate(zip(dataset.chrom, dataset.start - n, strict=True)):
-        known = genome.codes(str(chrom))[max(0, start) : max(0, start + codes.shape[1])]
-        before = max(0, -start)
-        codes[place, before : before + len(known)] = known
+    codes = np.empty((len(dataset), dataset.length + 2 * n), dtype=np.uint8)
+    for chrom in dict.fromkeys(dataset.chrom.tolist()):
+        here = dataset.chrom == chrom
+        codes[here] = padded_windows(genome.codes(str(chrom)), dataset.start[here] - n, codes.shape[1])
     wide = one_hot_from_codes(codes)
     turned = dataset.strand == "-"
     wide[turned] = reverse_complement(wide[turned])

@@ -7,7 +7,6 @@ opened as it is, too; it is then read whole into memory.
 """
 
 import mmap
-import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ import pandas as pd
 
 from tfbs_moe.data.fasta import read_fasta
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import one_hot_from_codes
-from tfbs_moe.tables import atomic
+from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes
+from tfbs_moe.tables import atomic, check_space
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 1"
@@ -200,6 +199,20 @@ def windows_at(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
     return every[start].view(np.uint8).reshape(len(start), length)
 
 
+def padded_windows(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
+    """Cut windows of L bases, uint8 (N, L), out of one sequence of codes; bases beyond its ends are unknown."""
+    inside = (start >= 0) & (start + length <= len(codes))
+    if inside.all():
+        return windows_at(codes, start, length)
+    found = np.full((len(start), length), UNKNOWN, dtype=np.uint8)
+    found[inside] = windows_at(codes, start[inside], length)
+    for row in np.flatnonzero(~inside):
+        first, last = max(0, start[row]), min(len(codes), start[row] + length)
+        if first < last:
+            found[row, first - start[row] : last - start[row]] = codes[first:last]
+    return found
+
+
 def prepare_genome(fasta: str | Path, path: str | Path) -> None:
     """Turn a FASTA file into a prepared genome, one chromosome in memory at a time.
 
@@ -213,22 +226,13 @@ def prepare_genome(fasta: str | Path, path: str | Path) -> None:
     names = []
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         for number, (name, codes) in enumerate(read_fasta(fasta)):
-            _check_space(Path(path), len(codes))
+            # HDF5 itself would end the process without a message.
+            check_space(path, len(codes) + _MARGIN)
             # Contiguous and uncompressed, which is what can be mapped.
             file.create_dataset(f"codes/{number}", data=codes).attrs[_CHECKSUM] = zlib.crc32(codes.data)
             names.append(name)
         file.create_dataset("chrom", data=names, dtype=h5py.string_dtype("utf-8"))
         file.attrs["format"] = _FORMAT
-
-
-def _check_space(path: Path, size: int) -> None:
-    """Refuse to go on where a disk is full: HDF5 itself would end the process without a message."""
-    free = shutil.disk_usage(path.parent).free
-    if size + _MARGIN > free:
-        raise InputError(
-            f"{path} cannot be written: no space left on device ({free / 1e6:.1f} MB, and {size / 1e6:.1f} MB more are "
-            "needed); make room on that disk, and give the same command again"
-        )
 
 
 def _offset(record: h5py.Dataset) -> int:

@@ -10,8 +10,8 @@ import pandas as pd
 from tfbs_moe.data.dataset import Dataset, read_dataset
 from tfbs_moe.data.overlap import KmerIndex
 from tfbs_moe.errors import InputError
+from tfbs_moe.hdf5 import new_hdf5
 from tfbs_moe.sequence import codes_from_one_hot
-from tfbs_moe.tables import atomic
 
 _GZIP_LEVEL = 4
 _ORDER = "experiments"
@@ -50,12 +50,12 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
     for dataset in datasets:
         with h5py.File(dataset) as file:
             files.setdefault(str(file.attrs["experiment"]), []).append(dataset)
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
         for name, parts in files.items():
             codes = _positives([read_dataset(part) for part in parts])
             # An empty dataset cannot be cut into chunks, which compression needs.
-            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL} if codes.size else {}
+            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True} if codes.size else {}
             file.create_dataset(f"codes/{name}", data=codes, **how)
 
 
@@ -69,7 +69,7 @@ def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
         with h5py.File(path) as file:
             for name in file[_ORDER].asstr()[:]:
                 yield str(name), file[f"codes/{name}"][:]
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError) as error:
         raise InputError(f"{path} does not hold the bound training rows ({error}); delete it and run again") from None
 
 

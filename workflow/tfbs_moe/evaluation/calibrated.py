@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit, xlog1py, xlogy
+from scipy.special import expit, logit
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.metrics import calibration_bin
+from tfbs_moe.evaluation.metrics import mean_metrics, row_losses
 from tfbs_moe.tables import read_json
 
 BINS = 10
@@ -43,6 +43,10 @@ class Calibration:
     before: Mapping[str, float]
     after: Mapping[str, float]
 
+    def logit(self, logits: np.ndarray) -> np.ndarray:
+        """Return calibrated logits, float64 (N,)."""
+        return self.scale * np.asarray(logits, dtype=np.float64) + self.shift
+
     def probability(self, logits: np.ndarray, share: float | None = None) -> np.ndarray:
         """Return calibrated probabilities, float32 (N,).
 
@@ -53,7 +57,7 @@ class Calibration:
         Raises:
             InputError: a share that is not between 0 and 1.
         """
-        moved = self.scale * np.asarray(logits, dtype=np.float64) + self.shift
+        moved = self.logit(logits)
         if share is not None:
             if not 0 < share < 1:
                 raise InputError(f"the share of bound sequences is {share}; a number between 0 and 1 was expected")
@@ -110,18 +114,13 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         shift,
         rows=len(label),
         share=float(label.mean()),
-        before=quality(label, expit(logits)),
-        after=quality(label, expit(scale * logits + shift)),
+        before=quality(label, logits),
+        after=quality(label, scale * logits + shift),
     )
 
 
-def quality(label: np.ndarray, probability: np.ndarray, bins: int = BINS) -> dict[str, float]:
-    """Return how good probabilities (N,) of labels (N,) are: log loss, Brier score, expected calibration error."""
-    bound, probability = np.asarray(label, dtype=np.float64), np.asarray(probability, dtype=np.float64)
-    place = calibration_bin(probability, bins)
-    gap = np.bincount(place, probability - bound, minlength=bins)
-    return {
-        "log_loss": float(-(xlogy(bound, probability) + xlog1py(1 - bound, -probability)).mean()),
-        "brier": float(((probability - bound) ** 2).mean()),
-        "calibration_error": float(np.abs(gap).sum() / len(bound)),
-    }
+def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str, float]:
+    """Return how good the probabilities of logits (N,) are: log loss, Brier score, expected calibration error."""
+    logits = np.asarray(logits, dtype=np.float64)
+    losses = row_losses(np.asarray(label), logits, expit(logits), bins)
+    return {name: float(value[0]) for name, value in mean_metrics(losses, np.ones((1, len(losses)), np.uint8)).items()}

@@ -16,7 +16,7 @@ from tfbs_moe.data.matrix_scan import best_hit, tell
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.familiarity import Familiarity
 from tfbs_moe.evaluation.scores import WEIGHT
-from tfbs_moe.evaluation.trusted import FAMILIARITY
+from tfbs_moe.evaluation.trust import FAMILIARITY
 from tfbs_moe.models import bundle
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.moe import MixtureOfExperts

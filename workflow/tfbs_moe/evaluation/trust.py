@@ -1,107 +1,65 @@
-"""Can a mixture's probabilities be taken at their word, and does it know what it does not know?"""
+"""How good calibrated probabilities are on a test set, and how familiar its sequences are to the experts."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import torch
+import pandas as pd
+from sklearn.metrics import roc_auc_score
 
-from tfbs_moe.data.dataset import Dataset, read_dataset, subset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
-from tfbs_moe.data.matrix_scan import tell
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
-from tfbs_moe.evaluation.calibrated import calibrate
-from tfbs_moe.evaluation.familiarity import learn_familiarity
-from tfbs_moe.models import bundle
-from tfbs_moe.models.moe import MixtureOfExperts
-from tfbs_moe.models.registry import GATES
-from tfbs_moe.runtime import rng
-from tfbs_moe.tables import write_json
+from tfbs_moe.evaluation.calibrated import Calibration, quality
 
-# Numbers of all embeddings that familiarity is fitted to: 800 MB.
-MOST_NUMBERS = 200_000_000
-UNBOUND = "unbound"
+FAMILIARITY = "familiarity"
+# A sequence is called unfamiliar where fewer validation rows than this share are as far from what the experts know.
+UNFAMILIAR = 0.05
+_QUALITIES = ("log_loss", "brier", "calibration_error")
+COLUMNS = (
+    "calibrated_on",
+    *_QUALITIES,
+    *(f"{name}_calibrated" for name in _QUALITIES),
+    "auroc",
+    "familiarity_bound",
+    "familiarity_unbound",
+    "unfamiliar_bound",
+    "unfamiliar_unbound",
+    "n",
+)
 
 
-def calibrate_mixture(
-    folder: str | Path,
-    validation: Mapping[str, Sequence[str | Path]],
-    *,
-    device: torch.device,
-    seed: int,
-    batch_size: int,
-    knowledge: Mapping[str, FactorKnowledge],
-) -> dict[str, Any]:
-    """Fit calibrations and familiarity to validation rows, and write them into a mixture's bundle.
+def trust(
+    predictions: pd.DataFrame,
+    calibrations: Mapping[tuple[str, int], Mapping[str, Calibration]],
+    identity: Mapping[str, object],
+) -> pd.DataFrame:
+    """Judge the mixtures on one test set.
 
     Args:
-        folder: of the bundle; takes ``calibration.json`` and ``familiarity.safetensors``.
-        validation: datasets of all training experiments, by kind of negatives; familiarity is fitted to the first kind.
-        device: to compute on.
-        seed: root of the draw of rows, where there are more than memory takes.
-        batch_size: rows per pass.
-        knowledge: by factor, for a gate that may look at it.
+        predictions: of the test set; rows of other models are passed over.
+        calibrations: by model and seed, and then by kind of negatives.
+        identity: the columns that name the dataset and the protocol, ``negatives`` among them.
 
     Returns:
-        what ``calibration.json`` says.
+        One row per mixture × seed: the quality of its probabilities as they came and calibrated, on validation rows
+        with the same kind of negatives where there are any, else on the kind it was trained with (``calibrated_on``);
+        mean familiarity of bound and unbound rows, and the share of each that is unfamiliar.
     """
-    mixture = bundle.load(folder, device)
-    if not isinstance(mixture, MixtureOfExperts):
-        raise InputError(f"{folder} holds an expert; only mixtures are calibrated")
-    description = bundle.describe(folder)
-    taught = [expert["factors"] for expert in description["experts"]]
-    informed = GATES[description["gate"]].informed
-    width = len(mixture.names) * mixture.experts.embedding_size
-    calibrations, learnt = [], False
-    for negatives, paths in validation.items():
-        most = MOST_NUMBERS // width // max(len(paths), 1)
-        datasets = [_some(read_dataset(path), most, seed) for path in paths]
-        parts = []
-        for dataset in datasets:
-            known = knowledge.get(str(dataset.attributes["factor"])) if informed else None
-            parts.append(
-                _embed(
-                    mixture,
-                    dataset,
-                    None if known is None else tell(known, dataset.one_hot, taught),
-                    batch_size,
-                    device,
-                )
-            )
-        label = np.concatenate([dataset.label for dataset in datasets])
-        logits = np.concatenate([logit for logit, _ in parts])
-        calibrations.append(calibrate(label, logits, negatives).as_json())
-        if not learnt:
-            factors = [str(dataset.attributes["factor"]) for dataset in datasets for _ in range(len(dataset))]
-            classes = np.where(label == 1, np.array(factors, dtype=object), UNBOUND)
-            learn_familiarity(np.concatenate([embedded for _, embedded in parts]), list(classes)).save(folder)
-            learnt = True
-    written = {"calibrations": calibrations, "mixture_sha256": description["weights"]["sha256"], "seed": seed}
-    write_json(written, Path(folder) / CALIBRATION)
-    return written
-
-
-def _some(dataset: Dataset, most: int, seed: int) -> Dataset:
-    """Return at most so many rows of a dataset, drawn at random, in their order."""
-    if len(dataset) <= most:
-        return dataset
-    experiment = str(dataset.attributes.get("experiment", ""))
-    drawn = rng(seed, "calibration", experiment).choice(len(dataset), most, replace=False)
-    return subset(dataset, np.sort(drawn))
-
-
-def _embed(
-    mixture: MixtureOfExperts, dataset: Dataset, told: np.ndarray | None, batch_size: int, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (N,) and embeddings (N, K, E) of a dataset."""
-    logits, embeddings = [], []
-    with torch.inference_mode():
-        for first in range(0, len(dataset), batch_size):
-            rows = slice(first, first + batch_size)
-            embedded = mixture.experts(torch.from_numpy(dataset.one_hot[rows]).to(device).float())
-            known = None if told is None else torch.from_numpy(told[rows]).to(device)
-            logits.append(mixture.gate(embedded, known)[0].cpu().numpy())
-            embeddings.append(embedded.cpu().numpy())
-    return np.concatenate(logits), np.concatenate(embeddings)
+    records = []
+    for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
+        known = calibrations.get((str(model), int(str(seed))))
+        if known is None:
+            continue
+        if FAMILIARITY not in group:
+            raise InputError("the predictions lack the column familiarity; predict again")
+        kind = str(identity["negatives"])
+        calibration = known.get(kind) or next(iter(known.values()))
+        label, logit = group["label"].to_numpy(), group["logit"].to_numpy(dtype=np.float64)
+        familiar = group[FAMILIARITY].to_numpy(dtype=np.float64)
+        after = quality(label, calibration.logit(logit))
+        found: dict[str, object] = {"calibrated_on": calibration.negatives, **quality(label, logit)}
+        found |= {f"{name}_calibrated": value for name, value in after.items()}
+        found["auroc"] = float(roc_auc_score(label, logit)) if len(np.unique(label)) > 1 else np.nan
+        for name, rows in (("bound", label == 1), ("unbound", label == 0)):
+            found[f"familiarity_{name}"] = float(familiar[rows].mean()) if rows.any() else np.nan
+            found[f"unfamiliar_{name}"] = float((familiar[rows] < UNFAMILIAR).mean()) if rows.any() else np.nan
+        records.append({**identity, "model": model, "seed": seed, **found, "n": len(group)})
+    return pd.DataFrame(records, columns=[*identity, "model", "seed", *COLUMNS])

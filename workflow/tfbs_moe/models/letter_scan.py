@@ -97,11 +97,8 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
         bias: float32 (F,).
         with_mean: whether the mean is wanted.
     """
-    count, filters, width = len(letters), len(bias), weight.shape[2]
-    able = able_to_fire(weight, bias)
-    blocks, positions = -(-len(able) // _BLOCK), letters.shape[1] - width + 1
-    table, biases = _word_sums(weight, bias, able, blocks)
-    words = _read_words(letters)
+    count, filters = len(letters), len(bias)
+    able, blocks, positions, table, biases, words = _prepared(letters, weight, bias)
     maximum = np.zeros((count, filters), np.float32)
     mean = np.zeros((count, filters), np.float32)
     where = np.zeros((count, filters), np.int32)
@@ -139,11 +136,8 @@ def pool(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
 
     The mean is zeros where it is not wanted.
     """
-    count, filters, width = len(letters), len(bias), weight.shape[2]
-    able = able_to_fire(weight, bias)
-    blocks, positions = -(-len(able) // _BLOCK), letters.shape[1] - width + 1
-    table, biases = _word_sums(weight, bias, able, blocks)
-    words = _read_words(letters)
+    count, filters = len(letters), len(bias)
+    able, blocks, positions, table, biases, words = _prepared(letters, weight, bias)
     maximum = np.zeros((count, filters), np.float32)
     mean = np.zeros((count, filters), np.float32)
     value = np.empty((positions, _BLOCK), np.float32)
@@ -198,6 +192,17 @@ def scan_gradient(
                 even = np.float32(0.25) * by_letter[place, EVEN, each]
                 weight[each, base, place] = by_letter[place, base, each] + even
     return weight, bias
+
+
+@numba.njit(cache=True, nogil=True)
+def _prepared(
+    letters: np.ndarray, weight: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the filters that take part, their blocks, the positions, sums of words, biases, and the words read."""
+    able = able_to_fire(weight, bias)
+    blocks, positions = -(-len(able) // _BLOCK), letters.shape[1] - weight.shape[2] + 1
+    table, biases = _word_sums(weight, bias, able, blocks)
+    return able, blocks, positions, table, biases, _read_words(letters)
 
 
 @numba.njit(cache=True, nogil=True)

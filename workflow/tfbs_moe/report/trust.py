@@ -13,9 +13,8 @@ LEVEL = 0.05
 _MEANING = (
     "Probabilities are calibrated on validation rows of the training factors, for each kind of negatives apart "
     "(Platt’s scale and shift, which change no order and no AUROC). They assume as many bound as unbound sequences. "
-    "Familiarity "
-    "is the share of validation rows that lie at least as far from what the experts know (Mahalanobis distance of the "
-    "embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
+    "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
+    "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
 )
 
 

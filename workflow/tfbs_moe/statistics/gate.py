@@ -7,7 +7,7 @@ import pandas as pd
 
 from tfbs_moe.evaluation.gate_use import MIXTURE
 from tfbs_moe.statistics.matrix import mean_interval
-from tfbs_moe.statistics.units import UNIT
+from tfbs_moe.statistics.units import UNIT, by_factor
 
 _GROUPS = ["protocol", "model", "set", "negatives"]
 LOSS_COLUMNS = (*_GROUPS, "absent", "value", "lower", "upper", "n", "unit")
@@ -88,10 +88,9 @@ def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
 
 
 def _over_factors(table: pd.DataFrame, by: str, level: float, columns: tuple[str, ...]) -> pd.DataFrame:
-    cells = table.groupby([*_GROUPS, by, "factor", "experiment"], sort=False)["value"].mean()
-    factors = cells.groupby([*_GROUPS, by, "factor"], sort=False).mean()
+    factors = by_factor(table, [*_GROUPS, by], ["value"])
     records = [
         (*names, *mean_interval(values.to_numpy(), level), len(values), UNIT)
-        for names, values in factors.groupby([*_GROUPS, by], sort=False)
+        for names, values in factors.groupby([*_GROUPS, by], sort=False)["value"]
     ]
     return pd.DataFrame(records, columns=list(columns))

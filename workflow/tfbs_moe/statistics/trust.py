@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.statistics.matrix import mean_interval
-from tfbs_moe.statistics.units import UNIT
+from tfbs_moe.statistics.units import UNIT, by_factor
 
 _GROUPS = ["protocol", "model", "negatives"]
 CALIBRATION_COLUMNS = (
@@ -54,7 +54,7 @@ def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     table = trust.assign(gain=trust["log_loss"] - trust["log_loss_calibrated"])
     values = ["log_loss", "log_loss_calibrated", "gain", "calibration_error", "calibration_error_calibrated"]
-    factors = _by_factor(table, [*_GROUPS, "set", "calibrated_on"], values)
+    factors = by_factor(table, [*_GROUPS, "set", "calibrated_on"], values)
     records = []
     for names, group in factors.groupby([*_GROUPS, "set", "calibrated_on"], sort=False):
         mean = group[values].mean()
@@ -75,7 +75,7 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         are unfamiliar, over training factors and over unseen ones; their difference with Welch's interval; and the
         rank correlation (Spearman), over all factors, of mean familiarity with AUROC.
     """
-    factors = _by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
+    factors = by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
     records = []
     for names, group in factors.groupby(_GROUPS, sort=False):
         known, unseen = (group.loc[group["set"] == which, "unfamiliar_bound"].to_numpy() for which in (_KNOWN, _UNSEEN))
@@ -86,12 +86,6 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         means = (known.mean() if len(known) else np.nan, unseen.mean() if len(unseen) else np.nan)
         records.append((*names, *means, difference, lower, upper, len(known), len(unseen), rho, p, len(group), UNIT))
     return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
-
-
-def _by_factor(table: pd.DataFrame, keys: list[str], values: list[str]) -> pd.DataFrame:
-    """Average seeds within a test set, and test sets within a factor."""
-    cells = table.groupby([*keys, "factor", "experiment"], sort=False)[values].mean()
-    return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
 
 
 def _welch(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:

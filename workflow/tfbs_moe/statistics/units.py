@@ -62,6 +62,21 @@ def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
     return FactorTable(complete.to_numpy(), tuple(map(str, complete.index)), tuple(models), note)
 
 
+def by_factor(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """Average numbers over seeds within a test set, then over test sets within a factor.
+
+    Args:
+        table: ``factor`` ``experiment`` and the columns of ``keys`` and ``values``.
+        keys: what is kept apart.
+        values: the numbers.
+
+    Returns:
+        One row per keys × factor, in the order in which they first come.
+    """
+    cells = table.groupby([*keys, "factor", "experiment"], sort=False)[list(values)].mean()
+    return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
+
+
 def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the rows of one metric.
 

@@ -6,7 +6,6 @@ hundred thousand rows need no more memory than a few; ``views.json`` says what t
 
 import logging
 import os
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.runtime import rng
-from tfbs_moe.tables import atomic, read_json, write_json
+from tfbs_moe.tables import atomic, check_space, read_json, write_json
 from tfbs_moe.training.held_out import HeldOut, read_held_out, views_of
 from tfbs_moe.training.record import data_record
 
@@ -174,7 +173,9 @@ def write_views(
         description["explained_by_alignment"] = {name: explained for name, (_, explained) in replaced.items()}
     wanted = np.concatenate([learning, judging])
     width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
-    _check_space(Path(folder), len(wanted), width)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    size = len(wanted) * width * _FLOAT_BYTES
+    check_space(Path(folder) / ARRAY, size, "make room, or set gate_max_rows in the protocol")
     draws = rng(seed, "unseen").random(len(wanted), dtype=np.float32)
     with atomic(Path(folder) / ARRAY) as temporary:
         written = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(wanted), width))
@@ -364,13 +365,3 @@ def _replace(
             offset = sum(sizes[name] for name in before)
             aligned = replaced[member.name][0]
             seen[:, place, : aligned.shape[1]] = aligned[rows + offset]
-
-
-def _check_space(folder: Path, rows: int, width: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    size, free = rows * width * _FLOAT_BYTES, shutil.disk_usage(folder).free
-    if size > free:
-        raise InputError(
-            f"what the experts say of {rows} rows takes {size / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB "
-            "free. Set gate_max_rows in the protocol."
-        )
