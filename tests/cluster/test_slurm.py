@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from head import GENERIC, ROOT, SLURM, snakemake
+from head import GENERIC, SLURM, snakemake
 from one_node import GPUS
+
+from project_copy import ROOT
 
 SUBMITTER = "nobody"
 

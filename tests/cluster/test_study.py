@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from head import SLURM, copy_project, finish, snakemake, start
+from head import SLURM, copy_study, finish, snakemake, start
 from one_node import GPUS, Job, OneNode, wait
 
 STUDY = ("--configfile", "config/study.yaml")
@@ -29,7 +29,7 @@ def local(slurm: OneNode) -> Iterator[Path]:
     """The study computed on this machine without a scheduler."""
     with tempfile.TemporaryDirectory(prefix="local") as name:
         folder = Path(name)
-        copy_project(folder)
+        copy_study(folder)
         snakemake(slurm, folder, "--cores", "2", "--resources", f"gpu={GPUS}", *STUDY, "--", str(METRICS))
         yield folder
 
@@ -104,7 +104,7 @@ def stop_training(job: Job) -> None:
 
 def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_path):
     earlier = {job.id for job in slurm.jobs()}
-    copy_project(tmp_path)
+    copy_study(tmp_path)
     head = start(slurm, tmp_path, *SLURM, *STUDY, "--", str(METRICS))
     try:
         cancelled, left = wait_for_training(slurm, tmp_path, 2)
@@ -115,11 +115,15 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
         # As by a crash of the login node: jobs know nothing of it.
         head.kill()
         head.wait()
-    # One job is cancelled, as docs/clusters.md says; the others are forgotten, and run or wait beside the new ones.
+    # A job that still trains would write what a new one writes: there is one message until it is cancelled. Nobody
+    # has to unlock anything.
     slurm.run("scancel", cancelled.id)
     assert state(slurm, left) == "RUNNING"
+    refused = finish(start(slurm, tmp_path, *SLURM, *STUDY, "--", str(METRICS)), tmp_path, well=False)
+    assert "jobs of a run that was killed are still at work" in refused
+    slurm.run("scancel", left.id, waiting.id)
+    wait(lambda: state(slurm, left) != "RUNNING", "the end of a job that was cancelled", PATIENCE)
     before = {job.id for job in slurm.jobs()}
-    snakemake(slurm, tmp_path, *SLURM, *STUDY, "--unlock")
     snakemake(slurm, tmp_path, *SLURM, *STUDY, "--", str(METRICS))
     assert digests(tmp_path) == digests(local)
     assert "going on from epoch" in training_log(tmp_path, factor(cancelled))
