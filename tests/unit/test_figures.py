@@ -160,7 +160,15 @@ def test_the_mean_over_factors_has_the_t_interval() -> None:
     found = aggregate.mean_and_interval(np.array([0.6, 0.7, 0.8]))
     assert found["value"] == pytest.approx(0.7)
     assert found["upper"] - found["value"] == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
-    assert np.isnan(aggregate.mean_and_interval(np.array([0.6]))["lower"])
+    assert np.isnan(aggregate.mean_and_interval(np.array([0.6]), metric="auroc")["lower"])
+    # What lies between 0 and 1 has an interval that does; a difference, or a loss, may lie anywhere.
+    few = np.array([0.5, 0.9])
+    assert (aggregate.mean_and_interval(few, metric="auroc")["lower"], aggregate.mean_and_interval(few)["lower"]) == (
+        0.0,
+        pytest.approx(0.7 - 12.706 * 0.2, abs=1e-3),
+    )
+    assert aggregate.mean_and_interval(few, metric="auroc")["upper"] == 1.0
+    assert aggregate.mean_and_interval(few, metric="log_loss")["upper"] > 3
 
 
 def test_overlap_counts_bound_rows_only() -> None:

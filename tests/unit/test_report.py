@@ -178,7 +178,7 @@ def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: 
     assert "share no sequence with training" in sentences[2]
     assert "0.702" in sentences[3] and "tolerance of 0.03" in sentences[3]
     assert "ARID3A" in sentences[4]
-    assert "shiftsmooth 0.500" in sentences[5]
+    assert "; ShiftSmooth 0.500" in sentences[5]
 
 
 def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None:

@@ -10,6 +10,7 @@ STRATA = ("in_distribution", "within_family", "cross_family", "other_cell", "non
 CONFIDENCE = 0.95
 _CHANCE = 0.5
 _MARGIN = 0.06
+_UNBOUNDED = ("log_loss", "enrichment")
 _TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
 
 
@@ -53,7 +54,8 @@ def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.Da
     rows = []
     for key, group in over_seeds(metrics).groupby(keys, sort=False):
         rows.append(
-            dict(zip(keys, key, strict=True)) | mean_and_interval(group["value"].to_numpy(dtype=float), confidence)
+            dict(zip(keys, key, strict=True))
+            | mean_and_interval(group["value"].to_numpy(dtype=float), confidence, metric=str(key[-1]))
         )
     columns = [*keys, "value", "lower", "upper", "n_factors"]
     return pd.DataFrame(rows, columns=columns).merge(spread, on=keys, how="left")
@@ -78,15 +80,27 @@ def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
     return joined.rename(columns={"model": "rival"})
 
 
-def mean_and_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> dict[str, float]:
-    """Return mean, t interval and number of finite values; one value alone has no interval (NaN)."""
+def mean_and_interval(
+    values: np.ndarray, confidence: float = CONFIDENCE, metric: str | None = None
+) -> dict[str, float]:
+    """Return mean, t interval and number of finite values; one value alone has no interval (NaN).
+
+    Args:
+        values: one per test set or factor.
+        confidence: coverage of the interval.
+        metric: what is averaged; the interval of one that lies between 0 and 1 ends there, which takes nothing from
+            its coverage. No metric: any number may come out, as of differences.
+    """
     values = values[np.isfinite(values)]
     count = len(values)
     mean = float(values.mean()) if count else float("nan")
     half = float("nan")
     if count > 1:
         half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
-    return {"value": mean, "lower": mean - half, "upper": mean + half, "n_factors": count}
+    least, most = (-np.inf, np.inf) if metric is None or metric.startswith(_UNBOUNDED) else (0.0, 1.0)
+    # Python's max would make a number of a missing end.
+    lower, upper = (float(np.clip(end, least, most)) for end in (mean - half, mean + half))
+    return {"value": mean, "lower": lower, "upper": upper, "n_factors": count}
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:

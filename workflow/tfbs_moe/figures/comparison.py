@@ -88,7 +88,8 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
     shown = [stratum for stratum in aggregate.STRATA if (single["stratum"] == stratum).any()]
     means = pd.DataFrame(
         [
-            {"stratum": stratum, "model": model} | aggregate.mean_and_interval(part["value"].to_numpy(), confidence)
+            {"stratum": stratum, "model": model}
+            | aggregate.mean_and_interval(part["value"].to_numpy(), confidence, metric)
             for (stratum, model), part in single.groupby(["stratum", "model"], sort=False)
         ]
     )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.attribution.names import in_words
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS
 from tfbs_moe.figures.performance import MINUS, PAIRED_TEST
@@ -195,8 +196,10 @@ def _localised(run: Run, protocol: str, model: str) -> str:
         return ""
     parts = []
     for method, group in chosen.groupby("method", sort=False):
-        found = aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), confidence(run))
-        parts.append((found["value"], f"{method} {interval(found['value'], found['lower'], found['upper'])}"))
+        found = aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), confidence(run), SITE_PRECISION)
+        parts.append(
+            (found["value"], f"{in_words(str(method))} {interval(found['value'], found['lower'], found['upper'])}")
+        )
     ranked = [text for _, text in sorted(parts, key=lambda part: -part[0])]
     return f"Average precision at the known sites, mean over test sets: {'; '.join(ranked)}."
 

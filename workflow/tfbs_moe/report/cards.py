@@ -171,7 +171,8 @@ def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
         return single
     keys = ["stratum", "negatives", "rows", "metric"]
     rows = [
-        dict(zip(keys, key, strict=True)) | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float))
+        dict(zip(keys, key, strict=True))
+        | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), metric=str(key[-1]))
         for key, group in single.groupby(keys, sort=False)
     ]
     table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "test_sets"})
