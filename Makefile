@@ -18,7 +18,7 @@ help:
 	@echo 'make test-environments  every stage in an environment of its own pins alone (gigabytes, half an hour)'
 	@echo 'make audit   ask for known vulnerabilities of the pinned packages (needs a network)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
-	@echo 'make docs    write the tables of keys in config/README.md anew from the schemas'
+	@echo 'make docs    write config/README.md's tables of keys and docs/reference.md anew from the code'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
 	@echo 'make clean   remove .venv and caches; results and downloads stay'
 
@@ -74,6 +74,7 @@ bench: setup-dev
 # The tables of keys in config/README.md, from the schemas.
 docs: setup-dev
 	$(IN_VENV) python -m tfbs_moe.config_reference config/README.md
+	$(IN_VENV) python docs/make_reference.py docs/reference.md
 
 # uv reads pyproject.toml for all supported versions of Python at once. torch and what only its CUDA
 # builds need are left out: envs/setup.sh chooses the build, and the build pins those itself.

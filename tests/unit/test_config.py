@@ -1,5 +1,6 @@
 """Config and experiments table: defaults, overrides from the command line, and what is refused how."""
 
+import runpy
 from dataclasses import fields
 
 import pytest
@@ -198,6 +199,14 @@ def test_the_reference_is_in_step_with_the_schema():
 
     text = (Path(__file__).resolve().parents[2] / "config" / "README.md").read_text()
     assert with_reference(text) == text, "run `make docs`"
+
+
+def test_the_page_of_options_and_functions_is_in_step_with_the_code():
+    from pathlib import Path
+
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    made = runpy.run_path(str(docs / "make_reference.py"))["reference"]()
+    assert made == (docs / "reference.md").read_text(), "run `make docs`"
 
 
 def test_a_network_of_ones_own_has_a_class_and_a_misspelt_one_is_named():
