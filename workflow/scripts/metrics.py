@@ -7,11 +7,12 @@ from tfbs_moe.evaluation.evaluate import evaluate
 from tfbs_moe.evaluation.gate import gate_weights
 from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
 from tfbs_moe.evaluation.metrics import MetricSettings
+from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.runtime import step
-from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
+from tfbs_moe.tables import read_parquet, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -30,10 +31,7 @@ with step(snakemake.log[0]):
     write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
     write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
     write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)
-    trained = read_tsv(snakemake.input.models, ("model", "seed", "folder"))
-    mixtures = trained[trained["model"].str.startswith(MIXTURE)]
     calibrations = {
-        (model, int(seed)): read_calibrations(folder)
-        for model, seed, folder in zip(mixtures["model"], mixtures["seed"], mixtures["folder"], strict=True)
+        (model, seed): read_calibrations(folder) for model, seed, folder in read_list(snakemake.input.models, MIXTURE)
     }
     write_tsv(trust(predictions, calibrations, params.identity), snakemake.output.trust)

@@ -2,11 +2,12 @@
 
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.predict import predict_dataset
 from tfbs_moe.evaluation.subsets import evaluate_subsets
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import read_json, read_tsv, write_parquet, write_tsv
+from tfbs_moe.tables import read_json, write_parquet, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -15,8 +16,7 @@ with step(snakemake.log[0]):
     device = select_device(snakemake.config["device"])
     dataset = read_dataset(snakemake.input.dataset)
     known = read_knowledge(read_json(snakemake.input.knowledge))[params.identity["factor"]]
-    trained = read_tsv(snakemake.input.models, ("model", "seed", "folder"))
-    models = list(zip(trained["model"], trained["seed"], trained["folder"], strict=True))
+    models = read_list(snakemake.input.models)
     write_parquet(
         predict_dataset(models, dataset, device, params.batch_size, known),
         snakemake.output.predictions,

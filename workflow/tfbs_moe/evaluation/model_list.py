@@ -1,0 +1,49 @@
+"""The list of the trained models of a protocol, which what needs all of them reads in place of a file per model."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
+from tfbs_moe.provenance import sha256_file
+from tfbs_moe.tables import read_json, read_tsv, write_tsv
+
+_COLUMNS = ("model", "seed", "folder")
+_DESCRIPTION = "model.json"
+
+
+def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
+    """Write the list: ``model``, ``seed``, ``folder``, and the digests of weights and, of mixtures, calibration."""
+    rows = []
+    for model in models:
+        folder = Path(model["folder"])
+        calibration = folder / CALIBRATION
+        digests = {
+            "weights_sha256": read_json(folder / _DESCRIPTION)["weights"]["sha256"],
+            "calibration_sha256": sha256_file(calibration) if calibration.is_file() else None,
+        }
+        rows.append({column: model[column] for column in _COLUMNS} | digests)
+    write_tsv(pd.DataFrame(rows), path)
+
+
+def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
+    """Return name, seed and folder of each model whose name begins so.
+
+    Raises:
+        InputError: a model that is listed is not there. Snakemake does not see that, as it looks at the list alone.
+    """
+    table = read_tsv(path, _COLUMNS)
+    table = table[table["model"].str.startswith(prefix)]
+    for folder in table["folder"]:
+        if not (Path(folder) / _DESCRIPTION).is_file():
+            raise InputError(
+                f"{path} lists {folder}, where no model is any more. Delete that list and give the same command again: "
+                f"the model is trained, and the list made."
+            )
+    return [
+        (str(model), int(seed), str(folder))
+        for model, seed, folder in zip(table["model"], table["seed"], table["folder"], strict=True)
+    ]
