@@ -78,8 +78,9 @@ def _api() -> list[str]:
                 # The docstring of its class has the field already, with its meaning.
                 told.del_member(own)
             text = render_object_docs(told, SHOWN)
-            # Links lead to anchors of types that this page does not hold.
-            lines += [re.sub(r"\[([^\[\]]*)\]\(#[^)]*\)", r"\1", text).strip(), ""]
+            # Links lead to anchors of types that this page does not hold; signatures are no code to run.
+            text = re.sub(r"\[([^\[\]]*)\]\(#[^)]*\)", r"\1", text).replace("```python", "```py")
+            lines += [text.strip(), ""]
     return lines
 
 

@@ -71,6 +71,8 @@ def kind_of(text: str, reason: str | None) -> str:
         return f"not run: {reason}"
     if found[0] in NEEDS:
         return f"not run: needs {NEEDS[found[0]]}"
+    if found[0] == "snakemake" and "-n" in found and ">" in found:
+        return "run"
     if found[0] == "snakemake":
         for option, need in NEEDS_OPTION.items():
             if option in found:
@@ -107,10 +109,11 @@ def commands() -> list[Command]:
 
 
 def program(folder: Path) -> dict[str, str]:
-    """Return an environment in which ``tfbs-moe`` and ``python`` are those of the tests, with the library of a copy."""
+    """Return an environment in which the programs are those of the tests, with the library of a copy."""
     bin_folder = folder / ".docs_bin"
     bin_folder.mkdir(exist_ok=True)
-    for name, arguments in {"tfbs-moe": ["-m", "tfbs_moe.cli.main"], "python": []}.items():
+    modules = {"tfbs-moe": ["-m", "tfbs_moe.cli.main"], "snakemake": ["-m", "snakemake"], "python": []}
+    for name, arguments in modules.items():
         script = bin_folder / name
         script.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *arguments])} "$@"\n')
         script.chmod(0o755)

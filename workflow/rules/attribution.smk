@@ -58,7 +58,7 @@ for protocol in STUDY.protocols:
         log:
             f"{LOGS}/attribution/{protocol}.{{experiment}}.log",
         benchmark:
-            f"{BENCHMARKS}/attribution/{protocol}.{{experiment}}.tsv"
+            f"{BENCHMARKS}/attribution_{protocol}/{{experiment}}.tsv"
         conda:
             "../../envs/torch.yaml"
         threads: 1

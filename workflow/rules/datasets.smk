@@ -65,7 +65,7 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
         log:
             f"{LOGS}/datasets/{{experiment}}.{{negatives}}.{name}.log",
         benchmark:
-            f"{BENCHMARKS}/dataset/{{experiment}}.{{negatives}}.{name}.tsv"
+            f"{BENCHMARKS}/{name}/{{experiment}}.{{negatives}}.tsv"
         priority: PRIORITY_DATA
         conda:
             "../../envs/data.yaml"

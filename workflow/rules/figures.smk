@@ -29,7 +29,7 @@ for batch, names in FIGURE_BATCHES.items():
         log:
             f"{LOGS}/figures/{batch}.log",
         benchmark:
-            f"{BENCHMARKS}/figures/{batch}.tsv"
+            f"{BENCHMARKS}/figures_{batch}.tsv"
         # A minute on one core: not worth a place in a queue.
         localrule: True
         conda:

@@ -1,7 +1,7 @@
 """Report: one self-contained page from the tables and figures of the run, and documents beside it.
 
 Needs every stage's tables and every figure; makes `report/index.html`, `methods.md`, `cards/*.md` and
-`ro-crate-metadata.json`.
+`ro-crate-metadata.json`; last, what each step took, `benchmarks/costs.md`.
 """
 
 
@@ -32,7 +32,7 @@ rule build_report:
     log:
         f"{LOGS}/report.log",
     benchmark:
-        f"{BENCHMARKS}/report.tsv"
+        f"{BENCHMARKS}/build_report.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -66,7 +66,7 @@ rule write_documents:
     log:
         f"{LOGS}/documents.log",
     benchmark:
-        f"{BENCHMARKS}/documents.tsv"
+        f"{BENCHMARKS}/write_documents.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -103,14 +103,41 @@ rule summary:
         "../scripts/write_summary.py"
 
 
+rule costs:
+    input:
+        # What is made last: the times of all jobs before it are there.
+        rules.summary.output,
+        rules.build_report.output,
+        rules.write_documents.output,
+    output:
+        table=f"{BENCHMARKS}/costs.tsv",
+        document=f"{BENCHMARKS}/costs.md",
+    log:
+        f"{LOGS}/costs.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        run=RUN,
+        code=code("costs.py"),
+    message:
+        "Adding up what each step took: {output.document}"
+    script:
+        "../scripts/costs.py"
+
+
 rule report:
     input:
         rules.summary.output,
         rules.build_report.output,
         rules.write_documents.output,
+        rules.costs.output,
 
 
 localrules:
     build_report,
     write_documents,
     summary,
+    costs,

@@ -16,7 +16,7 @@ rule search_share:
     log:
         f"{LOGS}/search/{{protocol}}.{{architecture}}.{{experiment}}.worker{{worker}}.log",
     benchmark:
-        f"{BENCHMARKS}/search/{{protocol}}.{{architecture}}.{{experiment}}.worker{{worker}}.tsv"
+        f"{BENCHMARKS}/search_share/{{protocol}}.{{architecture}}.{{experiment}}.worker{{worker}}.tsv"
     wildcard_constraints:
         worker="[0-9]+",
     conda:

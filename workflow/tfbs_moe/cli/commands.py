@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tfbs_moe.errors import InputError
@@ -104,6 +105,26 @@ def compare(given: argparse.Namespace) -> int:
     return 0
 
 
+def cost(given: argparse.Namespace) -> int:
+    """Say what a run took, or what a planned study will take."""
+    from tfbs_moe.report import costs
+    from tfbs_moe.tables import write_tsv
+
+    if given.plan is None:
+        if given.rows is not None:
+            raise InputError("--rows is of a planned study: give its plan too, --plan FILE")
+        table = costs.measured(given.folder)
+        text = costs.in_words(table, str(given.folder))
+    else:
+        plan = costs.read_plan(_lines(given.plan))
+        table = costs.estimate(plan, given.folder, given.rows)
+        text = costs.estimate_in_words(table, costs.estimate_disk(plan, given.folder, given.rows), given.folder)
+    if given.output:
+        write_tsv(table, given.output)
+    sys.stdout.write(text)
+    return 0
+
+
 def doctor(given: argparse.Namespace) -> int:
     """Check the installation."""
     from tfbs_moe.cli.doctor import WRONG, checks
@@ -115,6 +136,16 @@ def doctor(given: argparse.Namespace) -> int:
         if check.advice:
             sys.stdout.write(f"{'':<5}  {'':<{width}}  → {check.advice}\n")
     return int(any(check.verdict == WRONG for check in found))
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file, or of what is piped in."""
+    if str(path) == "-":
+        return sys.stdin.readlines()
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _scorer(given: argparse.Namespace) -> Any:

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     _variants(found)
     _info(found)
     _compare(found)
+    _cost(found)
     _doctor(found)
     return top
 
@@ -149,6 +150,18 @@ def _compare(found: Any) -> None:
     command.add_argument("first", type=Path, help="folder of a run, such as results/demo")
     command.add_argument("second", type=Path, help="folder of another")
     command.add_argument("-o", "--output", type=Path, required=True, help="folder for the comparison")
+
+
+def _cost(found: Any) -> None:
+    command = _command(
+        found, "cost", commands.cost, "Say what the steps of a run took, or what a planned study will take"
+    )
+    command.add_argument(
+        "folder", type=Path, help="folder of a finished run: its times and sizes are what is counted with"
+    )
+    command.add_argument("--plan", type=Path, help="what `snakemake -n` prints for the study; - reads it from a pipe")
+    command.add_argument("--rows", type=float, help="rows of a training set of the plan; as in the run where not given")
+    command.add_argument("-o", "--output", type=Path, help="write the table there, as TSV; else it is printed")
 
 
 def _doctor(found: Any) -> None:

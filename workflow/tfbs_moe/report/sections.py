@@ -62,6 +62,8 @@ _FILES = {
     "methods.md": "the methods as a text for a paper",
     "cards/": "model and dataset cards, Markdown",
     "ro-crate-metadata.json": "provenance of the run as an RO-Crate",
+    "benchmarks/costs.md, costs.tsv": "time and memory that each step took, measured, and so not on this page, whose "
+    "bytes are the same on every run",
 }
 
 

@@ -1,0 +1,14 @@
+"""Say what each rule of the run took."""
+
+from pathlib import Path
+
+from tfbs_moe.report.costs import in_words, measured
+from tfbs_moe.runtime import step
+from tfbs_moe.tables import atomic, write_tsv
+
+with step(snakemake.log[0]):
+    run = Path(snakemake.params.run)
+    table = measured(run)
+    write_tsv(table, snakemake.output.table)
+    with atomic(snakemake.output.document) as temporary:
+        temporary.write_text(in_words(table, run.name), encoding="utf-8")

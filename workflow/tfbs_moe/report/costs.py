@@ -1,0 +1,228 @@
+"""What the steps of a run took, as Snakemake measured it, and from that what a planned study will take.
+
+Measured times differ from run to run, so they stand beside the report and not on its page, whose bytes do not.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.tables import read_tsv
+
+FOLDER = "benchmarks"
+TABLE = f"{FOLDER}/costs.tsv"
+DOCUMENT = f"{FOLDER}/costs.md"
+# Rules that take a GPU where there is one; those that attribute are named after their protocol.
+_ON_GPU = re.compile(
+    r"expert(_fold|_relabelled)?|search_share|views|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
+)
+# What the time of a job goes with, beside a constant: rows of a training set, or how many experts there are.
+_WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
+_WITH_EXPERTS = ("views", "gate", "control_gates", "calibration", "predictions", "metrics", "trained_models")
+# Which rule's jobs fill which folder of a run.
+_FILLED_BY = {
+    "attributions": "attribution_",
+    "audit": "audit_rows",
+    "cards": "expert",
+    "controls": "control_gates",
+    "datasets": "training_dataset",
+    "evaluation": "metrics",
+    "experts": "expert",
+    "figures": "figures_",
+    "moe": "gate",
+    "predictions": "predictions",
+}
+HOUR, GIB = 3600, 2**30
+
+
+def measured(run: Path) -> pd.DataFrame:
+    """Return what each rule of a run took.
+
+    Returns:
+        ``rule``; ``jobs``; ``seconds`` of all and of the ``longest``; ``processor_seconds``; ``memory_mb``, the peak
+        of resident memory of any of them. In the order of time spent.
+
+    Raises:
+        InputError: nothing was measured there.
+    """
+    parts = []
+    for path in sorted((run / FOLDER).glob("**/*.tsv")):
+        if path == run / TABLE:
+            continue
+        rule = path.relative_to(run / FOLDER).parts[0].removesuffix(".tsv")
+        # A dash stands where a job was over before Snakemake looked.
+        table = read_tsv(path, ("s", "max_rss", "cpu_time")).apply(pd.to_numeric, errors="coerce")
+        parts.append(table.assign(rule=rule))
+    if not parts:
+        raise InputError(f"{run / FOLDER} holds no measured times: give the folder of a finished run")
+    jobs = pd.concat(parts).groupby("rule")
+    found = pd.DataFrame(
+        {
+            "jobs": jobs.size(),
+            "seconds": jobs["s"].sum(),
+            "longest": jobs["s"].max(),
+            "processor_seconds": jobs["cpu_time"].sum(),
+            "memory_mb": jobs["max_rss"].max(),
+        }
+    )
+    return found.sort_values("seconds", ascending=False, kind="stable").reset_index()
+
+
+def sizes(run: Path) -> dict[str, int]:
+    """Return the bytes in each folder of a run."""
+    return {
+        folder.name: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        for folder in sorted(run.iterdir())
+        if folder.is_dir()
+    }
+
+
+def training_rows(run: Path) -> float:
+    """Return the mean number of rows of a training set of a run."""
+    table = read_tsv(run / "datasets" / "summary.tsv", ("split", "rows"))
+    return float(table.loc[table["split"] == "train", "rows"].mean())
+
+
+def read_plan(lines: Iterable[str]) -> dict[str, int]:
+    """Return how many jobs of each rule a dry run of Snakemake names in its table of jobs.
+
+    Raises:
+        InputError: there is no such table.
+    """
+    found: dict[str, int] = {}
+    inside = False
+    for line in lines:
+        if line.startswith("Job stats:"):
+            found, inside = {}, True
+        elif inside and (row := re.fullmatch(r"(\w+)\s+(\d+)\s*", line)):
+            if row[1] == "total":
+                inside = False
+            else:
+                found[row[1]] = int(row[2])
+    if not found:
+        raise InputError("the plan holds no table of jobs ('Job stats:'): give what `snakemake -n` prints")
+    return found
+
+
+def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
+    """Return what the jobs of a plan will take, from what those of a run took.
+
+    A job takes what one of its rule took on average; in proportion to the rows of a training set where its time goes
+    with them, and to the number of experts where it reads what all of them say. Memory is not scaled.
+
+    Args:
+        plan: number of jobs by rule.
+        run: folder of the run that was measured.
+        rows: of a training set of the plan, where they are not as many as those of the run.
+
+    Returns:
+        ``rule``, ``jobs``, ``hours`` (those on a GPU took as long as on the device of the run), ``longest`` in hours,
+        ``memory_gib`` and whether a job takes a ``gpu``. Rules that the run did not measure have no hours.
+    """
+    known = measured(run).set_index("rule")
+    more_rows = 1.0 if rows is None else rows / training_rows(run)
+    more_experts = _experts(plan) / _experts(known["jobs"])
+    found = []
+    for rule, jobs in plan.items():
+        row = {"rule": rule, "jobs": jobs, "gpu": takes_gpu(rule)}
+        like = _like(rule, known.index)
+        if like:
+            took = known.loc[like]
+            scale = more_rows if rule.startswith(_WITH_ROWS) else more_experts if rule in _WITH_EXPERTS else 1.0
+            each = scale * took["seconds"].sum() / took["jobs"].sum()
+            row |= {
+                "hours": jobs * each / HOUR,
+                "longest": scale * took["longest"].max() / HOUR,
+                "memory_gib": took["memory_mb"].max() / 1024,
+            }
+        found.append(row)
+    table = pd.DataFrame(found, columns=["rule", "jobs", "hours", "longest", "memory_gib", "gpu"])
+    return table.sort_values("hours", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def estimate_disk(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
+    """Return the GiB that each folder of a planned study will hold: ``folder``, ``gib``."""
+    known = measured(run).set_index("rule")["jobs"]
+    more_rows = 1.0 if rows is None else rows / training_rows(run)
+    more_experts = _experts(plan) / _experts(known)
+    found = []
+    for folder, size in sizes(run).items():
+        rule = _FILLED_BY.get(folder)
+        before = sum(jobs for name, jobs in known.items() if rule and str(name).startswith(rule))
+        planned = sum(jobs for name, jobs in plan.items() if rule and name.startswith(rule))
+        scale = planned / before if before else 1.0
+        # A file of predictions has columns for every expert.
+        scale *= more_rows if folder == "datasets" else more_experts if folder == "predictions" else 1.0
+        found.append({"folder": folder, "gib": scale * size / GIB})
+    return pd.DataFrame(found).sort_values("gib", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def takes_gpu(rule: str) -> bool:
+    """Return whether jobs of a rule ask for a GPU where there is one."""
+    return _ON_GPU.fullmatch(rule) is not None
+
+
+def _experts(jobs: Mapping[str, int] | pd.Series) -> float:
+    """Return the number of experts that one mixture has, of all that are trained."""
+    return max(1, jobs.get("expert", 1)) / max(1, jobs.get("views", 1))
+
+
+def _like(rule: str, measured_rules: Sequence[str] | pd.Index) -> list[str]:
+    """Return the rules of a run that do what a rule of a plan does; those of protocols are named after them."""
+    if rule in measured_rules:
+        return [rule]
+    if takes_gpu(rule) and rule.startswith("attribution_"):
+        return [name for name in measured_rules if takes_gpu(name) and name.startswith("attribution_")]
+    return [name for name in measured_rules if rule.startswith("figures_") and name.startswith("figures_")]
+
+
+def in_words(table: pd.DataFrame, run: str) -> str:
+    """Return measured costs as a document."""
+    longest = table["longest"].max()
+    lines = [
+        f"# What {run} took",
+        "",
+        f"{int(table['jobs'].sum())} jobs, {table['seconds'].sum() / HOUR:.2f} hours of jobs, "
+        f"{table['processor_seconds'].sum() / HOUR:.2f} hours of processors; the longest job {longest / 60:.1f} "
+        f"minutes; peak memory of one job {np.nanmax(table['memory_mb']) / 1024:.2f} GiB. "
+        "Measured by Snakemake on the machine that ran each job; jobs of a moment are not measured.",
+        "",
+        "| rule | jobs | time, s | longest, s | processor, s | peak memory, MB |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in table.itertuples(index=False):
+        lines.append(
+            f"| {row.rule} | {row.jobs} | {row.seconds:.1f} | {row.longest:.1f} | {row.processor_seconds:.1f} | "
+            f"{row.memory_mb:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def estimate_in_words(table: pd.DataFrame, disk: pd.DataFrame, run: str | Path) -> str:
+    """Return an estimate as a document: sums first, then by rule, then the disk by folder."""
+    on_gpu = table["gpu"].astype(bool)
+    unknown = table.loc[table["hours"].isna() & (table["rule"] != "all"), "rule"]
+    lines = [
+        f"# What the plan will take, reckoned from {run}",
+        "",
+        f"- {int(table['jobs'].sum())} jobs",
+        f"- {table.loc[on_gpu, 'hours'].sum():.1f} hours of jobs that take a GPU where there is one, "
+        f"{table.loc[~on_gpu, 'hours'].sum():.1f} hours of others, at the speed of that run's machine",
+        f"- the longest job {table['longest'].max():.2f} hours, the largest {table['memory_gib'].max():.1f} GiB of "
+        "memory",
+        f"- {disk['gib'].sum():.1f} GiB on disk, most of it in "
+        f"{', '.join(f'{row.folder} ({row.gib:.1f})' for row in disk.head(3).itertuples())}",
+    ]
+    if len(unknown):
+        lines.append(f"- not reckoned, as that run did not measure them: {', '.join(unknown)}")
+    lines += ["", "| rule | jobs | hours | longest, h | memory, GiB | GPU |", "|---|---:|---:|---:|---:|---|"]
+    for row in table.dropna(subset="hours").itertuples(index=False):
+        lines.append(
+            f"| {row.rule} | {row.jobs} | {row.hours:.2f} | {row.longest:.3f} | {row.memory_gib:.2f} | "
+            f"{'yes' if row.gpu else ''} |"
+        )
+    return "\n".join(lines) + "\n"
