@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from tfbs_moe.attribution.names import CORRECTED, in_words
+from tfbs_moe.attribution.names import CORRECTED, METRIC_LABELS, in_words
 from tfbs_moe.errors import InputError
 
 LEVEL = 0.95
@@ -124,7 +124,7 @@ def _tested(difference: pd.Series) -> tuple[float, float, float, int, float]:
 def _sentence(found: Comparison) -> str:
     """Say what follows, each method by the name a reader knows it by."""
     method, reference = in_words(found.method), in_words(found.reference)
-    what = f"({found.models}, {found.metric})"
+    what = f"({found.models}, {METRIC_LABELS.get(found.metric, found.metric)})"
     both = f"{method} and {reference} {what}"
     first, together = method[:1].upper() + method[1:], both[:1].upper() + both[1:]
     if not found.n_factors:

@@ -27,6 +27,25 @@ _BASE_LABELS = _IN_WORDS | {
 }
 METHOD_LABELS = _BASE_LABELS | {name + CORRECTED: f"{label}, corrected" for name, label in _BASE_LABELS.items()}
 """What figures call each method."""
+METRIC_LABELS = {
+    "ism_rank_correlation": "rank correlation with mutagenesis",
+    "ism_top_overlap": "ten strongest positions shared with mutagenesis",
+    "stability": "stability under substitutions",
+    "shift_stability": "stability under a shift by one base",
+    "sensitivity": "sensitivity to noise",
+    "deletion": "deletion curve",
+    "insertion": "insertion curve",
+    "infidelity": "infidelity (0 is perfect)",
+    "site_average_precision": "average precision at known sites",
+    "site_auroc": "AUROC over positions, known sites",
+    "site_peak_hit": "strongest position in a known site",
+    "site_distance": "distance from strongest position to a known site",
+    "matrix_average_precision": "average precision at matrix matches",
+    "matrix_auroc": "AUROC over positions, matrix matches",
+    "matrix_peak_hit": "strongest position in a matrix match",
+    "matrix_distance": "distance from strongest position to a matrix match",
+}
+"""What sentences and figures call a metric; other metrics go by their own names."""
 
 
 def needs_flanks(method: str) -> bool:

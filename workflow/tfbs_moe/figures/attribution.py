@@ -15,7 +15,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from tfbs_moe.attribution.motifs import information
-from tfbs_moe.attribution.names import METHOD_LABELS
+from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     GRID,
@@ -44,11 +44,14 @@ MATRIX_METRICS = {
     "matrix_peak_hit": "strongest position in a match",
 }
 GRID_METRICS = {
-    "ism_rank_correlation": "rank correlation with mutagenesis",
-    "ism_top_overlap": "ten strongest positions shared with it",
-    "stability": "stability under substitutions",
-    "site_average_precision": "average precision at known sites",
-    "matrix_average_precision": "average precision at matrix matches",
+    name: METRIC_LABELS[name]
+    for name in (
+        "ism_rank_correlation",
+        "ism_top_overlap",
+        "stability",
+        "site_average_precision",
+        "matrix_average_precision",
+    )
 }
 _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.44

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.names import METHOD_LABELS
+from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     INK,
@@ -19,18 +19,11 @@ from tfbs_moe.figures.style import (
     styled,
 )
 
-CURVE_METRICS = {
-    "gradient_rank_correlation": "rank correlation with no shift",
-    "ism_rank_correlation": "rank correlation with mutagenesis",
-    "site_average_precision": "average precision at known sites",
-    "matrix_average_precision": "average precision at matrix matches",
+_QUALITY = ("ism_rank_correlation", "site_average_precision", "matrix_average_precision")
+CURVE_METRICS = {"gradient_rank_correlation": "rank correlation with no shift"} | {
+    name: METRIC_LABELS[name] for name in _QUALITY
 }
-COST_METRICS = {
-    "ism_rank_correlation": "rank correlation with mutagenesis",
-    "site_average_precision": "average precision at known sites",
-    "matrix_average_precision": "average precision at matrix matches",
-    "infidelity": "infidelity (0 is perfect)",
-}
+COST_METRICS = {name: METRIC_LABELS[name] for name in (*_QUALITY, "infidelity")}
 # Okabe and Ito's colours and as many markers: a method keeps its mark in every panel.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A5A5A")
 _MARKERS = "os^vD<>pXdh"
