@@ -121,7 +121,6 @@ rule costs:
         mem_mb=1000,
         runtime=10,
     params:
-        run=RUN,
         code=code("costs.py"),
     message:
         "Adding up what each step took: {output.document}"

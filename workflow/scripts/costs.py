@@ -7,7 +7,7 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import atomic, write_tsv
 
 with step(snakemake.log[0]):
-    run = Path(snakemake.params.run)
+    run = Path(snakemake.output.table).parents[1]
     table = measured(run)
     write_tsv(table, snakemake.output.table)
     with atomic(snakemake.output.document) as temporary:
