@@ -32,6 +32,8 @@ for batch, names in FIGURE_BATCHES.items():
             f"{BENCHMARKS}/figures_{batch}.tsv"
         # A minute on one core: not worth a place in a queue.
         localrule: True
+        # Those that take longest begin first, so that all end together.
+        priority: len(names)
         conda:
             "../../envs/analysis.yaml"
         resources:

@@ -14,6 +14,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
@@ -112,6 +114,7 @@ _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
 }
+_CANVAS = {"pdf": FigureCanvasPdf, "png": FigureCanvasAgg, "svg": FigureCanvasSVG}
 
 
 @dataclass(frozen=True)
@@ -167,16 +170,19 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
     """
     rendered: dict[str, bytes] = {}
     with mpl.rc_context(RC):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         # The layout is settled; working it out anew for every format takes most of the time.
         figure.set_layout_engine("none")
         # The solver of layouts gives other last digits from run to run, and names in an SVG are made of all digits.
         for ax in figure.axes:
             ax.set_position(np.round(ax.get_position().bounds, _POSITION_DECIMALS).tolist())
         _settle(figure)
+        # As savefig does, but that draws each format twice, to settle a layout that is settled.
         for suffix in FORMATS:
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
+            figure.set_dpi(PNG_DPI)
+            canvas = _CANVAS[suffix](figure)
+            getattr(canvas, f"print_{suffix}")(buffer, metadata=_METADATA[suffix])
             rendered[suffix] = buffer.getvalue()
     rendered["svg"] = shorter_paths(rendered["svg"])
     for suffix, content in rendered.items():
