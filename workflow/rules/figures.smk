@@ -30,10 +30,10 @@ for batch, names in FIGURE_BATCHES.items():
             f"{LOGS}/figures/{batch}.log",
         benchmark:
             f"{BENCHMARKS}/figures_{batch}.tsv"
-        # A minute on one core: not worth a place in a queue.
-        localrule: True
         # Those that take longest begin first, so that all end together.
         priority: len(names)
+        # A minute on one core: not worth a place in a queue.
+        localrule: True
         conda:
             "../../envs/analysis.yaml"
         resources:
