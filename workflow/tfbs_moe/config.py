@@ -8,6 +8,7 @@ import copy
 import csv
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,15 @@ Experiment = dict[str, str]
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """Return the JSON schema ``workflow/schemas/<name>.schema.yaml``."""
-    return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    """Return the JSON schema ``workflow/schemas/<name>.schema.yaml``, the caller's to change."""
+    return copy.deepcopy(_schema(name))
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    # Half a second of every job that reads the config several times.
+    schema: dict[str, Any] = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    return schema
 
 
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
