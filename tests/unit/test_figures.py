@@ -182,6 +182,22 @@ def test_overlap_counts_bound_rows_only() -> None:
     assert shares.to_dict() == {"X": 0.25, "any": 0.5}
 
 
+def test_titles_of_narrow_panels_lie_on_the_page() -> None:
+    rows = [
+        {"protocol": "sound", "model": "moe.softmax", "experiment": name, "factor": name, "cell": "K562", "stratum": "s",
+         "set": "in_distribution",
+         "negatives": "supplied", "method": method, "metric": metric, "value": 0.5,
+         "lower": 0.4, "upper": 0.6, "n": 9}
+        for name in ("A", "B", "C") for method in ("gradient", "deeplift_shap_corrected")
+        for metric in attribution.GRID_METRICS
+    ]  # fmt: skip
+    figure, _ = attribution.agreement_grid(pd.DataFrame(rows))
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        place = ax.title.get_window_extent()
+        assert place.x0 >= 0 and place.x1 <= figure.bbox.x1, ax.get_title()
+
+
 def test_logos_choose_by_rule_and_box_sites() -> None:
     """Highest, median and lowest logit are drawn; the box spans the site."""
     one_hot = np.eye(4, dtype=np.uint8)[np.zeros((5, LENGTH), dtype=int)].transpose(0, 2, 1)

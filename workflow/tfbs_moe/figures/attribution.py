@@ -56,6 +56,8 @@ GRID_METRICS = {
 _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.44
 _SEQUENCE_HEIGHT = 0.22
+_NARROW_TITLE = 32
+"""Letters of a title on one line, where two panels with their names stand side by side."""
 _TRACK_NAME = 14
 """Letters of a track's name on one line."""
 _TRACK_NAME_PLACE = -0.07
@@ -208,7 +210,9 @@ def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METR
         matrix = matrix.reindex(columns=order["experiment"]).set_axis(order["label"], axis=1)
         matrix.index = matrix.index.map(lambda method: METHOD_LABELS.get(method, method))
         heat_map(ax, matrix, "mean over sequences", bar=False)
-        ax.set_title(f"{metrics[metric]}, {model}" if table["model"].nunique() > 1 else metrics[metric])
+        title = f"{metrics[metric]}, {model}" if table["model"].nunique() > 1 else metrics[metric]
+        # The layout leaves no room for a title that is wider than its panel.
+        ax.set_title(textwrap.fill(title, _NARROW_TITLE) if columns > 1 else title)
     kept = ["protocol", "model", "experiment", "method", "metric", "value", "lower", "upper", "n"]
     return figure, table[kept].reset_index(drop=True)
 
