@@ -183,14 +183,14 @@ def test_overlap_counts_bound_rows_only() -> None:
 
 
 def test_titles_of_narrow_panels_lie_on_the_page() -> None:
+    common = {"protocol": "sound", "model": "moe.softmax", "cell": "K562", "stratum": "s", "set": "in_distribution"}
+    common |= {"negatives": "supplied", "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
     rows = [
-        {"protocol": "sound", "model": "moe.softmax", "experiment": name, "factor": name, "cell": "K562", "stratum": "s",
-         "set": "in_distribution",
-         "negatives": "supplied", "method": method, "metric": metric, "value": 0.5,
-         "lower": 0.4, "upper": 0.6, "n": 9}
-        for name in ("A", "B", "C") for method in ("gradient", "deeplift_shap_corrected")
+        common | {"experiment": name, "factor": name, "method": method, "metric": metric}
+        for name in ("A", "B", "C")
+        for method in ("gradient", "deeplift_shap_corrected")
         for metric in attribution.GRID_METRICS
-    ]  # fmt: skip
+    ]
     figure, _ = attribution.agreement_grid(pd.DataFrame(rows))
     figure.draw_without_rendering()
     for ax in figure.axes:
