@@ -64,8 +64,8 @@ for protocol in STUDY.protocols:
         threads: 1
         resources:
             gpu=gpus(),
-            mem_mb=lambda wildcards, attempt: 4000 * attempt,
-            runtime=lambda wildcards, attempt: 60 * attempt,
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             identity=lambda wildcards, protocol=protocol: {"protocol": protocol}
             | STUDY.identity(explained(wildcards.experiment)),
@@ -145,7 +145,7 @@ rule filter_motifs:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         models=[
@@ -199,8 +199,8 @@ rule modisco:
     conda:
         "../../envs/modisco.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         seqlets=config["attribution"]["modisco_seqlets"],
         # An even number of bases around the middle.
@@ -230,7 +230,7 @@ rule attribution_motifs:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=growing(4000),
         runtime=60,
     params:
         least=config["attribution"]["motif_seqlets"],

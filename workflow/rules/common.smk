@@ -3,7 +3,7 @@
 Functions that name files of a stage stand here too, so that a file of rules holds rules alone.
 """
 
-import re
+import inspect
 import shutil
 from functools import cache
 
@@ -11,6 +11,7 @@ from tfbs_moe.attribution.names import needs_flanks
 from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
+from tfbs_moe.patterns import any_of
 from tfbs_moe.provenance import code_digest
 from tfbs_moe.report.contents import METHODS, document_files
 from tfbs_moe.study import POOLED, POOLED_CONTROL, TestSet
@@ -30,6 +31,7 @@ EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
 TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
+TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
@@ -62,7 +64,7 @@ def figure_inputs(names):
 
 
 wildcard_constraints:
-    experiment="|".join(map(re.escape, [*STUDY.experiments, POOLED])),
+    experiment=any_of([*STUDY.experiments, POOLED]),
     protocol="|".join(STUDY.protocols),
     negatives="[a-z_]+",
     split="train|validation|test",
@@ -77,6 +79,20 @@ wildcard_constraints:
 def code(script):
     """Return the digest of a script and the library modules it uses, for a rule's params."""
     return code_digest(LIBRARY / "scripts" / script, LIBRARY)
+
+
+def asked_often(function):
+    """Keep the signature of a function beside it.
+
+    Snakemake looks at it several times for every job, which without this is a tenth of the planning of a large study.
+    """
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
+def growing(amount):
+    """Return a resource that grows with every attempt at a job: the amount, then twice the amount, and so on."""
+    return asked_often(lambda wildcards, attempt: amount * attempt)
 
 
 def gpus():
@@ -179,6 +195,7 @@ def all_datasets():
 # --- models
 
 
+@cache
 def learning_datasets(protocol, experiment, split):
     """Return a split of what an expert of one experiment, or a pooled network, learns from."""
     negatives = training_negatives(protocol)
@@ -196,6 +213,13 @@ def search_result(wildcards):
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
 
 
+@asked_often
+def expert_settings(wildcards):
+    """Return the architecture of an expert and its settings."""
+    return STUDY.expert_settings(wildcards.protocol, wildcards.architecture, wildcards.experiment)
+
+
+@asked_often
 def expert_inputs(wildcards):
     """Return what an expert learns from and, where there is one, its search: one call for each of very many jobs."""
     rows = {split: training_rows(wildcards, split) for split in ("train", "validation")}
@@ -219,9 +243,9 @@ def mixtures(protocol):
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
 
 
-def calibration_files(protocol):
+def calibration_files(protocol, seeds):
     """Return the calibration of every mixture of a protocol, seed by seed."""
-    return [f"{model_folder(protocol, model, seed)}/calibration.json" for seed in SEEDS for model in mixtures(protocol)]
+    return [f"{model_folder(protocol, model, seed)}/calibration.json" for seed in seeds for model in mixtures(protocol)]
 
 
 def calibration_datasets(protocol):

@@ -70,7 +70,7 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
         conda:
             "../../envs/data.yaml"
         resources:
-            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            mem_mb=growing(4000),
             runtime=30,
         params:
             splits=splits,
@@ -125,7 +125,7 @@ rule audit_rows:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         k=config["evaluation"]["overlap_k"],
@@ -187,7 +187,7 @@ rule audit:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        mem_mb=growing(8000),
         runtime=60,
     params:
         k=config["evaluation"]["overlap_k"],

@@ -13,8 +13,9 @@ rule expert:
         # No training before every dataset has been read and checked; a new dataset retrains nothing.
         checked=ancient(rules.datasets_checked.output),
     output:
-        weights=f"{EXPERT}/model.safetensors",
+        # First what other jobs ask for: it is compared with every file that is sought.
         description=f"{EXPERT}/model.json",
+        weights=f"{EXPERT}/model.safetensors",
         history=report(
             f"{EXPERT}/history.tsv",
             caption="../report/expert.rst",
@@ -30,12 +31,10 @@ rule expert:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
-        settings=lambda wildcards: STUDY.expert_settings(
-            wildcards.protocol, wildcards.architecture, wildcards.experiment
-        ),
+        settings=expert_settings,
         deterministic=config["deterministic"],
         code=code("train_expert.py"),
     message:
@@ -55,9 +54,7 @@ use rule expert as expert_fold with:
     benchmark:
         f"{BENCHMARKS}/expert_fold/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.fold{{fold}}.tsv"
     params:
-        settings=lambda wildcards: STUDY.expert_settings(
-            wildcards.protocol, wildcards.architecture, wildcards.experiment
-        ),
+        settings=expert_settings,
         folds=lambda wildcards: config["protocols"][wildcards.protocol]["folds"],
         deterministic=config["deterministic"],
         code=code("train_expert.py"),
@@ -75,9 +72,7 @@ use rule expert as expert_relabelled with:
     benchmark:
         f"{BENCHMARKS}/expert_relabelled/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.tsv"
     params:
-        settings=lambda wildcards: STUDY.expert_settings(
-            wildcards.protocol, wildcards.architecture, wildcards.experiment
-        ),
+        settings=expert_settings,
         permuted_labels=True,
         deterministic=config["deterministic"],
         code=code("train_expert.py"),

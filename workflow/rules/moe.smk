@@ -46,8 +46,8 @@ rule views:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
         members=lambda wildcards: [
@@ -92,8 +92,8 @@ rule gate:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         gates=lambda wildcards: {wildcards.gate: config["gates"][wildcards.gate]},
         members=lambda wildcards: gate_members(wildcards, wildcards.gate),
@@ -148,8 +148,8 @@ rule calibration:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         negatives=lambda wildcards: list(calibration_datasets(wildcards.protocol)),
         batch_size=config["evaluation"]["batch_size"],
@@ -163,5 +163,5 @@ rule calibration:
 
 rule moe:
     input:
-        [calibration_files(protocol) for protocol in STUDY.protocols],
+        [calibration_files(protocol, SEEDS) for protocol in STUDY.protocols],
         [model_files(protocol, SEEDS, mixtures(protocol)) for protocol in STUDY.protocols],

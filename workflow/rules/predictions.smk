@@ -1,6 +1,7 @@
 """Predictions: every model of a protocol on one test set, in one file.
 
-Needs the trained models and the test rows; makes `trained/<protocol>.tsv`, the list of a protocol's models, and
+Needs the trained models and the test rows; makes `trained/<protocol>.tsv`, the list of a protocol's models, from
+`trained/<protocol>/seed<k>.tsv`, one list per seed, and
 `predictions/<protocol>/<experiment>/<negatives>.parquet`, and what the mixtures are worth there with experts away,
 while they are in memory.
 A file per model and test set would be quadratic in files, and so would a job per test set that names every model's
@@ -8,10 +9,40 @@ file: they name the list. A new test set adds one job.
 """
 
 
+# Snakemake goes through the inputs of what lists the models once for every job that needs the list. So what those name
+# is made from a few files, and the many are named once.
+rule trained_seed:
+    input:
+        lambda wildcards: model_files(wildcards.protocol, [wildcards.seed], STUDY.trained(wildcards.protocol)),
+        lambda wildcards: calibration_files(wildcards.protocol, [wildcards.seed]),
+    output:
+        TRAINED_SEED,
+    log:
+        f"{LOGS}/trained/{{protocol}}.seed{{seed}}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        models=lambda wildcards: [
+            {
+                "model": model,
+                "seed": int(wildcards.seed),
+                "folder": model_folder(wildcards.protocol, model, wildcards.seed),
+            }
+            for model in STUDY.trained(wildcards.protocol)
+        ],
+        code=code("trained_models.py"),
+    message:
+        "Listing the models of {wildcards.protocol}, seed {wildcards.seed}"
+    script:
+        "../scripts/trained_models.py"
+
+
 rule trained_models:
     input:
-        lambda wildcards: model_files(wildcards.protocol, SEEDS, STUDY.trained(wildcards.protocol)),
-        lambda wildcards: calibration_files(wildcards.protocol),
+        [TRAINED_SEED.replace("{seed}", str(seed)) for seed in SEEDS],
     output:
         TRAINED,
     log:
@@ -22,20 +53,11 @@ rule trained_models:
         mem_mb=1000,
         runtime=15,
     params:
-        models=lambda wildcards: [
-            {
-                "model": model,
-                "seed": seed,
-                "folder": model_folder(wildcards.protocol, model, seed),
-            }
-            for seed in SEEDS
-            for model in STUDY.trained(wildcards.protocol)
-        ],
-        code=code("trained_models.py"),
+        code=code("join_tables.py"),
     message:
-        "Listing the models of {wildcards.protocol}"
+        "Joining the lists of the models of {wildcards.protocol}"
     script:
-        "../scripts/trained_models.py"
+        "../scripts/join_tables.py"
 
 
 rule predictions:
@@ -57,8 +79,8 @@ rule predictions:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         identity=lambda wildcards: {"protocol": wildcards.protocol}
         | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),

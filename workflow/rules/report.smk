@@ -35,6 +35,7 @@ rule build_report:
         f"{BENCHMARKS}/build_report.tsv"
     conda:
         "../../envs/analysis.yaml"
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=15,

@@ -24,12 +24,10 @@ rule search_share:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
+        mem_mb=growing(4000),
+        runtime=growing(720),
     params:
-        settings=lambda wildcards: STUDY.expert_settings(
-            wildcards.protocol, wildcards.architecture, wildcards.experiment
-        ),
+        settings=expert_settings,
         search=lambda wildcards: config["experts"][wildcards.architecture]["search"],
         deterministic=config["deterministic"],
         seed=config["seed"],

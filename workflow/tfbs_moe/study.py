@@ -183,7 +183,8 @@ class Study:
     def variant(self, protocol: str, gate: str) -> dict[str, str | int]:
         """Return what tells one mixture of a study from another: its gate, experts, training negatives and rows."""
         recipe, settings = self.config["protocols"][protocol], self.config["gates"][gate]
-        members = [self.members(protocol)[name] for name in self.gate_members(protocol, gate)]
+        known = self.members(protocol)
+        members = [known[name] for name in self.gate_members(protocol, gate)]
         networks = {kind: self.config["experts"][kind]["network"] for kind, _ in members}
         sizes = sorted({int(network["embedding_size"]) for network in networks.values() if "embedding_size" in network})
         return {

@@ -1,4 +1,7 @@
-"""The list of the trained models of a protocol, which what needs all of them reads in place of a file per model."""
+"""The list of the trained models of a protocol, which what needs all of them reads in place of a file per model.
+
+It is joined from a list per seed, in a folder beside it.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +19,7 @@ _DESCRIPTION = "model.json"
 
 
 def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write the list: ``model``, ``seed``, ``folder``, and the digests of weights and, of mixtures, calibration."""
+    """Write a list: ``model``, ``seed``, ``folder``, and the digests of weights and, of mixtures, calibration."""
     rows = []
     for model in models:
         folder = Path(model["folder"])
@@ -40,8 +43,8 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
     for folder in table["folder"]:
         if not (Path(folder) / _DESCRIPTION).is_file():
             raise InputError(
-                f"{path} lists {folder}, where no model is any more. Delete that list and give the same command again: "
-                f"the model is trained, and the list made."
+                f"{path} lists {folder}, where no model is any more. Delete that list and the folder it is made from, "
+                f"{Path(path).with_suffix('')}, and give the same command again: the model is trained, and listed."
             )
     return [
         (str(model), int(seed), str(folder))

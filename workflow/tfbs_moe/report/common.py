@@ -1,11 +1,16 @@
 """What several sections need: figures by kind, tables by path, each with its reason where it is missing."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import pandas as pd
 
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Missing, Table, make_picture, make_table
 
+AT_ONCE = 2
+"""Pictures that are made small for the page at once, which takes half of the report's time."""
 _STATISTICS = [
     "experiment", "protocol", "set", "negatives", "rows", "test", "comparison", "unit", "n", "statistic_name",
     "statistic", "df", "p", "p_adjusted", "effect_name", "effect", "effect_lower", "effect_upper", "check", "headline",
@@ -14,11 +19,13 @@ _STATISTICS = [
 
 def pictures(run: Run, kind: str, protocol: str | None = None) -> list[Block]:
     """Return the figures of one kind, or the reason where one is missing."""
-    return [
-        make_picture(run.folder, item)
+    items = [
+        item
         for item in figure_items(run.study)
         if item.kind == kind and protocol in (None, item.parameters.get("protocol"))
     ]
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        return list(workers.map(partial(make_picture, run.folder), items))
 
 
 def table_of(run: Run, path: str, caption: str) -> Table | Missing:
