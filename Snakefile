@@ -42,6 +42,11 @@ for omission in STUDY.omitted:
     logger.warning(omission)
 
 
+if config["container"]:
+
+    containerized: config["container"]
+
+
 report: "workflow/report/workflow.rst"
 
 
