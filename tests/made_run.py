@@ -203,8 +203,10 @@ def _write_examinations(folder: Path, summary: pd.DataFrame) -> None:
     """Write what is told of attribution beside its summary: a blind model, one motif, no gain from shifts."""
     tests = summary[summary["method"] == "shiftsmooth"].drop(columns=["method", "passes"])
     alike = tests.assign(method="shiftsmooth", passes=3, metric="gradient_rank_correlation", value=0.9995)
+    inside = alike.assign(method="shiftsmooth_inside", value=0.99995)
     same = alike.assign(metric="gradient_same", value=0.75)
-    write_tsv(pd.concat([summary, alike[summary.columns], same[summary.columns]]), folder / "attributions/summary.tsv")
+    told = [summary, *(each[summary.columns] for each in (alike, inside, same))]
+    write_tsv(pd.concat(told), folder / "attributions/summary.tsv")
     write_tsv(compare_methods(summary), folder / "attributions/comparison.tsv")
     measures = ["logit_change", "logit_change_relative", "gradient_rank_correlation", "gradient_cosine"]
     equal = tests.drop(columns=["metric", "value", "lower", "upper"])

@@ -10,9 +10,11 @@ from tfbs_moe.attribution.equivariance import equivariance
 from tfbs_moe.attribution.gradient import simplex_corrected, times_input
 from tfbs_moe.attribution.lending import lend
 from tfbs_moe.attribution.methods import METHODS, attribute, logits, settings_of
-from tfbs_moe.attribution.names import METHOD_LABELS, in_words
+from tfbs_moe.attribution.names import METHOD_LABELS, PADS_ITSELF, in_words
 from tfbs_moe.attribution.shiftsmooth import shift_weights
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.registry import ARCHITECTURES, build, build_gate
 
 LENGTH = 12
 
@@ -30,18 +32,22 @@ class Linear(nn.Module):
 
 
 class Strided(nn.Module):
-    """A small network with strided pooling and a dense layer over positions: not blind to position."""
+    """A small network with padding of its own, strided pooling and a dense layer: not blind to position."""
 
     def __init__(self, length=LENGTH):
         super().__init__()
         generator = torch.Generator().manual_seed(2)
+        self.padding = {"columns": 3, "value": 0.25}
+        self.read = length + 6
         self.convolution = nn.Conv1d(4, 5, 3, padding=1)
-        self.dense = nn.Linear(5 * (length // 3), 1)
+        self.dense = nn.Linear(5 * (self.read // 3), 1)
         self.drop = nn.Dropout(0.5)
         for parameter in self.parameters():
             nn.init.normal_(parameter, generator=generator)
 
     def forward(self, x):
+        beside = (self.read - x.shape[2]) // 2
+        x = nn.functional.pad(x, (beside, beside), value=0.25)
         hidden = nn.functional.max_pool1d(torch.relu(self.convolution(x)), 3)
         return self.dense(self.drop(hidden.flatten(1))).squeeze(1)
 
@@ -64,6 +70,7 @@ class Bounded(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
+        self.padding = model.padding
         self.largest = 0
 
     def forward(self, x):
@@ -176,6 +183,61 @@ def test_circular_shiftsmooth_is_the_papers_formula(n):
         x = torch.from_numpy(np.roll(X, s, axis=2).astype(np.float32)).requires_grad_()
         total += np.roll(torch.autograd.grad(model(x).sum(), x)[0].numpy(), -s, axis=2)
     np.testing.assert_allclose(attribute(model, X, "shiftsmooth_circular", n=n), total / (2 * n + 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_shiftsmooth_inside_the_padding_moves_the_sequence_in_what_the_network_reads(n):
+    model, X = Strided().eval(), sequences()
+    total = np.zeros(X.shape)
+    for s in range(-n, n + 1):
+        wide = np.full((len(X), 4, LENGTH + 6), 0.25, dtype=np.float32)
+        wide[..., 3 + s : 3 + s + LENGTH] = X
+        x = torch.from_numpy(wide).requires_grad_()
+        total += torch.autograd.grad(model(x).sum(), x)[0].numpy()[..., 3 + s : 3 + s + LENGTH]
+    np.testing.assert_allclose(attribute(model, X, "shiftsmooth_inside", n=n), total / (2 * n + 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("strands", ["none", "average"])
+@pytest.mark.parametrize("pooling", ["max", "max_mean"])
+def test_inside_the_padding_shiftsmooth_is_the_gradient_of_the_papers_network(strands, pooling):
+    """No base leaves and none comes in, so the network finds in every copy what it found in the sequence."""
+    settings = {"weight_sd": 0.3, "motifs": 4, "pooling": pooling, "reverse_complement": strands}
+    torch.manual_seed(5)
+    model, X = build("convnet", 101, settings), sequences(40, 101)
+    alike = {
+        name: rank_correlation(attribute(model, X, "gradient"), attribute(model, X, name, n=2)).mean()
+        for name in ("shiftsmooth_inside", "shiftsmooth")
+    }
+    assert alike["shiftsmooth_inside"] > 0.999
+    assert alike["shiftsmooth"] < alike["shiftsmooth_inside"]
+
+
+def test_architectures_that_pad_themselves_are_those_that_are_said_to():
+    """What the Snakefile knows of the networks, which it does not import."""
+    # A language model takes letters, and cannot be made without its weights.
+    made = sorted(set(ARCHITECTURES) - {"language_model"})
+    padded = {name for name in made if build(name, 101, {}).padding["columns"]}
+    assert padded == set(PADS_ITSELF)
+    X = sequences(2, 101)
+    for name in PADS_ITSELF:
+        model = build(name, 101, {}).eval()
+        wide = np.pad(X.astype(np.float32), ((0, 0), (0, 0), (2, 2)), constant_values=0.25)
+        with torch.no_grad():
+            apart = [model(torch.from_numpy(x.astype(np.float32))) for x in (X, wide)]
+        np.testing.assert_allclose(apart[0], apart[1], atol=1e-5, err_msg=name)
+        with pytest.raises(InputError, match="takes sequences"):
+            model(torch.from_numpy(sequences(2, 105).astype(np.float32)))
+
+
+def test_a_mixture_takes_shifts_inside_the_padding_of_its_experts():
+    """The gradient of what the gate makes of experts that each find what they found."""
+    settings = {"weight_sd": 0.3, "motifs": 4}
+    experts = {name: build("convnet", 101, settings, seed=seed).eval() for seed, name in enumerate("AB")}
+    mixture, X = MixtureOfExperts(experts, build_gate("softmax", 2, 32, {}, seed=1)).eval(), sequences(20, 101)
+    inside, gradient = (attribute(mixture, X, name) for name in ("shiftsmooth_inside", "gradient"))
+    assert rank_correlation(inside, gradient).mean() > 0.999
+    with torch.no_grad(), pytest.raises(InputError, match="a model of window 101"):
+        mixture(torch.from_numpy(sequences(2, 103).astype(np.float32)))
 
 
 def test_shifts_bring_in_what_the_padding_says():
@@ -348,6 +410,7 @@ def test_gpu_gives_what_the_cpu_gives():
         ({"method": "shiftsmooth_flanks", "flanks": sequences(5, LENGTH + 2)}, "flanks must have shape"),
         ({"method": "shiftsmooth_flanks", "flanks": sequences(5, LENGTH + 4)}, "in their middle"),
         ({"method": "shiftsmooth_flanks", "flanks": sequences(4, LENGTH + 4)}, "flanks hold 4 sequences beside 5"),
+        ({"method": "shiftsmooth_inside"}, "Linear sets 0 for shifts of up to 2 bases"),
         ({"method": "smoothgrad", "draws": 0}, "draws must be at least 1"),
         ({"method": "smoothgrad", "sd": float("nan")}, "sd finite"),
         ({"batch_size": 0}, "batch_size must be at least 1"),

@@ -133,6 +133,7 @@ def test_attribution_says_where_shiftsmooth_can_matter_and_what_was_recovered(ru
     text = _text(attribution(run).blocks)
     assert "ShiftSmooth has a rank correlation of 0.9995 with the gradient and is the same" in text
     assert "(above 0.999) in 75% of the sequences" in text and "global pooling" in text
+    assert "ShiftSmooth has a rank correlation of 0.99995 with the gradient: it is the gradient" in text
     assert "are not shown to differ" in text or "cannot be told apart" in text
     assert "with all weights randomised, vanilla gradient keeps a rank correlation of 0.500" in text
     assert "for the same network, trained on permuted labels, vanilla gradient has a rank correlation of 0.500" in text

@@ -69,6 +69,21 @@ def test_flanks_of_prepared_sequences(prepared):
     assert_one_message(project.run("-n", "--configfile", config), *told)
 
 
+def test_shifts_inside_the_padding_of_a_network_without_any(prepared):
+    """Whoever asks for them of a network that sets no columns beside a sequence is told before any job starts."""
+    project, _ = prepared
+    config = project.config(
+        "inside",
+        run="inside",
+        experiments="config/small.tsv",
+        attribution={"methods": ["gradient", "shiftsmooth_inside_corrected"]},
+        experts={"words": {"kind": "kmer"}},
+        protocols={"sound": {"architectures": ["convnet", "words"]}},
+    )
+    told = ("shiftsmooth_inside_corrected shifts within the neutral columns", "words does not", "take the method")
+    assert_one_message(project.run("-n", "--configfile", config), *told)
+
+
 def sequences_with(row: int, replacement: str) -> list[str]:
     """Return sequences of which one is replaced."""
     sequences = random_sequences(60, 1)

@@ -7,7 +7,7 @@ import inspect
 import shutil
 from functools import cache
 
-from tfbs_moe.attribution.names import needs_flanks
+from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
 from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
@@ -307,15 +307,27 @@ EXPLAINED = {
 EXPLAINING = list(
     dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
 )
-INTO_FLANKS = [
-    method for method in dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]) if needs_flanks(method)
-]
+EXPLAINING_AT_ALL = list(dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]))
+INTO_FLANKS = [method for method in EXPLAINING_AT_ALL if needs_flanks(method)]
 UNPLACED = [name for name in EXPLAINED if not has_peaks(name)]
 if INTO_FLANKS and UNPLACED:
     raise WorkflowError(
         f"attribution: {INTO_FLANKS[0]} shifts into the genome around each sequence, and the sequences of {UNPLACED[0]} "
         f"({len(UNPLACED)} of {len(EXPLAINED)} explained experiments) come from a prepared file, without places: take "
         "the method out, or explain experiments of format peaks alone"
+    )
+
+INSIDE_PADDING = [method for method in EXPLAINING_AT_ALL if needs_padding(method)]
+UNPADDED = [
+    name
+    for recipe in config["protocols"].values()
+    for name in [*recipe["architectures"], *recipe["pooled"]]
+    if config["experts"][name].get("class") or config["experts"][name].get("kind", name) not in PADS_ITSELF
+]
+if INSIDE_PADDING and UNPADDED:
+    raise WorkflowError(
+        f"attribution: {INSIDE_PADDING[0]} shifts within the neutral columns that a network sets beside a sequence "
+        f"itself, as {', '.join(PADS_ITSELF)} do and {UNPADDED[0]} does not: take the method or the architecture out"
     )
 
 

@@ -53,6 +53,7 @@ _RAW: dict[str, Method] = {
     "shiftsmooth": Method(shiftsmooth.shiftsmooth, {"base": "gradient", "padding": "neutral"}),
     "shiftsmooth_circular": Method(shiftsmooth.shiftsmooth, {"base": "gradient", "padding": "circular"}),
     "shiftsmooth_flanks": Method(shiftsmooth.shiftsmooth, {"base": "gradient", "padding": "flanks"}),
+    "shiftsmooth_inside": Method(shiftsmooth.shiftsmooth, {"base": "gradient", "padding": "inside"}),
 }
 METHODS: dict[str, Method] = _RAW | {
     name + CORRECTED: Method(method.function, method.settings, corrected=True) for name, method in _RAW.items()

@@ -9,11 +9,17 @@ CORRECTED = "_corrected"
 INTO_FLANKS = "shiftsmooth_flanks"
 """Shifts into the sequence that really lies beside a window, so its rows must have a place in a genome."""
 
+INSIDE_PADDING = "shiftsmooth_inside"
+"""Shifts within the neutral columns that a network sets beside a sequence itself, so that no base is lost."""
+PADS_ITSELF = ("convnet", "danq", "deepsea", "residual")
+"""The architectures that do so; a test holds them against the networks."""
+
 _IN_WORDS = {
     "gradient": "vanilla gradient",
     "shiftsmooth": "ShiftSmooth",
     "shiftsmooth_circular": "circular ShiftSmooth",
     "shiftsmooth_flanks": "ShiftSmooth into flanks",
+    "shiftsmooth_inside": "ShiftSmooth inside the padding",
     "ism": "in-silico mutagenesis",
     "smoothgrad": "SmoothGrad",
     "deeplift_shap": "DeepLIFT/SHAP",
@@ -23,6 +29,7 @@ _IN_WORDS = {
 _BASE_LABELS = _IN_WORDS | {
     "shiftsmooth_circular": "ShiftSmooth, circular (the paper's)",
     "shiftsmooth_flanks": "ShiftSmooth, into flanks",
+    "shiftsmooth_inside": "ShiftSmooth, inside the padding",
     "random": "random",
 }
 METHOD_LABELS = _BASE_LABELS | {name + CORRECTED: f"{label}, corrected" for name, label in _BASE_LABELS.items()}
@@ -51,6 +58,11 @@ METRIC_LABELS = {
 def needs_flanks(method: str) -> bool:
     """Return whether a method needs the sequence around each window."""
     return method.removesuffix(CORRECTED) == INTO_FLANKS
+
+
+def needs_padding(method: str) -> bool:
+    """Return whether a method needs a network that sets neutral columns beside a sequence itself."""
+    return method.removesuffix(CORRECTED) == INSIDE_PADDING
 
 
 def in_words(method: str) -> str:

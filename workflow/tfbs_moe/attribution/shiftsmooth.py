@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tfbs_moe.attribution.gradient import gradient
 from tfbs_moe.attribution.references import NEUTRAL
@@ -18,7 +18,7 @@ from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.errors import InputError
 
 Base = Callable[[Scorer, Tensor, np.random.Generator], Tensor]
-Padding = Literal["neutral", "circular", "flanks"]
+Padding = Literal["neutral", "circular", "flanks", "inside"]
 Weighting = Literal["uniform", "triangular", "gaussian"]
 
 
@@ -37,7 +37,7 @@ def shiftsmooth(
     """Average a base method over shifts of −n to n bases.
 
     A base that a shift pushes out of the window gets nothing from that shift, so it is averaged over
-    the shifts that keep it (all of them where the padding is circular).
+    the shifts that keep it (all of them where the padding is circular, or inside).
 
     Args:
         scorer: the model.
@@ -47,14 +47,20 @@ def shiftsmooth(
         base_settings: of the base method; ``attribute`` fills them in.
         n: shifts each way; 0 gives the base method itself.
         padding: what a shift brings in: columns of 0.25 (``neutral``), the bases that left at the other
-            end (``circular``, the paper's), or the sequence that is really there (``flanks``).
+            end (``circular``, the paper's), the sequence that is really there (``flanks``), or nothing: the
+            sequence moves within the neutral columns that the network sets beside it itself (``inside``).
         weights: of the shifts: a name, or 2n + 1 numbers for s = −n … n.
         flanks: (N, 4, L + 2n) around ``x``, for ``padding="flanks"``.
 
     Raises:
-        InputError: a setting is not allowed or ``flanks`` do not hold ``x`` in their middle.
+        InputError: a setting is not allowed, ``flanks`` do not hold ``x`` in their middle, or the network sets
+            fewer than n columns beside a sequence itself, for ``padding="inside"``.
     """
     weight = shift_weights(n, weights)
+    if padding == "inside":
+        # What takes a network apart knows sequences of its own length alone.
+        scorer = Scorer(scorer.model, scorer.device, scorer.batch_size, scorer.output)
+        _check_inside(scorer.model, n)
     extended = _extended(x, n, padding, flanks)
     copies = 2 * n + 1
     sequences_at_once = max(1, scorer.batch_size // copies)
@@ -86,8 +92,19 @@ def shift_weights(n: int, weights: Weighting | Sequence[float] = "uniform") -> n
     return given
 
 
+def _check_inside(model: nn.Module, n: int) -> None:
+    """Refuse a model without n neutral columns of its own on either side of a sequence."""
+    own = getattr(model, "padding", None)
+    columns = int(own.get("columns", 0)) if isinstance(own, Mapping) and own.get("value") == NEUTRAL else 0
+    if n > columns:
+        raise InputError(
+            f"padding 'inside' shifts within the neutral columns that a network sets beside a sequence itself, and "
+            f"{type(model).__name__} sets {columns} for shifts of up to {n} bases; take another padding or a smaller n"
+        )
+
+
 def _extended(x: Tensor, n: int, padding: Padding, flanks: Tensor | None) -> Tensor:
-    """Return (N, 4, L + 2n), of which every shifted copy is a window."""
+    """Return (N, 4, L + 2n), of which every shifted copy is a window; (N, 4, L + 4n) where none loses a base."""
     length = x.shape[2]
     if n >= length:
         raise InputError(f"n, the shifts each way, must be smaller than the sequence of {length} bases; it is {n}")
@@ -95,6 +112,8 @@ def _extended(x: Tensor, n: int, padding: Padding, flanks: Tensor | None) -> Ten
         raise InputError("padding 'flanks' and an array of flanks go together; one of them is missing")
     if padding == "neutral":
         return F.pad(x, (n, n), value=NEUTRAL)
+    if padding == "inside":
+        return F.pad(x, (2 * n, 2 * n), value=NEUTRAL)
     if padding == "circular":
         return torch.cat([x[..., length - n :], x, x[..., :n]], dim=2)
     if padding == "flanks" and flanks is not None:
@@ -104,7 +123,7 @@ def _extended(x: Tensor, n: int, padding: Padding, flanks: Tensor | None) -> Ten
         if not torch.equal(flanks[..., n : n + length], x):
             raise InputError("flanks do not hold the sequences in their middle: columns n to n + L must equal X")
         return flanks
-    raise InputError(f"padding must be 'neutral', 'circular' or 'flanks'; it is {padding!r}")
+    raise InputError(f"padding must be 'neutral', 'circular', 'flanks' or 'inside'; it is {padding!r}")
 
 
 def _smooth(
@@ -116,9 +135,10 @@ def _smooth(
     weight: np.ndarray,
     padding: Padding,
 ) -> Tensor:
-    count, _, length = x.shape
+    count, _, bases = x.shape
     copies = len(weight)
     n = copies // 2
+    length = extended.shape[2] - 2 * n
     # Window j of the extended sequence is the copy shifted by s = n - j bases to the right.
     windows = extended.unfold(2, length, 1).permute(0, 2, 1, 3).contiguous()
     share = extended.new_tensor(weight[::-1].copy())
@@ -135,4 +155,5 @@ def _smooth(
         for wrapped in (total, coverage):
             wrapped[..., n : 2 * n] += wrapped[..., length + n :].clone()
             wrapped[..., length : length + n] += wrapped[..., :n].clone()
-    return total[..., n : n + length] / coverage[n : n + length]
+    start = (extended.shape[2] - bases) // 2
+    return total[..., start : start + bases] / coverage[start : start + bases]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters
-from tfbs_moe.models.layers import BatchMask, pad_neutral
+from tfbs_moe.models.layers import BatchMask
 from tfbs_moe.models.motif_scan import MotifScan
 
 
@@ -68,4 +68,4 @@ class ConvNet(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        return self.embed_features(self.scan(pad_neutral(x, self.settings.motif_width - 1)))
+        return self.embed_features(self.scan(self.pad(x)))

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions
-from tfbs_moe.models.layers import pad_neutral
 
 _PUBLISHED_CHANNELS = 320
 _PUBLISHED_HIDDEN = 925
@@ -68,6 +67,6 @@ class DanQ(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        motifs = self.pool(self.activation(self.convolution(pad_neutral(x, _WIDTH // 2))))
+        motifs = self.pool(self.activation(self.convolution(self.pad(x))))
         states, _ = self.recurrent(self.pooled_dropout(motifs).transpose(1, 2))
         return self.embed_features(self.hidden(self.recurrent_dropout(states)))

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
-from tfbs_moe.models.layers import pad_neutral
 
 _PUBLISHED_CHANNELS = (320, 480, 960)
 _PUBLISHED_HIDDEN = 925
@@ -76,4 +75,4 @@ class DeepSEA(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        return self.embed_features(self.hidden(self.layers(pad_neutral(x, _WIDTH // 2))))
+        return self.embed_features(self.hidden(self.layers(self.pad(x))))

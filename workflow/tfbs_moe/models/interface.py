@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.layers import pad_neutral
 from tfbs_moe.models.parameters import as_json, parse
 
 ALPHABET_SIZE = 4
@@ -65,6 +66,19 @@ class Expert(nn.Module, ABC):
         self.hyperparameters = as_json(self.settings)
         self.padding = {"columns": 0, "value": 0.0}
 
+    def pad(self, x: torch.Tensor) -> torch.Tensor:
+        """Set the network's own columns of 0.25 beside sequences (N, 4, L).
+
+        A sequence that brings some of them along, at one end or both, gets so many fewer: it can lie a few bases to the
+        left or the right of the middle of what the network reads, and none is lost.
+
+        Raises:
+            InputError: the sequences have another length than the network's, or more than the network's columns.
+        """
+        columns = int(self.padding["columns"])
+        check_window(x, self.window, columns)
+        return pad_neutral(x, columns - (x.shape[2] - self.window) // 2)
+
     @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed one strand: float (N, 4, L) to (N, E)."""
@@ -103,13 +117,23 @@ class Expert(nn.Module, ABC):
         return self.classify(self.embed(x))
 
 
-def check_window(x: torch.Tensor, window: int) -> None:
-    """Raise InputError unless ``x`` is (N, 4, window)."""
-    if x.ndim != 3 or x.shape[1] != ALPHABET_SIZE or x.shape[2] != window:
+def check_window(x: torch.Tensor, window: int, columns: int = 0) -> None:
+    """Raise InputError unless ``x`` is (N, 4, window), or longer by neutral columns at its ends, at most 2 ``columns``."""
+    shaped = x.ndim == 3 and x.shape[1] == ALPHABET_SIZE
+    longer = x.shape[2] - window if shaped else 0
+    brought = longer == 0 or (0 < longer <= 2 * columns and longer % 2 == 0 and _neutral_ends(x, longer))
+    if not (shaped and brought):
         raise InputError(
             f"a model of window {window} takes sequences (N, {ALPHABET_SIZE}, {window}); got {tuple(x.shape)}. "
             "Use sequences of the length the model was trained on."
         )
+
+
+def _neutral_ends(x: torch.Tensor, columns: int) -> bool:
+    """Return whether every sequence begins and ends with so many columns of 0.25, both ends together."""
+    neutral = (x == 1 / ALPHABET_SIZE).all(1).long()
+    both = neutral.cumprod(1).sum(1) + neutral.flip(1).cumprod(1).sum(1)
+    return bool((both >= columns).all())
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -43,6 +43,11 @@ class MixtureOfExperts(nn.Module):
         """Bases L of the sequences it takes."""
         return self.experts.window
 
+    @property
+    def padding(self) -> dict[str, float]:
+        """The fewest columns that an expert sets on each side of the sequence, and their value."""
+        return self.experts.padding
+
     def predict(self, x: torch.Tensor, knowledge: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (N,) and gate weights (N, K) of sequences (N, 4, L) in one pass.
 

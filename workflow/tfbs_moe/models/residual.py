@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
-from tfbs_moe.models.layers import pad_neutral
 
 # Beyond it the exponential would be too steep to learn from.
 _LARGEST_EXPONENT = 8.0
@@ -117,6 +116,6 @@ class Residual(Expert):
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
         # Layers in two dimensions know the memory layout with channels innermost, in which a CPU is a third faster.
-        rows = pad_neutral(x, self.settings.width // 2).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        rows = self.pad(x).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         hits = self.blocks(self.stem(rows)).squeeze(2)
         return self.embed_features(self.pooled_dropout(torch.cat([hits.amax(dim=2), hits.mean(dim=2)], dim=1)))

@@ -39,6 +39,7 @@ class ExpertStack(nn.Module):
             raise InputError(f"experts of a mixture must share one window; these have {windows}")
         self.names = tuple(experts)
         self.members = nn.ModuleList(experts.values())
+        self.padding = min((expert.padding for expert in experts.values()), key=lambda padding: padding["columns"])
         self.window = next(iter(windows.values()))
         self.embedding_size = max(expert.embedding_size for expert in experts.values())
         self.batched = True
@@ -55,7 +56,7 @@ class ExpertStack(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed sequences (N, 4, L) with every expert: (N, K, E)."""
-        check_window(x, self.window)
+        check_window(x, self.window, int(self.padding["columns"]))
         embeddings: list[torch.Tensor | None] = [None] * len(self)
         alone = x.device.type == "cpu" and not torch.is_grad_enabled()
         for positions in self._passes:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.attribution.agreement import SAME
-from tfbs_moe.attribution.names import in_words
+from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
@@ -26,6 +26,11 @@ _BLIND = (
     "sequence, and averaging over shifts gives the gradient back, but where what the window’s ends hold changes a "
     "filter’s best match."
 )
+_INSIDE = (
+    " Shifted within the neutral columns that the network sets beside a sequence itself, so that no base leaves and "
+    "none comes in, ShiftSmooth has a rank correlation of {} with the gradient{}"
+)
+_EQUAL = ": it is the gradient, and all that shifts change otherwise comes from the window’s ends."
 _SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
 _MATRIX = (
     "No site is known for certain in real DNA. Attributions are held against the best match of the factor’s JASPAR "
@@ -124,22 +129,21 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
     summary = run.table(ATTRIBUTION_SUMMARY)
     if summary is None:
         return ""
-    mine = summary[
-        (summary["protocol"] == row["protocol"])
-        & (summary["model"] == row["model"])
-        & (summary["method"] == _SHIFTSMOOTH)
-    ]
-    alike, same = (
-        float(mine.loc[mine["metric"] == metric, "value"].mean())
-        for metric in ("gradient_rank_correlation", "gradient_same")
-    )
+    mine = summary[(summary["protocol"] == row["protocol"]) & (summary["model"] == row["model"])]
+
+    def mean(method: str, metric: str) -> float:
+        return float(mine.loc[(mine["method"] == method) & (mine["metric"] == metric), "value"].mean())
+
+    alike, same = mean(_SHIFTSMOOTH, "gradient_rank_correlation"), mean(_SHIFTSMOOTH, "gradient_same")
     if math.isnan(alike):
         return ""
+    inside = mean(INSIDE_PADDING, "gradient_rank_correlation")
     moved = float(str(row["gradient_rank_correlation"]))
     return (
         f"{row['protocol']}, {model_label(str(row['model']))}: ShiftSmooth has a rank correlation of "
         f"{number(alike, 4)} with the gradient and is the same (above {SAME}) in {same:.0%} of the sequences; the "
         f"shifted gradient has one of {number(moved, 4)} with the unshifted. {_BLIND if same >= _MOSTLY else _SEEING}"
+        f"{'' if math.isnan(inside) else _INSIDE.format(number(inside, 5), _EQUAL if inside > SAME else '.')}"
     )
 
 
