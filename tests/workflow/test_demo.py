@@ -66,6 +66,17 @@ def test_experts_learn_their_own_motif(demo):
     assert len(own) and own.groupby("experiment").value.mean().min() > 0.85
 
 
+def test_shifts_that_lose_no_base_give_the_gradient_of_the_papers_network(demo):
+    """In every test set, and the report says why."""
+    summary = pd.read_csv(run_folder(demo) / "attributions/summary.tsv", sep="\t")
+    alike = summary[(summary["method"] == "shiftsmooth_inside") & (summary["metric"] == "gradient_rank_correlation")]
+    experts = alike[alike["model"].str.startswith("convnet.")]
+    assert experts["model"].nunique() == 3
+    assert experts["value"].min() > 0.999
+    page = (run_folder(demo) / "report/index.html").read_text(encoding="utf-8")
+    assert page.count("with the gradient: it is the gradient, and all that shifts change otherwise") >= 3
+
+
 def test_second_run_does_nothing(demo):
     finished = demo.run("--configfile", "config/demo.yaml")
     assert finished.returncode == 0

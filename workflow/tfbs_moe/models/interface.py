@@ -118,7 +118,7 @@ class Expert(nn.Module, ABC):
 
 
 def check_window(x: torch.Tensor, window: int, columns: int = 0) -> None:
-    """Raise InputError unless ``x`` is (N, 4, window), or longer by neutral columns at its ends, at most 2 ``columns``."""
+    """Raise InputError unless ``x`` is (N, 4, window), or longer by neutral ends of at most 2 ``columns`` in all."""
     shaped = x.ndim == 3 and x.shape[1] == ALPHABET_SIZE
     longer = x.shape[2] - window if shaped else 0
     brought = longer == 0 or (0 < longer <= 2 * columns and longer % 2 == 0 and _neutral_ends(x, longer))
