@@ -131,7 +131,9 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
 
     jobs = [job for job in slurm.jobs() if job.id not in earlier]
     assert {job.state for job in jobs if job.id not in before} == {"COMPLETED"}
-    on_gpu = tuple(f"rule_{rule}_" for rule in ("expert", "views", "gate", "control_gates", "predictions"))
+    on_gpu = tuple(
+        f"rule_{rule}_" for rule in ("expert", "views", "gate", "control_gates", "calibration", "predictions")
+    )
     assert all(job.partition == ("gpu" if job.comment.startswith(on_gpu) else "cpu") for job in jobs)
     assert {job.comment for job in jobs} >= {"rule_audits_audit_rows", "rule_metrics_metrics"}, "nothing was grouped"
     for job in jobs:
