@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "workflow"
 SNAKEMAKE = re.search(r"^snakemake==.*$", (ROOT / "requirements/run.txt").read_text(), flags=re.M)[0]
 STAGES = ("data", "torch", "analysis")
-# Of each environment a package that nothing else in it requires.
-TAKEN_AWAY = {"data": "pyjaspar", "torch": "safetensors", "analysis": "scikit-posthocs"}
+# Of each environment a package that nothing else in it requires, and that is imported as a module is.
+TAKEN_AWAY = {"data": "pybedtools", "torch": "safetensors", "analysis": "scikit-posthocs"}
 TABLES = ("metrics", "curves", "gate_weights", "subsets", "gate_use")
 
 
