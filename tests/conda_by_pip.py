@@ -70,6 +70,8 @@ def answer(arguments: list[str]) -> str:
         return "conda 25.1.0"
     if arguments[:3] == ["config", "--get", "channel_priority"]:
         return json.dumps({"get": {"channel_priority": "strict"}})
+    if arguments[0] == "clean":
+        return ""
     if arguments[:2] == ["env", "create"]:
         file, prefix = (Path(arguments[arguments.index(option) + 1]) for option in ("--file", "--prefix"))
         install(prefix, pins(file))
