@@ -56,31 +56,30 @@ def test_missing_source(prepared):
     assert_one_message(project.run("-n", "--configfile", config), "config/small.tsv", "B", "b.seq.gz")
 
 
-def test_flanks_of_prepared_sequences(prepared):
-    """Whoever asks for shifts into the genome around sequences without places is told before any job starts."""
+@pytest.mark.parametrize(
+    ("method", "models", "told"),
+    [
+        (
+            "shiftsmooth_flanks",
+            {},
+            ("shiftsmooth_flanks shifts into the genome", "1 of 1 explained experiments", "take the method out"),
+        ),
+        (
+            "shiftsmooth_inside_corrected",
+            {
+                "experts": {"words": {"kind": "kmer"}},
+                "protocols": {"sound": {"architectures": ["convnet", "words"]}},
+            },
+            ("shiftsmooth_inside_corrected shifts within the neutral columns", "words does not", "take the method"),
+        ),
+    ],
+    ids=["no places in a genome", "no padding of its own"],
+)
+def test_shifts_that_have_nowhere_to_go(prepared, method, models, told):
+    """Whoever asks for shifts that the sequences or a network do not allow is told before any job starts."""
     project, _ = prepared
-    config = project.config(
-        "flanks",
-        run="flanks",
-        experiments="config/small.tsv",
-        attribution={"methods": ["gradient", "shiftsmooth_flanks"]},
-    )
-    told = ("shiftsmooth_flanks shifts into the genome", "1 of 1 explained experiments", "take the method out")
-    assert_one_message(project.run("-n", "--configfile", config), *told)
-
-
-def test_shifts_inside_the_padding_of_a_network_without_any(prepared):
-    """Whoever asks for them of a network that sets no columns beside a sequence is told before any job starts."""
-    project, _ = prepared
-    config = project.config(
-        "inside",
-        run="inside",
-        experiments="config/small.tsv",
-        attribution={"methods": ["gradient", "shiftsmooth_inside_corrected"]},
-        experts={"words": {"kind": "kmer"}},
-        protocols={"sound": {"architectures": ["convnet", "words"]}},
-    )
-    told = ("shiftsmooth_inside_corrected shifts within the neutral columns", "words does not", "take the method")
+    attribution = {"methods": ["gradient", method]}
+    config = project.config("shifts", run="shifts", experiments="config/small.tsv", attribution=attribution, **models)
     assert_one_message(project.run("-n", "--configfile", config), *told)
 
 
