@@ -2,9 +2,14 @@
 
 A convolution over one-hot columns adds up, for each filter, one weight per position of its width. Here the sums over
 every word of three letters are made once per call, so that a filter of 24 costs eight additions at a position in
-place of 96 products. Filters that no sequence can lift above zero are left out: they give zero and have no gradient,
-and the paper's first biases leave half of the filters so for good. One thread does it all, and the order of
-additions does not hang on the batch, so neither do the bytes of the result.
+place of 96 products. A word that begins at q counts at the positions q, q - 3, q - 6, ..., once for each of its places
+in the filter. So values are kept in three strips, of every third position each: there these positions lie side by side,
+and what a word adds to all of them for all filters is one addition of two stretches of memory, which a compiler makes
+as many vector instructions. The gradient goes the same way back.
+
+Filters that no sequence can lift above zero are left out: they give zero and have no gradient, and the paper's first
+biases leave half of the filters so for good. One thread does it all, and the order of additions does not hang on the
+batch, so neither do the bytes of the result.
 """
 
 from typing import NamedTuple
@@ -15,13 +20,14 @@ import numpy as np
 WORD = 3
 EVEN, NONE, LETTERS = 4, 5, 6
 """Codes beyond the four bases: a column of 0.25 each (neutral padding), a column of zeros (an unknown base)."""
-# Filters that are handled together, a few vectors of a processor. Loops over them have a fixed length and no branch,
-# so that the compiler makes them as many instructions.
-_BLOCK = 16
-# Words whose sums are added to a value at once, so that it is written once for filters up to 24 wide.
-_PARTS = 8
+# Filters that take part are filled up to a multiple of so many lanes: a vector of a processor.
+_LANES = 8
+# Rows of a strip (a row holds one position, all lanes) that are compared at once, to make the loops long.
+_TOGETHER = 8
 _SPELLINGS = LETTERS**WORD
 _FOREIGN = 255
+# What rows of a strip begin with where no position is: no sum of weights lifts it above zero.
+_NOWHERE = np.float32(-1e30)
 # Share of a filter's bias by which it must stay below zero to be left out.
 _MARGIN = 1e-3
 
@@ -34,9 +40,9 @@ class Scanned(NamedTuple):
         mean: float32 (N, F), its mean, negative values counting as 0; zeros where it is not wanted.
         place: int32 (N, F), where the maximum is.
         able: int64 (A,), the filters that took part.
-        fired: float32 (N, B, P, 16), 1 where one of them is above 0 and 0 elsewhere, in blocks of 16; empty
-            where the mean is not wanted.
-        words: uint8 (N, L + 23), the number of the word that begins at each position; beyond the end is no base.
+        fired: uint8 (N, strips), 1 where one of them is above 0 and 0 elsewhere, in strips; empty where no
+            gradient of a mean is wanted.
+        words: uint8 (N, L + 2), the number of the word that begins at each position; beyond the end is no base.
     """
 
     maximum: np.ndarray
@@ -47,26 +53,41 @@ class Scanned(NamedTuple):
     words: np.ndarray
 
 
+class _Strips(NamedTuple):
+    """How values lie in memory: three strips of rows of lanes.
+
+    Attributes:
+        lanes: filters that take part, filled up.
+        parts: words that a filter spans.
+        rows: of a strip; ``parts`` - 1 of them come before the first position.
+        positions: of a filter on the sequence.
+    """
+
+    lanes: int
+    parts: int
+    rows: int
+    positions: int
+
+
 @numba.njit(cache=True, nogil=True)
 def read_letters(x: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return the letters of columns float32 (N, 4, L) as uint8 (N, L), and whether every column is a letter."""
     count, _, length = x.shape
     letters = np.empty((count, length), np.uint8)
-    known = True
+    foreign = 0
     for row in range(count):
+        one_a, one_c, one_g, one_t, one_row = x[row, 0], x[row, 1], x[row, 2], x[row, 3], letters[row]
         for place in range(length):
-            a, c, g, t = x[row, 0, place], x[row, 1, place], x[row, 2, place], x[row, 3, place]
-            highest, lowest, total = max(max(a, c), max(g, t)), min(min(a, c), min(g, t)), a + c + g + t
-            if highest == 1 and lowest == 0 and total == 1:
-                letters[row, place] = int(c + 2 * g + 3 * t)
-            elif highest == 0 and lowest == 0:
-                letters[row, place] = NONE
-            elif highest == 0.25 and lowest == 0.25:
-                letters[row, place] = EVEN
-            else:
-                letters[row, place] = _FOREIGN
-                known = False
-    return letters, known
+            a, c, g, t = one_a[place], one_c[place], one_g[place], one_t[place]
+            highest, lowest = max(max(a, c), max(g, t)), min(min(a, c), min(g, t))
+            base = np.uint8(c) + np.uint8(2) * np.uint8(g) + np.uint8(3) * np.uint8(t)
+            letter = np.uint8(_FOREIGN)
+            letter = base if (highest == 1) & (lowest == 0) & (a + c + g + t == 1) else letter
+            letter = np.uint8(NONE) if (highest == 0) & (lowest == 0) else letter
+            letter = np.uint8(EVEN) if (highest == np.float32(0.25)) & (lowest == np.float32(0.25)) else letter
+            foreign += letter == _FOREIGN
+            one_row[place] = letter
+    return letters, foreign == 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -88,7 +109,7 @@ def able_to_fire(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: bool) -> Scanned:
+def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: bool, for_gradient: bool) -> Scanned:
     """Convolve, rectify and pool.
 
     Args:
@@ -96,67 +117,34 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
         weight: float32 (F, 4, W).
         bias: float32 (F,).
         with_mean: whether the mean is wanted.
+        for_gradient: whether ``scan_gradient`` will be asked.
     """
     count, filters = len(letters), len(bias)
-    able, blocks, positions, table, biases, words = _prepared(letters, weight, bias)
+    able = able_to_fire(weight, bias)
+    strips = _strips(len(able), letters.shape[1], weight.shape[2])
+    table, words, empty = _word_sums(weight, able, strips), _read_words(letters), _empty_strips(bias, able, strips)
     maximum = np.zeros((count, filters), np.float32)
     mean = np.zeros((count, filters), np.float32)
     where = np.zeros((count, filters), np.int32)
-    fired = np.empty((count if with_mean else 0, blocks, positions, _BLOCK), np.float32)
-    one_row = np.empty((positions, _BLOCK), np.float32)
-    highest, total, at = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.int32)
+    marked = with_mean and for_gradient
+    fired = np.empty((count if marked else 0, len(empty)), np.uint8)
+    value, stretch = np.empty_like(empty), _TOGETHER * strips.lanes
+    highest, at, total = np.empty(stretch, np.float32), np.zeros(stretch, np.float32), np.empty(stretch, np.float32)
     for row in range(count):
-        for block in range(blocks):
-            value = fired[row, block] if with_mean else one_row
-            _values(words[row], table[block], biases[block], value)
-            highest[:] = 0
-            at[:] = 0
-            for place in range(positions):
-                for each in range(_BLOCK):
-                    higher = value[place, each] > highest[each]
-                    at[each] = place if higher else at[each]
-                    highest[each] = value[place, each] if higher else highest[each]
-            if with_mean:
-                total[:] = 0
-                for place in range(positions):
-                    for each in range(_BLOCK):
-                        above = np.float32(value[place, each] > 0)
-                        total[each] += above * value[place, each]
-                        value[place, each] = above
-            for each in range(min(_BLOCK, len(able) - block * _BLOCK)):
-                number = able[block * _BLOCK + each]
-                maximum[row, number], where[row, number] = highest[each], at[each]
-                mean[row, number] = total[each] / np.float32(positions) if with_mean else np.float32(0)
-    return Scanned(maximum, mean, where, able, fired, words)
-
-
-@numba.njit(cache=True, nogil=True)
-def pool(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return maximum and mean of ``scan``, float32 (N, F) each, and nothing that only a gradient needs.
-
-    The mean is zeros where it is not wanted.
-    """
-    count, filters = len(letters), len(bias)
-    able, blocks, positions, table, biases, words = _prepared(letters, weight, bias)
-    maximum = np.zeros((count, filters), np.float32)
-    mean = np.zeros((count, filters), np.float32)
-    value = np.empty((positions, _BLOCK), np.float32)
-    highest, total = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-    for row in range(count):
-        for block in range(blocks):
-            _values(words[row], table[block], biases[block], value)
-            highest[:] = 0
+        _copy(empty, value)
+        _spread(words[row], table, strips, value)
+        highest[:] = 0
+        for number in range(len(value) // stretch):
+            _raise(value[number * stretch : (number + 1) * stretch], number, highest, at)
+        _join_maxima(highest, at, able, strips, maximum[row], where[row])
+        if with_mean:
             total[:] = 0
-            for place in range(positions):
-                for each in range(_BLOCK):
-                    above = value[place, each] if value[place, each] > 0 else np.float32(0)
-                    highest[each] = above if above > highest[each] else highest[each]
-                    total[each] += above
-            for each in range(min(_BLOCK, len(able) - block * _BLOCK)):
-                number = able[block * _BLOCK + each]
-                maximum[row, number] = highest[each]
-                mean[row, number] = total[each] / np.float32(positions) if with_mean else np.float32(0)
-    return maximum, mean
+            for start in range(0, len(value), stretch):
+                _add_above_zero(value[start : start + stretch], total)
+            _join_means(total, able, strips, mean[row])
+        if marked:
+            _mark(value, fired[row])
+    return Scanned(maximum, mean, where, able, fired, words)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -173,8 +161,8 @@ def scan_gradient(
         width: of the filters.
     """
     count, filters = of_maximum.shape
-    places = _places(width)
-    by_letter = np.zeros((places, LETTERS, filters), np.float32)
+    strips = _strips(len(scanned.able), letters.shape[1], width)
+    by_letter = np.zeros((strips.parts * WORD, LETTERS, filters), np.float32)
     bias = np.zeros(filters, np.float32)
     for row in range(count):
         for number in scanned.able:
@@ -184,7 +172,7 @@ def scan_gradient(
                 for place in range(width):
                     by_letter[place, letters[row, start + place], number] += peak
     if len(scanned.fired):
-        _add_means(scanned, of_mean, by_letter, bias)
+        _add_means(scanned, of_mean, strips, by_letter, bias)
     weight = np.empty((filters, 4, width), np.float32)
     for each in range(filters):
         for base in range(4):
@@ -195,117 +183,182 @@ def scan_gradient(
 
 
 @numba.njit(cache=True, nogil=True)
-def _prepared(
-    letters: np.ndarray, weight: np.ndarray, bias: np.ndarray
-) -> tuple[np.ndarray, int, int, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the filters that take part, their blocks, the positions, sums of words, biases, and the words read."""
-    able = able_to_fire(weight, bias)
-    blocks, positions = -(-len(able) // _BLOCK), letters.shape[1] - weight.shape[2] + 1
-    table, biases = _word_sums(weight, bias, able, blocks)
-    return able, blocks, positions, table, biases, _read_words(letters)
+def _strips(able: int, length: int, width: int) -> _Strips:
+    """Return how the values of so many filters of ``width`` on sequences of ``length`` lie in memory."""
+    parts = -(-width // WORD)
+    positions = length - width + 1
+    rows = -(-positions // WORD) + 2 * (parts - 1)
+    # All rows together are compared in stretches of eight.
+    rows = -(-rows // _TOGETHER) * _TOGETHER
+    return _Strips(-(-able // _LANES) * _LANES, parts, rows, positions)
 
 
 @numba.njit(cache=True, nogil=True)
-def _values(words: np.ndarray, table: np.ndarray, bias: np.ndarray, value: np.ndarray) -> None:
-    """Write what 16 filters give at each position, (P, 16), from words (L + 23,) and their sums (parts, 216, 16)."""
-    for part in range(0, len(table), _PARTS):
-        a, b, c, d = table[part], table[part + 1], table[part + 2], table[part + 3]
-        e, f, g, h = table[part + 4], table[part + 5], table[part + 6], table[part + 7]
-        word = words[part * WORD :]
-        for place in range(len(value)):
-            at_a, at_b, at_c, at_d = word[place], word[place + 3], word[place + 6], word[place + 9]
-            at_e, at_f, at_g, at_h = word[place + 12], word[place + 15], word[place + 18], word[place + 21]
-            for each in range(_BLOCK):
-                value[place, each] = (
-                    (bias[each] if part == 0 else value[place, each])
-                    + a[at_a, each] + b[at_b, each] + c[at_c, each] + d[at_d, each]
-                    + e[at_e, each] + f[at_f, each] + g[at_g, each] + h[at_h, each]
-                )  # fmt: skip
+def _spread(words: np.ndarray, table: np.ndarray, strips: _Strips, value: np.ndarray) -> None:
+    """Add to strips what words (L + 2,) give, from their sums (216, parts · lanes)."""
+    span, lanes = strips.parts * strips.lanes, strips.lanes
+    for strip in range(WORD):
+        start = strip * strips.rows * lanes
+        for place in range(strip, strips.positions + WORD * (strips.parts - 1), WORD):
+            _add(value[start : start + span], table[words[place]])
+            start += lanes
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_means(scanned: Scanned, of_mean: np.ndarray, by_letter: np.ndarray, bias: np.ndarray) -> None:
+def _gather(words: np.ndarray, change: np.ndarray, strips: _Strips, table: np.ndarray) -> None:
+    """Add to each word's sums (216, parts · lanes) what strips hold where it counts: ``_spread``, turned round."""
+    span, lanes = strips.parts * strips.lanes, strips.lanes
+    for strip in range(WORD):
+        start = strip * strips.rows * lanes
+        for place in range(strip, strips.positions + WORD * (strips.parts - 1), WORD):
+            _add(table[words[place]], change[start : start + span])
+            start += lanes
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(to: np.ndarray, more: np.ndarray) -> None:
+    for each in range(len(to)):
+        to[each] += more[each]
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(values: np.ndarray, to: np.ndarray) -> None:
+    for each in range(len(to)):
+        to[each] = values[each]
+
+
+@numba.njit(cache=True, nogil=True)
+def _raise(value: np.ndarray, number: int, highest: np.ndarray, at: np.ndarray) -> None:
+    """Raise maxima to values above them, and note in ``at`` the number of the stretch that they come from.
+
+    Products with 1 and 0 take the place of a choice, which compilers leave as a branch.
+    """
+    now = np.float32(number)
+    for each in range(len(value)):
+        higher = np.float32(value[each] > highest[each])
+        highest[each] = higher * value[each] + (np.float32(1) - higher) * highest[each]
+        at[each] = higher * now + (np.float32(1) - higher) * at[each]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_above_zero(value: np.ndarray, total: np.ndarray) -> None:
+    for each in range(len(value)):
+        total[each] += np.float32(value[each] > 0) * value[each]
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark(value: np.ndarray, fired: np.ndarray) -> None:
+    for each in range(len(value)):
+        fired[each] = value[each] > 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _join_maxima(
+    highest: np.ndarray, at: np.ndarray, able: np.ndarray, strips: _Strips, maximum: np.ndarray, where: np.ndarray
+) -> None:
+    """Find each filter's maximum among those of the rows of a stretch, and its position."""
+    for lane in range(len(able)):
+        best = np.float32(0)
+        for row in range(_TOGETHER):
+            if highest[row * strips.lanes + lane] > best:
+                best = highest[row * strips.lanes + lane]
+                found = int(at[row * strips.lanes + lane]) * _TOGETHER + row
+                where[able[lane]] = (found % strips.rows - (strips.parts - 1)) * WORD + found // strips.rows
+        maximum[able[lane]] = best
+
+
+@numba.njit(cache=True, nogil=True)
+def _join_means(total: np.ndarray, able: np.ndarray, strips: _Strips, mean: np.ndarray) -> None:
+    for lane in range(len(able)):
+        whole = np.float32(0)
+        for row in range(_TOGETHER):
+            whole += total[row * strips.lanes + lane]
+        mean[able[lane]] = whole / np.float32(strips.positions)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_means(
+    scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter: np.ndarray, bias: np.ndarray
+) -> None:
     """Add the gradient of the means to that of letters (W, 6, F) and of the bias (F,).
 
     Shares are added up by word first, and the sums of words are then taken apart into letters.
     """
-    count, blocks, positions, _ = scanned.fired.shape
-    parts = len(by_letter) // WORD
-    share = np.zeros(_BLOCK, np.float32)
-    fallen = np.zeros((blocks, _BLOCK), np.float32)
-    change = np.empty(_BLOCK, np.float32)
-    table = np.zeros((blocks, parts, _SPELLINGS, _BLOCK), np.float32)
-    for row in range(count):
-        for block in range(blocks):
-            for each in range(min(_BLOCK, len(scanned.able) - block * _BLOCK)):
-                share[each] = of_mean[row, scanned.able[block * _BLOCK + each]] / np.float32(positions)
-            fired, words, sums = scanned.fired[row, block], scanned.words[row], table[block]
-            for place in range(positions):
-                for each in range(_BLOCK):
-                    change[each] = share[each] * fired[place, each]
-                    fallen[block, each] += change[each]
-                word = words[place:]
-                for part in range(parts):
-                    spelled = sums[part, word[part * WORD]]
-                    for each in range(_BLOCK):
-                        spelled[each] += change[each]
-    for filled in range(len(scanned.able)):
-        block, each, number = filled // _BLOCK, filled % _BLOCK, scanned.able[filled]
-        bias[number] += fallen[block, each]
+    lanes, parts, stretch = strips.lanes, strips.parts, _TOGETHER * strips.lanes
+    share, fallen = np.zeros(stretch, np.float32), np.zeros(stretch, np.float32)
+    change = np.empty(scanned.fired.shape[1], np.float32)
+    table = np.zeros((_SPELLINGS, parts * lanes), np.float32)
+    by_lane = np.zeros((parts * WORD, LETTERS, lanes), np.float32)
+    for row in range(len(scanned.fired)):
+        for lane in range(len(scanned.able)):
+            for copy in range(_TOGETHER):
+                share[copy * lanes + lane] = of_mean[row, scanned.able[lane]] / np.float32(strips.positions)
+        for start in range(0, len(change), stretch):
+            _share_out(scanned.fired[row, start : start + stretch], share, change[start : start + stretch])
+            _add(fallen, change[start : start + stretch])
+        _gather(scanned.words[row], change, strips, table)
+    for word in range(_SPELLINGS):
+        first, second, third = word // LETTERS**2, word // LETTERS % LETTERS, word % LETTERS
         for part in range(parts):
-            for word in range(_SPELLINGS):
-                added, place = table[block, part, word, each], part * WORD
-                by_letter[place, word // LETTERS**2, number] += added
-                by_letter[place + 1, word // LETTERS % LETTERS, number] += added
-                by_letter[place + 2, word % LETTERS, number] += added
+            start, place = (parts - 1 - part) * lanes, part * WORD
+            added = table[word, start : start + lanes]
+            _add(by_lane[place, first], added)
+            _add(by_lane[place + 1, second], added)
+            _add(by_lane[place + 2, third], added)
+    for lane in range(len(scanned.able)):
+        by_letter[:, :, scanned.able[lane]] += by_lane[:, :, lane]
+        for copy in range(_TOGETHER):
+            bias[scanned.able[lane]] += fallen[copy * lanes + lane]
 
 
 @numba.njit(cache=True, nogil=True)
-def _word_sums(weight: np.ndarray, bias: np.ndarray, able: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what each word adds to the filters, (B, parts, 216, 16), and their biases (B, 16); zeros fill up."""
-    width = weight.shape[2]
-    by_letter = np.zeros((blocks, _places(width), LETTERS, _BLOCK), np.float32)
-    biases = np.zeros((blocks, _BLOCK), np.float32)
-    for filled in range(len(able)):
-        block, each, number = filled // _BLOCK, filled % _BLOCK, able[filled]
-        biases[block, each] = bias[number]
+def _share_out(fired: np.ndarray, share: np.ndarray, change: np.ndarray) -> None:
+    for each in range(len(change)):
+        change[each] = share[each] * np.float32(fired[each])
+
+
+@numba.njit(cache=True, nogil=True)
+def _word_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
+    """Return what each word adds, (216, parts · lanes), its last place in a filter first; zeros fill up."""
+    lanes, parts, width = strips.lanes, strips.parts, weight.shape[2]
+    by_letter = np.zeros((parts * WORD, LETTERS, lanes), np.float32)
+    for lane in range(len(able)):
         for place in range(width):
             for base in range(4):
-                by_letter[block, place, base, each] = weight[number, base, place]
-                by_letter[block, place, EVEN, each] += np.float32(0.25) * weight[number, base, place]
-    table = np.empty((blocks, _places(width) // WORD, _SPELLINGS, _BLOCK), np.float32)
-    for block in range(blocks):
-        for part in range(table.shape[1]):
-            a, b, c = (
-                by_letter[block, part * WORD],
-                by_letter[block, part * WORD + 1],
-                by_letter[block, part * WORD + 2],
-            )
-            for word in range(_SPELLINGS):
-                i, j, k = word // LETTERS**2, word // LETTERS % LETTERS, word % LETTERS
-                for each in range(_BLOCK):
-                    table[block, part, word, each] = a[i, each] + b[j, each] + c[k, each]
-    return table, biases
+                by_letter[place, base, lane] = weight[able[lane], base, place]
+                by_letter[place, EVEN, lane] += np.float32(0.25) * weight[able[lane], base, place]
+    table = np.empty((_SPELLINGS, parts * lanes), np.float32)
+    for word in range(_SPELLINGS):
+        i, j, k = word // LETTERS**2, word // LETTERS % LETTERS, word % LETTERS
+        for part in range(parts):
+            place, start = part * WORD, (parts - 1 - part) * lanes
+            a, b, c = by_letter[place, i], by_letter[place + 1, j], by_letter[place + 2, k]
+            for lane in range(lanes):
+                table[word, start + lane] = a[lane] + b[lane] + c[lane]
+    return table
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty_strips(bias: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
+    """Return strips before any word is added: the biases at each position, and far below zero elsewhere."""
+    lanes = strips.lanes
+    value = np.full(WORD * strips.rows * lanes, _NOWHERE, np.float32)
+    for position in range(strips.positions):
+        start = (position % WORD * strips.rows + position // WORD + strips.parts - 1) * lanes
+        for lane in range(len(able)):
+            value[start + lane] = bias[able[lane]]
+    return value
 
 
 @numba.njit(cache=True, nogil=True)
 def _read_words(letters: np.ndarray) -> np.ndarray:
-    """Return the number of the word that begins at each position, uint8 (N, L + 23); beyond the end is no base."""
+    """Return the number of the word that begins at each position, uint8 (N, L + 2); beyond the end is no base."""
     count, length = letters.shape
-    beyond = WORD * _PARTS - 1
+    beyond = WORD - 1
     words = np.empty((count, length + beyond), np.uint8)
+    letter = np.full(length + 2 * beyond, NONE, np.uint8)
     for row in range(count):
-        word = _SPELLINGS - 1
-        for back in range(length + beyond):
-            place = length + beyond - 1 - back
-            letter = letters[row, place] if place < length else NONE
-            word = letter * LETTERS * LETTERS + word // LETTERS
-            words[row, place] = word
+        letter[:length] = letters[row]
+        for place in range(length + beyond):
+            words[row, place] = letter[place] * LETTERS**2 + letter[place + 1] * LETTERS + letter[place + 2]
     return words
-
-
-@numba.njit(cache=True, nogil=True)
-def _places(width: int) -> int:
-    """Return the filter's width with places at its end that add nothing, to fill its last words."""
-    step = WORD * _PARTS
-    return (width + step - 1) // step * step

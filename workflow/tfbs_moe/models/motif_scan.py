@@ -54,11 +54,16 @@ def _pool(
     letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, with_mean: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return maximum and mean, (N, F) each, for who wants no gradient."""
-    from tfbs_moe.models.letter_scan import pool
-
     assert bias is not None
-    maximum, mean = pool(letters.numpy(), weight.detach().contiguous().numpy(), bias.detach().numpy(), with_mean)
-    return torch.from_numpy(maximum), torch.from_numpy(mean)
+    scanned = _scan(letters, weight, bias, with_mean, for_gradient=False)
+    return torch.from_numpy(scanned.maximum), torch.from_numpy(scanned.mean)
+
+
+def _scan(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool, for_gradient: bool) -> Any:
+    from tfbs_moe.models.letter_scan import scan
+
+    filters, biases = weight.detach().contiguous().numpy(), bias.detach().numpy()
+    return scan(letters.numpy(), filters, biases, with_mean, for_gradient)
 
 
 class _Scan(torch.autograd.Function):
@@ -69,10 +74,8 @@ class _Scan(torch.autograd.Function):
         ctx: Any, letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return maximum and mean, (N, F) each; the mean is zeros where it is not wanted."""
-        from tfbs_moe.models.letter_scan import scan
-
         ctx.letters, ctx.width = letters.numpy(), weight.shape[2]
-        ctx.scanned = scan(ctx.letters, weight.detach().contiguous().numpy(), bias.detach().numpy(), with_mean)
+        ctx.scanned = _scan(letters, weight, bias, with_mean, for_gradient=True)
         return torch.from_numpy(ctx.scanned.maximum), torch.from_numpy(ctx.scanned.mean)
 
     @staticmethod
