@@ -36,8 +36,8 @@ class Scanned(NamedTuple):
     """What a scan gives, and what its gradient needs.
 
     Attributes:
-        maximum: float32 (N, F), the highest value of each filter, at least 0.
-        mean: float32 (N, F), its mean, negative values counting as 0; zeros where it is not wanted.
+        pooled: float32 (N, F) or (N, 2 · F), the highest value of each filter, at least 0; where it is wanted, then
+            its mean, negative values counting as 0.
         place: int32 (N, F), where the maximum is.
         able: int64 (A,), the filters that took part.
         fired: uint8 (N, strips), 1 where one of them is above 0 and 0 elsewhere, in strips; empty where no
@@ -45,8 +45,7 @@ class Scanned(NamedTuple):
         words: uint8 (N, L + 2), the number of the word that begins at each position; beyond the end is no base.
     """
 
-    maximum: np.ndarray
-    mean: np.ndarray
+    pooled: np.ndarray
     place: np.ndarray
     able: np.ndarray
     fired: np.ndarray
@@ -101,7 +100,10 @@ def able_to_fire(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     for each in range(len(weight)):
         most = 0.0
         for place in range(weight.shape[2]):
-            most += max(weight[each, :, place].max(), 0.0)
+            highest = 0.0
+            for base in range(4):
+                highest = max(highest, weight[each, base, place])
+            most += highest
         # A margin for rounding: a filter is left out only where zero is out of its reach.
         able[each] = bias[each] + most > -_MARGIN * (abs(bias[each]) + most)
     able[0] |= not able.any()
@@ -123,8 +125,7 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
     able = able_to_fire(weight, bias)
     strips = _strips(len(able), letters.shape[1], weight.shape[2])
     table, words, empty = _word_sums(weight, able, strips), _read_words(letters), _empty_strips(bias, able, strips)
-    maximum = np.zeros((count, filters), np.float32)
-    mean = np.zeros((count, filters), np.float32)
+    pooled = np.zeros((count, 2 * filters if with_mean else filters), np.float32)
     where = np.zeros((count, filters), np.int32)
     marked = with_mean and for_gradient
     fired = np.empty((count if marked else 0, len(empty)), np.uint8)
@@ -136,43 +137,42 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
         highest[:] = 0
         for number in range(len(value) // stretch):
             _raise(value[number * stretch : (number + 1) * stretch], number, highest, at)
-        _join_maxima(highest, at, able, strips, maximum[row], where[row])
+        _join_maxima(highest, at, able, strips, pooled[row], where[row])
         if with_mean:
             total[:] = 0
             for start in range(0, len(value), stretch):
                 _add_above_zero(value[start : start + stretch], total)
-            _join_means(total, able, strips, mean[row])
+            _join_means(total, able, strips, pooled[row, filters:])
         if marked:
             _mark(value, fired[row])
-    return Scanned(maximum, mean, where, able, fired, words)
+    return Scanned(pooled, where, able, fired, words)
 
 
 @numba.njit(cache=True, nogil=True)
 def scan_gradient(
-    scanned: Scanned, letters: np.ndarray, of_maximum: np.ndarray, of_mean: np.ndarray, width: int
+    scanned: Scanned, letters: np.ndarray, of_pooled: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the gradients of weight (F, 4, W) and bias (F,).
 
     Args:
         scanned: of the same letters.
         letters: uint8 (N, L).
-        of_maximum: float32 (N, F), gradient of each maximum.
-        of_mean: float32 (N, F), gradient of each mean; not read where none was made.
+        of_pooled: float32 (N, F) or (N, 2 · F), gradient of what was pooled.
         width: of the filters.
     """
-    count, filters = of_maximum.shape
+    count, filters = scanned.place.shape
     strips = _strips(len(scanned.able), letters.shape[1], width)
     by_letter = np.zeros((strips.parts * WORD, LETTERS, filters), np.float32)
     bias = np.zeros(filters, np.float32)
     for row in range(count):
         for number in scanned.able:
-            if scanned.maximum[row, number] > 0:
-                peak, start = of_maximum[row, number], scanned.place[row, number]
+            if scanned.pooled[row, number] > 0:
+                peak, start = of_pooled[row, number], scanned.place[row, number]
                 bias[number] += peak
                 for place in range(width):
                     by_letter[place, letters[row, start + place], number] += peak
     if len(scanned.fired):
-        _add_means(scanned, of_mean, strips, by_letter, bias)
+        _add_means(scanned, of_pooled[:, filters:], strips, by_letter, bias)
     weight = np.empty((filters, 4, width), np.float32)
     for each in range(filters):
         for base in range(4):
@@ -223,7 +223,7 @@ def _add(to: np.ndarray, more: np.ndarray) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _copy(values: np.ndarray, to: np.ndarray) -> None:
-    for each in range(len(to)):
+    for each in range(len(values)):
         to[each] = values[each]
 
 
@@ -277,9 +277,7 @@ def _join_means(total: np.ndarray, able: np.ndarray, strips: _Strips, mean: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_means(
-    scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter: np.ndarray, bias: np.ndarray
-) -> None:
+def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter: np.ndarray, bias: np.ndarray) -> None:
     """Add the gradient of the means to that of letters (W, 6, F) and of the bias (F,).
 
     Shares are added up by word first, and the sums of words are then taken apart into letters.
@@ -306,9 +304,12 @@ def _add_means(
             _add(by_lane[place + 1, second], added)
             _add(by_lane[place + 2, third], added)
     for lane in range(len(scanned.able)):
-        by_letter[:, :, scanned.able[lane]] += by_lane[:, :, lane]
+        number = scanned.able[lane]
         for copy in range(_TOGETHER):
-            bias[scanned.able[lane]] += fallen[copy * lanes + lane]
+            bias[number] += fallen[copy * lanes + lane]
+        for place in range(len(by_letter)):
+            for letter in range(LETTERS):
+                by_letter[place, letter, number] += by_lane[place, letter, lane]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -358,7 +359,7 @@ def _read_words(letters: np.ndarray) -> np.ndarray:
     words = np.empty((count, length + beyond), np.uint8)
     letter = np.full(length + 2 * beyond, NONE, np.uint8)
     for row in range(count):
-        letter[:length] = letters[row]
+        _copy(letters[row], letter)
         for place in range(length + beyond):
             words[row, place] = letter[place] * LETTERS**2 + letter[place + 1] * LETTERS + letter[place + 2]
     return words

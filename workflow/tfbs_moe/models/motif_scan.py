@@ -34,11 +34,11 @@ class MotifScan(nn.Module):
         if letters is None:
             hits = self.activation(self.convolution(x))
             pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
-        else:
-            run = _Scan.apply if learning else _pool
-            maximum, mean = run(letters, self.convolution.weight, self.convolution.bias, self.mean)
-            pooled = [maximum, mean] if self.mean else [maximum]
-        return torch.cat(pooled, dim=1)
+            return torch.cat(pooled, dim=1)
+        run = _Scan.apply if learning else _pool
+        weight, bias = self.convolution.weight, self.convolution.bias
+        assert bias is not None
+        return run(letters, weight, bias, self.mean)
 
 
 def _letters(x: torch.Tensor) -> torch.Tensor | None:
@@ -50,20 +50,16 @@ def _letters(x: torch.Tensor) -> torch.Tensor | None:
     return torch.from_numpy(letters) if known else None
 
 
-def _pool(
-    letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, with_mean: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return maximum and mean, (N, F) each, for who wants no gradient."""
-    assert bias is not None
-    scanned = _scan(letters, weight, bias, with_mean, for_gradient=False)
-    return torch.from_numpy(scanned.maximum), torch.from_numpy(scanned.mean)
-
-
 def _scan(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool, for_gradient: bool) -> Any:
     from tfbs_moe.models.letter_scan import scan
 
     filters, biases = weight.detach().contiguous().numpy(), bias.detach().numpy()
     return scan(letters.numpy(), filters, biases, with_mean, for_gradient)
+
+
+def _pool(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool) -> torch.Tensor:
+    """Return what was pooled, for who wants no gradient."""
+    return torch.from_numpy(_scan(letters, weight, bias, with_mean, for_gradient=False).pooled)
 
 
 class _Scan(torch.autograd.Function):
@@ -72,18 +68,17 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return maximum and mean, (N, F) each; the mean is zeros where it is not wanted."""
+    ) -> torch.Tensor:
+        """Return what was pooled, (N, F) or (N, 2 · F)."""
         ctx.letters, ctx.width = letters.numpy(), weight.shape[2]
         ctx.scanned = _scan(letters, weight, bias, with_mean, for_gradient=True)
-        return torch.from_numpy(ctx.scanned.maximum), torch.from_numpy(ctx.scanned.mean)
+        return torch.from_numpy(ctx.scanned.pooled)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_maximum: torch.Tensor, of_mean: torch.Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, of_pooled: torch.Tensor) -> tuple[Any, ...]:
         """Return the gradients of weight (F, 4, W) and bias (F,)."""
         from tfbs_moe.models.letter_scan import scan_gradient
 
-        peaks, means = of_maximum.contiguous().numpy(), of_mean.contiguous().numpy()
-        weight, bias = scan_gradient(ctx.scanned, ctx.letters, peaks, means, ctx.width)
+        weight, bias = scan_gradient(ctx.scanned, ctx.letters, of_pooled.contiguous().numpy(), ctx.width)
         return None, torch.from_numpy(weight), torch.from_numpy(bias), None
