@@ -10,7 +10,7 @@ from tfbs_moe.models import registry
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.gate import entropy
 from tfbs_moe.models.gates import SoftmaxGate
-from tfbs_moe.models.layers import BatchMask
+from tfbs_moe.models.layers import BatchMask, pad_neutral
 from tfbs_moe.models.letter_scan import able_to_fire, read_letters
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.motif_scan import MotifScan
@@ -128,10 +128,13 @@ def test_a_scan_does_not_hang_on_the_batch_and_columns_that_are_no_letters_are_c
         assert torch.equal(scan(x)[3:4], scan(x[3:4]))
         soft = x.clone()
         soft[2, :, 10] = torch.tensor([0.5, 0.5, 0.0, 0.0])
-        assert not read_letters(soft.numpy())[1]
-        assert read_letters(x.numpy())[1]
+        assert not read_letters(soft.numpy(), 0)[1]
+        assert read_letters(x.numpy(), 0)[1]
         torch.testing.assert_close(scan(soft)[0], scan(x)[0], rtol=1e-4, atol=1e-5)
         assert not torch.allclose(scan(soft)[2], scan(x)[2])
+        for columns in (x, soft):
+            beside = scan(columns[:, :, 7:-7], 7)
+            torch.testing.assert_close(beside, scan(pad_neutral(columns[:, :, 7:-7], 7)), rtol=1e-4, atol=1e-5)
 
 
 def test_strand_average_is_the_same_on_both_strands() -> None:

@@ -68,4 +68,4 @@ class ConvNet(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        return self.embed_features(self.scan(self.pad(x)))
+        return self.embed_features(self.scan(x, self.columns_beside(x)))

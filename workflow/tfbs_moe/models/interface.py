@@ -75,9 +75,13 @@ class Expert(nn.Module, ABC):
         Raises:
             InputError: the sequences have another length than the network's, or more than the network's columns.
         """
+        return pad_neutral(x, self.columns_beside(x))
+
+    def columns_beside(self, x: torch.Tensor) -> int:
+        """Return how many columns ``pad`` sets on each side of these sequences; it raises what ``pad`` does."""
         columns = int(self.padding["columns"])
         check_window(x, self.window, columns)
-        return pad_neutral(x, columns - (x.shape[2] - self.window) // 2)
+        return columns - (x.shape[2] - self.window) // 2
 
     @abstractmethod
     def encode(self, x: torch.Tensor) -> torch.Tensor:

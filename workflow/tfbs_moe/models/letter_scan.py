@@ -21,7 +21,7 @@ WORD = 3
 EVEN, NONE, LETTERS = 4, 5, 6
 """Codes beyond the four bases: a column of 0.25 each (neutral padding), a column of zeros (an unknown base)."""
 # Filters that take part are filled up to a multiple of so many lanes: a vector of a processor.
-_LANES = 8
+_LANES = 4
 # Rows of a strip (a row holds one position, all lanes) that are compared at once, to make the loops long.
 _TOGETHER = 8
 _SPELLINGS = LETTERS**WORD
@@ -69,13 +69,22 @@ class _Strips(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def read_letters(x: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return the letters of columns float32 (N, 4, L) as uint8 (N, L), and whether every column is a letter."""
+def read_letters(x: np.ndarray, beside: int) -> tuple[np.ndarray, bool]:
+    """Return the letters of columns, and whether every column is one.
+
+    Args:
+        x: float32 (N, 4, L).
+        beside: neutral columns B to set on each side.
+
+    Returns:
+        letters uint8 (N, L + 2 · B); False where some column is none.
+    """
     count, _, length = x.shape
-    letters = np.empty((count, length), np.uint8)
+    letters = np.full((count, length + 2 * beside), EVEN, np.uint8)
     foreign = 0
     for row in range(count):
-        one_a, one_c, one_g, one_t, one_row = x[row, 0], x[row, 1], x[row, 2], x[row, 3], letters[row]
+        one_a, one_c, one_g, one_t = x[row, 0], x[row, 1], x[row, 2], x[row, 3]
+        one_row = letters[row, beside : beside + length]
         for place in range(length):
             a, c, g, t = one_a[place], one_c[place], one_g[place], one_t[place]
             highest, lowest = max(max(a, c), max(g, t)), min(min(a, c), min(g, t))

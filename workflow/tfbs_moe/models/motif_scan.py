@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from tfbs_moe.models.layers import pad_neutral
+
 
 class MotifScan(nn.Module):
     """A convolution, ReLU, and the global maximum (and mean) of each filter.
@@ -23,16 +25,21 @@ class MotifScan(nn.Module):
         self.maximum = nn.MaxPool1d(length - width + 1)
         self.mean = mean
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return (N, filters), or (N, 2 · filters) where the mean is taken too."""
+    def forward(self, x: torch.Tensor, beside: int = 0) -> torch.Tensor:
+        """Return (N, filters), or (N, 2 · filters) where the mean is taken too.
+
+        Args:
+            x: columns (N, channels, length - 2 · beside).
+            beside: neutral columns to set on each side.
+        """
         learning = self.training and torch.is_grad_enabled()
         # Whoever asks for gradients of a trained network, or hooks into its layers, gets the layers themselves.
         quick = (learning or not torch.is_grad_enabled()) and not x.requires_grad
         quick = quick and x.device.type == "cpu" and x.dtype == torch.float32
         # torch's compiler cannot look into numba's code.
-        letters = _letters(x) if quick and not torch.compiler.is_compiling() else None
+        letters = _letters(x, beside) if quick and not torch.compiler.is_compiling() else None
         if letters is None:
-            hits = self.activation(self.convolution(x))
+            hits = self.activation(self.convolution(pad_neutral(x, beside)))
             pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
             return torch.cat(pooled, dim=1)
         run = _Scan.apply if learning else _pool
@@ -41,12 +48,12 @@ class MotifScan(nn.Module):
         return run(letters, weight, bias, self.mean)
 
 
-def _letters(x: torch.Tensor) -> torch.Tensor | None:
-    """Return the letters of columns (N, 4, L), or None where some column is none."""
+def _letters(x: torch.Tensor, beside: int) -> torch.Tensor | None:
+    """Return the letters of columns (N, 4, L) and of neutral ones beside, or None where some column is none."""
     # numba takes most of a second to import; only those who scan pay for it.
     from tfbs_moe.models.letter_scan import read_letters
 
-    letters, known = read_letters(x.detach().contiguous().numpy())
+    letters, known = read_letters(x.detach().contiguous().numpy(), beside)
     return torch.from_numpy(letters) if known else None
 
 

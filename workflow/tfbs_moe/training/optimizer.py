@@ -1,6 +1,7 @@
 """Optimiser and learning rate."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,10 +17,12 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     Weight decay falls on matrices and filters; biases and scales are left alone.
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups: list[dict[str, Any]] = [{"params": learning, "weight_decay": 0.0}]
+    if settings.weight_decay:
+        groups = [
+            {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "sgd":
         nesterov = settings.momentum > 0
