@@ -68,7 +68,7 @@ audit: setup
 		uvx pip-audit --strict --no-deps --disable-pip --requirement requirements/$$name.txt || exit 1; done
 
 bench: setup-dev
-	@$(IN_VENV) && export PATH && for name in extraction negatives audit training bootstrap levels gates attribution predict plan summary; do \
+	@$(IN_VENV) && export PATH && for name in extraction negatives audit training paper_experts bootstrap levels gates attribution predict plan summary; do \
 		echo "== benchmarks/$$name.py"; $(TEST_ENV) python benchmarks/$$name.py || exit 1; done
 
 # The tables of keys in config/README.md, from the schemas.

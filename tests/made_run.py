@@ -13,6 +13,8 @@ from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.scores import read_scores
+from tfbs_moe.evaluation.seed_averages import seed_averages
 from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
@@ -51,13 +53,15 @@ def made_study(**changes: object) -> Study:
 def write_made_run(folder: Path, study: Study) -> None:
     """Write every table of a run; the mixture is made better than its rivals by the same amount everywhere."""
     draw = np.random.default_rng(1)
-    metrics, weights, curves = [], [], []
+    metrics, weights, curves, averages = [], [], [], []
     for protocol in study.protocols:
         for test in study.test_sets:
             identity = {"protocol": protocol} | study.identity(test)
             predictions, measured = _predictions(study, protocol, draw)
             write_parquet(predictions, folder / f"predictions/{protocol}/{test.experiment}/{test.negatives}.parquet")
             metrics += [identity | row for row in measured]
+            scores = read_scores(predictions)
+            averages.append(seed_averages(scores, identity, {"all": np.ones(len(scores.row), dtype=bool)}))
             curves.append(curve_points(predictions, identity))
             weights += _weights(study, identity, draw)
             _write_attributions(folder / f"attributions/{protocol}/moe.softmax/{test.experiment}", draw)
@@ -67,6 +71,7 @@ def write_made_run(folder: Path, study: Study) -> None:
         _write_rows(folder, study, test.experiment, test.negatives, draw)
     table = pd.DataFrame(metrics)
     write_tsv(table, folder / "evaluation/metrics.tsv")
+    write_tsv(pd.concat(averages), folder / "evaluation/seed_averages.tsv")
     write_tsv(pd.concat(curves), folder / "evaluation/curves.tsv")
     write_tsv(pd.DataFrame(weights), folder / "evaluation/gate_weights.tsv")
     _write_gate(folder, study, pd.DataFrame(weights), draw)

@@ -10,6 +10,7 @@ from tfbs_moe.evaluation.evaluate import METRIC_COLUMNS, auroc_draws, draw_strea
 from tfbs_moe.evaluation.gate import GATE_COLUMNS, gate_weights
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
+from tfbs_moe.evaluation.seed_averages import seed_averages
 
 IDENTITY = {
     "protocol": "sound",
@@ -179,3 +180,22 @@ def test_precision_recall_ends_at_prevalence():
 def test_no_curve_without_both_classes():
     table = predictions(pairs=5)
     assert curve_points(table[table["label"] == 1], IDENTITY).empty
+
+
+def test_averaging_over_seeds_helps_where_their_errors_differ_and_only_there():
+    lucky = predictions(pairs=400, models=("moe.softmax",), seeds=(0, 1, 2))
+    same = predictions(pairs=400, models=("convnet.A",), seeds=(0,))
+    same = pd.concat([same, same.assign(seed=np.int16(1))])
+    alone = predictions(pairs=400, models=("control.gc",), seeds=(0,))
+    scores = read_scores(pd.concat([lucky, same, alone]))
+    row_sets = {"all": np.ones(800, dtype=bool), "bound": scores.label.astype(bool)}
+    found = seed_averages(scores, IDENTITY, row_sets).set_index(["model", "rows"])
+    assert set(found.index.get_level_values("model")) == {"moe.softmax", "convnet.A"}  # one seed has no average
+    row = found.loc[("moe.softmax", "all")]
+    single = [roc_auc_score(part["label"], part["logit"]) for _, part in lucky.groupby("seed")]
+    assert row["seeds"] == 3 and row["n"] == 800
+    assert row["auroc"] == pytest.approx(np.mean(single)) and row["auroc_sd"] == pytest.approx(np.std(single, ddof=1))
+    assert row["auroc_averaged"] > row["auroc"] + 0.05  # noise of three draws, averaged
+    row = found.loc[("convnet.A", "all")]
+    assert row["auroc_averaged"] == pytest.approx(row["auroc"]) and row["auroc_sd"] == 0
+    assert found.loc[("moe.softmax", "bound")][["auroc", "auroc_averaged"]].isna().all()

@@ -12,6 +12,7 @@ rule metrics:
         models=TRAINED,
     output:
         metrics=f"{PARTS}.metrics.tsv",
+        seed_averages=f"{PARTS}.seed_averages.tsv",
         curves=f"{PARTS}.curves.tsv",
         gate_weights=f"{PARTS}.gate_weights.tsv",
         gate_use=f"{PARTS}.gate_use.tsv",
@@ -50,7 +51,7 @@ rule evaluation_table:
     log:
         f"{LOGS}/evaluation_{{table}}.log",
     wildcard_constraints:
-        table="metrics|curves|gate_weights|subsets|gate_use|trust",
+        table="metrics|seed_averages|curves|gate_weights|subsets|gate_use|trust",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -65,7 +66,8 @@ rule evaluation_table:
 
 
 EVALUATION = expand(
-    f"{RUN}/evaluation/{{table}}.tsv", table=["metrics", "curves", "gate_weights", "subsets", "gate_use", "trust"]
+    f"{RUN}/evaluation/{{table}}.tsv",
+    table=["metrics", "seed_averages", "curves", "gate_weights", "subsets", "gate_use", "trust"],
 )
 
 

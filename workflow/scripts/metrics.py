@@ -10,6 +10,7 @@ from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
+from tfbs_moe.evaluation.seed_averages import seed_averages
 from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_parquet, write_tsv
@@ -28,6 +29,7 @@ with step(snakemake.log[0]):
     )
     draws = {"draws": params.settings["bootstrap"], "level": params.settings["confidence"], "seed": params.seed}
     write_tsv(evaluate(scores, params.identity, row_sets, settings=settings, **draws), snakemake.output.metrics)
+    write_tsv(seed_averages(scores, params.identity, row_sets), snakemake.output.seed_averages)
     write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
     write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
     write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)

@@ -10,6 +10,7 @@ from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
 from tfbs_moe.report.inputs import DATASETS, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.report.seeds import retrainings
 from tfbs_moe.study import SUPPLIED
 
 WARNINGS = "audit/warnings.tsv"
@@ -57,6 +58,9 @@ def results(run: Run) -> Section:
         auroc = metrics[metrics["metric"] == "auroc"]
         means = aggregate.over_factors(auroc, confidence(run)).drop(columns="metric")
         blocks.append(make_table(means, "Mean AUROC over the factors of each set; interval: factor as unit.", "means"))
+        blocks += (
+            [Fold("What more trainings would give", found)] if (found := retrainings(run, confidence(run))) else []
+        )
         single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
         blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
     return Section("results", "Results in and out of distribution", blocks)

@@ -27,6 +27,7 @@ from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
 TRUST = "evaluation/trust.tsv"
+SEED_AVERAGES = "evaluation/seed_averages.tsv"
 DATASETS = "datasets/summary.tsv"
 COMPARISON = "attributions/comparison.tsv"
 EQUIVARIANCE = "attributions/equivariance.tsv"
@@ -50,6 +51,7 @@ TABLES = (
     "audit/datasets.tsv",
     "audit/pairs.tsv",
     METRICS,
+    SEED_AVERAGES,
     CURVES,
     GATE_WEIGHTS,
     GATE_USE,

@@ -33,6 +33,7 @@ _FILES = {
     "evaluation/curves.tsv": "ROC and precision-recall curves",
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
     "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
+    "evaluation/seed_averages.tsv": "spread over training seeds, and AUROC of the mean of their logits",
     "evaluation/trust.tsv": "probabilities as they came and calibrated; familiarity of every test set",
     "statistics/calibration.tsv, familiarity.tsv": "what calibration gains, and what familiarity tells, over factors",
     "statistics/gate_losses.tsv, gate_numbers.tsv, gate_likeness.tsv": "what gates do, over factors",

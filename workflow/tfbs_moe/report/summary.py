@@ -9,6 +9,7 @@ from tfbs_moe.report.answer import answer, confidence, differences
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
+from tfbs_moe.report.seeds import retrainings
 
 _AUROC = "auroc"
 _SHORT = {"in_distribution": "in distribution", "out_of_distribution": "out of distribution"}
@@ -29,7 +30,8 @@ def summary_document(run: Run) -> str:
         own = own[own["negatives"] == own.groupby("experiment")["negatives"].transform("first")]
         model = f"moe.{study.gates(protocol)[0]}"
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
-        blocks += [_means(own, confidence(run)), _factors(own), _seeds(own), *_rivals(run, protocol, model)]
+        blocks += [_means(own, confidence(run)), _factors(own), _seeds(own)]
+        blocks += [*retrainings(run, confidence(run), protocol), *_rivals(run, protocol, model)]
     return to_markdown(f"Summary of {study.config['run']}", blocks)
 
 

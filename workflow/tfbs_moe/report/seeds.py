@@ -1,0 +1,51 @@
+"""What more trainings of a kind would give: the spread of seeds, and the mean of their logits."""
+
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.style import model_label, ordered_models
+from tfbs_moe.report.inputs import SEED_AVERAGES, Run
+from tfbs_moe.report.page import Block, interval, make_table
+
+_GROUPS = ["protocol", "set", "negatives", "rows"]
+_CAPTION = (
+    "Retrainings, all rows: mean AUROC of one training over factors, the standard deviation over seeds (mean over "
+    "factors), AUROC of the mean of the seeds’ logits, and what the mean gains [{level:.0%} t interval, the factor as "
+    "the unit]. A small gain and a small spread say that more trainings of the kind would not raise the result."
+)
+
+
+def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Block]:
+    """Return the table of what averaging over seeds gives; nothing where every model has one seed.
+
+    Args:
+        run: the run.
+        level: of the intervals.
+        protocol: the only one to show; None for all.
+    """
+    table = run.table(SEED_AVERAGES)
+    if table is None:
+        return []
+    table = table[(table["rows"] == "all") & table["protocol"].isin([protocol] if protocol else run.study.protocols)]
+    factors = table.groupby([*_GROUPS, "model", "factor"], sort=False)[["auroc", "auroc_sd", "auroc_averaged"]].mean()
+    factors["gain"] = factors["auroc_averaged"] - factors["auroc"]
+    rows = []
+    for names, group in factors.reset_index().groupby(_GROUPS, sort=False):
+        where = dict(zip(_GROUPS, names, strict=True))
+        for model in ordered_models(group["model"]):
+            own = group[group["model"] == model]
+            mean = own[["auroc", "auroc_sd", "auroc_averaged"]].mean()
+            gain = aggregate.mean_and_interval(own["gain"].to_numpy(dtype=float), level)
+            rows.append(
+                {"protocol": where["protocol"], "negatives": str(where["negatives"]).replace("_", " ")}
+                | {"set": aggregate.SETS[str(where["set"])], "model": model_label(model)}
+                | {"one training": mean["auroc"], "SD over seeds": f"{mean['auroc_sd']:.4f}"}
+                | {"mean of logits": mean["auroc_averaged"]}
+                | {"gain": interval(gain["value"], gain["lower"], gain["upper"], sign=True)}
+                | {"factors": int(gain["n_factors"])}
+            )
+    if not rows:
+        return []
+    shown = pd.DataFrame(rows)
+    alike = [name for name in ("protocol", "negatives") if shown[name].nunique() == 1]
+    return [make_table(shown.drop(columns=alike), _CAPTION.format(level=level), "retrainings")]
