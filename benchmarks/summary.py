@@ -75,6 +75,14 @@ def paper_experts(found: dict[str, Any]) -> Iterator[Row]:
     )
 
 
+def learning_curve(found: dict[str, Any]) -> Iterator[Row]:
+    """AUROC by the number of training rows."""
+    for row in found["shares"]:
+        what = f"one pooled network, {row['rows']:,} training rows, {found['epochs']} epochs"
+        areas = f"{row['validation']:.3f} / {row['in_distribution']:.3f} / {row['out_of_distribution']:.3f}"
+        yield f"{what}: validation / in distribution / out of distribution", areas, ""
+
+
 def attribution(found: dict[str, Any]) -> Iterator[Row]:
     """Attribution per sequence."""
     asked = {("expert", "shiftsmooth"): 0.15, ("mixture", "shiftsmooth"): 0.5, ("expert", "ism"): 3.0}
@@ -147,6 +155,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "audit": audit,
     "training": training,
     "paper_experts": paper_experts,
+    "learning_curve": learning_curve,
     "bootstrap": bootstrap,
     "levels": levels,
     "attribution": attribution,
