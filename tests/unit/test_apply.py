@@ -456,6 +456,50 @@ def test_the_command_predicts_explains_and_describes(model, genome, tmp_path, ca
     assert "torch" in capsys.readouterr().out
 
 
+def test_logos_carry_the_users_names_and_coordinates_each_sequence_once(model, tmp_path):
+    """A short sequence is drawn without the unknown bases beside it; one alone is drawn once."""
+    fasta = tmp_path / "short.fa"
+    fasta.write_text(">site of mine\nACGTTGCATG\n")
+    assert run("attribute", model, fasta, "--quiet", "-o", tmp_path / "a.tsv", "--logos", tmp_path / "one") == 0
+    table = pd.read_csv(tmp_path / "one.tsv", sep="\t")
+    assert set(table["name"]) == {"site"} and set(table["rule"]) == {"logit"}
+    sequence = table[table["track"] == "sequence"]
+    assert sequence["position"].tolist() == list(range(1, 11)) and "".join(sequence["base"]) == "ACGTTGCATG"
+    places, genome = tmp_path / "places.bed", tmp_path / "genome.fa"
+    places.write_text("chr1\t100\t131\tfirst\nchr1\t200\t231\tsecond\n")
+    genome.write_text(">chr1\n" + "ACGTTGCAGT" * 40 + "\n")
+    found = ("attribute", model, places, "--genome", genome, "--quiet", "-o", tmp_path / "b.tsv")
+    assert run(*found, "--logos", tmp_path / "two") == 0
+    table = pd.read_csv(tmp_path / "two.tsv", sep="\t")
+    drawn = table.groupby("name")["position"].agg(["min", "max"])
+    assert drawn.to_dict("index") == {
+        "first, chr1": {"min": 101, "max": 131},
+        "second, chr1": {"min": 201, "max": 231},
+    }
+    assert table.groupby("name")["rule"].nunique().eq(1).all()
+
+
+def test_the_bare_command_lists_the_commands(capsys):
+    assert run() == 2
+    said = capsys.readouterr().err
+    assert all(command in said for command in ("predict", "attribute", "variants", "info", "compare", "doctor"))
+
+
+def test_a_folder_above_models_names_them(model, capsys):
+    assert run("info", model.parent) == 1
+    said = capsys.readouterr().err
+    assert f"name one of them: {model.parent / 'A'}, {model.parent / 'B'}, {model}" in said
+    assert str(model / "experts" / "A") not in said
+
+
+@pytest.mark.parametrize("name", ["calls.vcf", "calls.vcf.gz", "calls.txt"])
+def test_predict_sends_variants_to_their_command(model, tmp_path, capsys, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(VCF.encode(), mtime=0) if name.endswith(".gz") else VCF.encode())
+    assert run("predict", model, path, "--quiet") == 1
+    assert f"tfbs-moe variants MODEL {path}" in capsys.readouterr().err
+
+
 def test_a_users_mistake_is_one_line_and_status_1(model, genome, tmp_path, capsys):
     for arguments, part in (
         (("predict", model, tmp_path / "none.fa"), "there is no such file"),

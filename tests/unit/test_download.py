@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from portal import Fault, Portal
 from tfbs_moe.data import download, partial, sources, transport
 from tfbs_moe.data.download import fetch
-from tfbs_moe.data.transport import Policy, SourceError
+from tfbs_moe.data.transport import Patience, Policy, SourceError, TransientError, UnresolvedError
 from tfbs_moe.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -281,6 +281,17 @@ def test_all_sources_fail_in_one_sentence_with_each_reason(portal, tmp_path):
 def test_unknown_host_is_told_in_words(tmp_path):
     with pytest.raises(InputError, match="could not be resolved; is there a network"):
         fetch(["http://no-such-host.invalid/a.gz"], tmp_path / "a.gz", policy=FAST)
+
+
+def test_an_unknown_host_is_given_up_sooner_than_a_broken_line():
+    """Without a network, a long wait brings nothing: three attempts, two short waits."""
+    policy = Policy(attempts=6, first_wait=0.001, longest_wait=0.002)
+    for error, attempts in ((UnresolvedError("no such host"), 3), (TransientError("broke off"), 6)):
+        patience = Patience(policy)
+        for _ in range(attempts - 1):
+            patience.wait(error)
+        with pytest.raises(SourceError, match=f"given up after {attempts} attempts"):
+            patience.wait(error)
 
 
 def test_a_404_is_not_tried_again(portal, tmp_path):

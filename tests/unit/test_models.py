@@ -16,6 +16,7 @@ from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.motif_scan import MotifScan
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
 from tfbs_moe.models.stack import ExpertStack
+from tfbs_moe.sequence import decode
 
 WINDOW = 101
 
@@ -297,7 +298,7 @@ def test_mixture_predicts_logits_and_weights() -> None:
     experts = {name: build("convnet", WINDOW, {"weight_sd": 0.1}, seed=k) for k, name in enumerate("abc")}
     mixture = MixtureOfExperts(experts, build_gate("softmax", 3, 32, {}, seed=0))
     x = sequences(5)
-    logit, weights = mixture.predict(x)
+    logit, weights = mixture.logits_and_weights(x)
     assert mixture.names == ("a", "b", "c") and mixture.window == WINDOW
     torch.testing.assert_close(mixture(x), logit)
     torch.testing.assert_close(mixture.weights(x), weights)
@@ -305,3 +306,42 @@ def test_mixture_predicts_logits_and_weights() -> None:
     assert not any(parameter.requires_grad for parameter in mixture.experts.parameters())
     with pytest.raises(InputError, match="this gate takes 2"):
         MixtureOfExperts(experts, build_gate("softmax", 2, 32, {}))
+
+
+@pytest.mark.parametrize("form", ["strings", "array", "float array", "tensor"])
+def test_models_predict_what_a_user_has_without_gradients(form: str) -> None:
+    """Strings, arrays and tensors give the same logits in any batches; mode and random state stay as they were."""
+    experts = {
+        name: build("convnet", WINDOW, {"weight_sd": 0.1, "dropout": 0.5}, seed=k) for k, name in enumerate("ab")
+    }
+    mixture = MixtureOfExperts(experts, build_gate("softmax", 2, 32, {}, seed=0)).eval()
+    x = sequences(5)
+    expected, expected_weights = mixture.logits_and_weights(x)
+    given = {
+        "strings": lambda: decode(x.numpy().astype(np.uint8)),
+        "array": lambda: x.numpy().astype(np.uint8),
+        "float array": lambda: x.numpy().astype(np.float64),
+        "tensor": lambda: x,
+    }[form]()
+    mixture.train()
+    before = torch.get_rng_state()
+    logits, weights = mixture.predict(given, batch_size=2)
+    assert torch.equal(torch.get_rng_state(), before) and mixture.training
+    assert logits.dtype == torch.float32 and not logits.requires_grad and not weights.requires_grad
+    torch.testing.assert_close(logits, expected.detach())
+    torch.testing.assert_close(weights, expected_weights.detach())
+    alone = experts["a"].eval()
+    torch.testing.assert_close(alone.predict(given), alone(x).detach())
+
+
+def test_models_refuse_what_is_no_list_of_sequences() -> None:
+    expert = build("convnet", WINDOW, {}, seed=0).eval()
+    assert expert.predict([]).shape == (0,)
+    with pytest.raises(InputError, match="put it into a list"):
+        expert.predict("A" * WINDOW)
+    with pytest.raises(InputError, match="must be strings"):
+        expert.predict([1, 2])
+    with pytest.raises(InputError, match="takes sequences"):
+        expert.predict(["ACGT"])
+    with pytest.raises(InputError, match="'U' is no base"):
+        expert.predict(["U" * WINDOW])

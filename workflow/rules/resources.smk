@@ -11,7 +11,6 @@ rule download:
         "resources/downloads/{address}",
     log:
         "resources/downloads/.logs/{address}.log",
-    retries: 2
     conda:
         "../../envs/data.yaml"
     resources:

@@ -18,17 +18,21 @@ class Logos:
     def __init__(self, stem: str | Path, method: str) -> None:
         """Draw to ``<stem>.pdf``, ``.png`` and ``.svg`` and write the numbers to ``<stem>.tsv``."""
         self._stem, self._method = Path(stem), method
-        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._parts: list[tuple[np.ndarray, ...]] = []
         self._rows = 0
 
     def add(self, windows: Windows, X: np.ndarray, values: np.ndarray, logit: np.ndarray) -> None:
         """Take more sequences (N, 4, L), their attributions (N, 4, L) and logits (N,)."""
         if self._rows < MOST:
-            self._parts.append((X, values, logit))
+            self._parts.append((X, values, logit, windows.name, windows.chrom, windows.start))
             self._rows += len(windows)
 
     def draw(self) -> None:
         """Draw the sequences of the highest, the median and the lowest logit."""
-        X, values, logit = (np.concatenate(each) for each in zip(*self._parts, strict=True))
-        figure, table = logos(Explained(X, np.arange(len(X)), logit, {self._method: values}))
+        X, values, logit, name, chrom, start = (np.concatenate(each) for each in zip(*self._parts, strict=True))
+        label = [
+            f"{one}, {place}" if place and not f"{one}:".startswith(f"{place}:") else str(one)
+            for one, place in zip(name, chrom, strict=True)
+        ]
+        figure, table = logos(Explained(X, np.arange(len(X)), logit, {self._method: values}, label=label, start=start))
         save(figure, table, self._stem)

@@ -26,6 +26,7 @@ from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
 BLOCK_ROWS = 16384
 
 _SHORT = "shorter than a window, with unknown bases on both sides"
+_VCF_MAGIC = b"##fileformat=VCF"
 _EMPTY = "windows left out that hold unknown bases alone"
 
 Format = Literal["fasta", "intervals", "table", "dataset"]
@@ -132,11 +133,19 @@ def open_source(
 
 def guess_format(path: Path) -> Format:
     """Return the format of a file by its name, or by its first letter."""
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if suffixes and suffixes[-1] in _BY_SUFFIX:
-        return _BY_SUFFIX[suffixes[-1]]
-    with open_bytes(path) as handle:
-        return "fasta" if handle.read(1) == b">" else "table"
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
+    suffix = suffixes[-1] if suffixes else ""
+    begin = b""
+    # A missing file is for the reader of its format to name.
+    if suffix not in _BY_SUFFIX or path.is_file():
+        with open_bytes(path) as handle:
+            begin = handle.read(len(_VCF_MAGIC))
+    if begin == _VCF_MAGIC or suffix in (".vcf", ".bcf"):
+        raise InputError(
+            f"{path} holds variants, whose alleles are scored by another command: "
+            f"tfbs-moe variants MODEL {path} --genome FASTA"
+        )
+    return _BY_SUFFIX.get(suffix) or ("fasta" if begin.startswith(b">") else "table")
 
 
 def tile_starts(length: int, window: int, step: int) -> np.ndarray:

@@ -26,7 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A user's mistake is one message and status 1.
     """
-    given = parser().parse_args(arguments)
+    top = parser()
+    given = top.parse_args(arguments)
+    if given.command is None:
+        top.print_help(sys.stderr)
+        return MISUSED
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     logging.captureWarnings(True)
     # Every font of a figure would say what was cut from it.
@@ -54,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="A model is a folder such as results/demo/moe/sound/softmax/seed0. Documentation: docs/predict.md.",
     )
     top.add_argument("--version", action="version", version=f"tfbs-moe {__version__}")
-    found = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    found = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _predict(found)
     _attribute(found)
     _variants(found)

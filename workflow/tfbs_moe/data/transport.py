@@ -34,6 +34,7 @@ class Policy:
 
     Attributes:
         attempts: attempts in a row that bring nothing new before a source is given up.
+        unresolved_attempts: the same where the host's name cannot be resolved.
         first_wait: seconds before the second attempt; doubled each time, less a random part of up to a half.
         longest_wait: seconds that no wait exceeds; a server that asks for more is given up.
         connect_timeout: seconds for a connection to open.
@@ -42,6 +43,7 @@ class Policy:
     """
 
     attempts: int = 6
+    unresolved_attempts: int = 3
     first_wait: float = 1.0
     longest_wait: float = 120.0
     connect_timeout: float = 20.0
@@ -55,6 +57,10 @@ class TransientError(Exception):
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+
+
+class UnresolvedError(TransientError):
+    """The host's name could not be resolved: most often there is no network, and waiting long brings nothing."""
 
 
 class SourceError(Exception):
@@ -75,7 +81,10 @@ class Patience:
             SourceError: the attempts are used up, or the server asks for a longer wait than allowed.
         """
         self._failures = 1 if progressed else self._failures + 1
-        if self._failures >= self._policy.attempts:
+        attempts = self._policy.attempts
+        if isinstance(error, UnresolvedError):
+            attempts = min(attempts, self._policy.unresolved_attempts)
+        if self._failures >= attempts:
             raise SourceError(f"{error} (given up after {self._failures} attempts)") from error
         backoff = min(self._policy.first_wait * 2 ** (self._failures - 1), self._policy.longest_wait)
         seconds = backoff * random.uniform(0.5, 1.0)
@@ -209,7 +218,7 @@ def _in_words(error: Exception) -> TransientError | SourceError:
         if isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError):
             return TransientError("the proxy does not answer or refuses")
         if isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError):
-            return TransientError("the host's name could not be resolved; is there a network?")
+            return UnresolvedError("the host's name could not be resolved; is there a network?")
         if isinstance(cause, requests.ConnectTimeout):
             return TransientError("the connection did not open in time")
         if isinstance(cause, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):

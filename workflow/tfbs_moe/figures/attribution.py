@@ -1,7 +1,7 @@
 """Figures of what models look at: logos, and how well attribution finds known sites."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,6 +87,9 @@ class Explained:
         logit: float (N,), what the model says.
         attribution: float (N, 4, L) per method.
         sites: bool (N, L), True within a known site; None where no site is known.
+        label: what to call each sequence (N,); its row of the test set where not given.
+        start: int (N,), 0-based coordinate of each first column; below 0, or where a column is unknown at an end,
+            columns lie beyond the sequence and are not drawn. Positions count from 1 in the sequence where not given.
     """
 
     one_hot: np.ndarray
@@ -94,12 +97,31 @@ class Explained:
     logit: np.ndarray
     attribution: Mapping[str, np.ndarray]
     sites: np.ndarray | None = None
+    label: Sequence[str] | None = None
+    start: np.ndarray | None = None
+
+    def columns(self, place: int) -> slice:
+        """Return which columns of a sequence hold the sequence itself: between its first and last known base."""
+        known = np.flatnonzero(self.one_hot[place].any(axis=0))
+        if self.start is None or not len(known):
+            return slice(0, self.one_hot.shape[2])
+        return slice(int(known[0]), int(known[-1]) + 1)
+
+    def name(self, place: int) -> str:
+        """Return what a sequence is called in a title."""
+        return f"test row {int(self.row[place])}" if self.label is None else self.label[place]
 
 
 def chosen_by_rule(logit: np.ndarray) -> dict[str, int]:
-    """Return the places of the highest, the median and the lowest logit; ties go to the first."""
+    """Return the places of the highest, the median and the lowest logit, each once; ties go to the first."""
     order = np.argsort(-logit, kind="stable")
-    return {"highest logit": int(order[0]), "median logit": int(order[len(order) // 2]), "lowest logit": int(order[-1])}
+    rules = {"highest logit": order[0], "lowest logit": order[-1], "median logit": order[len(order) // 2]}
+    chosen: dict[int, str] = {}
+    for rule, place in rules.items():
+        chosen.setdefault(int(place), rule)
+    if len(chosen) == 1:
+        chosen = dict.fromkeys(chosen, "logit")
+    return {chosen[place]: place for place in sorted(chosen, key=lambda place: -logit[place])}
 
 
 @styled
@@ -116,28 +138,34 @@ def logos(explained: Explained) -> Drawing:
     # The sequence's letters are all of one height, which a low track shows as well.
     heights_of_tracks = [_SEQUENCE_HEIGHT, *[_TRACK_HEIGHT] * len(explained.attribution)] * len(chosen)
     figure = new_figure(TWO_COLUMNS, sum(heights_of_tracks) + 0.3 * len(chosen) + 0.2)
-    grid = figure.subplots(len(heights_of_tracks), 1, sharex=True, squeeze=False, height_ratios=heights_of_tracks)
+    # Sequences of a test set count alike; those of a user lie where they lie.
+    shared = explained.start is None
+    grid = figure.subplots(len(heights_of_tracks), 1, sharex=shared, squeeze=False, height_ratios=heights_of_tracks)
     axes = grid[:, 0]
     tables = []
     for block, (rule, place) in enumerate(chosen.items()):
-        sequence = explained.one_hot[place].astype(float)
+        columns = explained.columns(place)
+        first = 1 + (0 if explained.start is None else int(explained.start[place])) + columns.start
+        sequence = explained.one_hot[place][:, columns].astype(float)
         heights = {"sequence": sequence * _BITS} | {
-            method: values[place] * sequence for method, values in explained.attribution.items()
+            method: values[place][:, columns] * sequence for method, values in explained.attribution.items()
         }
         row = int(explained.row[place])
         for track, (name, values) in enumerate(heights.items()):
             ax = axes[block * len(tracks) + track]
-            _logo(ax, values)
+            _logo(ax, values, first)
             if explained.sites is not None:
-                _boxes(ax, explained.sites[place])
+                _boxes(ax, explained.sites[place][columns])
             ax.set_ylabel(_track_name(name), fontsize=5.5, rotation=0, ha="right", va="center")
             # Left to itself, a label asks for every tick of its figure: most of the time of a figure of many tracks.
             ax.yaxis.set_label_coords(_TRACK_NAME_PLACE, 0.5)
+            if not shared and track < len(heights) - 1:
+                ax.tick_params(labelbottom=False)
             if track == 0:
                 ax.set_yticks([0, _BITS])
                 logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
-                ax.set_title(f"{rule} ({logit}), test row {row}", loc="left")
-            tables.append(_logo_table(rule, row, name, values))
+                ax.set_title(f"{rule} ({logit}), {explained.name(place)}", loc="left")
+            tables.append(_logo_table(rule, row, name, values, first, explained.label and explained.label[place]))
     axes[-1].set_xlabel("position in the sequence")
     return figure, pd.concat(tables, ignore_index=True)
 
@@ -231,8 +259,8 @@ def _track_name(track: str) -> str:
     return "\n".join([*textwrap.wrap(METHOD_LABELS.get(track, track), _TRACK_NAME, break_on_hyphens=False), "× input"])
 
 
-def _logo(ax: Axes, heights: np.ndarray) -> None:
-    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down.
+def _logo(ax: Axes, heights: np.ndarray, first: int = 1) -> None:
+    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down; ``first`` counts.
 
     All letters of a base are one path: a logo library's path per letter made a study's logos take minutes.
     """
@@ -242,8 +270,8 @@ def _logo(ax: Axes, heights: np.ndarray) -> None:
     ax.axhline(0, color=INK, linewidth=0.4)
     low, high = min(0.0, float(heights.min())), max(0.0, float(heights.max()))
     ax.set(xlim=(-0.5, length - 0.5), ylim=(low, high if high > low else low + 1))
-    ticks = range(_BASE_LABEL_STEP - 1, length, _BASE_LABEL_STEP)
-    ax.set_xticks(ticks, [str(tick + 1) for tick in ticks])
+    ticks = range(-first % _BASE_LABEL_STEP, length, _BASE_LABEL_STEP)
+    ax.set_xticks(ticks, [f"{tick + first}" for tick in ticks])
     ax.locator_params(axis="y", nbins=2)
 
 
@@ -297,15 +325,16 @@ def _boxes(ax: Axes, inside: np.ndarray) -> None:
         )
 
 
-def _logo_table(rule: str, row: int, track: str, values: np.ndarray) -> pd.DataFrame:
-    """Return the letter and its height at every position of one track."""
+def _logo_table(rule: str, row: int, track: str, values: np.ndarray, first: int, label: str | None) -> pd.DataFrame:
+    """Return the letter and its height at every position of one track; positions count from ``first``."""
     letters = np.array(list(ALPHABET))[np.abs(values).argmax(axis=0)]
     return pd.DataFrame(
         {
             "rule": rule,
             "row": row,
+            **({} if label is None else {"name": label}),
             "track": track,
-            "position": np.arange(1, values.shape[1] + 1),
+            "position": np.arange(first, first + values.shape[1]),
             "base": letters,
             "height": values.sum(axis=0),
         }

@@ -35,6 +35,9 @@ DEFAULT_LICENCE = "MIT"
 # What no sensible network comes near; a description of a larger one would fill the memory before it is refused.
 _LARGEST = 10**6
 _REASON_LENGTH = 300
+# Folders below a run's that a model lies in at most (moe/<protocol>/<gate>/seed<k>), and how many are named.
+_DEPTH = 5
+_SHOWN = 6
 _AGAIN = "Delete this folder and make the bundle again."
 _KINDS: dict[type, str] = {str: "text", dict: "mapping", int: "whole number", list: "list"}
 Built = TypeVar("Built")
@@ -136,7 +139,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
-        raise InputError(f"{folder} holds no model: {DESCRIPTION} is missing there")
+        raise InputError(f"{folder} holds no model: {DESCRIPTION} is missing there{_models_below(Path(folder))}")
     description = read_json(path)
     kind = description.get("kind") if isinstance(description, dict) else None
     if not isinstance(kind, str) or kind not in _REQUIRED:
@@ -205,6 +208,17 @@ def _built(make: Callable[[], Built], folder: Path) -> Built:
     except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError, MemoryError) as error:
         reason = " ".join(str(error).split())[:_REASON_LENGTH]
         raise InputError(f"{folder / DESCRIPTION} describes a network that cannot be built: {reason}") from None
+
+
+def _models_below(folder: Path) -> str:
+    """Name for a message the models that lie below a folder that is none; experts within a mixture are left out."""
+    patterns = ["/".join(["*"] * depth + [DESCRIPTION]) for depth in range(1, _DEPTH + 1)]
+    found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
+    found = [path for path in found if not (path.parent.name == MEMBERS and path.parent.parent in found)]
+    if not found:
+        return ""
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f". Below it lie models; name one of them: {', '.join(map(str, found[:_SHOWN]))}{more}"
 
 
 def _check_types(description: Mapping[str, Any], path: Path) -> None:

@@ -1,18 +1,22 @@
 """What every expert is: a network from one sequence to an embedding and to a logit."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.layers import pad_neutral
 from tfbs_moe.models.parameters import as_json, parse
+from tfbs_moe.sequence import one_hot
 
 ALPHABET_SIZE = 4
+PREDICTION_BATCH = 1024
+Sequences = Sequence[str] | np.ndarray | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,53 @@ class Expert(nn.Module, ABC):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logit (N,) of sequences (N, 4, L)."""
         return self.classify(self.embed(x))
+
+    def predict(self, sequences: Sequences, *, batch_size: int = PREDICTION_BATCH) -> torch.Tensor:
+        """Return the logits, float32 (N,) on the CPU and without gradients, of sequences.
+
+        Args:
+            sequences: N strings of length L, or a one-hot array or tensor (N, 4, L), rows A C G T.
+            batch_size: sequences at a time.
+
+        Raises:
+            InputError: the sequences are of another length or no DNA.
+        """
+        return torch.cat(
+            [logits for (logits,) in predict_in_batches(self, lambda x: (self(x),), sequences, batch_size)]
+        )
+
+
+def predict_in_batches(
+    model: nn.Module,
+    score: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    sequences: Sequences,
+    batch_size: int,
+) -> list[tuple[torch.Tensor, ...]]:
+    """Return what ``score`` gives for each batch, on the CPU; the model is in evaluation mode meanwhile.
+
+    Strings become one-hot; an empty batch is scored where there is no sequence, so that shapes are there.
+    """
+    if isinstance(sequences, str):
+        raise InputError("one string was given where a list of sequences was expected; put it into a list")
+    if not isinstance(sequences, torch.Tensor | np.ndarray):
+        sequences = list(sequences)
+        if any(not isinstance(one, str) for one in sequences):
+            raise InputError("sequences must be strings, or one one-hot array or tensor (N, 4, L)")
+        sequences = one_hot(sequences) if sequences else np.zeros((0, ALPHABET_SIZE, model.window), dtype=np.uint8)
+    x = torch.as_tensor(sequences)
+    device = next(model.parameters()).device
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            batches = torch.split(x, batch_size) if len(x) else (x,)
+            return [
+                tuple(part.float().cpu() for part in score(batch.to(device=device, dtype=torch.float32)))
+                for batch in batches
+            ]
+    finally:
+        for module, mode in training.items():
+            module.training = mode
 
 
 def check_window(x: torch.Tensor, window: int, columns: int = 0) -> None:

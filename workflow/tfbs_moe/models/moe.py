@@ -7,7 +7,7 @@ from torch import nn
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.gate import Gate
-from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.interface import PREDICTION_BATCH, Expert, Sequences, predict_in_batches
 from tfbs_moe.models.stack import ExpertStack
 
 
@@ -48,19 +48,30 @@ class MixtureOfExperts(nn.Module):
         """The fewest columns that an expert sets on each side of the sequence, and their value."""
         return self.experts.padding
 
-    def predict(self, x: torch.Tensor, knowledge: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (N,) and gate weights (N, K) of sequences (N, 4, L) in one pass.
-
-        Args:
-            x: the sequences.
-            knowledge: float (N, 1 + K), what is known of the factor that is asked for; see ``Gate``.
-        """
-        return self.gate(self.experts(x), knowledge)
+    def logits_and_weights(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (N,) and gate weights (N, K) of sequences (N, 4, L) in one pass, with their gradients."""
+        return self.gate(self.experts(x), None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logit (N,) of sequences (N, 4, L), with no knowledge of the factor."""
-        return self.predict(x)[0]
+        return self.logits_and_weights(x)[0]
 
     def weights(self, x: torch.Tensor) -> torch.Tensor:
         """Return the gate's weights (N, K) for sequences (N, 4, L)."""
-        return self.predict(x)[1]
+        return self.logits_and_weights(x)[1]
+
+    def predict(self, sequences: Sequences, *, batch_size: int = PREDICTION_BATCH) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score sequences in batches, without gradients, as the trained model.
+
+        Args:
+            sequences: N strings of length L, or a one-hot array or tensor (N, 4, L), rows A C G T.
+            batch_size: sequences at a time.
+
+        Returns:
+            float32 on the CPU: logits (N,), and the gate's weights (N, K) in the order of ``names``.
+
+        Raises:
+            InputError: the sequences are of another length or no DNA.
+        """
+        parts = predict_in_batches(self, self.logits_and_weights, sequences, batch_size)
+        return torch.cat([logits for logits, _ in parts]), torch.cat([weights for _, weights in parts])

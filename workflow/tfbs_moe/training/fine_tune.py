@@ -84,5 +84,5 @@ def fine_tune(
 
 
 def _with_penalty(mixture: MixtureOfExperts, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    logits, weights = mixture.predict(x)
+    logits, weights = mixture.logits_and_weights(x)
     return logits, mixture.gate.penalty(weights)
