@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution import modisco
+from tfbs_moe.attribution import modisco, seqlets
 from tfbs_moe.attribution.around import around_sites, sites_in_windows
 from tfbs_moe.attribution.filters import filter_motifs, has_filters
 from tfbs_moe.attribution.localisation import site_mask
@@ -84,6 +84,32 @@ def test_nothing_found_is_a_sentence(known):
     assert call_seqlets(np.random.default_rng(0).normal(size=(3, 5)), Discovery()).empty
     with pytest.raises(InputError, match="beside sequences of shape"):
         discover_motifs(np.zeros((1, 4, 5)), X)
+
+
+def test_equal_seqlets_are_no_further_apart_than_nothing(monkeypatch):
+    """Their cosine is 1 and a little, by rounding that differs between processors; scipy refuses distances below 0."""
+    X, _, _, _ = planted(40)
+    same = np.repeat(X[:1], 40, axis=0)
+    attribution = np.zeros(same.shape, dtype=np.float32)
+    attribution[:, :, 40:60] = np.random.default_rng(3).normal(size=(4, 20))
+    motifs = discover_motifs(attribution, same)
+    assert motifs and {motif.members for motif in motifs} == {40}
+    # As on a processor that rounds all of them up.
+    monkeypatch.setattr(seqlets, "_moved", lambda windows, step, moved=seqlets._moved: moved(windows, step) * 1.0000002)
+    assert [motif.members for motif in discover_motifs(attribution, same)] == [40] * len(motifs)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_contributions_of_one_sign_have_no_background_to_stand_out_from(sign, caplog):
+    X, attribution, _, _ = planted(40)
+    assert discover_motifs(sign * np.abs(attribution), X) == []
+    assert "contributions of 40 sequences are all of one sign" in caplog.text
+
+
+def test_contributions_of_which_no_background_can_be_made_give_no_seqlets(caplog):
+    contribution = np.random.default_rng(0).normal(size=(60, LENGTH)) * 1e-42
+    assert call_seqlets(contribution, Discovery()).empty
+    assert "contributions of 60 sequences have no background" in caplog.text
 
 
 def test_few_seqlets_make_no_motif():

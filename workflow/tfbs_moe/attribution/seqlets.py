@@ -4,6 +4,7 @@ TF-MoDISco's idea (Shrikumar et al. 2018, arXiv 1811.00416) with nothing but wha
 tangermeme calls seqlets, correlation of contributions compares them, average linkage clusters them.
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.spatial.distance import squareform
 
 from tfbs_moe.attribution.motifs import Motif, trimmed
 from tfbs_moe.errors import InputError
+
+log = logging.getLogger(__name__)
 
 SEQLET_COLUMNS = ("sequence", "start", "end", "attribution")
 _CHUNK = 256
@@ -55,16 +58,26 @@ def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
         how: settings.
 
     Returns:
-        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their sum).
+        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their sum). None
+        where there is no background to stand out from: too few or too even values, or none above or below zero.
     """
-    too_short = contribution.shape[1] < how.width
-    if not contribution.size or too_short or not np.ptp(contribution):
-        return pd.DataFrame(columns=list(SEQLET_COLUMNS))
+    nothing = pd.DataFrame(columns=list(SEQLET_COLUMNS))
+    if not contribution.size or contribution.shape[1] < how.width or not np.ptp(contribution):
+        return nothing
     # tangermeme and numba take seconds to import.
     from tangermeme.seqlet import tfmodisco_seqlets
 
     values = torch.from_numpy(np.ascontiguousarray(contribution, dtype=np.float32))
-    found = tfmodisco_seqlets(values, window_size=how.core, flank=how.flank, target_fdr=how.false_discoveries)
+    sums = values.unfold(-1, how.core, 1).sum(dim=-1)
+    if (sums >= 0).all() or (sums < 0).all():
+        log.warning("no seqlets: the contributions of %d sequences are all of one sign", len(values))
+        return nothing
+    try:
+        found = tfmodisco_seqlets(values, window_size=how.core, flank=how.flank, target_fdr=how.false_discoveries)
+    except (ValueError, ZeroDivisionError) as error:
+        # Its null distribution, fitted to the window sums, has no value on one side of zero.
+        log.warning("no seqlets: the contributions of %d sequences have no background (%s)", len(values), error)
+        return nothing
     table = found.rename(columns={"example_idx": "sequence"})[list(SEQLET_COLUMNS)]
     # Equal seqlets in a fixed order, so that the same attributions give the same motifs.
     order = np.lexsort((table["start"], table["sequence"], -table["attribution"].abs()))
@@ -149,9 +162,9 @@ def _compare(windows: np.ndarray, slide: int) -> tuple[np.ndarray, np.ndarray, n
                 best[rows][better] = value[better]
                 shift[rows][better] = step
                 turned[rows][better] = strand
-    # The two orders of a pair cut different ends off; the better of them holds for both.
-    symmetric = np.maximum(best, best.T)
-    return symmetric, shift, turned
+    # The two orders of a pair cut different ends off; the better of them holds for both. Rounding makes a cosine of
+    # equal seqlets more than 1, how much more hangs on the processor, and no distance may be negative.
+    return np.clip(np.maximum(best, best.T), -1, 1), shift, turned
 
 
 def _moved(windows: np.ndarray, step: int) -> np.ndarray:
