@@ -14,7 +14,7 @@ help:
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
 	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; 10 to 20 minutes on 2 cores)'
-	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files ... (about 15 minutes)'
+	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files, make up inputs ... (15 minutes)'
 	@echo 'make test-environments  every stage in an environment of its own pins alone (gigabytes, half an hour)'
 	@echo 'make audit   ask for known vulnerabilities of the pinned packages (needs a network)'
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
@@ -58,9 +58,11 @@ test-cluster: setup-dev
 test-environments: setup-dev
 	$(IN_VENV) $(TEST_ENV) pytest tests/environments
 
-# One process at a time: the tests count on the time that jobs take. What needs a disk of its own needs root.
+# One process at a time: the tests count on the time that jobs take. What needs a disk of its own needs root. Made-up
+# inputs are other ones each time here; in `make test` they are always the same.
 test-faults: setup-dev
 	$(IN_VENV) $(TEST_ENV) pytest tests/faults
+	$(IN_VENV) $(TEST_ENV) pytest -n auto --hypothesis-profile random -m hypothesis tests/unit
 
 # uv runs the auditor in an environment of its own; dev.txt takes in the other locks, but for torch's build.
 audit: setup

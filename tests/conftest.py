@@ -1,12 +1,30 @@
-"""Fixtures every test may use."""
+"""Fixtures every test may use, and what makes the suite the same each time it runs."""
 
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+
+# Without deadlines and checks of speed, as a busy machine breaks them; without a database of earlier runs.
+settings.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("random", settings.get_profile("same"), derandomize=False, print_blob=True)
+# ``pytest --hypothesis-profile random`` takes the other one; ``make test-faults`` does.
+settings.load_profile("same")
+
+_LONGEST_ID = 100
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case by its argument and place where its value makes no name to read: bytes, odd text, a lambda."""
+    odd_text = isinstance(val, str) and not (val.isprintable() and val.isascii() and len(val) <= _LONGEST_ID)
+    nameless = getattr(val, "__name__", None) == "<lambda>"
+    return argname if isinstance(val, bytes) or odd_text or nameless else None
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ def deepbind_file(path: Path, sequences: list[str], unbound: Sequence[str] = ())
     """Write sequences as a DeepBind training file; with unbound ones, as a test file."""
     lines = [f"A\tseq_{row:05d}_peak\t{sequence}\t1\n" for row, sequence in enumerate(sequences)]
     lines += [f"A\tseq_{row:05d}_shuf\t{sequence}\t0\n" for row, sequence in enumerate(unbound)]
-    path.write_bytes(gzip.compress((HEADER + "".join(lines)).encode()))
+    path.write_bytes(gzip.compress((HEADER + "".join(lines)).encode(), mtime=0))
     return path
 
 

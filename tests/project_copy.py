@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# Seconds that nothing takes, however busy the machine is: a command still running then hangs.
+HANGS = 7200.0
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "resources", "pyproject.toml")
 
 
@@ -30,7 +32,7 @@ class Project:
     folder: Path
 
     def run(
-        self, *arguments: str, timeout: float = 900, python_path: Path | None = None
+        self, *arguments: str, timeout: float = HANGS, python_path: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake there on two cores; its output and messages come back together."""
         return subprocess.run(

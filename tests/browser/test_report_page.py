@@ -71,8 +71,8 @@ SHOWN_ROWS = """
 const rows = [...document.querySelectorAll("tbody tr")].filter(row => !row.classList.contains("found-not"));
 return rows.map(row => row.textContent);
 """
-PATIENCE = 20.0
-PATIENCE_WITH_AXE = 120.0
+# Seconds; the busiest machine takes less.
+PATIENCE = 600.0
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_no_serious_accessibility_fault(page: "Chrome", axe: str, scheme: str, s
     page.execute_script(FIRST_ROWS_OF_TABLES)
     # It copies every element's source, and the files that a page holds are megabytes of it.
     page.execute_script(TINY_FILES)
-    page.set_script_timeout(PATIENCE_WITH_AXE)
+    page.set_script_timeout(PATIENCE)
     page.execute_script(axe)
     found = page.execute_async_script(
         "const done = arguments[0];"

@@ -20,7 +20,7 @@ if sys.argv[2] == "job":
 else:
     at_work.start_run(sys.argv[3], sys.argv[4]).done()
 print("there", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 LIBRARY = Path(at_work.__file__).parents[1]
 

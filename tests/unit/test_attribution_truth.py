@@ -26,7 +26,7 @@ def sequences(count=6, length=LENGTH, seed=0):
     return np.ascontiguousarray(np.eye(4, dtype=np.uint8)[codes].transpose(0, 2, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=25).filter(
         lambda pairs: len({site for _, site in pairs}) == 2

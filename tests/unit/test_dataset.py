@@ -196,7 +196,7 @@ def test_subset_refuses_rows_that_do_not_exist_or_repeat():
         subset(data, np.ones(4, dtype=bool))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 12).flatmap(lambda pairs: st.tuples(st.just(pairs), st.permutations(range(2 * pairs)), st.data()))
 )

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal import Fault, Portal
@@ -32,7 +32,9 @@ PAYLOAD = b"\x1f\x8b" + random.Random(3).randbytes(400_000)
 OTHER = b"\x1f\x8b" + random.Random(4).randbytes(300_000)
 MD5 = hashlib.md5(PAYLOAD).hexdigest()
 SHA256 = hashlib.sha256(PAYLOAD).hexdigest()
-FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2, connect_timeout=2, stall_timeout=0.4)
+# Short waits of our own, long ones for the server: on a busy machine an answer may take its time.
+FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2)
+NOTICES_STALLS = Policy(attempts=20, first_wait=0.01, longest_wait=0.2, stall_timeout=0.4)
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ def test_pieces_of_two_versions_are_caught_by_the_digest_and_fetched_anew(portal
         Fault(status=503),
         Fault(status=429, retry_after="0"),
         Fault(status=500),
-        Fault(stall_at=100_000, stall_seconds=1.0),
+        Fault(stall_at=100_000, stall_seconds=600),
         Fault(corrupt=True),
         Fault(claim_length=500_000),
         Fault(wrong_range=True),
@@ -141,7 +143,8 @@ def test_pieces_of_two_versions_are_caught_by_the_digest_and_fetched_anew(portal
 )
 def test_one_bad_answer_does_no_harm(portal, url, tmp_path, fault):
     portal.misbehave("/data/A_(x).gz", Fault(drop_at=200_000), fault)
-    assert fetch([url], tmp_path / "a.gz", sha256=SHA256, size=len(PAYLOAD), policy=FAST).read_bytes() == PAYLOAD
+    policy = NOTICES_STALLS if fault.stall_at else FAST
+    assert fetch([url], tmp_path / "a.gz", sha256=SHA256, size=len(PAYLOAD), policy=policy).read_bytes() == PAYLOAD
     assert leftovers(tmp_path) == []
 
 
@@ -161,7 +164,7 @@ FAULTS = [
 ]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     faults=st.lists(st.sampled_from(FAULTS), max_size=7), validators=st.booleans(), begun=st.sampled_from([0, 99, 3])
 )
@@ -172,7 +175,7 @@ def test_any_mishaps_give_the_right_file_or_none(portal, tmp_path, faults, valid
     target = tmp_path / "any.gz"
     target.unlink(missing_ok=True)
     (tmp_path / ".any.gz.part").write_bytes(OTHER[:begun])
-    quick = Policy(attempts=3, first_wait=0.001, longest_wait=0.002, connect_timeout=2, stall_timeout=0.4)
+    quick = Policy(attempts=3, first_wait=0.001, longest_wait=0.002)
     try:
         fetch([url], target, sha256=SHA256, policy=quick)
     except InputError as error:
@@ -357,13 +360,13 @@ def test_a_right_file_is_not_fetched_again_and_a_wrong_one_is(portal, url, tmp_p
 
 
 def test_kill_in_the_middle_then_resume(portal, url, tmp_path):
-    portal.misbehave("/data/A_(x).gz", Fault(stall_at=131_072, stall_seconds=60))
+    portal.misbehave("/data/A_(x).gz", Fault(stall_at=131_072, stall_seconds=600))
     target = tmp_path / "a.gz"
     code = f"from tfbs_moe.data.download import fetch; fetch([{url!r}], {str(target)!r}, sha256={SHA256!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")})
-    assert portal.paused.wait(30)
+    assert portal.paused.wait(600)
     part = tmp_path / ".a.gz.part"
-    while part.stat().st_size < 131_072:
+    while not part.exists() or part.stat().st_size < 131_072:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL

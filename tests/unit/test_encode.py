@@ -15,7 +15,7 @@ from tfbs_moe.data.peak_choice import linked, refusal
 from tfbs_moe.data.transport import Policy, session
 from tfbs_moe.errors import InputError
 
-FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2, connect_timeout=2, stall_timeout=0.5)
+FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2)
 TODAY = date(2024, 3, 15)
 OPTIMAL, CONSERVATIVE = "optimal IDR thresholded peaks", "conservative IDR thresholded peaks"
 

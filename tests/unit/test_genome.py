@@ -43,7 +43,7 @@ def test_one_long_line(tmp_path, monkeypatch, block):
 def test_plain_gzip_and_bgzip_read_alike_and_as_pyfaidx_reads_them(tmp_path):
     sequences = {"chr1": as_text(random_codes(70_000)), "chr2": as_text(random_codes(300, 1)).lower()}
     plain = write_fasta(tmp_path / "a.fa", sequences)
-    (tmp_path / "gzip.fa.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    (tmp_path / "gzip.fa.gz").write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     with bgzf.BgzfWriter(str(tmp_path / "bgzip.fa.gz")) as handle:
         handle.write(plain.read_bytes())
     with pyfaidx.Fasta(str(plain)) as reference:
@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_fasta_is_said_with_its_line(tmp_path, monkeypatch,
 
 
 def test_a_truncated_gzip_leaves_no_prepared_genome(tmp_path):
-    whole = gzip.compress(b">chr1\n" + b"ACGTTGCA\n" * 5000)
+    whole = gzip.compress(b">chr1\n" + b"ACGTTGCA\n" * 5000, mtime=0)
     (tmp_path / "a.fa.gz").write_bytes(whole[:-30])
     with pytest.raises(InputError, match="cut short"):
         prepare_genome(tmp_path / "a.fa.gz", tmp_path / "a.h5")

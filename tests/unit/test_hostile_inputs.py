@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peak_files import as_text, make_genome, random_codes
@@ -22,7 +22,7 @@ from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.errors import InputError
 
 EXAMPLES = int(os.environ.get("TFBS_MOE_FUZZ_EXAMPLES", "60"))
-FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=EXAMPLES)
 
 ODD = st.sampled_from(
     [

@@ -21,7 +21,7 @@ def frame(rows) -> pd.DataFrame:
     return columns.assign(end=columns.start + columns.width)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(PLACES, PLACES)
 def test_free_space_is_what_no_interval_covers(one, other):
     space = free_space(SIZES, frame(one), frame(other))

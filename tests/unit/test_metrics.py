@@ -40,7 +40,7 @@ def weighted_scores(draw):
     return label, logit, weights
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(weighted_scores())
 def test_weighted_metrics_agree_with_scikit_learn(case):
     label, logit, weights = case
@@ -59,7 +59,7 @@ def test_weighted_metrics_agree_with_scikit_learn(case):
         assert found[name][0] == pytest.approx(value, abs=1e-9), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(weighted_scores())
 def test_a_weight_is_the_same_as_a_row_that_often(case):
     label, logit, weights = case

@@ -199,7 +199,7 @@ def test_homopolymers_cannot_be_shuffled(tmp_path):
         make_negatives(task, "dinucleotide_shuffle", Counts())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 12), max_size=30),
     st.lists(st.integers(0, 12), max_size=30),

@@ -26,7 +26,7 @@ def words(sequence: str, k: int) -> set[str]:
     return {min(word, turned(word)) for word in found if "N" not in word}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SEQUENCES, SEQUENCES, st.integers(1, 5))
 def test_agrees_with_a_search_of_strings(query, reference, k):
     wanted = set().union(*(words(sequence, k) for sequence in reference))
@@ -37,7 +37,7 @@ def test_agrees_with_a_search_of_strings(query, reference, k):
     assert len(index.words) == len(wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEQUENCES)
 def test_sequence_ids_are_equal_on_either_strand_and_only_then(sequences):
     ids = sequence_ids(encode(sequences))

@@ -32,7 +32,7 @@ def test_the_strongest_of_overlapping_peaks_stays_and_frees_what_only_its_victim
     assert len(select_peaks(peaks, Counts(5), overlapping="keep")) == 5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 80), st.integers(0, 9)), min_size=1, max_size=40))
 def test_kept_peaks_never_overlap_and_every_dropped_one_overlaps_a_stronger_kept_one(rows):
     peaks = _frame(rows)

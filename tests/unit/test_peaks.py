@@ -146,12 +146,12 @@ def test_of_duplicates_the_strongest_stays(tmp_path):
 
 def test_gzip_is_told_by_its_bytes(tmp_path):
     path = tmp_path / "named_otherwise.txt"
-    path.write_bytes(gzip.compress(narrow_peak("chr1", 100, 200, 5).encode()))
+    path.write_bytes(gzip.compress(narrow_peak("chr1", 100, 200, 5).encode(), mtime=0))
     assert len(read_peaks(path)[0]) == 1
 
 
 def _compressed() -> bytes:
-    return gzip.compress("\n".join(narrow_peak("chr1", i, i + 99, i % 7) for i in range(2000)).encode())
+    return gzip.compress("\n".join(narrow_peak("chr1", i, i + 99, i % 7) for i in range(2000)).encode(), mtime=0)
 
 
 @pytest.mark.parametrize(

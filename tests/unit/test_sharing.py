@@ -38,7 +38,7 @@ def expected(datasets: list[list[str]], things) -> list[list[int]]:
     return table
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(DATASETS, st.integers(1, 4), st.integers(1, 40))
 def test_counts_agree_with_sets_of_strings(datasets, k, words_per_pass):
     with pytest.MonkeyPatch.context() as patch:
@@ -50,7 +50,7 @@ def test_counts_agree_with_sets_of_strings(datasets, k, words_per_pass):
     assert found.dataset_of_row.tolist() == [number for number, rows in enumerate(datasets) for _ in rows]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DATASETS)
 def test_equal_sequences_are_found_on_either_strand(datasets):
     found = shared_sequences([encode(dataset) for dataset in datasets])

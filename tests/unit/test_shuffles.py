@@ -49,7 +49,7 @@ def test_sequences_without_another_shuffle_are_seen():
     assert unchanged(codes, shuffled)[:2].all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 13)), elements=st.integers(0, 4)), st.integers(0, 99)
 )

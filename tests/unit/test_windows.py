@@ -107,7 +107,7 @@ def test_a_negative_distance():
         cut_windows(pd.DataFrame(), None, Counts(), length=101, min_distance=-1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 200), st.integers(0, 5)), min_size=1, max_size=40),
     st.integers(0, 40),

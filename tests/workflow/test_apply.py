@@ -17,8 +17,8 @@ ASIDE = 30
 
 
 @pytest.fixture(scope="module")
-def run_folder(demo):
-    return demo.folder / "results" / "demo"
+def run_folder(finished_demo):
+    return finished_demo.folder / "results" / "demo"
 
 
 @pytest.fixture(scope="module")

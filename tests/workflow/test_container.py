@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from project_copy import ROOT, clean_environment, snakemake
+from project_copy import HANGS, ROOT, clean_environment, snakemake
 
 RECIPE = ROOT / "envs" / "container.def"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -65,7 +65,7 @@ def test_a_job_runs_in_the_image_in_the_environment_that_the_recipe_puts_there(p
         cwd=project.folder,
         env=clean_environment()
         | {"PATH": os.pathsep.join([str(programs / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=HANGS,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stdout[-3000:]
     assert (project.folder / target).is_file()

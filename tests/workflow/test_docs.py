@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from project_copy import HANGS, ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
@@ -44,8 +44,6 @@ NEEDS_OPTION = {
     "--unlock": "a folder that is locked",
     "lock": "the ENCODE portal",
 }
-# Commands that have run already.
-RUN: set[str] = set()
 # Recipes with a part that the reader fills in.
 PLACEHOLDER = re.compile(r"…|\.\.\.|\b[A-Z]{4,}\b(?!=)|<[a-z]+>")
 
@@ -130,7 +128,7 @@ def shell(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
+        timeout=HANGS,
         check=False,
     )
 
@@ -190,10 +188,7 @@ def test_commands_run(path, request):
     scripts = [
         [line for line in lines_of(block["code"]) if kind_of(line, block["reason"]) == "run"] for block in blocks
     ]
-    # Lines that another document has too are run once.
-    scripts = [[line for line in script if line not in RUN or not line.startswith("tfbs-moe")] for script in scripts]
     scripts = [script for script in scripts if script]
-    RUN.update(line for script in scripts for line in script)
     snippets = [block["code"] for block in BLOCK.finditer(text) if block["language"] == "python"]
     if not scripts and not snippets:
         return

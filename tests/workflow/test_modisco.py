@@ -2,15 +2,14 @@
 
 import subprocess
 import venv
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
+from project_copy import HANGS, ROOT
 from tfbs_moe.attribution.modisco import ATTRIBUTIONS, SEQUENCES, read_motifs, write_inputs
 
-ROOT = Path(__file__).resolve().parents[2]
 WORD, LENGTH, COUNT = "TGACTCATGC", 100, 200
 
 
@@ -24,7 +23,7 @@ def program(tmp_path_factory):
     (pip,) = (entry["pip"] for entry in entries if isinstance(entry, dict))
     pins = [pin.replace(" ", "").replace("-base", "").replace("==", "=").replace("=", "==") for pin in [*conda, *pip]]
     installer = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*installer, *pins], capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run([*installer, *pins], capture_output=True, text=True, check=False, timeout=HANGS)
     if done.returncode and any(word in done.stderr for word in ("connection", "No matching distribution")):
         pytest.skip(f"the packages of envs/modisco.yaml cannot be had here: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
@@ -46,7 +45,7 @@ def test_it_finds_the_planted_word(program, tmp_path):
     write_inputs(attribution, X, tmp_path)
     output = tmp_path / "motifs.h5"
     arguments = ["motifs", "-s", tmp_path / SEQUENCES, "-a", tmp_path / ATTRIBUTIONS, "-n", 2000, "-w", LENGTH]
-    subprocess.run([program, *map(str, arguments), "-o", str(output)], check=True, timeout=600)
+    subprocess.run([program, *map(str, arguments), "-o", str(output)], check=True, timeout=HANGS)
     motifs = read_motifs(output)
     assert motifs[0].name == "pos_1" and motifs[0].members >= COUNT / 5
     # It may split what was planted into several patterns; none is anything else.

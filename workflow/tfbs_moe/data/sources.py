@@ -15,6 +15,8 @@ anything else                a local file
 """
 
 import csv
+import ipaddress
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +46,10 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
 # What RFC 3986 allows in a path segment as it stands; everything else is percent-encoded.
 _PATH_SAFE = "/@:!$&'()*+,;=~"
+# A name of the domain name system in its ASCII form; with a dot at its end it is meant as it stands.
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+# File systems take 255 bytes; the names of unfinished files are longer than those of finished ones.
+_LONGEST_NAME = 200
 # A decoded character that no file name may hold, or that Snakemake would read as a wildcard.
 _NOT_IN_NAMES = re.compile(r"[/{}\x00-\x1f\x7f]")
 
@@ -240,6 +246,11 @@ def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
         raise InputError(f"{url} is the address of a folder; the address of a file was expected")
     if parts.query:
         segments[-1] += "?" + quote(unquote(parts.query), safe="=&+,:;@")
+    if (longest := max(len(os.fsencode(segment)) for segment in segments)) > _LONGEST_NAME:
+        raise InputError(
+            f"{url} gives a file name of {longest} bytes, where {_LONGEST_NAME} are the most; download the file and "
+            "give its path"
+        )
     return Path(root, parts.netloc, *segments)
 
 
@@ -305,7 +316,7 @@ def _matrix_id(text: str) -> str:
 
 def _by_scheme(scheme: str, text: str) -> Source:
     if scheme == "file":
-        return Local(Path(unquote(urlsplit(text).path)))
+        return Local(_file_path(text))
     if scheme not in ("http", "https"):
         raise InputError(f"{text}: {scheme} addresses cannot be fetched; give an http(s) address or a local path")
     resource_path(text)
@@ -314,10 +325,20 @@ def _by_scheme(scheme: str, text: str) -> Source:
     return Remote(text, accession=accession if is_portal else None)
 
 
+def _file_path(url: str) -> Path:
+    """Return the path of a file:// address."""
+    try:
+        return Path(unquote(urlsplit(url).path))
+    except ValueError as error:
+        raise InputError(f"{url} is not a well-formed address: {error}") from None
+
+
 def _split(url: str) -> SplitResult:
     """Split an http(s) address, its host in lower case; refuse what cannot be a file's address."""
-    if any(character.isspace() for character in url):
-        raise InputError(f"{url!r} holds white space; write it as %20 in an address")
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise InputError(
+            f"{url!r} holds white space or a character that cannot be printed; write it percent-encoded, a blank as %20"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -325,9 +346,23 @@ def _split(url: str) -> SplitResult:
         raise InputError(f"{url} is not a well-formed address: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
         raise InputError(f"{url} is not an http(s) address with a host")
+    if not (_is_ip6(host) if "[" in parts.netloc else _HOST.fullmatch(host)) or port == 0:
+        raise InputError(
+            f"{url}: {parts.netloc!r} is no host to fetch from; a name of ASCII letters, digits, -, _ and single dots "
+            "(an international name in its form xn--…) was expected, after it perhaps a port from 1 to 65535"
+        )
     if parts.username is not None:
         raise InputError(f"an address for {host} holds a user name; keep credentials out of tables (~/.netrc is read)")
     return parts._replace(netloc=f"{host}:{port}" if port else host, fragment="")
+
+
+def _is_ip6(host: str) -> bool:
+    """Return whether a host in brackets is an address of IP version 6."""
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _file_name(segment: str, url: str) -> str:
@@ -350,7 +385,7 @@ def _on_mirror(url: str, mirror: str) -> str:
     if not scheme:
         return str(resource_path(url, Path(mirror).expanduser()))
     if scheme[1].lower() == "file":
-        return str(resource_path(url, unquote(urlsplit(mirror).path)))
+        return str(resource_path(url, _file_path(mirror)))
     if scheme[1].lower() not in ("http", "https"):
         raise InputError(f"mirror={mirror}: give a folder or an http(s) address")
     return f"{mirror.rstrip('/')}/{quote(resource_path(url, '').as_posix(), safe=_PATH_SAFE)}"
