@@ -470,6 +470,12 @@ def test_disk_that_fills_up_keeps_what_came(url, tmp_path, monkeypatch):
     assert fetch([url], tmp_path / "a.gz", sha256=SHA256, policy=FAST).read_bytes() == PAYLOAD
 
 
+def test_a_file_without_a_checksum_is_written_down_with_its_digest(portal, url, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        path = fetch([url], tmp_path / "file.bin")
+    assert f"checked by length alone; its sha256 is {hashlib.sha256(path.read_bytes()).hexdigest()}" in caplog.text
+
+
 def test_progress_is_told(portal, url, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(download, "PROGRESS_SECONDS", 0.0)
     with caplog.at_level(logging.INFO):

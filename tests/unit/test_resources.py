@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfbs_moe.config import read_experiments
+from tfbs_moe.assemblies import known_assemblies
 from tfbs_moe.data import sources
 from tfbs_moe.data.download import listed_md5
 from tfbs_moe.errors import InputError
@@ -60,7 +61,7 @@ def by_rule(uniform, factor, cell):
         ("peaks_grch38.tsv", "accession", 54),
         ("paper_files.tsv", "file", 12),
         ("factors.tsv", "factor", 37),
-        ("reference.tsv", "url", 4),
+        ("reference.tsv", "url", 15),
     ],
 )
 def test_rows_are_whole_and_unique(table, key, count):
@@ -73,8 +74,17 @@ def test_rows_are_whole_and_unique(table, key, count):
             assert isinstance(sources.parse_source(row["url"]), sources.Remote)
         if "md5" in row:
             assert re.fullmatch("[0-9a-f]{32}", row["md5"])
-        if "checksum" in row:
+        # Of other genomes than the human ones no checksum was seen; UCSC's list of them is named.
+        if "checksum" in row and row.get("assembly", "hg38") in ("hg19", "hg38"):
             assert sources.parse_checksum(row["checksum"])
+
+
+def test_every_known_assembly_has_an_address_and_five_have_a_blacklist():
+    kinds = {}
+    for row in read("reference.tsv"):
+        kinds.setdefault(row["kind"], []).append(row["assembly"])
+    assert kinds["fasta"] == list(known_assemblies())
+    assert kinds["blacklist"] == ["hg19", "hg38", "mm10", "dm6", "ce11"]
 
 
 def test_accessions_and_addresses_agree():

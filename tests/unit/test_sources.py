@@ -214,6 +214,36 @@ def test_locked_says_how_to_make_the_lock(lock, tmp_path):
         locked(lock, "JUND", "HepG2", "GRCh38")
 
 
+def genome(**settings):
+    return {"fasta": None, "blacklist": True} | settings
+
+
+@pytest.mark.parametrize("assembly", ["hg19", "hg38", "mm10", "dm6", "ce11"])
+def test_a_genome_that_is_fetched_and_the_blacklist_of_its_assembly(assembly):
+    files = sources.genome_files(genome(), assembly)
+    assert files["fasta"].url.endswith(f"/goldenPath/{assembly}/bigZips/{assembly}.fa.gz")
+    assert files["blacklist"].url.endswith(f"/lists/{assembly}-blacklist.v2.bed.gz")
+    assert list(sources.genome_files(genome(blacklist=False), assembly)) == ["fasta"]
+
+
+@pytest.mark.parametrize("assembly", ["hs1", "mm39", "sacCer3", "danRer11", "tair10"])
+def test_an_assembly_without_a_blacklist(assembly):
+    assert list(sources.genome_files(genome(), assembly)) == ["fasta"]
+
+
+def test_a_genome_and_a_blacklist_of_the_users_own(tmp_path):
+    own = tmp_path / "own.bed"
+    own.write_text("chr1\t0\t10\n")
+    files = sources.genome_files(genome(fasta="x.fa", blacklist=str(own)), "hg38")
+    assert files == {"fasta": Local(Path("x.fa")), "blacklist": Local(own)}
+    files = sources.genome_files(genome(fasta="x.fa", blacklist="https://example.org/a.bed.gz"), "spruce")
+    assert files["blacklist"] == Remote("https://example.org/a.bed.gz")
+    assert sources.genome_files(genome(fasta="x.fa"), "spruce") == {"fasta": Local(Path("x.fa"))}
+    for wrong in (str(tmp_path / "gone.bed"), "encode"):
+        with pytest.raises(InputError, match=f"genome.blacklist: there is no file {wrong} .*give true, false, or"):
+            sources.genome_files(genome(blacklist=wrong), "hg38")
+
+
 def test_only_the_standard_library_is_imported():
     code = (
         "import sys; sys.path.insert(0, 'workflow'); before = set(sys.modules); import tfbs_moe.data.sources;"

@@ -8,7 +8,7 @@ import shutil
 from functools import cache
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
-from tfbs_moe.data.sources import Local, Planted, Remote, reference, resolve
+from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.patterns import any_of
@@ -109,7 +109,7 @@ def gpus():
 def checked_source(name):
     """Return where an experiment's file comes from; one that cannot be used is one clear message."""
     try:
-        source = resolve(STUDY.experiments[name], config["genome"]["assembly"])
+        source = resolve(STUDY.experiments[name], STUDY.genome.assembly)
     except InputError as error:
         raise WorkflowError(f"{config['experiments']}: {name}: {error}")
     if isinstance(source, Local) and not source.path.is_file():
@@ -121,9 +121,20 @@ def checked_source(name):
 
 SOURCES = {name: checked_source(name) for name in STUDY.experiments}
 PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Planted)]
-REFERENCE = reference(config["genome"]["assembly"])
+
+
+def checked_genome():
+    """Return where the genome and the list of places to leave out come from; nothing where no experiment has peaks."""
+    try:
+        return genome_files(config["genome"], STUDY.genome.assembly) if STUDY.has_peaks else {}
+    except InputError as error:
+        raise WorkflowError(str(error))
+
+
+GENOME_FILES = checked_genome()
+# What this run fetches, and no more: a genome or a list of the user's own is not among it.
 DOWNLOADS = {
-    str(source.path): source for source in [*SOURCES.values(), *REFERENCE.values()] if isinstance(source, Remote)
+    str(source.path): source for source in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(source, Remote)
 }
 
 
@@ -136,17 +147,15 @@ def source_file(experiment):
 
 def genome_fasta():
     """Return the FASTA file that peaks are cut from."""
-    if config["genome"]["fasta"]:
-        return config["genome"]["fasta"]
-    if PLANTED:
-        return f"{SYNTHETIC}/genome.fa"
-    return str(REFERENCE["fasta"].path) if REFERENCE else []
+    if "fasta" in GENOME_FILES:
+        return str(GENOME_FILES["fasta"].path)
+    return f"{SYNTHETIC}/genome.fa" if PLANTED else []
 
 
 def blacklist_file(experiment):
     """Return the places that no window of an experiment may touch, or nothing where there is no list."""
-    wanted = config["genome"]["blacklist"] and REFERENCE and has_peaks(experiment)
-    return str(REFERENCE["blacklist"].path) if wanted else []
+    wanted = "blacklist" in GENOME_FILES and has_peaks(experiment)
+    return str(GENOME_FILES["blacklist"].path) if wanted else []
 
 
 # --- datasets

@@ -76,7 +76,7 @@ rule lock:
         "../../envs/data.yaml"
     params:
         experiments=list(STUDY.experiments.values()),
-        assembly=config["genome"]["assembly"],
+        assembly=STUDY.genome.assembly,
     message:
         "Asking the ENCODE portal which files stand for the experiments"
     script:

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from tfbs_moe.chromosomes import complete_splits
 from tfbs_moe.errors import InputError
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
@@ -35,7 +36,7 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Check a config against its schema and return a copy with every default filled in.
+    """Check a config against its schema and return a copy with every default filled in, held-out chromosomes too.
 
     Values given on the command line arrive as text (``--config training={max_epochs: 3}``) and are
     read as YAML where the schema asks for a number, a truth value or null.
@@ -64,6 +65,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     # The values of networks that no protocol trains would say nothing about a run.
     for part, names in named.items():
         complete[part] = {name: settings for name, settings in complete[part].items() if name in names}
+    complete_splits(complete)
     return complete
 
 
@@ -209,6 +211,8 @@ def _coerce(value: Any, schema: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_coerce(item, schema.get("items", {})) for item in value]
     types = schema.get("type", "string")
+    if "boolean" in types and value in ("true", "false"):
+        return value == "true"
     if not isinstance(value, str) or "enum" in schema or "string" in types:
         return _null_if_allowed(value, types)
     try:

@@ -47,11 +47,14 @@ def _keys(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, 
 def _values(schema: dict[str, Any]) -> str:
     """Say which values a schema allows."""
     if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
+        return ", ".join(f"`{'null' if value is None else value}`" for value in schema["enum"])
     types = schema.get("type", "any")
-    if types == "array":
-        return f"list of {_values(schema['items'])}"
-    return " or ".join(types) if isinstance(types, list) else str(types)
+    named = [f"list of {_values(schema['items'])}" if one == "array" else str(one) for one in _listed(types)]
+    return " or ".join(named)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _row(*cells: str) -> str:

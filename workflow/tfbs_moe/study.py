@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from tfbs_moe.assemblies import NO_GENOME, PLANTED, StudyGenome, study_genome
+from tfbs_moe.chromosomes import genome_faults
 from tfbs_moe.config import Experiment, complete_config, known_names, read_experiments
 from tfbs_moe.errors import InputError
 
@@ -51,6 +53,16 @@ class Study:
 
     config: dict[str, Any]
     experiments: dict[str, Experiment]
+
+    @cached_property
+    def genome(self) -> StudyGenome:
+        """What is known of the genome: assembly, species, JASPAR's group."""
+        return study_genome(self.config)
+
+    @cached_property
+    def has_peaks(self) -> bool:
+        """Whether any experiment's rows are cut from the genome."""
+        return any(row["format"] == "peaks" for row in self.experiments.values())
 
     @cached_property
     def training(self) -> list[str]:
@@ -368,12 +380,12 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
 def _source_faults(study: Study) -> list[str]:
     """Say which experiments lack the genome or the coordinates that the config asks of them."""
     config, table = study.config, study.config["experiments"]
-    faults = []
+    faults = genome_faults(config) if study.has_peaks else []
     for name, row in study.experiments.items():
         planted = row["source"].startswith("planted:")
-        if row["format"] == "peaks" and config["genome"]["assembly"] == "none":
+        if row["format"] == "peaks" and config["genome"]["assembly"] == NO_GENOME:
             faults.append(f"{table}: {name} has peaks, which need a genome; set genome.assembly in the config")
-        if planted != (config["genome"]["assembly"] == "planted") and row["format"] == "peaks":
+        if planted != (config["genome"]["assembly"] == PLANTED) and row["format"] == "peaks":
             faults.append(
                 f"{table}: {name}: planted sources and the assembly 'planted' go together, and with no other; "
                 f"source is {row['source']!r}, genome.assembly {config['genome']['assembly']!r}"

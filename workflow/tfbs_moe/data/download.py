@@ -21,6 +21,7 @@ from tfbs_moe.data import transport
 from tfbs_moe.data.partial import PartialFile, partial_file
 from tfbs_moe.data.transport import Patience, Policy, SourceError, TransientError
 from tfbs_moe.errors import InputError
+from tfbs_moe.provenance import sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ def fetch(
                 reasons.append(f"{address}: {error}")
             else:
                 part.publish()
-                checked = " and ".join(expected.digests) or "length alone"
+                # Where none is known, what came is written down: a later copy can be held against it.
+                checked = " and ".join(expected.digests) or f"length alone; its sha256 is {sha256_file(target)}"
                 log.info("%s is there (checked by %s)", target, checked)
                 return target
     raise InputError(_all_failed(target, reasons, addresses))

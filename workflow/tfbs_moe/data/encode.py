@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import requests
 
 from tfbs_moe import tables
+from tfbs_moe.assemblies import portal_name
 from tfbs_moe.data import transport
 from tfbs_moe.data.peak_choice import (
     OUTPUT_TYPES,
@@ -38,7 +39,6 @@ from tfbs_moe.data.sources import (
     Portal,
     Remote,
     parse_source,
-    portal_assembly,
     read_lock,
 )
 from tfbs_moe.data.transport import Policy, SourceError
@@ -97,7 +97,7 @@ def update_lock(
     Args:
         experiments: rows with ``name``, ``factor``, ``cell`` and ``source``.
         lock: the lock table; made if it is not there.
-        assembly: such as ``GRCh38`` or ``hg19``; ``hg38`` is taken as ``GRCh38``.
+        assembly: by any of its names; the portal has its own for it.
         portal: the portal's address.
         refresh: ask again for rows that are in the table already.
         today: the date to note; that of the machine if None.
@@ -107,9 +107,9 @@ def update_lock(
         The number of rows asked for.
 
     Raises:
-        InputError: rows for which the portal has no file, each with the reason; or it does not answer.
+        InputError: rows for which the portal has no file, each with the reason; the portal has none of the assembly, or
+            does not answer.
     """
-    assembly = portal_assembly(assembly)
     rows = {_key(row): row for row in (read_lock(lock) if Path(lock).is_file() else [])}
     wanted = [row for row in _wanted(experiments, assembly) if refresh or _key(row) not in rows]
     problems: list[str] = []
@@ -177,7 +177,7 @@ def _wanted(experiments: Iterable[Mapping[str, str]], assembly: str) -> list[dic
             asked = source.accession
         else:
             continue
-        item = {"source": asked, "factor": row["factor"], "cell": row["cell"], "assembly": assembly}
+        item = {"source": asked, "factor": row["factor"], "cell": row["cell"], "assembly": portal_name(assembly)}
         wanted[_key(item)] = item
     return list(wanted.values())
 

@@ -21,8 +21,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from tfbs_moe.assemblies import portal_name
 from tfbs_moe.errors import InputError
 
 DOWNLOADS = "resources/downloads"
@@ -182,6 +184,37 @@ def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]
         raise InputError(f"{table}: the table of reference genomes is damaged ({error}); fetch it again") from None
 
 
+def genome_files(genome: Mapping[str, Any], assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote | Local]:
+    """Return the ``fasta`` and the ``blacklist`` that peaks of a study are cut from and held against, each if any.
+
+    Args:
+        genome: the part ``genome`` of a completed config.
+        assembly: its canonical name.
+        table: of references.
+
+    Raises:
+        InputError: the table cannot be read, or the config's own blacklist cannot be used.
+    """
+    pinned = reference(assembly, table)
+    files: dict[str, Remote | Local] = {}
+    if genome["fasta"]:
+        files["fasta"] = Local(Path(genome["fasta"]))
+    elif "fasta" in pinned:
+        files["fasta"] = pinned["fasta"]
+    wanted = genome["blacklist"]
+    if isinstance(wanted, str):
+        own = parse_source(wanted)
+        if not isinstance(own, Remote | Local) or (isinstance(own, Local) and not own.path.is_file()):
+            raise InputError(
+                f"config: genome.blacklist: there is no file {wanted} (paths are relative to {Path.cwd()}); give true, "
+                "false, or the path or address of a BED file"
+            )
+        files["blacklist"] = own
+    elif wanted and "blacklist" in pinned:
+        files["blacklist"] = pinned["blacklist"]
+    return files
+
+
 def parse_checksum(text: str) -> Checksum | None:
     """Read a ``checksum`` cell, ``sha256:<hex>`` or ``md5:<hex>``; an empty one is None."""
     text = text.strip()
@@ -192,11 +225,6 @@ def parse_checksum(text: str) -> Checksum | None:
     if length is None or not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", digest):
         raise InputError(f"{text!r} is no checksum; md5:<32 hexadecimal digits> or sha256:<64> was expected")
     return Checksum(algorithm.lower(), digest.lower())
-
-
-def portal_assembly(assembly: str) -> str:
-    """Return the portal's name of an assembly."""
-    return {"hg38": "GRCh38", "GRCh37": "hg19"}.get(assembly, assembly)
 
 
 def accession_url(accession: str) -> str:
@@ -261,12 +289,13 @@ def locked(lock: str | Path, factor: str, cell: str, assembly: str) -> Remote:
         lock: the lock table that ``data.encode.update_lock`` writes.
         factor: the portal's target label, such as ``POLR2A``.
         cell: the portal's biosample, such as ``HepG2``.
-        assembly: ``GRCh38`` (or ``hg38``) or ``hg19``.
+        assembly: by any of its names.
 
     Raises:
-        InputError: there is no lock table, or no such row in it; the message says how to make it.
+        InputError: the portal has no files of the assembly; there is no lock table, or no such row in it: the message
+            says how to make it.
     """
-    wanted = (PORTAL_WORD, factor, cell, portal_assembly(assembly))
+    wanted = (PORTAL_WORD, factor, cell, portal_name(assembly))
     for row in read_lock(lock):
         if (row["source"], row["factor"], row["cell"], row["assembly"]) == wanted:
             return _from_lock(row, lock)

@@ -1,20 +1,16 @@
 """Train, validation and test by chromosome, so that no two splits share a place in the genome."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, get_args
 
 import pandas as pd
 
+from tfbs_moe.chromosomes import held_out_regions, refuse_repeated
 from tfbs_moe.errors import InputError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-
-
-_REGION = re.compile(r"(.+):([\d,]+)-([\d,]+)")
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,7 @@ class ChromosomeSplit:
 
     def __post_init__(self) -> None:
         """Raise InputError where a chromosome or a part of one is named twice."""
-        named = [*self.validation, *self.test]
-        repeated = sorted({chrom for chrom in named if named.count(chrom) > 1})
-        if repeated:
-            raise InputError(f"splits: {', '.join(repeated)} is named twice; a chromosome belongs to one split")
+        refuse_repeated([*self.validation, *self.test])
 
     def regions(self, split: Split, sizes: Mapping[str, int]) -> pd.DataFrame:
         """Return where a split lies on a genome: ``chrom``, ``start`` (0-based), ``end`` (exclusive).
@@ -44,35 +37,12 @@ class ChromosomeSplit:
         """
         if split not in SPLITS:
             raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")
-        held_out = {
-            "validation": [_region(name, sizes) for name in self.validation],
-            "test": [_region(name, sizes) for name in self.test],
-        }
+        held_out = held_out_regions(self.validation, self.test, sizes)
         taken = sorted([*held_out["validation"], *held_out["test"]])
-        for (chrom, _, end), (next_chrom, start, _) in pairwise(taken):
-            if chrom == next_chrom and start < end:
-                raise InputError(f"splits: two parts of {chrom} overlap at base {start + 1}")
         chosen = held_out[split] if split in held_out else _between(taken, sizes)
         if not chosen:
             raise InputError(f"splits: no chromosome is left for {split}")
         return pd.DataFrame(chosen, columns=["chrom", "start", "end"])
-
-
-def _region(name: str, sizes: Mapping[str, int]) -> tuple[str, int, int]:
-    """Return chromosome, start and end of a chromosome's name or of a part of one."""
-    part = None if name in sizes else _REGION.fullmatch(name)
-    chrom = part[1] if part else name
-    if chrom not in sizes:
-        raise InputError(
-            f"splits: the genome has no {chrom}; it has {', '.join(list(sizes)[:30])}"
-            " (chromosome names must agree to the letter)"
-        )
-    if not part:
-        return chrom, 0, sizes[chrom]
-    start, end = int(part[2].replace(",", "")) - 1, int(part[3].replace(",", ""))
-    if not 0 <= start < end <= sizes[chrom]:
-        raise InputError(f"splits: {name} is no part of {chrom}, which has bases 1 to {sizes[chrom]}")
-    return chrom, start, end
 
 
 def _between(taken: Sequence[tuple[str, int, int]], sizes: Mapping[str, int]) -> list[tuple[str, int, int]]:
