@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe.config import read_experiments
 from tfbs_moe.assemblies import known_assemblies
+from tfbs_moe.config import read_experiments
 from tfbs_moe.data import sources
 from tfbs_moe.data.download import listed_md5
 from tfbs_moe.errors import InputError
