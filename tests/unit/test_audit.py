@@ -8,7 +8,7 @@ import pytest
 from tfbs_moe.data.audit import audit
 from tfbs_moe.data.audit_negatives import block_signatures, dinucleotide_signature, find_negatives
 from tfbs_moe.data.audit_warnings import AuditThresholds
-from tfbs_moe.data.dataset import Dataset, make_dataset, subset
+from tfbs_moe.data.dataset import Dataset, left_out_dataset, make_dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
@@ -217,9 +217,36 @@ def test_requests_that_make_no_sense_and_empty_datasets():
         audit(data | {"c": make_dataset(np.zeros((1, 4, 50), dtype=np.uint8), [1])}, set())
     with pytest.raises(InputError, match="there are none"):
         audit({}, set())
-    empty = subset(data["a"], np.zeros(6, dtype=bool))
-    warnings = audit({"empty": empty, "a": data["a"]}, {"a"}).warnings
-    assert set(warnings[warnings.dataset == "empty"].what) == {"min_class_rows", "negatives_found"}
+
+
+def test_datasets_that_were_left_out_or_made_smaller_are_warned_of():
+    attributes = {"experiment": "E", "factor": "F", "negatives": "other_peaks", "split": "test"}
+    short = "40 negatives of kind other_peaks were found of 90 wanted."
+    smaller = {"smaller": short, "rows_found": 150, "rows_wanted": 340}
+    data = {
+        "gone": left_out_dataset(LENGTH, "3 bound and 3 unbound rows are left", attributes),
+        "a": shuffled("dinucleotide_shuffle", seed=1),
+        "b": shuffled("dinucleotide_shuffle", seed=2, **smaller),
+        "empty": subset(shuffled("block_shuffle", count=3), np.zeros(6, dtype=bool)),
+    }
+    found = audit(data, {"a"})
+    assert found.datasets["dataset"].tolist() == list(data)
+    assert found.datasets["rows"].tolist() == [0, 300, 300, 0]
+    assert found.datasets["near_duplicates"].isna().tolist() == [True, False, False, True]
+    assert found.datasets.loc[0, ["experiment", "negatives", "length"]].tolist() == ["E", "other_peaks", LENGTH]
+    assert set(found.pairs["dataset"]) | set(found.pairs["other"]) == {"a", "b"}
+    said = found.warnings[found.warnings.what.isin(["left_out", "smaller"])]
+    assert said[["severity", "dataset", "what", "value"]].to_numpy().tolist() == [
+        ["serious", "gone", "left_out", 0],
+        ["serious", "empty", "left_out", 0],
+        ["warning", "b", "smaller", 150],
+    ]
+    assert said.sentence.tolist() == [
+        "gone: left out: 3 bound and 3 unbound rows are left",
+        "empty: left out: it has no rows",
+        f"b: made smaller: 150 of 340 bound rows have a partner and are kept. {short}",
+    ]
+    assert set(found.warnings.dataset) <= {"gone", "empty", "b"}
 
 
 def test_findings_of_the_papers_files(shared_data):

@@ -1,12 +1,15 @@
 """From a peak file to a split of a dataset."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.build import PeakSettings, build_peaks
-from tfbs_moe.data.dataset import read_dataset, write_dataset
+from tfbs_moe.data.candidates import NegativeSettings
+from tfbs_moe.data.dataset import in_or_out_together, left_out, left_out_dataset, read_dataset, write_dataset
 from tfbs_moe.data.genome import prepare_genome
 from tfbs_moe.data.negatives import PROVIDERS
 from tfbs_moe.data.splits import SPLITS, ChromosomeSplit
@@ -110,17 +113,80 @@ def test_settings_reach_their_place(files, genome):
     assert "weaker than the strongest 30" in set(counts.reason)
 
 
+def test_a_set_keeps_as_many_bound_rows_as_it_has_partners_for(files, genome, tmp_path):
+    few = write_lines(
+        tmp_path / "few.narrowPeak", [narrow_peak("chr1", at, at + 140, 60) for at in range(1340, 22_340, 1000)]
+    )
+    for kind in ("other_peaks", {"other_peaks": 0.6, "flanks": 0.4}):
+        dataset, counts = build(files, genome, kind=kind, other_peaks=[few])
+        table = counts[counts.step == "partners"]
+        bound, unbound = int(dataset.label.sum()), int((dataset.label == 0).sum())
+        assert bound == unbound == int(dataset.attributes["rows_found"]) < 37
+        assert dataset.attributes["rows_wanted"] == 37
+        assert re.match(
+            r"\d+ negatives of kind other_peaks were found of \d+ wanted. Give more", dataset.attributes["smaller"]
+        )
+        assert (table.rows_in - table.rows_out).tolist() == [37 - bound]
+        assert counts.rows_out.iloc[-1] == len(dataset)
+        assert (counts.rows_in.iloc[1:].to_numpy() == counts.rows_out.iloc[:-1].to_numpy()).all()
+    assert build(files, genome)[0].attributes.keys().isdisjoint({"smaller", "left_out"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (
+            {"kind": "other_peaks", "negative_settings": NegativeSettings(minimum_rows=38)},
+            "37 bound and 37 unbound rows are left for train, and at least 38 of each are needed",
+        ),
+        (
+            {"kind": "gc_matched", "blacklist": None, "free": 0},
+            "0 bound and 0 unbound rows are left for train, .* 0 negatives of kind gc_matched were found of 38 wanted",
+        ),
+        (
+            {"peak_settings": PeakSettings(length=90_000)},
+            "no positive for train: no row is left. Rows were lost to: 38 reaches over",
+        ),
+        ({"peak_settings": PeakSettings(max_q=0.1)}, "peaks with q up to 0.1 were asked for, but the file has no q"),
+    ],
+    ids=["below the minimum", "no free place", "no positive", "no q-values"],
+)
+def test_a_set_that_cannot_be_made_has_no_rows_and_says_why(files, genome, tmp_path, settings, reason):
+    if settings.pop("free", None) == 0:
+        with open(files["peaks"], "a") as handle:
+            handle.writelines(narrow_peak(f"chr{i}", 0, 40_000, 500, signal=0) + "\n" for i in (1, 2, 3))
+    if "max_q" in str(settings):
+        files["peaks"] = write_lines(
+            tmp_path / "plain.bed", [f"chr1\t{at}\t{at + 200}" for at in range(1000, 39_000, 1000)]
+        )
+    dataset, counts = build(files, genome, **settings)
+    assert re.search(reason, dataset.attributes["left_out"])
+    assert dataset.one_hot.shape == (0, 4, settings.get("peak_settings", PeakSettings()).length)
+    assert dataset.attributes["split"] == "train"
+    assert counts.rows_out.iloc[-1] == 0
+    assert (counts.rows_in.iloc[1:].to_numpy() == counts.rows_out.iloc[:-1].to_numpy()).all()
+    write_dataset(dataset, tmp_path / "none.h5")
+    again = read_dataset(tmp_path / "none.h5")
+    assert left_out(again) == left_out(dataset) != ""
+    assert again.one_hot.shape == dataset.one_hot.shape
+
+
+def test_what_learns_together_is_left_out_together(files, genome):
+    train, validation = (build(files, genome, split)[0] for split in ("train", "validation"))
+    assert in_or_out_together([train, validation]) == [train, validation]
+    gone = left_out_dataset(101, "too few", validation.attributes)
+    both = in_or_out_together([train, gone])
+    assert [len(one) for one in both] == [0, 0]
+    assert [left_out(one) for one in both] == ["too few", "too few"]
+    assert both[0].attributes["split"] == "train"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"kind": "gc"}, "unknown kind 'gc'"),
         ({"kind": "other_peaks", "other_peaks": []}, "a.narrowPeak: negatives: other_peaks needs"),
-        ({"kind": "gc_matched", "ratio": 50}, "a.narrowPeak: negatives: too few of kind gc_matched"),
         ({"peak_settings": PeakSettings(length=0)}, "windows of 0 bases"),
-        (
-            {"peak_settings": PeakSettings(length=90_000)},
-            "no positive for train: no row is left. Rows were lost to: 114",
-        ),
         ({"assembly": "hg19", "blacklist": "absent.bed"}, "absent.bed: there is no such file"),
     ],
 )

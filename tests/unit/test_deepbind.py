@@ -1,11 +1,12 @@
 """DeepBind files: good ones, wrong ones, and the datasets made from them."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
 
-from tfbs_moe.data.dataset import UNPAIRED
+from tfbs_moe.data.dataset import UNPAIRED, left_out
 from tfbs_moe.data.deepbind import build_deepbind, exact_pairs, read_deepbind
 from tfbs_moe.data.overlap import sequence_ids
 from tfbs_moe.data.shuffles import dinucleotide_counts, dinucleotide_shuffle
@@ -193,20 +194,39 @@ def test_supplied_pairs_stay_together_in_a_split(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "split", "negatives", "options", "message"),
     [
-        ([GOOD], "test", "supplied", {}, "holds positives alone"),
-        ([("A" * 40, 0)], "test", "supplied", {}, "holds negatives alone"),
-        ([("A" * 40, 0)], "test", "block_shuffle", {}, "no row is left"),
-        ([GOOD], "test", "block_shuffle", {}, "positives that can be shuffled: no row is left"),
-        ([("N" * 40, 1)], "test", "block_shuffle", {}, "hold an N"),
         ([GOOD], "test", "gc_matched", {}, "has no coordinates"),
         ([GOOD], "dev", "supplied", {}, "a split is one of train, validation, test"),
         ([GOOD], "train", "supplied", {"validation_fraction": 1.0}, "between 0 and 1"),
-        ([("ACGTTGCATCGGATTACCGA" * 2, 1)], "validation", "block_shuffle", {}, "the file is too small"),
     ],
 )
 def test_requests_that_cannot_be_met_say_why(tmp_path, rows, split, negatives, options, message):
     with pytest.raises(InputError, match=message):
         build(write(tmp_path / "x.seq.gz", text(rows)), split, negatives, **options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "split", "negatives", "reason"),
+    [
+        ([GOOD], "test", "supplied", "holds positives alone"),
+        ([("A" * 40, 0)], "test", "supplied", "holds negatives alone"),
+        ([("A" * 40, 0)], "test", "block_shuffle", "no row is left"),
+        ([("A" * 40, 1)], "test", "block_shuffle", "positives that can be shuffled: no row is left"),
+        ([("N" * 40, 1)], "test", "block_shuffle", "hold an N"),
+        (
+            [(one, 1) for one in sequences(40)],
+            "validation",
+            "block_shuffle",
+            "8 bound and 8 unbound rows .* at least 10",
+        ),
+    ],
+)
+def test_a_split_with_too_few_rows_is_left_out_and_says_why(tmp_path, rows, split, negatives, reason):
+    part, counts = build(write(tmp_path / "x.seq.gz", text(rows)), split, negatives, minimum_rows=10)
+    assert re.search(reason, left_out(part))
+    assert part.one_hot.shape == (0, 4, LENGTH)
+    assert (part.attributes["split"], part.attributes["negatives"]) == (split, negatives)
+    assert (counts.rows_in.iloc[0], counts.rows_out.iloc[-1]) == (len(rows), 0)
+    assert (counts.rows_in.iloc[1:].to_numpy() == counts.rows_out.iloc[:-1].to_numpy()).all()
 
 
 def test_the_papers_files(shared_data):

@@ -125,7 +125,6 @@ def test_an_empty_row_set_and_a_missing_class_give_missing_values():
     ("change", "message"),
     [
         (lambda t: t.drop(columns="pair"), "lack the column.s. pair"),
-        (lambda t: t.iloc[0:0], "hold no rows"),
         (lambda t: t.drop(index=t.index[-1]), "has 119 rows, not the 120 rows"),
         (lambda t: t.assign(label=t["label"].where(t.index != 130, 1 - t["label"])), "another label at row 10"),
         (lambda t: t.assign(logit=t["logit"].where(t.index != 5, np.nan)), "not finite at row 5"),

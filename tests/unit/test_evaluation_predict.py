@@ -5,17 +5,26 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.matrix_scan import occupancy
+from tfbs_moe.data.training_overlap import training_overlap
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate
+from tfbs_moe.evaluation.gate import gate_weights
+from tfbs_moe.evaluation.gate_use import gate_use
 from tfbs_moe.evaluation.predict import predict_dataset, predict_models
-from tfbs_moe.evaluation.scores import read_scores
+from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.scores import overlap_free, read_scores
+from tfbs_moe.evaluation.seed_averages import seed_averages
+from tfbs_moe.evaluation.subsets import evaluate_subsets
+from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.models import bundle
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
-from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
+from tfbs_moe.tables import read_parquet, write_parquet
 
 WINDOW = 31
 
@@ -152,11 +161,35 @@ def test_models_leave_in_the_mode_they_came_in(dataset, folders):
     assert model.training
 
 
-def test_an_empty_dataset_gives_an_empty_table(dataset, folders):
-    empty = make_dataset(np.zeros((0, 4, WINDOW), np.uint8), np.zeros(0))
-    table = predict_dataset(folders, empty)
-    assert table.empty
-    assert "weight_A" in table
+def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(dataset, folders, tmp_path):
+    """From the file to the last table of the evaluation, the columns are those of a set with rows."""
+    write_dataset(left_out_dataset(WINDOW, "too few", dataset.attributes), tmp_path / "none.h5")
+    identity = dict.fromkeys(IDENTITY, "x")
+    given = [(name, codes_from_one_hot(dataset.one_hot[:5])) for name in "AB"]
+    known = FactorKnowledge((), (), {})
+    mixtures = [model for model in folders if model[0].startswith("moe.")]
+    found = {}
+    for name, rows in (("some", dataset), ("none", read_dataset(tmp_path / "none.h5"))):
+        write_parquet(predict_dataset(folders, rows, knowledge=known), tmp_path / "predictions.parquet")
+        write_parquet(training_overlap(rows, given, 21), tmp_path / "audit.parquet")
+        predictions, audit = (read_parquet(tmp_path / f"{file}.parquet") for file in ("predictions", "audit"))
+        scores = read_scores(predictions)
+        sets = {"all": np.ones(len(scores.row), dtype=bool), "overlap_free": overlap_free(audit, scores)}
+        found[name] = {
+            "predictions": predictions,
+            "audit": audit,
+            "metrics": evaluate(scores, identity, sets, seed=0, draws=5),
+            "seed_averages": seed_averages(scores, identity, sets),
+            "curves": curve_points(scores, identity),
+            "gate_weights": gate_weights(predictions, identity, seed=0, draws=5),
+            "gate_use": gate_use(predictions, identity),
+            "trust": trust(predictions, {}, identity),
+            "subsets": evaluate_subsets(mixtures, rows, identity, seed=0),
+        }
+    assert all(len(table) for name, table in found["some"].items() if name != "trust")
+    for name, table in found["none"].items():
+        assert table.empty, name
+        assert list(table.columns) == list(found["some"][name].columns), name
 
 
 def test_another_sequence_length_is_one_clear_message(folders):

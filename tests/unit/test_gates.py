@@ -295,8 +295,25 @@ def test_folds_keep_pairs_and_places_together() -> None:
     assert all(len(set(blocks[(start + 20) // 1_000_000 == block])) == 1 for block in range(20))
     with pytest.raises(InputError, match="at least 2 are needed"):
         deal_folds(plain, 1)
-    with pytest.raises(InputError, match="would be empty"):
-        deal_folds(subset(plain, np.arange(3)), 50)
+    assert len(deal_folds(subset(plain, np.arange(3)), 50)) == 3, "folds may be empty"
+
+
+def test_a_place_has_one_fold_whatever_lies_there() -> None:
+    """A paired negative from elsewhere goes by its own place; one without a place goes with its positive."""
+    count = 400
+    start = np.random.default_rng(0).integers(0, 40_000_000, count)
+    pair = np.r_[np.arange(200), np.arange(200)].astype(np.int32)
+    chrom = np.full(count, "chr1")
+    chrom[300:] = ""
+    start[300:] = -1
+    plain = planted(count, 3)
+    end = np.where(chrom == "", -1, start + plain.length)
+    matched = replace(plain, pair=pair, chrom=chrom, start=start, end=end, strand=np.full(count, "."))
+    fold = deal_folds(matched, 4)
+    block = (start + plain.length // 2) // 1_000_000
+    assert all(len(set(fold[:300][block[:300] == one])) == 1 for one in np.unique(block[:300]))
+    assert (fold[300:] == fold[100:200]).all()
+    assert (fold[200:300] != fold[:100]).mean() > 0.5
 
 
 def test_kmer_counts_words_of_either_strand() -> None:

@@ -1,5 +1,7 @@
 """Every kind of negatives holds what it promises, and says so where it cannot."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,7 +61,7 @@ def assert_genomic(task, negatives):
 
 
 def test_a_dinucleotide_shuffle_keeps_its_positives_dinucleotides(task):
-    negatives = make_negatives(task, "dinucleotide_shuffle", Counts(), seed=1)
+    negatives, _, _ = make_negatives(task, "dinucleotide_shuffle", Counts(), seed=1)
     np.testing.assert_array_equal(negatives.parent, np.arange(len(task.codes)))
     np.testing.assert_array_equal(dinucleotide_counts(negatives.codes), dinucleotide_counts(task.codes))
     assert (negatives.codes != task.codes).any(axis=1).all()
@@ -69,12 +71,12 @@ def test_a_dinucleotide_shuffle_keeps_its_positives_dinucleotides(task):
 
 
 def test_a_block_shuffle_keeps_its_positives_letters(task):
-    negatives = make_negatives(task, "block_shuffle", Counts(), seed=1)
+    negatives, _, _ = make_negatives(task, "block_shuffle", Counts(), seed=1)
     np.testing.assert_array_equal(np.sort(negatives.codes, axis=1), np.sort(task.codes[negatives.parent], axis=1))
 
 
 def test_gc_matched_negatives_match_each_positive(task):
-    negatives = make_negatives(task, "gc_matched", Counts(), seed=1)
+    negatives, _, _ = make_negatives(task, "gc_matched", Counts(), seed=1)
     assert_genomic(task, negatives)
     assert len(negatives) == len(task.codes)
     difference = np.abs(gc_count(negatives.codes) - gc_count(task.codes[negatives.parent]))
@@ -83,7 +85,7 @@ def test_gc_matched_negatives_match_each_positive(task):
 
 
 def test_flanks_lie_beside_their_peak(task):
-    negatives = make_negatives(task, "flanks", Counts(), seed=1)
+    negatives, _, _ = make_negatives(task, "flanks", Counts(), seed=1)
     assert_genomic(task, negatives)
     distance = np.abs(negatives.start + 50 - task.windows.summit.to_numpy()[negatives.parent])
     assert distance.min() >= task.settings.flank_nearest
@@ -109,7 +111,7 @@ def test_flanks_of_a_wide_peak_lie_beyond_it(task):
 
 def test_other_peaks_are_unpaired_summits_away_from_this_factors_peaks(task):
     counts = Counts()
-    negatives = make_negatives(task, "other_peaks", counts, ratio=0.9, seed=1)
+    negatives, _, _ = make_negatives(task, "other_peaks", counts, ratio=0.9, seed=1)
     assert_genomic(task, negatives)
     assert set(negatives.parent) == {-1}
     assert set(negatives.start + 50) <= set(task.others.summit)
@@ -119,7 +121,9 @@ def test_other_peaks_are_unpaired_summits_away_from_this_factors_peaks(task):
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 def test_the_same_seed_gives_the_same_negatives_and_another_gives_others(task, kind):
-    one, again, other = (make_negatives(task, kind, Counts(), ratio=0.5, seed=seed, name="e") for seed in (1, 1, 2))
+    one, again, other = (
+        make_negatives(task, kind, Counts(), ratio=0.5, seed=seed, name="e").negatives for seed in (1, 1, 2)
+    )
     for column in ("codes", "parent", "chrom", "start", "source"):
         np.testing.assert_array_equal(getattr(one, column), getattr(again, column))
     assert one.codes.shape != other.codes.shape or (one.codes != other.codes).any()
@@ -127,7 +131,7 @@ def test_the_same_seed_gives_the_same_negatives_and_another_gives_others(task, k
 
 @pytest.mark.parametrize("ratio", [0.25, 1.0, 2.5])
 def test_the_ratio_holds_and_every_positive_gets_its_part(task, ratio):
-    negatives = make_negatives(task, "block_shuffle", Counts(), ratio=ratio, seed=1)
+    negatives, _, _ = make_negatives(task, "block_shuffle", Counts(), ratio=ratio, seed=1)
     each = np.bincount(negatives.parent, minlength=len(task.codes))
     assert len(negatives) == round(ratio * len(task.codes))
     assert set(each) <= {int(ratio), int(ratio) + 1}
@@ -136,7 +140,7 @@ def test_the_ratio_holds_and_every_positive_gets_its_part(task, ratio):
 def test_a_mixture_holds_its_shares(task):
     counts = Counts(len(task.codes))
     shares = {"gc_matched": 0.5, "flanks": 0.25, "dinucleotide_shuffle": 0.25}
-    negatives = make_negatives(task, shares, counts, seed=1)
+    negatives, _, _ = make_negatives(task, shares, counts, seed=1)
     kinds = pd.Series(negatives.source).str.partition(":")[0].value_counts()
     number = len(task.codes)
     assert all(abs(kinds[kind] - share * number) <= 1 for kind, share in shares.items())
@@ -170,16 +174,50 @@ def test_ratios_and_settings_that_make_no_sense(task):
 
 
 @pytest.mark.parametrize(
-    ("kind", "ratio", "message"),
-    [
-        ("gc_matched", 30, r"too few of kind gc_matched: \d+ were found and 2340 are needed .*gc_tolerance"),
-        ("flanks", 9, r"too few of kind flanks: \d+ were found and 702 are needed .*flank_farthest"),
-        ("other_peaks", 1.5, r"too few of kind other_peaks: \d+ were found and 117 are needed .*peak files"),
-    ],
+    ("kind", "ratio", "advice"),
+    [("gc_matched", 30, "gc_tolerance"), ("flanks", 9, "flank_farthest"), ("other_peaks", 1.5, "peak files")],
 )
-def test_too_few_candidates_is_an_error_that_counts(task, kind, ratio, message):
-    with pytest.raises(InputError, match=message):
-        make_negatives(task, kind, Counts(), ratio=ratio, seed=1)
+def test_too_few_candidates_leave_positives_out_and_are_counted(task, kind, ratio, advice):
+    counts = Counts(len(task.codes))
+    negatives, kept, shortage = make_negatives(task, kind, counts, ratio=ratio, seed=1)
+    wanted, found = round(ratio * len(task.codes)), len(negatives)
+    assert 0 < found < wanted
+    assert shortage.startswith(f"{found} negatives of kind {kind} were found of {wanted} wanted.")
+    assert advice in shortage
+    assert counts.rows == kept.sum() + found
+    assert_genomic(task, negatives)
+    if kind == "other_peaks":
+        assert kept.sum() == pytest.approx(found / ratio, abs=1), "the ratio holds where negatives are no one's own"
+        assert set(negatives.parent) == {-1}
+    else:
+        assert set(negatives.parent) == set(range(kept.sum())), "every positive that stays has a partner, no other has"
+
+
+def test_which_positives_stay_hangs_on_seed_and_name(task):
+    def kept(**names):
+        return make_negatives(task, "other_peaks", Counts(len(task.codes)), ratio=1.5, **names).kept
+
+    assert (kept(seed=1, name="a") == kept(seed=1, name="a")).all()
+    assert (kept(seed=1, name="a") != kept(seed=1, name="b")).any()
+    assert (kept(seed=1, name="a") != kept(seed=2, name="a")).any()
+
+
+def test_positives_that_want_no_negative_stay_in_the_same_share(task):
+    """Of 78 positives 70 want a negative and 35 get one: 35 of 70 stay, and 4 of the 8 that want none."""
+    few = replace(task, others=others_at(task.windows.summit.to_numpy()[:35] + 350))
+    negatives, kept, _ = make_negatives(few, "other_peaks", Counts(78), ratio=70 / 78, seed=1)
+    found = len(negatives)
+    assert 30 <= found <= 35
+    assert kept.sum() == found + round(8 * found / 70)
+
+
+def test_kinds_of_one_set_never_overlap_each_other(task):
+    """Each kind alone has room for all; together, and many of each, they would lie on one another."""
+    shares = {"gc_matched": 0.4, "flanks": 0.4, "other_peaks": 0.2}
+    for seed in range(5):
+        negatives, _, _ = make_negatives(task, shares, Counts(len(task.codes)), ratio=3, seed=seed)
+        assert {source.partition(":")[0] for source in negatives.source} == set(shares)
+        assert_genomic(task, negatives)
 
 
 def test_other_peaks_without_other_peaks(task):
@@ -195,8 +233,9 @@ def test_homopolymers_cannot_be_shuffled(tmp_path):
     task = Task(
         windows, genome.windows(["chr1"] * 2, np.array([950, 1950]), LENGTH), genome, free_space({"chr1": 5000})
     )
-    with pytest.raises(InputError, match="dinucleotide_shuffle: 0 were found and 2 are needed .*of one letter"):
-        make_negatives(task, "dinucleotide_shuffle", Counts())
+    negatives, kept, shortage = make_negatives(task, "dinucleotide_shuffle", Counts(2))
+    assert (len(negatives), kept.sum()) == (0, 0)
+    assert shortage.startswith("0 negatives of kind dinucleotide_shuffle were found of 2 wanted. The others equal")
 
 
 @settings(max_examples=60)

@@ -2,7 +2,7 @@
 
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.candidates import NegativeSettings
-from tfbs_moe.data.dataset import write_dataset
+from tfbs_moe.data.dataset import in_or_out_together, write_dataset
 from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.splits import ChromosomeSplit
@@ -38,6 +38,7 @@ def build(split):
             validation_fraction=places["validation_fraction"],
             # The authors' own shuffle comes with their own split, row by row.
             grouped=wildcards.negatives != "block_shuffle",
+            minimum_rows=params.negatives["minimum_rows"],
             **common,
         )
     chosen = dict(params.negatives)
@@ -63,6 +64,10 @@ with step(snakemake.log[0]):
         genome.check()
     # Every split is built before the first is written: a fault leaves nothing half-made behind.
     built = [build(split) for split in params.splits]
-    for (dataset, counts), path, table in zip(built, snakemake.output.datasets, snakemake.output.counts, strict=True):
+    # What learns together is left out together.
+    datasets = in_or_out_together([dataset for dataset, _ in built])
+    for (_, counts), dataset, path, table in zip(
+        built, datasets, snakemake.output.datasets, snakemake.output.counts, strict=True
+    ):
         write_dataset(dataset, path)
         write_tsv(counts, table)

@@ -7,4 +7,6 @@ from tfbs_moe.tables import read_tsv, write_tsv
 
 with step(snakemake.log[0]):
     parts = [read_tsv(path) for path in snakemake.input]
-    write_tsv(pd.concat(parts, ignore_index=True), snakemake.output[0])
+    # The columns of a table without rows have no types, and would take those of the others.
+    filled = [part for part in parts if len(part)] or parts[:1]
+    write_tsv(pd.concat(filled, ignore_index=True), snakemake.output[0])

@@ -9,13 +9,23 @@ import pandas as pd
 from tfbs_moe.data.audit_negatives import find_negatives, gc_share
 from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.composition import MAX_ROWS, WORD_LENGTHS, composition_auroc
-from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.dataset import LEFT_OUT, ROWS_FOUND, ROWS_WANTED, SMALLER, Dataset
 from tfbs_moe.data.overlap import DEFAULT_K, sequence_ids
 from tfbs_moe.data.sharing import Sharing, shared_sequences, shared_words
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
 
 ATTRIBUTES = ("experiment", "factor", "cell", "negatives", "split")
+# What a dataset says of rows that it lacks.
+SHORTAGE = (LEFT_OUT, SMALLER, ROWS_FOUND, ROWS_WANTED)
+_COUNTS = (
+    ROWS_FOUND,
+    ROWS_WANTED,
+    "contradictions",
+    "dinucleotide_shuffles_in_order",
+    "exact_duplicates",
+    "near_duplicates",
+)
 # A row is a near duplicate where at least this share of its k-mers stands in another row: with 31-mers
 # and 101 bases, a copy with one base changed, or a window 35 bases further on.
 NEAR_DUPLICATE = 0.5
@@ -28,12 +38,13 @@ class Audit:
     """Tables of an audit.
 
     Attributes:
-        datasets: one row per dataset. What it says of itself (``experiment`` ... ``split``); ``rows``,
-            ``positives``, ``length``; means over a class (``known_bases_*``, ``gc_*``); shares of rows
-            that are ``paired`` and ``placed``; numbers of rows that are ``exact_duplicates`` or
-            ``near_duplicates`` of its other rows, and of positives that stand among its negatives
-            (``contradictions``); what its negatives are (``negatives_found`` and the shares of
-            ``NegativesFinding``); ``auroc_<k>mers`` of composition alone; and for datasets that no
+        datasets: one row per dataset. What it says of itself (``experiment`` ... ``split``); why it was ``left_out``
+            or made ``smaller``, and the bound rows that were ``rows_found`` partners for of ``rows_wanted``; ``rows``,
+            ``positives``, ``length``, and for all but those left out: means over a class
+            (``known_bases_*``, ``gc_*``); shares of rows that are ``paired`` and ``placed``; numbers of rows
+            that are ``exact_duplicates`` or ``near_duplicates`` of its other rows, and of positives that
+            stand among its negatives (``contradictions``); what its negatives are (``negatives_found`` and the shares
+            of ``NegativesFinding``); ``auroc_<k>mers`` of composition alone; and for datasets that no
             model saw, ``positives_in_training`` and ``rows_in_training``, the shares that hold a word of
             some training dataset.
         pairs: one row per ordered pair of datasets, with numbers of rows of ``dataset`` that are found
@@ -72,9 +83,10 @@ def audit(
         InputError: there is no dataset, lengths differ, or a training name is unknown.
     """
     unknown = sorted(set(training) - set(datasets))
-    lengths = sorted({dataset.length for dataset in datasets.values()})
     if unknown:
         raise InputError(f"audit: no dataset is called {', '.join(unknown)}")
+    given, datasets = datasets, {name: dataset for name, dataset in datasets.items() if len(dataset)}
+    lengths = sorted({dataset.length for dataset in datasets.values()})
     if len(lengths) != 1:
         raise InputError(f"audit: datasets of one sequence length were expected; there are {lengths or 'none'}")
     names = list(datasets)
@@ -95,7 +107,23 @@ def audit(
         ]
     )
     table = table.assign(**_repeats(words, sequences, len(names)), **_in_training(datasets, words, label, is_training))
+    absent = [{"dataset": name, **_counts(dataset)} for name, dataset in given.items() if name not in datasets]
+    table = pd.concat([table, pd.DataFrame(absent)]) if absent else table
+    table = table.set_index("dataset").loc[list(given)].reset_index()
+    # Only a table with datasets that were left out has missing counts.
+    table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
     return Audit(table, pairs, audit_warnings(table, pairs, set(training), thresholds or AuditThresholds()))
+
+
+def _counts(dataset: Dataset) -> dict[str, object]:
+    """Return what is known of a dataset that may have no rows."""
+    return {
+        **{key: dataset.attributes.get(key, "") for key in ATTRIBUTES},
+        **{key: dataset.attributes.get(key) for key in SHORTAGE},
+        "rows": len(dataset),
+        "positives": int(dataset.label.sum()),
+        "length": dataset.length,
+    }
 
 
 def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
@@ -104,10 +132,7 @@ def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
     gc = gc_share(codes)
     ids = sequence_ids(codes)
     return {
-        **{key: dataset.attributes.get(key, "") for key in ATTRIBUTES},
-        "rows": len(dataset),
-        "positives": int(bound.sum()),
-        "length": dataset.length,
+        **_counts(dataset),
         "known_bases_positive": _mean(known[bound]),
         "known_bases_negative": _mean(known[~bound]),
         "gc_positive": _mean(gc[bound]),

@@ -88,6 +88,20 @@ def _finding(
 
 
 def _of_dataset(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
+    if not row["rows"]:
+        yield _finding(
+            "serious",
+            row,
+            "left_out",
+            0,
+            "",
+            f"left out: {row['left_out'] if pd.notna(row['left_out']) else 'it has no rows'}",
+        )
+        return
+    if pd.notna(row["smaller"]):
+        found, wanted = row["rows_found"], row["rows_wanted"]
+        sentence = f"made smaller: {found} of {wanted} bound rows have a partner and are kept. {row['smaller']}"
+        yield _finding("warning", row, "smaller", found, wanted, sentence)
     yield from _size(row, limits)
     yield from _repeats(row, limits)
     yield from _kind(row)

@@ -10,7 +10,18 @@ import pandas as pd
 from tfbs_moe.data.assembly import check_assembly
 from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.dataset import UNPAIRED, UNPLACED, Attribute, Dataset, make_dataset
+from tfbs_moe.data.dataset import (
+    ROWS_FOUND,
+    ROWS_WANTED,
+    SMALLER,
+    UNPAIRED,
+    UNPLACED,
+    Attribute,
+    Dataset,
+    left_out_dataset,
+    make_dataset,
+    require_minimum,
+)
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.intervals import FreeSpace, free_space, outside
 from tfbs_moe.data.negatives import Mixture, make_negatives, read_mixture
@@ -18,7 +29,7 @@ from tfbs_moe.data.peak_selection import Overlapping, select_peaks
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit, Split
 from tfbs_moe.data.windows import cut_windows, window_start
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import one_hot_from_codes
 
@@ -84,18 +95,28 @@ def build_peaks(
 
     Returns:
         The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``.
-        ``pair`` of a negative is the positive it was made from, matched to or taken beside.
+        ``pair`` of a negative is the positive it was made from, matched to or taken beside. Where negatives
+        are too few, the attribute ``smaller`` says why positives were left out; where fewer than
+        ``negative_settings.minimum_rows`` of a class are left, there are no rows, and ``left_out`` says why.
 
     Raises:
-        InputError: a file cannot be used, peaks and genome do not belong together, no positive is
-            left, or negatives are too few; the message opens with the peak file's name.
+        InputError: a file cannot be used, or peaks and genome do not belong together; the message opens with
+            the peak file's name.
     """
     peak_settings = peak_settings or PeakSettings()
+    negative_settings = negative_settings or NegativeSettings()
     shares = read_mixture(negatives)
     regions = chromosomes.regions(split, genome.sizes)
     peaks, counts = read_peaks(path)
     check_assembly(peaks, genome, name=str(path), assembly=assembly)
     banned = None if blacklist is None else read_intervals(blacklist)
+    facts: dict[str, Attribute] = {
+        **(attributes or {}),
+        "negatives": _named(shares),
+        "split": split,
+        "seed": seed,
+        "source_sha256": sha256_file(path),
+    }
     try:
         windows, codes = _positives(peaks, genome, peak_settings, banned, counts)
         inside = _inside(windows, regions)
@@ -108,18 +129,19 @@ def build_peaks(
             genome=genome,
             free=_free_of(peaks, banned, genome, regions, peak_settings.length),
             others=_others(other_peaks, genome, assembly, counts) if "other_peaks" in shares else None,
-            settings=negative_settings or NegativeSettings(),
+            settings=negative_settings,
         )
         made = make_negatives(task, negatives, counts, ratio=ratio, seed=seed, name=f"{name}/{split}")
+        if made.shortage:
+            facts |= {SMALLER: made.shortage, ROWS_FOUND: int(made.kept.sum()), ROWS_WANTED: len(windows)}
+        dataset = _dataset(windows[made.kept], codes[made.kept], made.negatives, facts)
+        require_minimum(dataset, negative_settings.minimum_rows, made.shortage)
+    except LeftOutError as error:
+        counts.drop("left out", counts.rows, str(error))
+        return left_out_dataset(peak_settings.length, str(error), facts), counts.table()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    facts: dict[str, Attribute] = {
-        "negatives": _named(shares),
-        "split": split,
-        "seed": seed,
-        "source_sha256": sha256_file(path),
-    }
-    return _dataset(windows, codes, made, {**(attributes or {}), **facts}), counts.table()
+    return dataset, counts.table()
 
 
 def _positives(

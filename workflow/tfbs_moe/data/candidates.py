@@ -11,6 +11,8 @@ from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.intervals import FreeSpace
 from tfbs_moe.errors import InputError
 
+MINIMUM_ROWS = 10
+
 
 @dataclass(frozen=True)
 class NegativeSettings:
@@ -20,11 +22,13 @@ class NegativeSettings:
         gc_tolerance: largest difference in GC share between a positive and its negative.
         flank_nearest: least distance from a summit to the centre of its flank, in bases.
         flank_farthest: largest such distance.
+        minimum_rows: a set with fewer rows of either class is left out.
     """
 
     gc_tolerance: float = 0.02
     flank_nearest: int = 300
     flank_farthest: int = 3000
+    minimum_rows: int = MINIMUM_ROWS
 
     def __post_init__(self) -> None:
         """Raise InputError where a setting is out of range."""
@@ -35,6 +39,8 @@ class NegativeSettings:
                 f"negatives: flanks from {self.flank_nearest} to {self.flank_farthest} bases were asked for; "
                 "flank_nearest must be above 0 and no larger than flank_farthest"
             )
+        if self.minimum_rows < 1:
+            raise InputError(f"negatives: minimum_rows is {self.minimum_rows}; a number of rows from 1 was expected")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import LeftOutError
 
 COLUMNS = ("step", "rows_in", "rows_out", "reason")
 
@@ -51,7 +51,7 @@ class Counts:
         return pd.DataFrame(self._steps, columns=list(COLUMNS))
 
     def require_rows(self, subject: str) -> None:
-        """Raise InputError, with the ledger as its reason, where no row is left."""
+        """Raise LeftOutError, with the ledger as its reason, where no row is left."""
         if not self.rows:
             lost = "; ".join(f"{before - after} {reason}" for _, before, after, reason in self._steps if after < before)
-            raise InputError(f"{subject}: no row is left. Rows were lost to: {lost or 'nothing; there was none'}")
+            raise LeftOutError(f"{subject}: no row is left. Rows were lost to: {lost or 'nothing; there was none'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.hdf5 import new_hdf5
 from tfbs_moe.sequence import check_one_hot
 
@@ -124,6 +124,40 @@ def make_dataset(
         source=text(source),
         attributes=dict(attributes or {}),
     )
+
+
+LEFT_OUT, SMALLER = "left_out", "smaller"
+ROWS_FOUND, ROWS_WANTED = "rows_found", "rows_wanted"
+
+
+def left_out_dataset(length: int, reason: str, attributes: Mapping[str, Attribute]) -> Dataset:
+    """Return a dataset without rows, of windows of ``length`` bases, whose attribute ``left_out`` says why."""
+    return make_dataset(np.zeros((0, 4, length), dtype=np.uint8), [], attributes={**attributes, LEFT_OUT: reason})
+
+
+def left_out(dataset: Dataset) -> str:
+    """Return why a dataset was left out, or an empty text where it was not."""
+    return str(dataset.attributes.get(LEFT_OUT, ""))
+
+
+def in_or_out_together(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Return datasets of one experiment; where one of them was left out, all are, for its reason."""
+    reason = next((left_out(dataset) for dataset in datasets if left_out(dataset)), "")
+    return [
+        left_out_dataset(dataset.length, reason, dataset.attributes) if reason and not left_out(dataset) else dataset
+        for dataset in datasets
+    ]
+
+
+def require_minimum(dataset: Dataset, minimum: int, why: str = "") -> None:
+    """Raise LeftOutError where a class of a split has fewer rows than ``minimum``; ``why`` ends the sentence."""
+    positives = int(dataset.label.sum())
+    negatives = len(dataset) - positives
+    if min(positives, negatives) < minimum:
+        raise LeftOutError(
+            f"{positives} bound and {negatives} unbound rows are left for {dataset.attributes['split']}, and at least "
+            f"{minimum} of each are needed (negatives.minimum_rows). {why}".strip()
+        )
 
 
 def write_dataset(dataset: Dataset, path: str | Path) -> None:

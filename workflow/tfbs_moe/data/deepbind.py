@@ -13,14 +13,23 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe import runtime
+from tfbs_moe.data.candidates import MINIMUM_ROWS
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.dataset import UNPAIRED, Attribute, Dataset, make_dataset, subset
+from tfbs_moe.data.dataset import (
+    UNPAIRED,
+    Attribute,
+    Dataset,
+    left_out_dataset,
+    make_dataset,
+    require_minimum,
+    subset,
+)
 from tfbs_moe.data.grouping import draw_groups, row_groups
 from tfbs_moe.data.overlap import sequence_ids
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle, unchanged
 from tfbs_moe.data.splits import SPLITS, Split
 from tfbs_moe.data.textfile import open_bytes
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET, UNKNOWN, encode, one_hot_from_codes
 
@@ -82,6 +91,7 @@ def build_deepbind(
     length: int = DEFAULT_LENGTH,
     validation_fraction: float = DEFAULT_VALIDATION_FRACTION,
     grouped: bool = True,
+    minimum_rows: int = MINIMUM_ROWS,
     seed: int = 0,
     name: str = "",
     attributes: Mapping[str, Attribute] | None = None,
@@ -100,20 +110,24 @@ def build_deepbind(
         validation_fraction: share of the file that becomes ``validation``, above 0 and below 1.
         grouped: keep a positive, its negative and every repeat of either (on either strand) on one
             side of the split. False splits row by row, as the paper's authors do.
+        minimum_rows: a split with fewer rows of either class is left out.
         seed: root seed of the study.
         name: the experiment, for the seeds' names.
         attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
 
     Returns:
-        The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``.
+        The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``. A split with too
+        few rows of a class has none, and an attribute ``left_out`` that says why.
 
     Raises:
-        InputError: see ``read_deepbind``; or what was asked for is not in the file.
+        InputError: see ``read_deepbind``; or what was asked for can be in no such file.
     """
     _check_request(split, negatives, validation_fraction)
     table = read_deepbind(path, length)
     counts = Counts()
     counts.begin("read", len(table), f"rows of {Path(path).name}")
+    own = {"negatives": negatives, "split": split, "seed": seed, "source_sha256": sha256_file(path)}
+    facts = {**(attributes or {}), **own}
     try:
         codes, label, source = _known_rows(table, counts)
         if negatives == "supplied":
@@ -123,24 +137,19 @@ def build_deepbind(
             codes, label, source, pair = _made(codes, label, source, negatives, draw, counts)
         repeats = len(codes) - len(np.unique(sequence_ids(codes)))
         counts.note("repeats", repeats, "the same sequence as an earlier row, on either strand; kept")
-        own = {"negatives": negatives, "split": split, "seed": seed, "source_sha256": sha256_file(path)}
-        whole = make_dataset(
-            one_hot_from_codes(codes), label, pair=pair, source=source, attributes={**(attributes or {}), **own}
-        )
-        if split == "test":
-            return whole, counts.table()
-        groups = row_groups(codes, pair) if grouped else np.arange(len(codes))
-        held_out = draw_groups(groups, validation_fraction, runtime.rng(seed, "split", name))
-        part = subset(whole, held_out if split == "validation" else ~held_out)
-        if len(np.unique(part.label)) < 2:
-            raise InputError(
-                f"{len(part)} of {len(whole)} rows fall to {split} and they are not of both classes; "
-                f"the file is too small for a validation_fraction of {validation_fraction}"
-            )
+        part = make_dataset(one_hot_from_codes(codes), label, pair=pair, source=source, attributes=facts)
+        if split != "test":
+            groups = row_groups(codes, pair) if grouped else np.arange(len(codes))
+            held_out = draw_groups(groups, validation_fraction, runtime.rng(seed, "split", name))
+            part = subset(part, held_out if split == "validation" else ~held_out)
+            how = "pairs and repeats stay together" if grouped else "drawn row by row"
+            counts.drop("split", len(codes) - len(part), f"fall to the other part ({how})")
+        require_minimum(part, minimum_rows)
+    except LeftOutError as error:
+        counts.drop("left out", counts.rows, str(error))
+        return left_out_dataset(length, str(error), facts), counts.table()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    how = "pairs and repeats stay together" if grouped else "drawn row by row"
-    counts.drop("split", len(whole) - len(part), f"fall to the other part ({how})")
     return part, counts.table()
 
 
@@ -214,7 +223,7 @@ def _supplied(
     codes: np.ndarray, label: np.ndarray, source: np.ndarray, counts: Counts
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if len(np.unique(label)) < 2:
-        raise InputError(
+        raise LeftOutError(
             f"the file holds {'positives' if label.any() else 'negatives'} alone, so its negatives cannot be the "
             "supplied ones; choose another kind for it"
         )

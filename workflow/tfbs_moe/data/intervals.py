@@ -39,6 +39,17 @@ class FreeSpace:
             held[index] = (place >= 0) & (end[index] <= self.ends[str(name)][np.maximum(place, 0)])
         return held
 
+    def without(self, chrom: np.ndarray, start: np.ndarray, end: np.ndarray) -> "FreeSpace":
+        """Return what is left once intervals that lie in it, none overlapping another, are taken."""
+        starts, ends = dict(self.starts), dict(self.ends)
+        for name in np.unique(chrom):
+            here = chrom == name
+            first = np.sort(np.concatenate([starts[name], end[here]]))
+            last = np.sort(np.concatenate([ends[name], start[here]]))
+            left = first < last
+            starts[name], ends[name] = first[left], last[left]
+        return FreeSpace(starts, ends)
+
 
 def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
     """Return what of the chromosomes no given interval covers.

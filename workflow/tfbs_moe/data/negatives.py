@@ -2,15 +2,18 @@
 
 A kind is a function ``(task, parents, rng) -> Negatives`` in ``PROVIDERS``: it is given the split's
 positives and a list of those that want a negative, and answers with as many as it can find. What is
-missing is counted here, and too much of it is an error.
+missing is counted here, and where it is much, positives that go without a negative are left out.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from tfbs_moe.data.candidates import Negatives, Task, join
 from tfbs_moe.data.counts import Counts
+from tfbs_moe.data.dataset import UNPAIRED
 from tfbs_moe.data.gc_matching import gc_matched
 from tfbs_moe.data.genomic_negatives import flanks, other_peaks
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_shuffle, unchanged
@@ -44,15 +47,33 @@ PROVIDERS: dict[str, Provider] = {
     "flanks": flanks,
     "other_peaks": other_peaks,
 }
+# Kinds that lie in the genome, in the order in which they take their places: the scarce ones first.
+_PLACED = ("other_peaks", "flanks", "gc_matched")
+
+
+class Made(NamedTuple):
+    """What was made for the positives of a split.
+
+    Attributes:
+        negatives: M rows; ``parent`` counts the positives that are kept.
+        kept: bool (N,), positives that have a partner, or need none.
+        shortage: why some are not kept, in one sentence with its numbers; empty where all are.
+    """
+
+    negatives: Negatives
+    kept: np.ndarray
+    shortage: str
 
 
 def make_negatives(
     task: Task, kinds: str | Mixture, counts: Counts, *, ratio: float = 1.0, seed: int = 0, name: str = ""
-) -> Negatives:
-    """Make negatives for the positives of a split.
+) -> Made:
+    """Make negatives for the positives of a split, and leave out the positives that they do not suffice for.
 
     Every positive gets ``ratio`` negatives (a fraction goes to positives drawn at random). In a
-    mixture each negative's kind is drawn so that the shares hold exactly, but for rounding.
+    mixture each negative's kind is drawn so that the shares hold exactly, but for rounding, and no
+    negative overlaps another. Where more than 1 % of a kind cannot be had, a positive for which none
+    was found is left out; which ones is drawn at random for kinds that belong to no positive.
 
     Args:
         task: the positives and where negatives may come from.
@@ -63,20 +84,31 @@ def make_negatives(
         name: the experiment and split, for the seeds' names.
 
     Raises:
-        InputError: a kind is unknown, shares or ratio are out of range, or more than 1 % of the
-            negatives of a kind cannot be had; the message says how many were found and needed.
+        InputError: a kind is unknown, or shares or ratio are out of range.
     """
     shares = read_mixture(kinds)
     if not 0 < ratio < np.inf:
         raise InputError(f"negatives: ratio is {ratio}; a number of negatives per positive above 0 was expected")
     slots = _slots(len(task.codes), ratio, rng(seed, "negatives", name, "slots"))
-    parts = []
-    for kind, parents in _dealt(slots, shares, rng(seed, "negatives", name, "kinds")).items():
-        found = PROVIDERS[kind](task, parents, rng(seed, "negatives", name, kind))
-        _check_enough(kind, len(found), len(parents))
-        counts.add("negatives", len(found), f"{kind}: {len(found)} found of {len(parents)} wanted")
-        parts.append(found)
-    return join(parts)
+    wanted = _dealt(slots, shares, rng(seed, "negatives", name, "kinds"))
+    parts, partnered, said = {}, np.zeros(len(task.codes), dtype=bool), []
+    for kind in sorted(wanted, key=lambda kind: _PLACED.index(kind) if kind in _PLACED else len(_PLACED)):
+        parents = wanted[kind]
+        found = parts[kind] = PROVIDERS[kind](task, parents, rng(seed, "negatives", name, kind))
+        if kind in _PLACED:
+            task = replace(task, free=task.free.without(found.chrom, found.start, found.start + task.length))
+        if len(parents) - len(found) > MAX_SHORTFALL * len(parents):
+            parents = _served(found, parents, rng(seed, "negatives", name, kind, "partners"))
+            said.append(
+                f"{len(found)} negatives of kind {kind} were found of {len(wanted[kind])} wanted. {_ADVICE[kind]}"
+            )
+        partnered[parents] = True
+    kept = _kept(slots, partnered, rng(seed, "negatives", name, "partners")) if said else np.ones_like(partnered)
+    for kind in shares:
+        counts.add("negatives", len(parts[kind]), f"{kind}: {len(parts[kind])} found of {len(wanted[kind])} wanted")
+    if said:
+        counts.drop("partners", int((~kept).sum()), "positives that too few negatives were found for")
+    return Made(_renumbered(join([parts[kind] for kind in shares]), kept), kept, " ".join(said))
 
 
 def read_mixture(kinds: str | Mixture) -> dict[str, float]:
@@ -108,12 +140,30 @@ def _dealt(slots: np.ndarray, shares: dict[str, float], draw: np.random.Generato
     return {kind: np.sort(part) for kind, part in zip(shares, parts, strict=True)}
 
 
-def _check_enough(kind: str, found: int, wanted: int) -> None:
-    if wanted - found > MAX_SHORTFALL * wanted:
-        raise InputError(
-            f"negatives: too few of kind {kind}: {found} were found and {wanted} are needed "
-            f"({MAX_SHORTFALL:.0%} may be missing). {_ADVICE[kind]}"
-        )
+def _served(found: Negatives, parents: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Return the positives that found negatives are partners of; drawn where negatives belong to no positive."""
+    own = found.parent[found.parent != UNPAIRED]
+    # Positive by positive, so that those that stay have as many negatives as they want.
+    positive, each = np.unique(parents, return_counts=True)
+    order = draw.permutation(len(positive))
+    before = np.cumsum(each[order]) - each[order]
+    return np.concatenate([own, positive[order[before < len(found) - len(own)]]])
+
+
+def _kept(slots: np.ndarray, partnered: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Return which positives stay: those with a partner, and the same share of those that want none."""
+    wanting = np.zeros_like(partnered)
+    wanting[slots] = True
+    kept = wanting & partnered
+    idle = np.flatnonzero(~wanting)
+    kept[draw.choice(idle, round(len(idle) * kept.sum() / max(wanting.sum(), 1)), replace=False)] = True
+    return kept
+
+
+def _renumbered(negatives: Negatives, kept: np.ndarray) -> Negatives:
+    """Let parents count the positives that are kept."""
+    place = np.append(np.cumsum(kept) - 1, UNPAIRED)
+    return replace(negatives, parent=place[negatives.parent])
 
 
 _ADVICE = {

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.peaks import strength_order
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, LeftOutError
 
 Overlapping = Literal["strongest", "keep"]
 
@@ -36,7 +36,8 @@ def select_peaks(
         The chosen peaks in the order they had.
 
     Raises:
-        InputError: a setting is out of range, or asks for values that the file does not have.
+        InputError: a setting is out of range.
+        LeftOutError: a setting asks for values that the file does not have.
     """
     if overlapping not in get_args(Overlapping):
         raise InputError(f"overlapping is {overlapping!r}; it must be one of {', '.join(get_args(Overlapping))}")
@@ -55,7 +56,7 @@ def _significant(peaks: pd.DataFrame, max_q: float, counts: Counts) -> pd.DataFr
     if not 0 < max_q <= 1:
         raise InputError(f"max_q is {max_q}; a q-value above 0 and up to 1 was expected")
     if len(peaks) and peaks.q.isna().all():
-        raise InputError(f"peaks with q up to {max_q} were asked for, but the file has no q-values; use top instead")
+        raise LeftOutError(f"peaks with q up to {max_q} were asked for, but the file has no q-values; use top instead")
     wanted = (peaks.q >= -math.log10(max_q)).to_numpy()
     counts.drop("select", int((~wanted).sum()), f"q-value above {max_q:g} or missing")
     return peaks[wanted]
@@ -65,7 +66,7 @@ def _strongest(peaks: pd.DataFrame, top: int, counts: Counts) -> pd.DataFrame:
     if top < 1:
         raise InputError(f"top is {top}; a number of peaks from 1 was expected")
     if len(peaks) > top and peaks[["signal", "p", "q", "score"]].isna().all(axis=None):
-        raise InputError(f"the strongest {top} peaks were asked for, but the file has no column to rank them by")
+        raise LeftOutError(f"the strongest {top} peaks were asked for, but the file has no column to rank them by")
     kept = np.sort(strength_order(peaks)[:top])
     counts.drop("select", len(peaks) - len(kept), f"weaker than the strongest {top}")
     return peaks.iloc[kept]

@@ -58,7 +58,7 @@ class Scores:
 
 
 def read_scores(predictions: pd.DataFrame, name: str = "the predictions") -> Scores:
-    """Turn a table of predictions (``docs/architecture.md``) into arrays.
+    """Turn a table of predictions (``docs/architecture.md``) into arrays; those of a set without rows have no model.
 
     Args:
         predictions: one row per test row × model × seed, in any order.
@@ -72,7 +72,8 @@ def read_scores(predictions: pd.DataFrame, name: str = "the predictions") -> Sco
     if missing:
         raise InputError(f"{name} lack the column(s) {', '.join(missing)}")
     if predictions.empty:
-        raise InputError(f"{name} hold no rows; there is nothing to evaluate")
+        none = np.empty(0, dtype=np.int64)
+        return Scores(none, none.astype(bool), none, (), np.empty((0, 0)), np.empty((0, 0)))
     groups = list(predictions.groupby(["model", "seed"], sort=False, observed=True))
 
     def first_of(column: str) -> list[str]:
