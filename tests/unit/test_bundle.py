@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle, registry
 from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.provenance import sha256_file
 
 WINDOW = 31
 
@@ -51,6 +53,24 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
         bundle.save(expert(), tmp_path / name, {"seed": 1})
     for file in (bundle.WEIGHTS, bundle.DESCRIPTION):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_weights_that_are_no_numbers_are_neither_written_nor_read(tmp_path: Path) -> None:
+    expert = build("convnet", 31, {}, seed=0)
+    bundle.save(expert, tmp_path / "good")
+    with torch.no_grad():
+        expert.head.weight[0, 0] = torch.nan
+    with pytest.raises(InputError, match="was not written: head.weight holds values that are infinite or no numbers"):
+        bundle.save(expert, tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+    tensors = load_file(tmp_path / "good" / "model.safetensors")
+    tensors["head.bias"][0] = torch.inf
+    save_file(tensors, tmp_path / "good" / "model.safetensors")
+    description = json.loads((tmp_path / "good" / "model.json").read_text())
+    description["weights"]["sha256"] = sha256_file(tmp_path / "good" / "model.safetensors")
+    (tmp_path / "good" / "model.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match="cannot be used: head.bias holds values"):
+        bundle.load(tmp_path / "good")
 
 
 def test_a_mixture_comes_back_and_moves_as_a_whole(mixture_folder: Path, tmp_path: Path) -> None:

@@ -70,6 +70,42 @@ def test_top_keeps_so_many_experts() -> None:
         made_gate("softmax", top=4)
 
 
+@pytest.mark.parametrize("top", [1, 2, 3])
+def test_the_scores_of_a_gate_with_a_top_learn(top: int) -> None:
+    """Rows whose label only the first expert knows: a gate that learns comes to choose it."""
+    gate, x = made_gate("softmax", top=top), torch.randn(400, K, E, generator=torch.Generator().manual_seed(1))
+    label = (x[:, 0, 0] > 0).float()
+    # Before, the scores are what they are drawn as; the first expert is the best for a third of the rows.
+    optimizer = torch.optim.Adam(gate.parameters(), lr=0.03)
+    before = gate.scores.weight.detach().clone()
+    for _ in range(150):
+        optimizer.zero_grad()
+        logit, weights = gate(x)
+        torch.nn.functional.binary_cross_entropy_with_logits(logit, label).backward()
+        optimizer.step()
+    assert not torch.equal(gate.scores.weight, before)
+    logit, weights = gate(x)
+    assert ((weights > 0).sum(1) == top).all()
+    torch.testing.assert_close(weights.sum(1), torch.ones(400))
+    assert ((logit > 0).float() == label).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("settings", [{}, {"top": 1}, {"top": 2}])
+def test_an_entropy_bonus_has_a_gradient_where_weights_are_zero(settings: dict[str, int]) -> None:
+    """Experts that are absent or not among the top have a weight of exactly 0."""
+    gate, x = made_gate("softmax", entropy_bonus=0.1, **settings), embeddings().clone()
+    x[:2, 0] = torch.nan
+    logit, weights = gate(x)
+    penalty = gate.penalty(weights)
+    assert penalty is not None and (weights == 0).any()
+    positive = weights.detach().clamp_min(1e-30)
+    expected = -0.1 * float((-weights.detach() * positive.log()).sum(1).mean())
+    assert float(penalty.detach()) == pytest.approx(expected, abs=1e-7)
+    (logit.sum() + penalty).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in gate.parameters())
+    assert gate.scores.weight.grad is not None and gate.scores.weight.grad.abs().sum() > 0
+
+
 def test_a_gate_over_logits_stays_between_what_the_experts_say() -> None:
     gate, x = made_gate("logit"), embeddings()
     said = torch.einsum("nke,ke->nk", x, gate.head_weight) + gate.head_bias

@@ -9,14 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tfbs_moe.attribution.integrated_gradients import mean_gradient_between
 from tfbs_moe.attribution.references import Reference, references
 from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.residual import Exponential
 
 log = logging.getLogger(__name__)
 
-# A gate is smooth between two points; so many steps of Gauss-Legendre leave an error below rounding.
-GATE_STEPS = 16
+# Pieces of the line between two embeddings at first, and what the integral over a gate may miss of its change: a gate
+# with a ReLU has kinks, at which pieces are halved.
+GATE_STEPS = 4
+GATE_TOLERANCE = 1e-5
 # Share of the difference that may be left unexplained before a reader is told.
 INCOMPLETE = 0.01
 
@@ -32,9 +36,9 @@ def deeplift_shap(
     """Return hypothetical contributions (N, 4, L) by DeepLIFT (Shrikumar et al. 2017; Lundberg & Lee 2017).
 
     Contributions times the input add up to the score's difference from the mean over references. A mixture
-    is taken in two steps, which chain exactly: its gate by integrated gradients over the embeddings, its
-    experts by DeepLIFT. A layer for which DeepLIFT has no rule (a recurrent one) is taken as linear; the
-    log then says how much of the difference is left unexplained.
+    is taken in two steps, which chain: its gate by integrated gradients over the embeddings, its experts by
+    DeepLIFT. A layer for which DeepLIFT has no rule (a recurrent one) is taken as linear; the log then says how much
+    of the difference is left unexplained.
 
     Args:
         scorer: the model.
@@ -56,6 +60,7 @@ def deeplift_shap(
 
 def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
     # tangermeme and numba behind it take seconds to import; the other methods do without.
+    from tangermeme._deep_lift_utils import _nonlinear
     from tangermeme.deep_lift_shap import deep_lift_shap
 
     count, copies = reference.shape[:2]
@@ -70,6 +75,7 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
             pairs,
             args=args,
             references=others[:, None],
+            additional_nonlinear_ops={Exponential: _nonlinear},
             batch_size=max(1, scorer.batch_size // 2),
             hypothetical=True,
             only_warn=True,
@@ -102,25 +108,30 @@ class _Embeddings(nn.Module):
 
 
 def _view(scorer: Scorer, x: Tensor, reference: Tensor) -> tuple[nn.Module, tuple[Tensor] | None]:
+    # tangermeme leaves a model in the mode that it came in: one in training mode would take the layers below with it.
     if not isinstance(scorer.model, MixtureOfExperts):
-        return _Logit(scorer), None
-    return _Embeddings(scorer.model), (_worth(scorer, scorer.model, x, reference),)
+        return _Logit(scorer).eval(), None
+    return _Embeddings(scorer.model).eval(), (_worth(scorer, scorer.model, x, reference),)
 
 
 def _worth(scorer: Scorer, mixture: MixtureOfExperts, x: Tensor, reference: Tensor) -> Tensor:
     """Return the gate's gradient (N, K, E), averaged between the embeddings of reference and sequence."""
-    node, weight = np.polynomial.legendre.leggauss(GATE_STEPS)
     with torch.no_grad():
         near, far = (
             torch.cat([mixture.experts(part) for part in each.split(scorer.batch_size)]) for each in (reference, x)
         )
-    total = torch.zeros_like(far)
-    for place, share in zip((node + 1) / 2, weight / 2, strict=True):
+
+    def score(embeddings: Tensor) -> Tensor:
+        return scorer.explained(mixture.gate(embeddings)[0])
+
+    def mean_gradient(copies: Tensor, share: Tensor) -> Tensor:
         with torch.enable_grad():
-            between = (near + float(place) * (far - near)).requires_grad_(True)
-            score = scorer.explained(mixture.gate(between)[0]).sum()
-            total += float(share) * torch.autograd.grad(score, between)[0]
-    return total
+            flat = copies.flatten(0, 1).detach().requires_grad_(True)
+            gradient = torch.autograd.grad(score(flat).sum(), flat)[0].view(copies.shape)
+        return torch.einsum("ncke,c->nke", gradient, share)
+
+    with torch.no_grad():
+        return mean_gradient_between(score, mean_gradient, near, far, steps=GATE_STEPS, tolerance=GATE_TOLERANCE)
 
 
 @contextmanager
@@ -155,8 +166,8 @@ def _tell(model: nn.Module, explained: Tensor, difference: Tensor) -> None:
     missing = (explained - difference).abs().mean() / difference.abs().mean().clamp_min(1e-12)
     if missing > INCOMPLETE:
         log.warning(
-            "DeepLIFT leaves %.1f %% of the score's differences of %s unexplained: it has no rule for some of what "
-            "the network does (recurrent layers, functions that are no modules)",
+            "DeepLIFT leaves %.1f %% of the score's differences of %s unexplained: it takes as linear what it has no "
+            "rule for (recurrent layers, functions that are no modules)",
             100 * float(missing),
             type(model).__name__,
         )

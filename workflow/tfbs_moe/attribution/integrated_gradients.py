@@ -1,5 +1,7 @@
 """Integrated gradients: the gradient averaged on the way from a reference to the sequence."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -50,13 +52,31 @@ def integrated_gradients(
         start = references(part, reference, shuffles, rng)
         total = torch.zeros_like(part)
         for each in start.unbind(1):
-            total += hypothetical(_mean_gradient(scorer, each, part, steps, refined), each)
+            mean = mean_gradient_between(scorer.score, scorer.mean_gradient, each, part, steps=steps, tolerance=refined)
+            total += hypothetical(mean, each)
         parts.append(total / start.shape[1])
     return torch.cat(parts)
 
 
-def _mean_gradient(scorer: Scorer, start: Tensor, end: Tensor, steps: int, tolerance: float | None) -> Tensor:
-    """Return the mean gradient (N, 4, L) on the straight way between sequences (N, 4, L)."""
+def mean_gradient_between(
+    score: Callable[[Tensor], Tensor],
+    mean_gradient: Callable[[Tensor, Tensor], Tensor],
+    start: Tensor,
+    end: Tensor,
+    *,
+    steps: int,
+    tolerance: float | None,
+) -> Tensor:
+    """Return the mean gradient (N, A, B) on the straight line between inputs (N, A, B).
+
+    Args:
+        score: inputs (M, A, B) to scores (M,).
+        mean_gradient: copies (M, C, A, B) and weights (C,) to the weighted sum of their gradients (M, A, B).
+        start: where the line begins.
+        end: where it ends.
+        steps: pieces of the line at first.
+        tolerance: what the integral may miss of a score's change; None never halves a piece.
+    """
     node, weight = np.polynomial.legendre.leggauss(POINTS)
     place, share = start.new_tensor((node + 1) / 2), start.new_tensor(weight / 2)
     row = torch.arange(len(start), device=start.device).repeat_interleave(steps)
@@ -66,11 +86,11 @@ def _mean_gradient(scorer: Scorer, start: Tensor, end: Tensor, steps: int, toler
     for halving in range(HALVINGS + 1):
         near, way = start[row], (end - start)[row]
         points = left[:, None] + size * place
-        mean = scorer.mean_gradient(near[:, None] + points[:, :, None, None] * way[:, None], share)
+        mean = mean_gradient(near[:, None] + points[:, :, None, None] * way[:, None], share)
         kept = torch.ones_like(row, dtype=torch.bool)
         if tolerance is not None and halving < HALVINGS:
             ends = [near + each[:, None, None] * way for each in (left, left + size)]
-            change = scorer.score(ends[1]) - scorer.score(ends[0])
+            change = score(ends[1]) - score(ends[0])
             kept = (size * (mean * way).sum((1, 2)) - change).abs() <= tolerance / steps
         total.index_add_(0, row[kept], size * mean[kept])
         if kept.all():

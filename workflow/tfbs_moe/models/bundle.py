@@ -267,6 +267,7 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
     if taken:
         raise ValueError(f"the description may not set {', '.join(taken)}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    _check_finite(tensors, f"{folder} was not written")
     with atomic(folder / WEIGHTS) as temporary:
         temporary.write_bytes(to_bytes(tensors))
     written = {
@@ -320,7 +321,15 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
             f"{path} does not match {DESCRIPTION}: tensor {name!r} is {given.get(name, 'absent')} in the file "
             f"and {wanted.get(name, 'absent')} in the architecture described"
         )
+    _check_finite(tensors, f"{path} cannot be used")
     model.load_state_dict(tensors)
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], what: str) -> None:
+    """Refuse weights that are infinite or no numbers: their scores would be silent nonsense."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise InputError(f"{what}: {name} holds values that are infinite or no numbers; its training diverged")
 
 
 def _load_member(folder: Path, entry: Mapping[str, Any]) -> Expert:

@@ -94,8 +94,9 @@ class Gate(nn.Module, ABC):
 
 
 def entropy(weights: torch.Tensor) -> torch.Tensor:
-    """Return the entropy in nats (N,) of weights (N, K)."""
-    return torch.special.entr(weights).sum(dim=1)
+    """Return the entropy in nats (N,) of weights (N, K); a weight of 0 adds nothing, and no gradient."""
+    # The slope of -w log w is infinite at 0, and infinite times nothing is no number; at 1 the term is 0.
+    return torch.special.entr(torch.where(weights > 0, weights, 1.0)).sum(dim=1)
 
 
 def masked_softmax(scores: torch.Tensor, present: torch.Tensor) -> torch.Tensor:

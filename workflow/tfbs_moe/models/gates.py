@@ -61,10 +61,14 @@ class SoftmaxGate(Gate):
         if self.settings.normalise:
             embeddings = F.normalize(embeddings, dim=2)
         scores = self.scores(embeddings.flatten(1)) / self.settings.temperature
+        weights = masked_softmax(scores, present)
         if self.settings.top is not None:
             ranked = scores.masked_fill(~present, -torch.inf)
-            present = present & (ranked >= ranked.topk(self.settings.top, dim=1).values[:, -1:])
-        weights = masked_softmax(scores, present)
+            best = present & (ranked >= ranked.topk(self.settings.top, dim=1).values[:, -1:])
+            kept = masked_softmax(scores, best)
+            # The softmax over one expert is 1 whatever its score, and would teach the scores nothing: the gradient is
+            # that of the softmax over all (straight through, Bengio et al. 2013, arXiv 1308.3432).
+            weights = kept.detach() + (weights - weights.detach()) if self.settings.top == 1 else kept
         # Σ_k w_k (e_k T_k + s_k) is one matrix product over k and E together.
         weighted = (weights.unsqueeze(2) * embeddings).flatten(1)
         mixed = weighted @ self.transform.flatten(0, 1) + weights @ self.shift

@@ -93,6 +93,8 @@ class Residual(Expert):
         half = settings.width // 2
         channels = settings.filters
         check_positions(window // settings.pool, window, "the residual network")
+        # A module, as DeepLIFT has rules for modules alone.
+        self.global_max = nn.MaxPool1d(-(-window // settings.pool))
         self.padding = {"columns": half, "value": 1.0 / ALPHABET_SIZE}
         dilated = [(1 + 2**number * (settings.block_width - 1), 1) for number in range(settings.blocks)]
         self.receptive_field = receptive_field([(settings.width, 1), (settings.pool, settings.pool), *dilated])
@@ -118,4 +120,6 @@ class Residual(Expert):
         # Layers in two dimensions know the memory layout with channels innermost, in which a CPU is a third faster.
         rows = self.pad(x).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         hits = self.blocks(self.stem(rows)).squeeze(2)
-        return self.embed_features(self.pooled_dropout(torch.cat([hits.amax(dim=2), hits.mean(dim=2)], dim=1)))
+        return self.embed_features(
+            self.pooled_dropout(torch.cat([self.global_max(hits).squeeze(2), hits.mean(dim=2)], dim=1))
+        )
