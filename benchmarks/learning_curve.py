@@ -68,7 +68,7 @@ def measured(folder: Path, share: float, seed: int) -> dict[str, object]:
         "rows": len(train.label),
         "validation": description["metrics"]["validation_auroc"],
         "in_distribution": float(np.mean(seen)),
-        "out_of_distribution": float(np.mean(unseen)),
+        "unseen": float(np.mean(unseen)),
         "areas": areas,
     }
 

@@ -79,8 +79,8 @@ def learning_curve(found: dict[str, Any]) -> Iterator[Row]:
     """AUROC by the number of training rows."""
     for row in found["shares"]:
         what = f"one pooled network, {row['rows']:,} training rows, {found['epochs']} epochs"
-        areas = f"{row['validation']:.3f} / {row['in_distribution']:.3f} / {row['out_of_distribution']:.3f}"
-        yield f"{what}: validation / in distribution / out of distribution", areas, ""
+        areas = f"{row['validation']:.3f} / {row['in_distribution']:.3f} / {row['unseen']:.3f}"
+        yield f"{what}: validation / in distribution / unseen factors", areas, ""
 
 
 def attribution(found: dict[str, Any]) -> Iterator[Row]:

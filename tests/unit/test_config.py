@@ -2,8 +2,10 @@
 
 import runpy
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
+import yaml
 
 from made_run import made_study
 from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
@@ -104,7 +106,8 @@ def write_table(tmp_path, *rows, header=HEADER):
 
 
 def row(name="a", **changes):
-    cells = {"name": name, "factor": "F", "cell": "K562", "role": "train", "stratum": "in_distribution"}
+    factor = "U" if changes.get("role") == "ood" else "F"
+    cells = {"name": name, "factor": factor, "cell": "K562", "role": "train", "stratum": ""}
     cells |= {"format": "deepbind", "source": "f.gz", "checksum": ""} | changes
     return "\t".join(cells.values())
 
@@ -151,7 +154,51 @@ def test_study_orders_sets_and_names_models(tmp_path):
     assert made.training == ["a", "b"]
     assert [(test.experiment, test.negatives) for test in made.test_sets] == [("t", "supplied"), ("o", "supplied")]
     assert made.models("sound") == ["convnet.a", "convnet.b", "moe.softmax"]
-    assert made.identity(made.test_sets[1])["set"] == "out_of_distribution"
+    assert made.identity(made.test_sets[1])["set"] == "unseen"
+
+
+def test_sets_follow_from_factor_and_cell_and_strata_from_sets_where_the_table_names_none(tmp_path):
+    """A training factor in another cell is no unseen factor, and a name of the user's own is kept."""
+    rows = (
+        row("u", role="ood", stratum="my_bzip_2"),
+        row("e", factor="G", cell="HepG2", role="ood"),
+        row("t", role="test"),
+        row("v", role="ood", cell="HepG2"),
+    )
+    made = study(tmp_path, *rows, *TRAINED, evaluation={"negatives": ["dinucleotide_shuffle"]})
+    found = [tuple(made.identity(test)[name] for name in ("experiment", "set", "stratum")) for test in made.test_sets]
+    assert found == [
+        ("t", "in_distribution", "in_distribution"),
+        ("e", "other_cell", "other_cell"),
+        ("u", "unseen", "my_bzip_2"),
+        ("v", "unseen", "unseen"),
+    ]
+    assert made.tested_factors("unseen") == ["U"] and made.tested_factors("other_cell") == ["G"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (row("o", factor="F", role="ood"), "o is of role ood, and an expert is trained on F in K562; its role is test"),
+        (row("o", role="test", cell="A549"), "no expert is trained on F in A549; its role is ood"),
+        (row("o", factor="F", cell="A549", role="ood", stratum="unseen"), "the stratum unseen, .* it is other_cell"),
+        (row("o", role="ood", stratum="Other cell"), "t.tsv, line 4: stratum: 'Other cell' does not match"),
+    ],
+)
+def test_a_row_that_says_seen_of_what_is_unseen_is_refused(tmp_path, wrong, said):
+    with pytest.raises(InputError, match=said):
+        study(tmp_path, *TRAINED, wrong)
+
+
+def test_the_full_study_has_27_unseen_factors_and_six_in_another_cell():
+    """The table of the lab's own study, whose six were counted as unseen."""
+    folder = Path(__file__).resolve().parents[2] / "config"
+    made = make_study(
+        complete_config(yaml.safe_load((folder / "config.yaml").read_text())), read_experiments(folder / "config.tsv")
+    )
+    assert len(made.tested_factors("unseen")) == 27
+    assert made.tested_factors("other_cell") == ["ARID3A", "GATA3", "JUND", "MAX", "GABPA", "SP1"]
+    assert len(made.tested_factors("in_distribution")) == 7
 
 
 def test_an_experiments_own_settings_win_and_the_protocols_quirks_are_added(tmp_path):
@@ -193,8 +240,6 @@ def test_config_and_table_must_fit(tmp_path, rows, settings, part):
 
 
 def test_the_reference_is_in_step_with_the_schema():
-    from pathlib import Path
-
     from tfbs_moe.config_reference import with_reference
 
     text = (Path(__file__).resolve().parents[2] / "config" / "README.md").read_text()

@@ -17,7 +17,7 @@ IDENTITY = {
     "experiment": "CTCF_K562",
     "factor": "CTCF",
     "cell": "K562",
-    "set": "out_of_distribution",
+    "set": "unseen",
     "stratum": "cross-family",
     "negatives": "dinucleotide_shuffle",
 }

@@ -14,7 +14,7 @@ from made_run import LENGTH, TRAINING, made_study, write_made_run
 from tfbs_moe.attribution.motifs import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
-from tfbs_moe.figures import aggregate, attribution, comparison, curves, performance, study, style
+from tfbs_moe.figures import aggregate, attribution, comparison, curves, gate, performance, study, style
 from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
@@ -155,6 +155,45 @@ def test_the_schematic_holds_the_names_of_the_study(source: Source) -> None:
     assert ends <= set(table["step"])
 
 
+def _cells_and_strata() -> pd.DataFrame:
+    """Metrics of two unseen factors, one of them in two cells, and of a training factor, in strata of a user's own."""
+    rows = [("C1", "C", "unseen", "zinc_fingers", 0.5), ("C2", "C", "unseen", "zinc_fingers", 0.7),
+            ("D", "D", "unseen", "bzip", 0.8), ("A", "A", "in_distribution", "mine", 0.9),
+            ("A2", "A", "other_cell", "other_cell", 0.85)]  # fmt: skip
+    same = {"protocol": "sound", "model": "moe.softmax", "seed": 0, "cell": "K562", "negatives": "flanks", "n": 9}
+    same |= {"rows": "all", "metric": "auroc", "lower": 0.4, "upper": 1.0, "n_positive": 4}
+    columns = ["experiment", "factor", "set", "stratum", "value"]
+    return pd.DataFrame([same | dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def test_a_factor_in_two_cells_counts_once_in_every_mean() -> None:
+    """Two unseen factors, .6 and .8, are no three test sets."""
+    means = aggregate.over_factors(_cells_and_strata()).set_index("set")
+    assert means["n_factors"].to_dict() == {"unseen": 2, "in_distribution": 1, "other_cell": 1}
+    assert means.loc["unseen", ["value", "lowest", "highest"]].tolist() == pytest.approx([0.7] * 3)
+
+
+def test_strata_of_a_users_own_are_drawn_and_sets_keep_their_order() -> None:
+    """Names that the project does not know are panels of their own, in the order of the table."""
+    figure, table = comparison.strata(_cells_and_strata())
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles == ["other cell (n = 1)", "zinc fingers (n = 1)", "bzip (n = 1)", "mine (n = 1)"]
+    assert table.set_index("experiment").loc[["C1", "C2"], "mean"].tolist() == pytest.approx([0.6, 0.6])
+    assert list(aggregate.ordered_tests(_cells_and_strata())["experiment"]) == ["A", "A2", "C1", "C2", "D"]
+
+
+def test_every_set_is_drawn_where_experts_are_away_and_draws_are_counted() -> None:
+    """Three sets have three lines of their own colour."""
+    same = {"protocol": "sound", "model": "moe.softmax", "negatives": "flanks", "value": 0.1, "lower": 0, "upper": 0.2}
+    sets = [same | {"set": name, "absent": "A", "n_present": 2} for name in aggregate.SETS]
+    figure, _ = gate.gate_subsets(pd.DataFrame(sets), pd.DataFrame(sets), "moe.softmax")
+    assert len({line.get_color() for line in figure.axes[1].lines}) == 3
+    same = {"protocol": "sound", "source": "this study", "experiment": "A"}
+    rows = [same | {"set": name, "draws": k, "statistic": k} for name in aggregate.SETS for k in (10.0, 30.0)]
+    figure, _ = comparison.f_against_draws(pd.DataFrame(rows))
+    assert len({line.get_color() for line in figure.axes[0].lines}) == 3
+
+
 def test_the_mean_over_factors_has_the_t_interval() -> None:
     """Known answer: 0.6, 0.7, 0.8 have mean 0.7 and half-width 4.3027 · 0.1 / √3."""
     found = aggregate.mean_and_interval(np.array([0.6, 0.7, 0.8]))
@@ -229,14 +268,14 @@ def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> Non
     table = compare(read_metrics(source.folder / "evaluation/metrics.tsv"), source.published)
     row = table[(table["model"] == "moe.softmax") & (table["name"] == "CTCF") & (table["protocol"] == "sound")]
     assert row["published"].tolist() == [0.934]
-    assert {"in-distribution", "out-of-distribution"} <= set(table["name"])
+    assert {"in-distribution", "unseen factors"} <= set(table["name"])
 
 
 def test_a_mean_over_other_factors_is_not_held_against_the_papers(source: Source) -> None:
-    """Without STAT3 the out-of-distribution mean is not the paper's mean."""
+    """Without STAT3 the unseen factors mean is not the paper's mean."""
     metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
     fewer = metrics[metrics["factor"] != "STAT3"]
-    assert "out-of-distribution" not in set(compare(fewer, source.published)["name"])
+    assert "unseen factors" not in set(compare(fewer, source.published)["name"])
     assert reproduction(fewer, source.published, "published", "moe.softmax")["set"].tolist() == ["in_distribution"]
 
 
@@ -245,8 +284,8 @@ def test_reproduction_is_judged_by_the_tolerance(source: Source) -> None:
     metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
     metrics["value"] = np.where(metrics["set"] == "in_distribution", 0.731, 0.717)
     table = reproduction(metrics, source.published, "published", "moe.softmax").set_index("set")
-    assert table["within"].to_dict() == {"in_distribution": True, "out_of_distribution": False}
-    assert table["reference"].to_dict() == {"in_distribution": 0.702, "out_of_distribution": 0.686}
+    assert table["within"].to_dict() == {"in_distribution": True, "unseen": False}
+    assert table["reference"].to_dict() == {"in_distribution": 0.702, "unseen": 0.686}
 
 
 def test_the_papers_means_agree_with_its_factors() -> None:
@@ -262,7 +301,7 @@ def test_the_papers_means_agree_with_its_factors() -> None:
 def test_f_grows_with_draws_and_the_factors_line_is_level() -> None:
     """The line of a test set rises with its draws; the factors have one level for all of them."""
     draws = np.random.default_rng(5)
-    common = {"protocol": "sound", "set": "out_of_distribution", "negatives": "supplied"}
+    common = {"protocol": "sound", "set": "unseen", "negatives": "supplied"}
     sets = [
         (
             common | {"experiment": f"E{place}", "factor": f"F{place}"},

@@ -19,7 +19,7 @@ from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreemen
 
 WINDOW = 31
 IDENTITY = {
-    "protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "cell": "K562", "set": "out_of_distribution",
+    "protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "cell": "K562", "set": "unseen",
     "stratum": "cross_family", "negatives": "supplied",
 }  # fmt: skip
 

@@ -165,9 +165,9 @@ def test_the_gate_section_says_where_it_collapsed_and_what_it_misses(run: Run) -
     assert any("weighs 1.7 experts a sequence" in sentence for sentence in said)
     losses = run.table("statistics/gate_losses.tsv")
     assert losses is not None
-    here = losses[(losses["protocol"] == "sound") & (losses["set"] == "out_of_distribution")]
+    here = losses[(losses["protocol"] == "sound") & (losses["set"] == "unseen")]
     most = here.loc[here["value"].idxmax()]
-    assert any(f"without {most['absent']}" in sentence and "sound, out" in sentence for sentence in said)
+    assert any(f"without {most['absent']}" in sentence and "sound, unseen factors" in sentence for sentence in said)
     assert any("of 1 unseen factors with a known matrix" in sentence for sentence in said)
 
 
@@ -175,12 +175,23 @@ def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: 
     """One sentence for each table, in the order a reader asks."""
     sentences = answer(run)
     assert len(sentences) == 6
-    assert "“sound”" in sentences[0] and "on 3 factors" in sentences[0] and "on 6 factors" in sentences[0]
+    assert "“sound”" in sentences[0] and "on 3 factors" in sentences[0] and "on 6 unseen factors" in sentences[0]
     assert sentences[1].startswith("It is higher than its strongest rival")
     assert "share no sequence with training" in sentences[2]
     assert "0.702" in sentences[3] and "tolerance of 0.03" in sentences[3]
     assert "ARID3A" in sentences[4]
     assert "; ShiftSmooth 0.500" in sentences[5]
+
+
+def test_the_answer_tells_three_sets_apart(run: Run) -> None:
+    """A training factor in another cell is not among the unseen ones."""
+    metrics = run.tables[METRICS].copy()
+    moved = metrics["experiment"].isin(["CTCF", "STAT3"])
+    metrics.loc[moved, ["set", "stratum"]] = "other_cell"
+    sentence = answer(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics}))[0]
+    assert "on 3 factors the experts were trained on, " in sentence
+    assert "on 2 of these factors in another cell and " in sentence
+    assert "on 4 unseen factors (no expert saw them)" in sentence
 
 
 def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None:
@@ -211,7 +222,7 @@ def test_a_verdict_needs_an_interval_without_zero(bounds: tuple[float, float, fl
 
 def test_the_strongest_rival_comes_first_with_its_interval(run: Run) -> None:
     """Rivals are ordered by their own mean, whatever the difference says."""
-    table = differences(run, "sound", "moe.softmax", "out_of_distribution")
+    table = differences(run, "sound", "moe.softmax", "unseen")
     assert table["rival_mean"].is_monotonic_decreasing
     assert set(table["rival"]) == {"convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3", "control.mean"}
     assert (table["n"] == 6).all()
@@ -234,7 +245,7 @@ def test_a_reached_reproduction_gives_no_reasons(run: Run) -> None:
     metrics = run.tables[METRICS].copy()
     metrics["value"] = 0.70
     text = _text(reproduction(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})))
-    assert "Reached, in-distribution" in text and "Reached, out-of-distribution" in text
+    assert "Reached, in-distribution" in text and "Reached, unseen factors" in text
     assert "Not reached" not in text and "why" not in text
 
 
@@ -312,10 +323,10 @@ def test_the_page_says_what_more_trainings_would_give(run: Run, page: str) -> No
     """Logits are drawn anew by each seed, so their mean is better than one of them, and the table says so."""
     (table,) = retrainings(run, 0.95)
     shown = {(row[0], row[1], row[2]): row for row in ([text for text, _ in line] for line in table.rows)}
-    row = shown["sound", "out-of-distribution", "mixture (softmax)"]
+    row = shown["sound", "unseen factors", "mixture (softmax)"]
     averages = read_tsv(run.folder / SEED_AVERAGES)
     own = averages[(averages["protocol"] == "sound") & (averages["model"] == "moe.softmax")]
-    own = own[own["set"] == "out_of_distribution"]
+    own = own[own["set"] == "unseen"]
     assert f"{own['auroc'].mean():.3f}" in row and f"{own['auroc_averaged'].mean():.3f}" in row
     assert "What more trainings would give" in page
 

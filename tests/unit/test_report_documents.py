@@ -161,7 +161,7 @@ def test_a_shift_is_found_by_its_size_and_the_changed_setting_by_its_name(run: R
     assert not comparison.metrics["within_seed_spread"].any()
     assert comparison.sets["value"].to_numpy() == pytest.approx(0.1)
     sentences = summary(comparison)
-    assert any("AUROC is higher in other, +0.100 [+0.100, +0.100] over 6 test sets" in text for text in sentences)
+    assert any("AUROC is higher in other, +0.100 [+0.100, +0.100] over 6 factors" in text for text in sentences)
 
 
 def test_a_difference_that_may_be_zero_is_not_told_apart(run: Run, tmp_path: Path) -> None:

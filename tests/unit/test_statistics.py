@@ -27,7 +27,7 @@ IDENTITY = {
     "protocol": "published",
     "experiment": "CTCF_NHA",
     "factor": "CTCF",
-    "set": "out_of_distribution",
+    "set": "unseen",
     "negatives": "supplied",
 }
 
@@ -127,7 +127,7 @@ def metrics(factors=8, seeds=(0, 1), gain=0.0, models=MODELS):
                         "seed": seed,
                         "experiment": f"F{factor}_K562",
                         "factor": f"F{factor}",
-                        "set": "out_of_distribution",
+                        "set": "unseen",
                         "negatives": "supplied",
                         "rows": "all",
                         "metric": "auroc",

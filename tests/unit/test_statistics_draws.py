@@ -58,7 +58,7 @@ def test_their_means_are_the_table_of_published_numbers(published):
 
 def test_with_factors_as_the_unit_the_headline_is_gone(published):
     found = compare_models(as_metrics(published), "moe.softmax")
-    unseen = found[(found["set"] == "out_of_distribution") & (found["comparison"] == "moe.softmax − convnet.FOXM1")]
+    unseen = found[(found["set"] == "unseen") & (found["comparison"] == "moe.softmax − convnet.FOXM1")]
     row = unseen[unseen["test"] == "paired t"].iloc[0]
     assert row["n"] == 6
     assert row["p"] > 0.05
@@ -73,7 +73,7 @@ def test_f_grows_with_draws_and_the_f_of_factors_is_another(published):
     assert ctcf["statistic"].iloc[-1] == pytest.approx(PUBLISHED_F["CTCF"], abs=0.06)
     factors = found[found["unit"] == "factor"]
     assert factors["draws"].isna().all()
-    assert set(factors["set"]) == {"in_distribution", "out_of_distribution"}
+    assert set(factors["set"]) == {"in_distribution", "unseen"}
     assert factors["statistic"].max() < 100
     assert found["source"].eq("published").all()
     assert (
@@ -90,7 +90,7 @@ def made_sets(negatives, names=("CTCF", "STAT3"), protocol="sound"):
     for name in names:
         logit = rng.normal(size=(3, 120)) + np.array([[1.5], [1.0], [0.5]]) * label
         trained = tuple((model, 0) for model in MODELS)
-        identity = {"protocol": protocol, "experiment": name, "factor": name, "set": "out_of_distribution"}
+        identity = {"protocol": protocol, "experiment": name, "factor": name, "set": "unseen"}
         yield (
             identity | {"negatives": negatives},
             Scores(np.arange(120), label, np.tile(np.arange(60), 2), trained, logit, logit),

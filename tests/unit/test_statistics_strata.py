@@ -21,6 +21,7 @@ from tfbs_moe.statistics.results import RESULT_COLUMNS
 from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
 from tfbs_moe.statistics.within import adjust_over_factors, compare_within
+from tfbs_moe.study import SETS
 
 STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}
 
@@ -37,7 +38,7 @@ def metrics(spread=0.02, strata=None, protocol="sound", negatives="supplied", mo
                 for seed in (0, 1):
                     for rows, positives in (("all", bound), ("overlap_free", bound - 10 * index)):
                         value = base + rng.normal(0, 0.005)
-                        records.append((protocol, model, seed, f"{name}_K562", name, "out_of_distribution", stratum,
+                        records.append((protocol, model, seed, f"{name}_K562", name, "unseen", stratum,
                                         negatives, rows, "auroc", value, positives))  # fmt: skip
     columns = ["protocol", "model", "seed", "experiment", "factor", "set", "stratum", "negatives", "rows", "metric",
                "value", "n_positive"]  # fmt: skip
@@ -119,6 +120,69 @@ def test_strata_that_cannot_be_compared_have_a_defined_result():
     found = compare_strata(factor_values(metrics(strata={"within_family": 5, "non_motif": 1})))
     assert found["p"].isna().all()
     assert found["sentence"].str.contains("not two strata").all()
+
+
+def in_two_cells(loss=0.02, factors=7, unseen=23):
+    """Metrics of training factors in their own cell and, but for the last, in another; and of unseen factors."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for index in range(factors + unseen):
+        own = rng.normal(0.8, 0.05)
+        cells = [("unseen", "within_family", own - 0.05)]
+        if index < factors:
+            cells = [("in_distribution", "in_distribution", own)]
+        if index < factors - 1:
+            cells.append(("other_cell", "other_cell", own - loss + rng.normal(0, 0.002)))
+        for its_set, stratum, value in cells:
+            for rows_of, positives in (("all", 100), ("overlap_free", 100 - index)):
+                rows.append(("sound", "moe.softmax", 0, f"F{index}_{its_set}", f"F{index}", its_set, stratum, "flanks",
+                             rows_of, "auroc", value, positives))  # fmt: skip
+    # Rows of another cell first: which cell is a factor's own is no matter of their order.
+    rows.sort(key=lambda row: row[5] != "other_cell")
+    return pd.DataFrame(rows, columns=metrics().columns)
+
+
+def test_a_factor_in_two_cells_is_one_unit_between_strata_and_is_paired_with_itself():
+    table = in_two_cells()
+    found = chosen(compare_strata(factor_values(table))).set_index("test")
+    values = factor_values(table).query("rows == 'all'")
+    own, other, unseen = (values[values["set"] == name].set_index("factor")["value"] for name in SETS)
+    assert len(own) == 7 and len(other) == 6 and len(unseen) == 23
+    welch = anova_oneway([own, unseen], use_var="unequal")
+    assert found.loc["Welch's ANOVA", "p"] == pytest.approx(welch.pvalue, rel=1e-9)
+    assert found.loc["Welch's ANOVA", "n"] == 30
+    assert found.loc["Kruskal–Wallis", "p"] == pytest.approx(stats.kruskal(own, unseen).pvalue, rel=1e-9)
+    assert "left out of other_cell, as they count in another group: F0, F1" in found.loc["Kruskal–Wallis", "check"]
+    paired = stats.ttest_rel(own[other.index], other)
+    row = found.loc["paired t"]
+    assert row["comparison"] == "in_distribution − other_cell"
+    assert row["n"] == 6 and row["effect"] == pytest.approx(0.02, abs=0.003)
+    assert row["p"] == row["p_adjusted"] == pytest.approx(paired.pvalue, rel=1e-9)
+    # Taken for independent, the true loss is not seen.
+    assert row["p"] < 0.001 and stats.ttest_ind(own, other, equal_var=False).pvalue > 0.3
+    assert row["sentence"].startswith("in_distribution has a higher auroc than other_cell: +0.02")
+    assert found.loc["Wilcoxon signed-rank", "p"] == pytest.approx(2 / 2**6)
+
+
+def test_regression_is_over_factors_that_no_expert_saw_alone():
+    table = in_two_cells()
+    factors = table["factor"].unique()
+    similarity = pd.DataFrame({"factor": factors, "similarity": np.arange(len(factors)) % 5.0})
+    found = regress(factor_values(table, similarity)).query("rows == 'all'")
+    assert set(found["n"]) == {23} and set(found["set"]) == {"unseen"}
+    assert found["sentence"].str.startswith("Over 23 unseen factors").all()
+
+
+def test_strata_by_likeness_keep_another_cell_apart():
+    """A training factor's nearest training factor is itself, in every cell."""
+    likeness = nearest_training_factors(["JUNX"], ["JUNX"], made_collection())
+    rows = [("JUNX", "in_distribution", 0.9), ("JUNX", "other_cell", 0.7)]
+    table = pd.DataFrame(
+        [("sound", "moe.softmax", 0, its_set, name, its_set, its_set, "flanks", "all", "auroc", value, 9)
+         for name, its_set, value in rows], columns=metrics().columns,
+    )  # fmt: skip
+    means = strata_means(factor_values(table, likeness)).query("strata == 'nearest_stratum'").set_index("name")["value"]
+    assert means.to_dict() == pytest.approx({"in_distribution": 0.9, "other_cell": 0.7})
 
 
 def test_regression_agrees_with_statsmodels():
@@ -262,7 +326,7 @@ def test_power_says_how_many_factors_are_needed():
     assert found.equals(power_table(metrics(), "moe.softmax", seed=1, grid=(5, 20, 80)))
 
 
-IDENTITY = {"protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "set": "out_of_distribution", "negatives": "s"}
+IDENTITY = {"protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "set": "unseen", "negatives": "s"}
 
 
 def scores(seeds=2, shift=(1.5, 1.0, 1.0)):

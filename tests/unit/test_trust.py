@@ -114,7 +114,7 @@ def test_a_test_set_is_judged_by_its_own_kind_of_negatives():
 
 
 def test_over_factors_seeds_are_averaged_first():
-    known, unseen = "in_distribution", "out_of_distribution"
+    known, unseen = "in_distribution", "unseen"
     rows = [
         {"protocol": "p", "model": "m", "negatives": "n", "set": which, "calibrated_on": "n", "factor": factor,
          "experiment": factor, "seed": seed, "log_loss": 0.6 + 0.1 * seed, "log_loss_calibrated": 0.5,
@@ -132,3 +132,11 @@ def test_over_factors_seeds_are_averaged_first():
     )
     assert evidence["lower"] < evidence["difference"] == pytest.approx(0.1)
     assert evidence["rank_correlation"] == pytest.approx(1) and evidence["n"] == 4
+    # A training factor in another cell is neither a factor more nor an unseen one.
+    elsewhere = table[table["factor"] == "A"].assign(
+        set="other_cell", experiment="A_2", unfamiliar_bound=0.9, auroc=0.1
+    )
+    again = familiarity_evidence(pd.concat([elsewhere, table])).iloc[0]
+    assert (again["unfamiliar_other_cell"], again["n_other_cell"]) == (0.9, 1)
+    same = [name for name in evidence.index if "other_cell" not in name]
+    assert again[same].to_dict() == evidence[same].to_dict()

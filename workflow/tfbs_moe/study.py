@@ -18,6 +18,9 @@ from tfbs_moe.errors import InputError
 
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"
+# What test sets are to the experts, in the order in which they are shown.
+IN_DISTRIBUTION, OTHER_CELL, UNSEEN = "in_distribution", "other_cell", "unseen"
+SETS = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN)
 SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
 OUT_OF_FOLD = "out_of_fold"
@@ -71,9 +74,9 @@ class Study:
 
     @cached_property
     def test_sets(self) -> list[TestSet]:
-        """Every test set, in-distribution before out-of-distribution."""
+        """Every test set, in the order of ``SETS``."""
         sets = [TestSet(name, negatives) for name in self.experiments for negatives in self._test_negatives(name)]
-        return sorted(sets, key=lambda test: self.set_of(test.experiment) != "in_distribution")
+        return sorted(sets, key=lambda test: SETS.index(self.set_of(test.experiment)))
 
     @property
     def protocols(self) -> list[str]:
@@ -81,8 +84,31 @@ class Study:
         return list(self.config["protocols"])
 
     def set_of(self, experiment: str) -> str:
-        """Return ``in_distribution`` where experts saw the factor in this cell, else ``out_of_distribution``."""
-        return "out_of_distribution" if self.experiments[experiment]["role"] == "ood" else "in_distribution"
+        """Return which of ``SETS`` an experiment belongs to.
+
+        ``in_distribution`` where an expert saw the factor in this cell, ``other_cell`` where experts saw it elsewhere
+        alone, ``unseen`` where no expert saw the factor.
+        """
+        row = self.experiments[experiment]
+        cells = self._trained_cells.get(row["factor"])
+        return UNSEEN if cells is None else IN_DISTRIBUTION if row["cell"] in cells else OTHER_CELL
+
+    @cached_property
+    def _trained_cells(self) -> dict[str, set[str]]:
+        """Cells in which experts are trained on a factor, by factor."""
+        cells: dict[str, set[str]] = {}
+        for name in self.training:
+            cells.setdefault(self.experiments[name]["factor"], set()).add(self.experiments[name]["cell"])
+        return cells
+
+    def stratum_of(self, experiment: str) -> str:
+        """Return the stratum that the table names, and where it names none the set."""
+        return self.experiments[experiment]["stratum"] or self.set_of(experiment)
+
+    def tested_factors(self, which: str) -> list[str]:
+        """Return the factors of a set, each once, in the order of the table."""
+        names = (name for name in self.experiments if self.set_of(name) == which)
+        return list(dict.fromkeys(self.experiments[name]["factor"] for name in names))
 
     def experts(self, protocol: str) -> list[tuple[str, str]]:
         """Return (architecture, training experiment) of every expert of a protocol."""
@@ -123,8 +149,7 @@ class Study:
         """
         most = self.config["attribution"]["max_experiments"]
         tested = list(dict.fromkeys(test.experiment for test in self.test_sets))
-        sets = ("in_distribution", "out_of_distribution")
-        return [name for which in sets for name in [one for one in tested if self.set_of(one) == which][:most]]
+        return [name for which in SETS for name in [one for one in tested if self.set_of(one) == which][:most]]
 
     def trained_controls(self, protocol: str) -> list[str]:
         """Return the names of the controls that are trained: pooled networks, and gates that are no mixture."""
@@ -219,7 +244,7 @@ class Study:
             "factor": row["factor"],
             "cell": row["cell"],
             "set": self.set_of(test.experiment),
-            "stratum": row["stratum"],
+            "stratum": self.stratum_of(test.experiment),
             "negatives": test.negatives,
         }
 
@@ -334,7 +359,31 @@ def _mismatches(study: Study) -> list[str]:
             )
     for protocol in config["protocols"]:
         faults += _protocol_faults(study, protocol)
+    faults += _set_faults(study)
     faults += _source_faults(study)
+    return faults
+
+
+def _set_faults(study: Study) -> list[str]:
+    """Say which rows call themselves seen or unseen and are not."""
+    table, faults = study.config["experiments"], []
+    for name, row in study.experiments.items():
+        truly = study.set_of(name)
+        if row["role"] == "test" and truly != IN_DISTRIBUTION:
+            faults.append(
+                f"{table}: {name} is of role test, and no expert is trained on {row['factor']} in {row['cell']}; "
+                "its role is ood"
+            )
+        if row["role"] == "ood" and truly == IN_DISTRIBUTION:
+            faults.append(
+                f"{table}: {name} is of role ood, and an expert is trained on {row['factor']} in {row['cell']}; "
+                "its role is test"
+            )
+        if row["stratum"] in SETS and row["stratum"] != truly:
+            faults.append(
+                f"{table}: {name} has the stratum {row['stratum']}, and by its factor and cell it is {truly}; "
+                "leave the stratum empty, or give it a name of your own"
+            )
     return faults
 
 

@@ -1,12 +1,17 @@
 """Means over seeds and over factors, as the figures and the report show them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-SETS = {"in_distribution": "in-distribution", "out_of_distribution": "out-of-distribution"}
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+
+SETS = {IN_DISTRIBUTION: "in-distribution", OTHER_CELL: "other cell", UNSEEN: "unseen factors"}
 ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
-STRATA = ("in_distribution", "within_family", "cross_family", "other_cell", "non_motif")
+# Those of the project's own tables; others follow in the order of the table.
+STRATA = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN, "within_family", "cross_family", "non_motif")
 CONFIDENCE = 0.95
 _CHANCE = 0.5
 _MARGIN = 0.06
@@ -36,7 +41,7 @@ def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
-    """Average a metrics table over the test sets of each set, with a t interval whose unit is the test set.
+    """Average a metrics table over the factors of each set, with a t interval whose unit is the factor.
 
     Args:
         metrics: rows of ``evaluation/metrics.tsv``.
@@ -47,18 +52,35 @@ def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.Da
         ``n_factors`` ``seeds``, and ``lowest`` ``highest``, the extremes of the single seeds' means.
     """
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
-    by_seed = metrics.groupby([*keys, "seed"], sort=False, as_index=False)["value"].mean()
+    by_seed = (
+        within_factors(metrics, [*keys, "seed"]).groupby([*keys, "seed"], sort=False, as_index=False)["value"].mean()
+    )
     spread = by_seed.groupby(keys, sort=False, as_index=False).agg(
         lowest=("value", "min"), highest=("value", "max"), seeds=("seed", "nunique")
     )
     rows = []
-    for key, group in over_seeds(metrics).groupby(keys, sort=False):
+    for key, group in within_factors(over_seeds(metrics), keys).groupby(keys, sort=False):
         rows.append(
             dict(zip(keys, key, strict=True))
             | mean_and_interval(group["value"].to_numpy(dtype=float), confidence, metric=str(key[-1]))
         )
     columns = [*keys, "value", "lower", "upper", "n_factors"]
     return pd.DataFrame(rows, columns=columns).merge(spread, on=keys, how="left")
+
+
+def within_factors(table: pd.DataFrame, keys: Sequence[str], value: str = "value") -> pd.DataFrame:
+    """Average the test sets of each factor: cells of one factor are one unit.
+
+    Returns:
+        One row per keys × factor, in the order in which they first come, with the mean of ``value``.
+    """
+    return table.groupby([*keys, "factor"], sort=False)[[value]].mean().reset_index()
+
+
+def ordered_strata(table: pd.DataFrame) -> list[str]:
+    """Return the strata of a table: the project's own in their order, then a user's in the order of the table."""
+    present = list(dict.fromkeys(table["stratum"]))
+    return sorted(present, key=lambda name: STRATA.index(name) if name in STRATA else len(STRATA))
 
 
 def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -86,7 +108,7 @@ def mean_and_interval(
     """Return mean, t interval and number of finite values; one value alone has no interval (NaN).
 
     Args:
-        values: one per test set or factor.
+        values: one per factor.
         confidence: coverage of the interval.
         metric: what is averaged; the interval of one that lies between 0 and 1 ends there, which takes nothing from
             its coverage. No metric: any number may come out, as of differences.
@@ -110,15 +132,15 @@ def range_of(values: np.ndarray) -> tuple[float, float]:
 
 
 def ordered_tests(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the test sets of a table, one row each, with a ``label``: strata in their order, table order within.
+    """Return the test sets of a table, one row each, with a ``label``: sets, strata and table in their order.
 
     A test set is called by its factor; where that does not tell it from the others, by its experiment, and where
     the experiment is tested on several kinds of negatives, by these too.
     """
     columns = ["experiment", "factor", "cell", "set", "stratum", "negatives"]
     tests = table[columns].drop_duplicates().reset_index(drop=True)
-    rank = {stratum: place for place, stratum in enumerate(STRATA)}
-    order = tests["stratum"].map(lambda stratum: rank.get(stratum, len(rank)))
+    strata, sets = ordered_strata(tests), list(SETS)
+    order = tests["set"].map(sets.index) * len(strata) + tests["stratum"].map(strata.index)
     tests = tests.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
     one_experiment = tests.groupby("factor")["experiment"].transform("nunique") == 1
     name = tests["factor"].where(one_experiment, tests["experiment"])

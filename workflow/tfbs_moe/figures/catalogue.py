@@ -108,7 +108,7 @@ def _set_means(study: Study, protocol: str) -> FigureItem:
     return FigureItem(
         name=f"set_means.{protocol}",
         kind="set_means",
-        title=f"Mean AUROC in and out of distribution, protocol {protocol}",
+        title=f"Mean AUROC on seen and unseen factors, protocol {protocol}",
         caption=words(
             f"""
             Mean AUROC over the factors of each set, averaged over training seeds. Bars are the {confidence:.0%}
@@ -180,8 +180,8 @@ def _strata(study: Study, protocol: str) -> FigureItem:
         title=f"AUROC by stratum, protocol {protocol}",
         caption=words(
             f"""
-            AUROC by how a test factor relates to the training factors: small marks are test sets, large ones their
-            mean with the {confidence:.0%} t interval over test sets; n is their number. All rows, mean over
+            AUROC by stratum of the experiments table: small marks are test sets, large ones the mean over factors with
+            its {confidence:.0%} t interval; n is the number of factors. All rows, mean over
             training seeds.
             """
         ),

@@ -23,10 +23,11 @@ from tfbs_moe.figures.style import (
     styled,
 )
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 _MOST_PANELS_PER_ROW = 4
 _MOST_DRAW_PANELS = 3
-_SET_COLOURS = {"in_distribution": "#E69F00", "out_of_distribution": "#0072B2"}
+_SET_COLOURS = {IN_DISTRIBUTION: "#E69F00", OTHER_CELL: "#009E73", UNSEEN: "#0072B2"}
 
 
 @styled
@@ -76,7 +77,7 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
     Args:
         metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
         metric: which metric.
-        confidence: coverage of the intervals, the test set as the unit.
+        confidence: coverage of the intervals, the factor as the unit.
     """
     chosen = metrics[(metrics["metric"] == metric) & (metrics["rows"] == "all")]
     first = chosen.groupby("experiment", sort=False)["negatives"].transform("first")
@@ -85,12 +86,13 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
         return nothing_to_draw(f"No {metric} was measured.")
     models = ordered_models(single["model"])
     styles = model_styles(models)
-    shown = [stratum for stratum in aggregate.STRATA if (single["stratum"] == stratum).any()]
+    shown = aggregate.ordered_strata(single)
+    factors = aggregate.within_factors(single, ["stratum", "model"])
     means = pd.DataFrame(
         [
             {"stratum": stratum, "model": model}
             | aggregate.mean_and_interval(part["value"].to_numpy(), confidence, metric)
-            for (stratum, model), part in single.groupby(["stratum", "model"], sort=False)
+            for (stratum, model), part in factors.groupby(["stratum", "model"], sort=False)
         ]
     )
     figure = new_figure(TWO_COLUMNS, 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW))
@@ -103,11 +105,11 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
             mean = means[(means["stratum"] == stratum) & (means["model"] == model)]
             ax.plot(marks["value"], np.full(len(marks), place + 0.22), "|", color=styles[model].colour, ms=5, alpha=0.8)
             dots(ax, mean, np.full(len(mean), place - 0.1), styles[model], size=4.5)
-        count = single.loc[single["stratum"] == stratum, "experiment"].nunique()
+        count = single.loc[single["stratum"] == stratum, "factor"].nunique()
         ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
         ax.set_yticks(range(len(models)), [styles[model].label for model in models])
         ax.tick_params(axis="y", length=0)
-    # Two test sets make an interval wider than the axis can be; it is cut there, and the table has it whole.
+    # Two factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
     axes[0].set(ylim=(len(models) - 0.5, -0.5), xlim=aggregate.range_of(single["value"].to_numpy()))
     marks = single[["stratum", "model", "experiment", "factor", "value"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=["stratum", "model"])

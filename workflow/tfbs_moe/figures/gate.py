@@ -32,8 +32,8 @@ def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Dra
         return nothing_to_draw(f"No subsets of the experts of {model} were tried.")
     experts = list(dict.fromkeys(losses["absent"]))
     sets = [name for name in aggregate.SETS if (losses["set"] == name).any()]
-    # Two colours that are told apart: those of a mixture and of an expert.
-    shown = model_styles(["moe.softmax", "convnet.A"])
+    # Colours that are told apart: those of a mixture, an expert and a control.
+    shown = model_styles(["moe.softmax", "convnet.A", "control.mean"])
     styles = dict(zip(aggregate.SETS, shown.values(), strict=True))
     figure = new_figure(TWO_COLUMNS, max(2.2, 1.0 + 0.3 * len(experts)))
     lost, counted = figure.subplots(1, 2, width_ratios=(3, 2))

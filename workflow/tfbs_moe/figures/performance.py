@@ -192,11 +192,10 @@ def stripes(ax: Axes, rows: int) -> None:
 
 
 def _divide_sets(axes: "np.ndarray[tuple[int], np.dtype[np.object_]]", tests: pd.DataFrame) -> None:
-    """Draw a line between in-distribution and out-of-distribution rows."""
-    inside = int((tests["set"] == "in_distribution").sum())
-    if 0 < inside < len(tests):
+    """Draw a line between the rows of one set and of the next."""
+    for place in np.flatnonzero(tests["set"].to_numpy()[1:] != tests["set"].to_numpy()[:-1]):
         for ax in axes:
-            ax.axhline(inside - 0.5, color=INK, linewidth=0.8)
+            ax.axhline(place + 0.5, color=INK, linewidth=0.8)
 
 
 def metric_label(metric: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from tfbs_moe.figures.style import INK, KIND_COLOURS, MUTED, TWO_COLUMNS, Drawing, new_figure, styled
-from tfbs_moe.study import Study
+from tfbs_moe.study import OTHER_CELL, UNSEEN, Study
 
 _MOST_EXPERTS = 6
 _MOST_NAMES = 4
@@ -57,13 +57,16 @@ def schematic(study: Study) -> Drawing:
 def _boxes(study: Study) -> list[_Box]:
     config = study.config
     trained = [study.experiments[name]["factor"] for name in study.training]
-    unseen = list(dict.fromkeys(row["factor"] for row in study.experiments.values() if row["role"] == "ood"))
+    unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
+    tested_on = f"{len(unseen)} unseen factors\n{_names(unseen)}"
+    if elsewhere:
+        tested_on += f"\n{len(elsewhere)} in another cell"
     kinds = list(dict.fromkeys(recipe["training_negatives"] for recipe in config["protocols"].values()))
     tested = list(dict.fromkeys(test.negatives for test in study.test_sets))
     gates = list(dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol)))
     boxes = [
         _Box("training factors", "data", 0.74, f"{len(trained)} training factors\n{_names(trained)}"),
-        _Box("unseen factors", "data", 0.18, f"{len(unseen)} unseen factors\n{_names(unseen)}"),
+        _Box("unseen factors", "data", 0.18, tested_on),
         _Box(
             "training rows",
             "rows",

@@ -13,12 +13,17 @@ from tfbs_moe.figures.performance import MINUS, PAIRED_TEST
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
 MATRIX = "control.matrix"
 SITE_PRECISION = "site_average_precision"
 _AUROC = "auroc"
-_IN, _OUT = "in_distribution", "out_of_distribution"
+_SET_WORDS = {
+    IN_DISTRIBUTION: "factors the experts were trained on",
+    OTHER_CELL: "of these factors in another cell",
+    UNSEEN: "unseen factors (no expert saw them)",
+}
 
 
 def answer(run: Run) -> list[str]:
@@ -89,20 +94,21 @@ def verdict(value: float, lower: float, upper: float) -> str:
 def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     means = _means(run, metrics, protocol, model, "all")
     parts = []
-    for name, words in ((_IN, "factors the experts were trained on"), (_OUT, "factors no expert saw")):
+    for name, words in _SET_WORDS.items():
         row = means.get(name)
         if row is not None:
             parts.append(f"{interval(row['value'], row['lower'], row['upper'])} on {row['n_factors']:.0f} {words}")
     if not parts:
         return ""
+    listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     return (
         f"Under the protocol “{protocol}” the {model_label(model)} tells bound from unbound sequence with a mean "
-        f"AUROC of {' and '.join(parts)} (brackets: {confidence(run):.0%} interval, the factor as the unit)."
+        f"AUROC of {listed} (brackets: {confidence(run):.0%} interval, the factor as the unit)."
     )
 
 
 def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
-    table = differences(run, protocol, model, _OUT)
+    table = differences(run, protocol, model, UNSEEN)
     # Another mixture is no rival, and one that is defined for some factors alone (their matrix) is spoken of by itself.
     table = table[~table["rival"].str.startswith("moe.")] if len(table) else table
     table = table[table["n"] == table["n"].max()] if len(table) else table
@@ -122,7 +128,7 @@ def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str)
 
 def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     """Say what the factors' own matrices reach alone, on the unseen factors that have one, beside the mixtures."""
-    chosen = metrics[(metrics["protocol"] == protocol) & (metrics["set"] == _OUT) & (metrics["rows"] == "all")]
+    chosen = metrics[(metrics["protocol"] == protocol) & (metrics["set"] == UNSEEN) & (metrics["rows"] == "all")]
     known = list(dict.fromkeys(chosen.loc[chosen["model"] == MATRIX, "factor"]))
     if not known:
         return ""
@@ -142,12 +148,12 @@ def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
 
 
 def _overlap(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
-    every = _means(run, metrics, protocol, model, "all").get(_OUT)
-    free = _means(run, metrics, protocol, model, "overlap_free").get(_OUT)
+    every = _means(run, metrics, protocol, model, "all").get(UNSEEN)
+    free = _means(run, metrics, protocol, model, "overlap_free").get(UNSEEN)
     if every is None or free is None or not np.isfinite(free["value"]):
         return ""
     return (
-        "On test rows that share no sequence with training the out-of-distribution mean is "
+        "On test rows that share no sequence with training the mean on unseen factors is "
         f"{interval(free['value'], free['lower'], free['upper'])}, against {number(every['value'])} on all rows."
     )
 
@@ -160,7 +166,7 @@ def _reproduced(run: Run, metrics: pd.DataFrame) -> str:
     if table.empty:
         return ""
     parts = [
-        f"{number(row['value'])} {aggregate.SETS[row['set']]} (theirs {number(row['reference'])}, "
+        f"{number(row['value'])} ({aggregate.SETS[row['set']]}; theirs {number(row['reference'])}, "
         f"{'within' if row['within'] else 'outside'} the tolerance of {published.TOLERANCE})"
         for row in table.to_dict("records")
     ]
@@ -174,7 +180,7 @@ def _gate(run: Run, protocol: str, model: str) -> str:
     chosen = weights[
         (weights["protocol"] == protocol)
         & (weights["model"] == model)
-        & (weights["set"] == _OUT)
+        & (weights["set"] == UNSEEN)
         & (weights["label"] == "bound")
     ]
     if chosen.empty:

@@ -173,10 +173,10 @@ def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
     rows = [
         dict(zip(keys, key, strict=True))
         | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), metric=str(key[-1]))
-        for key, group in single.groupby(keys, sort=False)
+        for key, group in aggregate.within_factors(single, keys).groupby(keys, sort=False)
     ]
-    table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "test_sets"})
-    caption = "Means over the test sets of each stratum, with the t interval over them."
+    table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "factors"})
+    caption = "Means over the factors of each stratum, with the t interval over them."
     return make_table(table, caption, f"card-{protocol}-{model}")
 
 

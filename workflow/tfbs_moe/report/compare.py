@@ -116,7 +116,7 @@ def summary(comparison: Comparison) -> list[str]:
         sentences.append(
             f"{row['protocol']}, {model_label(row['model'])}, {aggregate.SETS[row['set']]}, "
             f"{row['negatives'].replace('_', ' ')}: AUROC is {verdict} in {comparison.second}, "
-            f"{interval(*bounds, sign=True)} over {row['n_factors']:.0f} test sets."
+            f"{interval(*bounds, sign=True)} over {row['n_factors']:.0f} factors."
         )
     return sentences
 
@@ -143,12 +143,12 @@ def _metrics(first: Run, second: Run) -> pd.DataFrame:
 
 
 def _sets(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Average differences over the test sets of each set."""
+    """Average differences over the factors of each set."""
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
     rows = [
         dict(zip(keys, key, strict=True))
         | aggregate.mean_and_interval(group["difference"].to_numpy(dtype=float), confidence)
-        for key, group in both.groupby(keys, sort=False)
+        for key, group in aggregate.within_factors(both, keys, "difference").groupby(keys, sort=False)
     ]
     return pd.DataFrame(rows)
 

@@ -41,7 +41,7 @@ def data(run: Run) -> Section:
 
 
 def results(run: Run) -> Section:
-    """Return results in and out of distribution, with the controls among the models."""
+    """Return results on seen and unseen factors, with the controls among the models."""
     blocks: list[Block] = []
     for protocol in run.study.protocols:
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
@@ -63,7 +63,7 @@ def results(run: Run) -> Section:
         )
         single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
         blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
-    return Section("results", "Results in and out of distribution", blocks)
+    return Section("results", "Results on seen and unseen factors", blocks)
 
 
 def _ablation(run: Run) -> list[Block]:

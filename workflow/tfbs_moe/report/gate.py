@@ -8,6 +8,7 @@ from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Fold, Items, Section, Text, interval
+from tfbs_moe.study import UNSEEN
 
 
 def gate(run: Run) -> Section:
@@ -57,7 +58,7 @@ def _evenness(run: Run) -> list[str]:
 
 
 def _missed(run: Run) -> list[str]:
-    """Say which expert the first mixture of each protocol misses most on unseen factors."""
+    """Say which expert the first mixture of each protocol misses most, in each set."""
     table = run.table(GATE_LOSSES)
     said = []
     for protocol in run.study.protocols if table is not None else []:
@@ -80,7 +81,7 @@ def _alike(run: Run) -> list[str]:
     table = run.table(GATE_LIKENESS)
     if table is None:
         return []
-    unseen = table[table["set"] == "out_of_distribution"]
+    unseen = table[table["set"] == UNSEEN]
     return [
         f"{protocol}: on {int(group['agree'].astype(bool).sum())} of {len(group)} unseen factors with a known matrix "
         f"the {model_label(str(model))} gives most weight to the expert whose factor’s matrix is most like theirs."

@@ -20,6 +20,7 @@ from tfbs_moe.report.inputs import (
 )
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON
 from tfbs_moe.statistics.results import p_words
 from tfbs_moe.study import SUPPLIED
 
@@ -86,7 +87,9 @@ def _generalisation(run: Run) -> list[Block]:
     tests, regression = (_of_mixtures(run, path) for path in (STRATA_TESTS, REGRESSION))
     sentences = []
     if tests is not None:
-        omnibus = tests[tests["headline"].astype(bool) & ~tests["comparison"].fillna("").str.contains("−")]
+        # Of pairs of strata those alone that share factors: a training factor in its own cell and in another.
+        told = ~tests["comparison"].fillna("").str.contains("−") | tests["test"].isin((PAIRED, WILCOXON))
+        omnibus = tests[tests["headline"].astype(bool) & told]
         sentences += [
             f"{row['protocol']}, {row['negatives'].replace('_', ' ')}, {_BY[row['strata']]}: {row['sentence']}"
             for row in omnibus.to_dict("records")

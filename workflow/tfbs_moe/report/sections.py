@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tfbs_moe.figures import published
+from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import METRICS, search_folders, training_folders
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report import evidence, inference
@@ -20,13 +20,14 @@ from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, mak
 from tfbs_moe.report.references import references
 from tfbs_moe.report.reproduction import reproduction
 from tfbs_moe.report.trust import trust
+from tfbs_moe.study import OTHER_CELL, UNSEEN
 from tfbs_moe.tables import read_json, read_tsv
 
 _QUESTION = (
     "Can a mixture of experts, each trained on one transcription factor, tell bound from unbound DNA for factors "
     "that none of them saw?"
 )
-_ROLES = {"train": "training", "test": "test", "ood": "test, unseen factor"}
+_ROLES = {"train": "training", "test": "test", "ood": "test"}
 _FILES = {
     "datasets/summary.tsv": "rows of every dataset",
     "evaluation/metrics.tsv": "every metric with its interval, per model, seed and test set",
@@ -101,16 +102,18 @@ def _glance(run: Run) -> Section:
             "factor": row["factor"],
             "cell": row["cell"],
             "role": _ROLES[row["role"]],
-            "stratum": row["stratum"].replace("_", " "),
+            "set": aggregate.SETS[study.set_of(name)],
+            "stratum": study.stratum_of(name).replace("_", " "),
         }
         for name, row in study.experiments.items()
     ]
-    unseen = list(dict.fromkeys(row["factor"] for row in study.experiments.values() if row["role"] == "ood"))
+    unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
     trained = [study.experiments[name]["factor"] for name in study.training]
     seeds = len(study.config["replicates"])
     facts = [
         f"{len(trained)} factors with an expert: {', '.join(trained)}.",
         f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}.",
+        *([f"{len(elsewhere)} factors with an expert, in another cell: {', '.join(elsewhere)}."] if elsewhere else []),
         f"Protocols: {', '.join(study.protocols)}; {seeds} training seed{'s' if seeds > 1 else ''}, each a full "
         "retraining of every expert and gate.",
         f"Windows of {study.config['window']['length']} bases; negatives of the test sets: "

@@ -10,10 +10,9 @@ from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
 from tfbs_moe.report.seeds import retrainings
+from tfbs_moe.study import UNSEEN
 
 _AUROC = "auroc"
-_SHORT = {"in_distribution": "in distribution", "out_of_distribution": "out of distribution"}
-_OUT = "out_of_distribution"
 
 
 def summary_document(run: Run) -> str:
@@ -43,7 +42,7 @@ def _means(metrics: pd.DataFrame, level: float) -> Block:
         own = table[table["model"] == model].set_index(["set", "rows"])
         record = {"model": model_label(model)}
         for key in columns:
-            name = f"{_SHORT[key[0]]}, {aggregate.ROWS[key[1]]}"
+            name = f"{aggregate.SETS[key[0]]}, {aggregate.ROWS[key[1]]}"
             row = own.loc[key] if key in own.index else None
             record[name] = "" if row is None else f"{_cell(row)} ({row['n_factors']:.0f})"
         records.append(record)
@@ -68,8 +67,9 @@ def _factors(metrics: pd.DataFrame) -> Block:
 
 def _seeds(metrics: pd.DataFrame) -> Block:
     chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "control.pooled_"))]
-    means = chosen.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
-    means["column"] = means["set"].map(_SHORT) + ", seed " + means["seed"].astype(str)
+    factors = aggregate.within_factors(chosen, ["model", "set", "seed"])
+    means = factors.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
+    means["column"] = means["set"].map(aggregate.SETS) + ", seed " + means["seed"].astype(str)
     wide = means.pivot_table(index="model", columns="column", values="value", sort=False, observed=True)
     shown = wide.reindex(ordered_models(wide.index)).map(number)
     shown.insert(0, "model", [model_label(str(model)) for model in shown.index])
@@ -77,7 +77,7 @@ def _seeds(metrics: pd.DataFrame) -> Block:
 
 
 def _rivals(run: Run, protocol: str, model: str) -> list[Block]:
-    table = differences(run, protocol, model, _OUT)
+    table = differences(run, protocol, model, UNSEEN)
     if table.empty:
         return []
     gaps = zip(table["effect"], table["effect_lower"], table["effect_upper"], strict=True)

@@ -1,5 +1,8 @@
 """The section on what a mixture's probabilities are worth, and on what it knows it does not know."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
@@ -62,7 +65,7 @@ def _familiar(run: Run) -> list[str]:
             text = (
                 f"{row['protocol']}, {_words(row['negatives'])}: {row['unfamiliar_unseen']:.1%} of the bound sequences "
                 f"of unseen factors are unfamiliar and {row['unfamiliar_known']:.1%} of those of training factors "
-                f"(difference {difference})"
+                f"(difference {difference}{_elsewhere(row)})"
             )
             if pd.notna(row["rank_correlation"]):
                 rho = number(row["rank_correlation"], sign=True)
@@ -74,6 +77,12 @@ def _familiar(run: Run) -> list[str]:
                     text += ": it does not foretell how well the mixture does"
             said.append(f"{text}.")
     return said
+
+
+def _elsewhere(row: Mapping[Hashable, Any]) -> str:
+    """Say how many sequences of training factors are unfamiliar in another cell, where one was tested."""
+    share = row["unfamiliar_other_cell"]
+    return f"; in another cell {share:.1%} of theirs, over {row['n_other_cell']} factors" if pd.notna(share) else ""
 
 
 def _words(kind: str) -> str:

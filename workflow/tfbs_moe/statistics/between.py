@@ -12,11 +12,13 @@ from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_reported
 from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
+from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, holm, paired_results
 from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
-from tfbs_moe.statistics.units import UNIT
+from tfbs_moe.statistics.units import UNIT, apart, shared
 
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"
+PAIRED_DESIGN = "within factors: the factors of both strata, seeds and cells averaged within factor and stratum"
 SMALLEST_STRATUM = 2
 DRAWS = 2000
 
@@ -32,24 +34,32 @@ def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[s
     Returns:
         Per model and way of drawing strata: Welch's ANOVA with Games and Howell's comparisons, Kruskal and
         Wallis's test with Dunn's (Holm), led by ``model`` and ``strata``; ``headline`` by the rule of
-        ``assumptions``. Strata of one factor take no part, and ``check`` names them.
+        ``assumptions``. Strata of one factor take no part, and ``check`` names them. A factor in two strata, as in its
+        own cell and in another, counts in the first alone; paired t and Wilcoxon tests compare two strata that share
+        factors on these.
     """
     tables = []
     kept = values if models is None else values[values["model"].isin(models)]
     for names, group in kept.groupby([*GROUPS, "metric"], sort=False, observed=True):
         named = dict(zip([*GROUPS, "metric"], names, strict=True))
         for strata in (STRATUM, NEAREST):
-            by_factor = group.dropna(subset=[strata]).groupby([strata, "factor"], sort=False)["value"].mean()
+            known, metric = group.dropna(subset=[strata]), str(named["metric"])
+            independent, again = apart(known, strata)
+            by_factor = independent.groupby([strata, "factor"], sort=False)["value"].mean()
             parts = {str(name): part.to_numpy() for name, part in by_factor.groupby(strata, sort=False)}
-            results = _between(parts, str(named["metric"]), level)
+            results = _between(parts, metric, level, again)
+            paired = [result for table in shared(known, strata) for result in paired_results(table, metric, level)]
+            for test in (PAIRED, WILCOXON):
+                results += [replace(one, design=PAIRED_DESIGN) for one in holm([r for r in paired if r.test == test])]
             tables.append(as_table(results, {"model": named["model"], "strata": strata, "set": "all", **named}))
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": "", "strata": ""})
 
 
-def _between(parts: dict[str, np.ndarray], metric: str, level: float) -> list[Result]:
+def _between(parts: dict[str, np.ndarray], metric: str, level: float, again: str) -> list[Result]:
     small = [name for name, values in parts.items() if len(values) < SMALLEST_STRATUM]
     usable = {name: values for name, values in parts.items() if name not in small}
-    left_out = f"left out, with one factor: {', '.join(small)}" if small else ""
+    alone = f"left out, with one factor: {', '.join(small)}" if small else ""
+    left_out = "; ".join(filter(None, [alone, again]))
     count = sum(map(len, usable.values()))
     common = Result(test="", comparison=" / ".join(usable), design=DESIGN, unit=UNIT, n=count, check=left_out)
     everything = np.concatenate(list(usable.values())) if usable else np.empty(0)

@@ -29,7 +29,7 @@ from tfbs_moe.statistics.units import (
 
 SMALLEST = 2
 ALL_SETS = "all"
-"""Set of the ranks over every test factor, in and out of distribution."""
+"""Set of the ranks over every test factor, in whichever set."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def rank_models(
         level: 1 − the family-wise error of Nemenyi's test.
 
     Returns:
-        One row per group and model; see ``tfbs_moe.statistics.ranks.rank_table``. Both sets together are a group
+        One row per group and model; see ``tfbs_moe.statistics.ranks.rank_table``. All sets together are a group
         too, ``ALL_SETS``. A group with fewer than two models or factors has no row.
     """
     columns = [*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"]

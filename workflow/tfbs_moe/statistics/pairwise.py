@@ -36,16 +36,22 @@ def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, le
         test; Hedges' g and the common-language effect size.
     """
     others = range(1, len(table.models))
-    checked = [_checked(table, other) for other in others]
-    parametric = [_paired_t(table, other, metric, level, *checked[other - 1]) for other in others]
-    by_ranks = [_wilcoxon(table, other, metric, level, *checked[other - 1]) for other in others]
-    results = [*holm(parametric), *holm(by_ranks)]
+    results = paired_results(table, metric, level)
     if mixed is not None:
         results += holm([_contrast(table, mixed, other, metric, level) for other in others])
     if len(table.values) >= SMALLEST:
         results += _nemenyi(table, metric, level)
         results += [effect for other in others for effect in _effects(table, other, level)]
     return results
+
+
+def paired_results(table: FactorTable, metric: str, level: float) -> list[Result]:
+    """Compare the first column with each other one by paired t and Wilcoxon tests, each family Holm-adjusted."""
+    others = range(1, len(table.models))
+    checked = [_checked(table, other) for other in others]
+    parametric = [_paired_t(table, other, metric, level, *checked[other - 1]) for other in others]
+    by_ranks = [_wilcoxon(table, other, metric, level, *checked[other - 1]) for other in others]
+    return [*holm(parametric), *holm(by_ranks)]
 
 
 def margin_results(table: FactorTable, metric: str, level: float, margin: float) -> list[Result]:

@@ -10,9 +10,9 @@ import statsmodels.api as sm
 from tfbs_moe.statistics.results import Result, as_table, interval_words, unsigned
 from tfbs_moe.statistics.strata import GROUPS
 from tfbs_moe.statistics.units import UNIT
+from tfbs_moe.study import UNSEEN
 
 DESIGN = "linear regression over factors that no expert saw, seeds and cells averaged within the factor"
-OUT_OF_DISTRIBUTION = "out_of_distribution"
 # Factors beyond the number of slopes; with fewer, one factor decides a slope alone.
 SPARE = 3
 
@@ -31,7 +31,7 @@ def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | N
         without spread in what it regresses on, has its row and no numbers.
     """
     tables = []
-    unseen = values[values["set"] == OUT_OF_DISTRIBUTION]
+    unseen = values[values["set"] == UNSEEN]
     kept = unseen if models is None else unseen[unseen["model"].isin(models)]
     for names, group in kept.groupby([*GROUPS, "metric"], sort=False, observed=True):
         named = dict(zip([*GROUPS, "metric"], names, strict=True))
@@ -41,7 +41,7 @@ def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | N
             for terms in (("similarity",), ("overlap",), ("similarity", "overlap"))
             for result in _regression(by_factor, terms, str(named["metric"]), level)
         ]
-        tables.append(as_table(results, {"model": named["model"], "set": OUT_OF_DISTRIBUTION, **named}))
+        tables.append(as_table(results, {"model": named["model"], "set": UNSEEN, **named}))
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": ""})
 
 

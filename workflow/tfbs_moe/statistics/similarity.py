@@ -11,10 +11,10 @@ import pandas as pd
 
 from tfbs_moe.data.factor_knowledge import SMALLEST_P, tomtom_p
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
+from tfbs_moe.study import IN_DISTRIBUTION
 
 SEPARATOR = "; "
 
-IN_DISTRIBUTION = "in_distribution"
 WITHIN_FAMILY = "within_family"
 CROSS_FAMILY = "cross_family"
 NON_MOTIF = "non_motif"

@@ -4,6 +4,7 @@ import pandas as pd
 
 from tfbs_moe.statistics.matrix import mean_interval
 from tfbs_moe.statistics.units import UNIT, of_metric
+from tfbs_moe.study import OTHER_CELL
 
 GROUPS = ("protocol", "negatives", "rows", "model")
 STRATUM = "stratum"
@@ -36,8 +37,9 @@ def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None,
     Returns:
         ``GROUPS``, ``factor``, ``set``, ``stratum``, ``value``, ``overlap`` (share of the factor's bound rows that
         overlap training, from the row sets ``all`` and ``overlap_free``; missing without the latter), and
-        ``nearest_stratum``, ``nearest_factor``, ``similarity``. A factor tested in two strata, as in its own and in
-        another cell, has a row in each.
+        ``nearest_stratum`` (``other_cell`` in that set, whose nearest training factor is the factor itself),
+        ``nearest_factor``, ``similarity``. A factor tested in two strata, as in its own and in another cell, has a row
+        in each.
     """
     chosen = of_metric(metrics, metric)
     keys = [*GROUPS, "factor", "set", "stratum"]
@@ -46,9 +48,9 @@ def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None,
     values = values.merge(_overlap(chosen), on=["factor", "stratum", "negatives"], how="left")
     known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
     columns = ["factor", NEAREST, "nearest_factor", "similarity"]
-    return values.merge(known.reindex(columns=columns).drop_duplicates("factor"), on="factor", how="left").assign(
-        metric=metric
-    )
+    values = values.merge(known.reindex(columns=columns).drop_duplicates("factor"), on="factor", how="left")
+    elsewhere = (values["set"] == OTHER_CELL) & values[NEAREST].notna()
+    return values.assign(metric=metric, **{NEAREST: values[NEAREST].mask(elsewhere, OTHER_CELL)})
 
 
 def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:

@@ -5,7 +5,8 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.statistics.matrix import mean_interval
-from tfbs_moe.statistics.units import UNIT, by_factor
+from tfbs_moe.statistics.units import UNIT, apart, by_factor
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 _GROUPS = ["protocol", "model", "negatives"]
 CALIBRATION_COLUMNS = (
@@ -25,18 +26,19 @@ CALIBRATION_COLUMNS = (
 FAMILIARITY_COLUMNS = (
     *_GROUPS,
     "unfamiliar_known",
+    "unfamiliar_other_cell",
     "unfamiliar_unseen",
     "difference",
     "lower",
     "upper",
     "n_known",
+    "n_other_cell",
     "n_unseen",
     "rank_correlation",
     "p",
     "n",
     "unit",
 )
-_KNOWN, _UNSEEN = "in_distribution", "out_of_distribution"
 # Below this many factors a rank correlation says nothing.
 LEAST_FACTORS = 4
 
@@ -72,19 +74,25 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
 
     Returns:
         One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean share of bound rows that
-        are unfamiliar, over training factors and over unseen ones; their difference with Welch's interval; and the
-        rank correlation (Spearman), over all factors, of mean familiarity with AUROC.
+        are unfamiliar, over training factors in their own cell and in another, and over unseen ones; the difference of
+        unseen and training factors with Welch's interval; and the rank correlation (Spearman) of mean familiarity with
+        AUROC, over all factors, each of them once: a training factor in its own cell.
     """
     factors = by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
     records = []
     for names, group in factors.groupby(_GROUPS, sort=False):
-        known, unseen = (group.loc[group["set"] == which, "unfamiliar_bound"].to_numpy() for which in (_KNOWN, _UNSEEN))
+        known, elsewhere, unseen = (
+            group.loc[group["set"] == which, "unfamiliar_bound"].to_numpy()
+            for which in (IN_DISTRIBUTION, OTHER_CELL, UNSEEN)
+        )
         difference, lower, upper = _welch(unseen, known, level)
+        group, _ = apart(group, "set")
         rho, p = np.nan, np.nan
         if len(group) >= LEAST_FACTORS and group["familiarity_bound"].nunique() > 1 and group["auroc"].nunique() > 1:
             rho, p = stats.spearmanr(group["familiarity_bound"], group["auroc"])
-        means = (known.mean() if len(known) else np.nan, unseen.mean() if len(unseen) else np.nan)
-        records.append((*names, *means, difference, lower, upper, len(known), len(unseen), rho, p, len(group), UNIT))
+        sets = (known, elsewhere, unseen)
+        means, counts = (part.mean() if len(part) else np.nan for part in sets), map(len, sets)
+        records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(group), UNIT))
     return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
 
 

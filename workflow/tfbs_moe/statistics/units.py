@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.study import SETS
 
 UNIT = "factor"
 DESIGN = "repeated measures: every model on every factor, seeds and cells averaged within the factor"
@@ -75,6 +76,43 @@ def by_factor(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -
     """
     cells = table.groupby([*keys, "factor", "experiment"], sort=False)[list(values)].mean()
     return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
+
+
+def apart(values: pd.DataFrame, group: str) -> tuple[pd.DataFrame, str]:
+    """Return rows in which no factor stands in two groups, for tests that take groups to be independent.
+
+    A factor that was tested in several, as in its own cell and in another, stays in the one that comes first (its own
+    cell before another one, then the order of the rows); ``shared`` pairs what is left out here.
+
+    Args:
+        values: ``factor``, ``set`` and the column of groups.
+        group: name of the column of groups.
+
+    Returns:
+        The rows kept, in the order of ``SETS``, and in words what was left out; empty where nothing was.
+    """
+    ordered = values.sort_values("set", key=lambda sets: sets.map(SETS.index), kind="stable")
+    first = ordered.groupby("factor", sort=False)[group].transform("first")
+    again = ordered[ordered[group] != first]
+    words = [
+        f"left out of {name}, as they count in another group: {', '.join(dict.fromkeys(map(str, part)))}"
+        for name, part in again.groupby(group, sort=False)["factor"]
+    ]
+    return ordered[ordered[group] == first], "; ".join(words)
+
+
+def shared(values: pd.DataFrame, group: str) -> Iterator[FactorTable]:
+    """Yield for every two groups that share factors these factors' values in both, the group that comes first first.
+
+    Arguments as for ``apart``, with ``value`` besides; ``models`` of the tables are the groups.
+    """
+    ordered = values.sort_values("set", key=lambda sets: sets.map(SETS.index), kind="stable")
+    wide = ordered.pivot_table(index="factor", columns=group, values="value", sort=False, observed=True)
+    for place, first in enumerate(wide.columns):
+        for second in wide.columns[place + 1 :]:
+            both = wide[[first, second]].dropna()
+            if len(both):
+                yield FactorTable(both.to_numpy(), tuple(map(str, both.index)), (str(first), str(second)))
 
 
 def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
