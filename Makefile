@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo test test-cluster test-faults test-environments lint unit bench audit docs lock clean
+.PHONY: help setup setup-dev demo rehearsal test test-cluster test-faults test-environments lint unit bench audit docs lock clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -10,6 +10,7 @@ TEST_ENV = OMP_NUM_THREADS=1
 
 help:
 	@echo 'make demo    set up .venv and run the whole study on a made genome (about 3 minutes on 2 cores)'
+	@echo 'make rehearsal  the full study with one seed on a made genome of hg19 shape (REHEARSAL=... adds a config)'
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
 	@echo 'make lint    the first three'
@@ -35,6 +36,11 @@ demo: setup
 	@echo "  $$PWD/results/demo/report/index.html"
 	@echo 'Beside the report: evaluation/metrics.tsv, statistics/, attributions/, figures/ and the trained models.'
 	@echo 'Next: the study of the paper, snakemake --cores 2 --configfile config/paper.yaml (see README.md).'
+
+# All that the full study is, but for its data. REHEARSAL=config/rehearsal_convnet.yaml: the paper's ConvNet alone.
+rehearsal: setup
+	@$(IN_VENV) snakemake --cores $(CORES) --configfile config/config.yaml config/rehearsal.yaml $(REHEARSAL) \
+		--config 'replicates=[0]'
 
 lint: setup-dev
 	$(IN_VENV) ruff check .
@@ -73,10 +79,11 @@ bench: setup-dev
 	@$(IN_VENV) && export PATH && for name in extraction negatives audit training paper_experts bootstrap levels gates attribution predict plan summary; do \
 		echo "== benchmarks/$$name.py"; $(TEST_ENV) python benchmarks/$$name.py || exit 1; done
 
-# The tables of keys in config/README.md, from the schemas.
+# The tables of keys in config/README.md, from the schemas; the rehearsal's experiments, from the full study's.
 docs: setup-dev
 	$(IN_VENV) python -m tfbs_moe.config_reference config/README.md
 	$(IN_VENV) python docs/make_reference.py docs/reference.md
+	$(IN_VENV) python -m tfbs_moe.data.rehearsal_table config/rehearsal.tsv
 
 # uv reads pyproject.toml for all supported versions of Python at once. torch and what only its CUDA
 # builds need are left out: envs/setup.sh chooses the build, and the build pins those itself.

@@ -41,7 +41,8 @@ MD5 = "e73266496359531529a6e99c9a162a72"
         (f"  {PAPER_URL} ", Remote(PAPER_URL)),
         ("ENCFF562YSV", Remote(PORTAL_URL, accession="ENCFF562YSV")),
         (PORTAL_URL, Remote(PORTAL_URL, accession="ENCFF562YSV")),
-        ("planted:MA0139.2", Planted("MA0139.2")),
+        ("planted:MA0139.2", Planted(("MA0139.2",))),
+        ("planted:MA0079.5+MA0062.4:20441", Planted(("MA0079.5", "MA0062.4"), 20441)),
         ("encode", Portal()),
         ("../my data/peaks (1).bed", Local(Path("../my data/peaks (1).bed"))),
         ("/data/peaks.bed.gz", Local(Path("/data/peaks.bed.gz"))),
@@ -61,6 +62,8 @@ def test_parse_source(text, expected):
         ("ftp://hgdownload.cse.ucsc.edu/a.gz", "ftp addresses cannot be fetched"),
         ("s3://encode-public/a.gz", "s3 addresses cannot be fetched"),
         ("planted:CTCF", "names no JASPAR matrix; give its id with the version"),
+        ("planted:MA0139.2:many", "'many' is no number of peaks"),
+        ("planted:MA0139.2:0", "'0' is no number of peaks"),
         ("https://host.org/", "the address of a folder"),
         ("https://host.org/a/../b.gz", r"holds a \.\. step"),
         ("https://host.org/a/%2e%2e/b.gz", r"holds a \.\. step"),
@@ -196,7 +199,7 @@ def test_resolve(lock):
     assert pinned.expected == {"sha256": "0" * 64, "size": 727603}
     assert sources.resolve(row | {"source": PAPER_URL}, "hg38", lock).expected == {}
     assert sources.resolve(row | {"source": "a.bed"}, "hg38", lock) == Local(Path("a.bed"))
-    assert sources.resolve(row | {"source": "planted:MA0139.2"}, "hg38", lock) == Planted("MA0139.2")
+    assert sources.resolve(row | {"source": "planted:MA0139.2"}, "hg38", lock) == Planted(("MA0139.2",))
     with pytest.raises(InputError, match="names no file for JUND in HepG2 on hg19"):
         sources.resolve(row, "hg19", lock)
 

@@ -132,6 +132,13 @@ def checked_genome():
 
 
 GENOME_FILES = checked_genome()
+SHAPE = config["synthetic"]["shape"] if PLANTED else None
+for name in PLANTED:
+    if SHAPE is None and (SOURCES[name].peaks or len(SOURCES[name].matrix_ids) > 1):
+        raise WorkflowError(
+            f"{config['experiments']}: {name}: a planted source names several matrices or a number of peaks only where "
+            "synthetic.shape is set; write planted:<matrix>, or set it in the config"
+        )
 # What this run fetches, and no more: a genome or a list of the user's own is not among it.
 DOWNLOADS = {
     str(source.path): source for source in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(source, Remote)
@@ -154,6 +161,8 @@ def genome_fasta():
 
 def blacklist_file(experiment):
     """Return the places that no window of an experiment may touch, or nothing where there is no list."""
+    if SHAPE and config["genome"]["blacklist"] is True:
+        return f"{SYNTHETIC}/blacklist.bed.gz"
     wanted = "blacklist" in GENOME_FILES and has_peaks(experiment)
     return str(GENOME_FILES["blacklist"].path) if wanted else []
 

@@ -31,10 +31,13 @@ rule download:
 
 
 rule planted_study:
+    input:
+        shape=SHAPE or [],
     output:
         genome=f"{SYNTHETIC}/genome.fa",
         sites=f"{SYNTHETIC}/sites.tsv",
         peaks=expand(f"{SYNTHETIC}/{{name}}.narrowPeak.gz", name=PLANTED),
+        blacklist=f"{SYNTHETIC}/blacklist.bed.gz" if SHAPE else [],
     log:
         f"{LOGS}/planted_study.log",
     benchmark:

@@ -8,8 +8,23 @@ from tfbs_moe.runtime import step
 
 params = snakemake.params
 with step(snakemake.log[0]):
-    made = tuple(
-        MadeExperiment(name, row["factor"], parse_source(row["source"]).matrix_id)
-        for name, row in params.experiments.items()
-    )
-    make_study(StudySettings(experiments=made, **params.settings), params.seed, Path(snakemake.output.sites).parent)
+    settings = dict(params.settings)
+    chosen = {name: settings.pop(name) for name in ("chromosomes", "peaks", "shape")}
+    like_real = {name: settings.pop(name) for name in ("scale", "peak_scale", "shared_fraction")}
+    sources = {name: parse_source(row["source"]) for name, row in params.experiments.items()}
+    folder = Path(snakemake.output.sites).parent
+    if snakemake.input.shape:
+        # numba behind it takes most of a second to import, which the demo need not wait for.
+        from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, make_rehearsal
+
+        files = [
+            PeakFile(name, row["factor"], row["cell"], sources[name].matrix_ids, sources[name].peaks or chosen["peaks"])
+            for name, row in params.experiments.items()
+        ]
+        make_rehearsal(files, snakemake.input.shape, RehearsalSettings(**like_real, **settings), params.seed, folder)
+    else:
+        made = tuple(
+            MadeExperiment(name, row["factor"], sources[name].matrix_ids[0]) for name, row in params.experiments.items()
+        )
+        sizes = {name: chosen[name] for name in ("chromosomes", "peaks")}
+        make_study(StudySettings(experiments=made, **sizes, **settings), params.seed, folder)

@@ -24,6 +24,7 @@ from tfbs_moe.assemblies import (
     translation,
 )
 from tfbs_moe.errors import InputError
+from tfbs_moe.shapes import read_shapes
 
 HELD_OUT = ("validation", "test")
 # The share of the genome that a held-out split shall have, about, and below which the rule by size chooses none.
@@ -84,7 +85,10 @@ def planned_sizes(config: Mapping[str, Any]) -> dict[str, int] | None:
     """Return the length of every chromosome of a study's genome, where it can be known before any job."""
     genome = config["genome"]
     if genome["assembly"] == PLANTED:
-        return dict(config["synthetic"]["chromosomes"])
+        made = config["synthetic"]
+        if made["shape"]:
+            return {shape.name: shape.size for shape in read_shapes(made["shape"], made["scale"])}
+        return dict(made["chromosomes"])
     if genome["fasta"]:
         return fasta_sizes(genome["fasta"])
     known = find_assembly(genome["assembly"])

@@ -9,7 +9,8 @@ A source is one of
 ``https://…`` ``http://…``   a file at this address
 ``ENCFF…``                   a file of the ENCODE portal by its accession
 ``encode``                   the file the lock table names for the row's factor, cell and assembly
-``planted:<matrix>``         a made dataset with this JASPAR matrix planted at known places
+``planted:<matrix>``         a made dataset with this JASPAR matrix planted at known places; in a study with
+                             ``synthetic.shape``, ``planted:<matrix>+<matrix>:<peaks>`` names several and a number
 anything else                a local file
 ===========================  ==================================================================
 """
@@ -111,9 +112,10 @@ class Local:
 
 @dataclass(frozen=True)
 class Planted:
-    """A made dataset with sites drawn from the JASPAR matrix ``matrix_id`` (such as ``MA0139.2``)."""
+    """A made dataset with sites drawn from JASPAR matrices (such as ``MA0139.2``); ``peaks`` where the cell says so."""
 
-    matrix_id: str
+    matrix_ids: tuple[str, ...]
+    peaks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,10 @@ def parse_source(text: str) -> Source:
     if text == PORTAL_WORD:
         return Portal()
     if text.startswith(PLANTED_PREFIX):
-        return Planted(_matrix_id(text.removeprefix(PLANTED_PREFIX)))
+        matrices, colon, peaks = text.removeprefix(PLANTED_PREFIX).partition(":")
+        if colon and not (peaks.isdecimal() and int(peaks)):
+            raise InputError(f"{text}: {peaks!r} is no number of peaks; planted:MA0139.2:20000 was expected")
+        return Planted(tuple(map(_matrix_id, matrices.split("+"))), int(peaks) if colon else None)
     if scheme := _SCHEME.match(text):
         return _by_scheme(scheme[1].lower(), text)
     if _ANY_ACCESSION.fullmatch(text):

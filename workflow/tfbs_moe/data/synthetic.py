@@ -202,7 +202,7 @@ def _plant(
     with_site = np.sort(draw.permutation(len(peaks))[round(settings.noise_fraction * len(peaks)) :])
     chosen = peaks.iloc[with_site]
     count, width = len(chosen), matrix.shape[1]
-    letters = (draw.random((count, width, 1)) >= matrix.cumsum(axis=0).T[None, :, :3]).sum(axis=2).astype(np.uint8)
+    letters = site_letters(matrix, count, draw)
     offset = draw.integers(-settings.site_offset, settings.site_offset + 1, size=count)
     forward = draw.random(count) < 0.5
     start = chosen["summit"].to_numpy() + offset - width // 2
@@ -210,7 +210,7 @@ def _plant(
     for name, codes in genome.items():
         here = (chosen["chrom"] == name).to_numpy()
         codes[start[here, None] + np.arange(width)] = as_read[here]
-    odds = np.log2((matrix + _PSEUDOCOUNT) / (1 + 4 * _PSEUDOCOUNT) / _EVEN)
+    odds = log_odds(matrix)
     text = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)[letters]
     return pd.DataFrame(
         {
@@ -225,12 +225,28 @@ def _plant(
     )
 
 
-def _grade(peaks: pd.DataFrame, score: pd.Series, experiment: str, draw: np.random.Generator) -> pd.DataFrame:
-    """Give peaks their strength and a name by rank; ``score`` is that of the site, missing where there is none."""
+def site_letters(matrix: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """Draw sites from a matrix of probabilities (4, W); codes uint8 (count, W)."""
+    limits = matrix.cumsum(axis=0).T[None, :, :3]
+    return (draw.random((count, matrix.shape[1], 1)) >= limits).sum(axis=2).astype(np.uint8)
+
+
+def log_odds(matrix: np.ndarray) -> np.ndarray:
+    """Return the log2 odds of a matrix of probabilities (4, W) against even letters."""
+    return np.asarray(np.log2((matrix + _PSEUDOCOUNT) / (1 + 4 * _PSEUDOCOUNT) / _EVEN))
+
+
+def strengths(score: pd.Series, draw: np.random.Generator) -> np.ndarray:
+    """Return how strong peaks are, around 0: by the score of their site (missing where none is) and by chance."""
     spread = score.std(ddof=0) or 1.0
     standard = ((score - score.mean()) / spread).fillna(_STRENGTH_WITHOUT_SITE).to_numpy()
-    strength = _SITE_WEIGHT * standard + np.sqrt(1 - _SITE_WEIGHT**2) * draw.standard_normal(len(peaks))
-    signal = _SIGNAL_MEDIAN * np.exp(_SIGNAL_SPREAD * strength)
+    chance = np.sqrt(1 - _SITE_WEIGHT**2) * draw.standard_normal(len(score))
+    return np.asarray(_SITE_WEIGHT * standard + chance)
+
+
+def _grade(peaks: pd.DataFrame, score: pd.Series, experiment: str, draw: np.random.Generator) -> pd.DataFrame:
+    """Give peaks their strength and a name by rank; ``score`` is that of the site, missing where there is none."""
+    signal = _SIGNAL_MEDIAN * np.exp(_SIGNAL_SPREAD * strengths(score, draw))
     rank = np.empty(len(peaks), dtype=np.int64)
     rank[np.argsort(-signal, kind="stable")] = np.arange(1, len(peaks) + 1)
     p = signal * _P_PER_SIGNAL

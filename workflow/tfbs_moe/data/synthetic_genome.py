@@ -1,6 +1,6 @@
 """A made genome: domains of GC content, too few CpG, repeats in lower case, runs of N."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,13 @@ from tfbs_moe.sequence import ALPHABET, UNKNOWN
 from tfbs_moe.tables import atomic
 
 LINE = 60
+# Lines that are written at a time.
+_BLOCK_LINES = 100_000
 
 # The background is made of chains that run side by side, for speed; a domain is many chains long.
 _CHAIN = 1_000
 _CHAINS_PER_DOMAIN = 30
-_GC_LEVELS = (0.36, 0.40, 0.44, 0.50, 0.58)
+GC_LEVELS = (0.36, 0.40, 0.44, 0.50, 0.58)
 # In mammals CpG is about four times rarer than its letters suggest; its losses became TpG and CpA.
 _CPG = 0.25
 _TPG_AND_CPA = 1.2
@@ -39,7 +41,7 @@ def make_genome(
     Returns:
         Per chromosome: codes uint8 (length,), 0 to 4, and bool (length,): which bases are in lower case.
     """
-    families = runtime.rng(seed, "made repeats").integers(4, size=(_REPEAT_FAMILIES, REPEAT_LENGTH), dtype=np.uint8)
+    families = repeat_families(seed)
     codes, lower = {}, {}
     for name, length in chromosomes.items():
         draw = runtime.rng(seed, "made chromosome", name)
@@ -49,28 +51,49 @@ def make_genome(
     return codes, lower
 
 
+def repeat_families(seed: int) -> np.ndarray:
+    """Return the repeats whose copies lie in a made genome, as codes uint8 (families, REPEAT_LENGTH)."""
+    return runtime.rng(seed, "made repeats").integers(4, size=(_REPEAT_FAMILIES, REPEAT_LENGTH), dtype=np.uint8)
+
+
 def write_fasta(codes: Mapping[str, np.ndarray], lower: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Write chromosomes as FASTA of 60 letters a line, and its ``.fai`` index beside it."""
-    upper_letters = np.frombuffer((ALPHABET + "N").encode(), dtype=np.uint8)
-    lower_letters = np.frombuffer((ALPHABET + "N").lower().encode(), dtype=np.uint8)
+    write_records(((name, len(known), _letters(known, lower[name])) for name, known in codes.items()), path)
+
+
+def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray]]], path: str | Path) -> None:
+    """Write a FASTA of 60 letters a line and its ``.fai``, block by block.
+
+    Args:
+        records: name, length and what gives the letters uint8 of a part; each is asked for when it is written.
+        path: of the FASTA.
+    """
     index, offset = [], 0
     with atomic(path) as temporary, open(temporary, "wb") as handle:
-        for name, chromosome in codes.items():
-            letters = np.where(lower[name], lower_letters[chromosome], upper_letters[chromosome])
-            header = f">{name}\n".encode()
-            body = _wrap(letters)
-            handle.write(header + body)
-            index.append(f"{name}\t{len(letters)}\t{offset + len(header)}\t{LINE}\t{LINE + 1}\n")
-            offset += len(header) + len(body)
+        for name, length, letters in records:
+            offset += handle.write(f">{name}\n".encode())
+            index.append(f"{name}\t{length}\t{offset}\t{LINE}\t{LINE + 1}\n")
+            for start in range(0, length, _BLOCK_LINES * LINE):
+                offset += handle.write(_wrap(letters(slice(start, min(length, start + _BLOCK_LINES * LINE)))))
     with atomic(f"{path}.fai") as temporary:
         temporary.write_text("".join(index))
+
+
+def letters_of(lower: bool) -> np.ndarray:
+    """Return the letters of the codes 0 to 4, uint8 (5,)."""
+    text = ALPHABET + "N"
+    return np.frombuffer((text.lower() if lower else text).encode(), dtype=np.uint8)
+
+
+def _letters(codes: np.ndarray, lower: np.ndarray) -> Callable[[slice], np.ndarray]:
+    return lambda part: np.where(lower[part], letters_of(True)[codes[part]], letters_of(False)[codes[part]])
 
 
 def _background(length: int, draw: np.random.Generator) -> np.ndarray:
     chains = -(-length // _CHAIN)
     domains = -(-chains // _CHAINS_PER_DOMAIN)
-    level = np.repeat(draw.integers(len(_GC_LEVELS), size=domains), _CHAINS_PER_DOMAIN)[:chains]
-    steps = np.stack([_transitions(gc).cumsum(axis=1) for gc in _GC_LEVELS])
+    level = np.repeat(draw.integers(len(GC_LEVELS), size=domains), _CHAINS_PER_DOMAIN)[:chains]
+    steps = np.stack([transitions(gc).cumsum(axis=1) for gc in GC_LEVELS])
     codes = np.empty((_CHAIN, chains), dtype=np.uint8)
     codes[0] = draw.integers(4, size=chains)
     for place in range(1, _CHAIN):
@@ -80,7 +103,7 @@ def _background(length: int, draw: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(codes.T).ravel()[:length]
 
 
-def _transitions(gc: float) -> np.ndarray:
+def transitions(gc: float) -> np.ndarray:
     """Return the chance of each letter (column) after each letter (row), float64 (4, 4)."""
     a, c, g, t = range(4)
     single = np.array([(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])
