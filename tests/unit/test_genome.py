@@ -136,6 +136,56 @@ def test_a_window_that_does_not_exist_is_refused(both, chrom, start, message):
             genome.windows(["chr1", chrom], np.array([0, start]), 101)
 
 
+@pytest.mark.parametrize("start", [-150, -101, -5, 0, 30, 49, 60, 149, 150])
+def test_windows_over_the_ends_are_unknown_there(both, start):
+    codes, *genomes = both
+    around = np.pad(codes["chr2"], 200, constant_values=4)
+    starts = np.array([start, 20, start])
+    expected = np.stack([around[one + 200 : one + 301] for one in starts])
+    for genome in genomes:
+        np.testing.assert_array_equal(genome.padded("chr2", starts, 101), expected)
+    with pytest.raises(InputError, match="has no chromosome chrX; it has chr1, 1/odd, chr2"):
+        genomes[0].padded("chrX", starts, 101)
+
+
+def test_damage_is_found_where_it_is_looked_at_and_by_a_check_of_the_whole(tmp_path):
+    codes = {"chr1": random_codes(20_000), "chr2": random_codes(9000, 1)}
+    prepare_genome(make_genome(tmp_path, codes).path, tmp_path / "genome.h5")
+    Genome.open(tmp_path / "genome.h5").check()
+    whole = bytearray((tmp_path / "genome.h5").read_bytes())
+    # A bit of base 10,000 of chr1, in its third block of 4,096.
+    whole[whole.index(codes["chr1"].tobytes()) + 10_000] ^= 1
+    (tmp_path / "damaged.h5").write_bytes(whole)
+    genome = Genome.open(tmp_path / "damaged.h5")
+    np.testing.assert_array_equal(genome.codes("chr2"), codes["chr2"])
+    np.testing.assert_array_equal(genome.windows(["chr1"], np.array([8091]), 101)[0], codes["chr1"][8091:8192])
+    np.testing.assert_array_equal(genome.padded("chr1", np.array([12_288]), 101)[0], codes["chr1"][12_288:12_389])
+    found = r"damaged.h5 is damaged: chr1 does not have the checksum noted with it near base 8192; delete it"
+    for looked in (
+        lambda: genome.windows(["chr2", "chr1"], np.array([5, 8092]), 101),
+        lambda: genome.one_hot(["chr1"], np.array([12_287]), 101),
+        lambda: genome.padded("chr1", np.array([0, 19_990]), 9000),
+        lambda: genome.codes("chr1"),
+        genome.check,
+    ):
+        with pytest.raises(InputError, match=found):
+            looked()
+
+
+def test_damage_to_names_and_checksums_is_found_when_a_prepared_genome_is_opened(tmp_path):
+    codes = {"chr1": random_codes(20_000), "chr2": random_codes(9000, 1)}
+    prepare_genome(make_genome(tmp_path, codes).path, tmp_path / "genome.h5")
+    with h5py.File(tmp_path / "genome.h5", "r+") as file:
+        file["chrom"][0] = "chr3"
+    with pytest.raises(InputError, match="its list of chromosomes does not have the checksum noted"):
+        Genome.open(tmp_path / "genome.h5")
+    with h5py.File(tmp_path / "genome.h5", "r+") as file:
+        file["chrom"][0] = "chr1"
+        file["crc32/1"][0] ^= 1
+    with pytest.raises(InputError, match="its list of chromosomes does not have the checksum noted"):
+        Genome.open(tmp_path / "genome.h5")
+
+
 def test_known_letters():
     np.testing.assert_array_equal(encode(["ACGTN"]), [[0, 1, 2, 3, 4]])
 

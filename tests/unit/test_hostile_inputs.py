@@ -183,15 +183,20 @@ def test_fasta(file):
             _assert_one_message(error, path)
             with pytest.raises(InputError):
                 prepare_genome(path, prepared)
+            # By place, a letter is met where it is read.
             with pytest.raises(InputError):
-                Genome.open(path)
-            assert [entry.name for entry in Path(folder).iterdir()] == [path.name]
+                opened = Genome.open(path)
+                for name in opened.sizes:
+                    opened.codes(name)
+            assert [entry for entry in Path(folder).iterdir() if entry.suffix not in (".fai", ".gzi")] == [path]
         else:
+            opened = Genome.open(path)
             prepare_genome(path, prepared)
             genome = Genome.open(prepared)
             assert genome.sizes == {name: len(codes) for name, codes in records.items()}
             for name, codes in records.items():
                 np.testing.assert_array_equal(genome.codes(name), codes)
+                np.testing.assert_array_equal(opened.codes(name), codes)
                 assert set(as_text(codes)) <= set("ACGTN")
 
 

@@ -20,7 +20,7 @@ from tfbs_moe.apply.variant_table import Allele
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.apply.write import open_sink
 from tfbs_moe.data.fasta import letter_codes
-from tfbs_moe.data.genome import Genome, padded_windows
+from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
 
@@ -138,40 +138,36 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
     if not len(reference) or max(reference.max(), alternative.max()) >= UNKNOWN:
         return NOT_DNA, []
     start = allele.position - 1
-    chromosome = genome.codes(allele.chrom)
-    if start < 0 or start + len(reference) > len(chromosome):
+    if start < 0 or start + len(reference) > genome.sizes[allele.chrom]:
         return BEYOND, []
-    if not np.array_equal(chromosome[start : start + len(reference)], reference):
+    # All that any window shows lies so many bases to either side.
+    reach = window + max(map(abs, offsets))
+    around = genome.padded(allele.chrom, np.array([start - reach]), len(reference) + 2 * reach)[0]
+    if not np.array_equal(around[reach : reach + len(reference)], reference):
         return MISMATCH, []
-    start, reference, alternative = _trimmed(start, reference, alternative)
+    trimmed, reference, alternative = _trimmed(reference, alternative)
     longest = max(len(reference), len(alternative))
     if longest + max(map(abs, offsets)) * 2 > window:
         return TOO_LONG, []
     windows = []
+    start = reach + trimmed
     for offset in offsets:
         left = (window - longest) // 2 - offset
         for present in (reference, alternative):
-            right = window - left - len(present)
             behind = start + len(reference)
-            parts = [_stretch(chromosome, start - left, left), present, _stretch(chromosome, behind, right)]
+            parts = [around[start - left : start], present, around[behind : behind + window - left - len(present)]]
             windows.append(np.concatenate(parts))
     return SCORED, windows
 
 
-def _stretch(chromosome: np.ndarray, start: int, length: int) -> np.ndarray:
-    """Return bases of a chromosome, unknown beyond its ends."""
-    if not length:
-        return np.empty(0, np.uint8)
-    return padded_windows(chromosome, np.array([start]), length)[0]
-
-
-def _trimmed(start: int, reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    """Take off what two alleles end with alike, then what they begin with alike."""
+def _trimmed(reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Take off what two alleles end with alike, then what they begin with alike, and how much that is."""
     while len(reference) and len(alternative) and reference[-1] == alternative[-1]:
         reference, alternative = reference[:-1], alternative[:-1]
+    begun = 0
     while len(reference) and len(alternative) and reference[0] == alternative[0]:
-        start, reference, alternative = start + 1, reference[1:], alternative[1:]
-    return start, reference, alternative
+        begun, reference, alternative = begun + 1, reference[1:], alternative[1:]
+    return begun, reference, alternative
 
 
 def _as_block(codes: np.ndarray) -> Windows:

@@ -224,7 +224,7 @@ def _of_sequences(
             # A chromosome has millions of windows.
             for first in range(0, len(starts), BLOCK_ROWS):
                 some = starts[first : first + BLOCK_ROWS]
-                found, some = _with_bases(padded_windows(codes, some, window), some, notes)
+                found, some = _with_bases(padded_windows(codes, some, window), some, len(starts) > 1, notes)
                 yield Windows(
                     found,
                     np.full(len(some), record, np.int64),
@@ -235,10 +235,12 @@ def _of_sequences(
             record += 1
 
 
-def _with_bases(codes: np.ndarray, start: np.ndarray, notes: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out windows of unknown bases alone, where there are several: the gaps of a genome."""
+def _with_bases(
+    codes: np.ndarray, start: np.ndarray, several: bool, notes: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out windows of unknown bases alone, where a sequence has several windows: the gaps of a genome."""
     known = (codes != UNKNOWN).any(axis=1)
-    if known.all() or len(known) == 1:
+    if known.all() or not several:
         return codes, start
     notes[_EMPTY] += int((~known).sum())
     return codes[known], start[known]
@@ -333,12 +335,15 @@ def _cut_intervals(
     for row, (chrom, start, end, summit, name) in enumerate(zip(*columns, strict=True)):
         around = window_start(np.array([summit]), window)
         starts = around if step is None else start + tile_starts(end - start, window, step)
-        codes, starts = _with_bases(padded_windows(genome.codes(chrom), starts, window), starts, notes)
         label = name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"
-        yield Windows(
-            codes,
-            np.full(len(starts), row, np.int64),
-            _repeated(label, len(starts)),
-            _repeated(chrom, len(starts)),
-            starts,
-        )
+        # An interval may be a whole chromosome.
+        for first in range(0, len(starts), BLOCK_ROWS):
+            some = starts[first : first + BLOCK_ROWS]
+            codes, some = _with_bases(genome.padded(chrom, some, window), some, len(starts) > 1, notes)
+            yield Windows(
+                codes,
+                np.full(len(some), row, np.int64),
+                _repeated(label, len(some)),
+                _repeated(chrom, len(some)),
+                some,
+            )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.data.genome import Genome, padded_windows
+from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import one_hot_from_codes, reverse_complement
 
@@ -34,7 +34,7 @@ def real_flanks(dataset: Dataset, genome: Genome, n: int, row: np.ndarray | None
     codes = np.empty((len(dataset), dataset.length + 2 * n), dtype=np.uint8)
     for chrom in dict.fromkeys(dataset.chrom.tolist()):
         here = dataset.chrom == chrom
-        codes[here] = padded_windows(genome.codes(str(chrom)), dataset.start[here] - n, codes.shape[1])
+        codes[here] = genome.padded(str(chrom), dataset.start[here] - n, codes.shape[1])
     wide = one_hot_from_codes(codes)
     turned = dataset.strand == "-"
     wide[turned] = reverse_complement(wide[turned])

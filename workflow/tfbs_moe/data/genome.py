@@ -2,14 +2,16 @@
 
 A FASTA file is turned once into a prepared file (``prepare_genome``): HDF5 with one uncompressed
 dataset of codes per chromosome. It is mapped into memory, so that opening it costs nothing, a
-window costs the bytes it holds, and every job of a study shares the same pages. A FASTA file may be
-opened as it is, too; it is then read whole into memory.
+window costs the bytes it holds, and every job of a study shares the same pages; each block of codes is
+held against its checksum when it is first looked at. A FASTA file may be opened as it is, too; it is then
+read by place, or whole into memory where that cannot be.
 """
 
 import mmap
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import h5py
 import numpy as np
@@ -21,14 +23,30 @@ from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes
 from tfbs_moe.tables import atomic, check_space
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_FORMAT = "tfbs-moe genome 1"
+_FORMAT = "tfbs-moe genome 2"
 _CHECKSUM = "crc32"
-# What HDF5 needs beside the codes, in bytes.
+# Bases that share a checksum: what must be read to trust one window.
+_CHECKED_BASES = 4096
+# What HDF5 needs beside the codes and checksums, in bytes.
 _MARGIN = 100_000
 # Windows handled at a time: their codes and one-hot rows stay within a processor's cache.
 _BLOCK_ROWS = 2048
+_DAMAGED = "delete it and prepare the genome again"
 
 Chroms = Sequence[str] | np.ndarray | pd.Series
+
+
+class Store(Protocol):
+    """Where the codes of chromosomes are read from."""
+
+    def stretch(self, name: str, first: int, last: int) -> np.ndarray:
+        """Return the codes from base ``first`` to before ``last`` of a chromosome, which must not be written."""
+
+    def windows(self, name: str, start: np.ndarray, length: int) -> np.ndarray:
+        """Return windows that lie within a chromosome, uint8 (N, L)."""
+
+    def release(self) -> None:
+        """Give back memory that need not be held."""
 
 
 class Genome:
@@ -39,23 +57,19 @@ class Genome:
         path: the file it came from.
     """
 
-    def __init__(
-        self, sizes: dict[str, int], offsets: dict[str, int], codes: bytes | mmap.mmap, path: str | Path
-    ) -> None:
-        """Take codes in which chromosome c lies at offsets[c]; ``Genome.open`` makes these."""
+    def __init__(self, sizes: dict[str, int], store: Store, path: str | Path) -> None:
+        """Take the place that codes are read from; ``Genome.open`` makes these."""
         self.sizes = sizes
         self.path = Path(path)
-        self._bytes = codes
-        self._codes = np.frombuffer(codes, dtype=np.uint8)
+        self._store = store
         self._sizes = pd.Series(sizes, dtype=np.int64)
-        self._offsets = pd.Series(offsets, dtype=np.int64)
-        self._checksums: dict[str, int] = {}
 
     @classmethod
     def open(cls, path: str | Path) -> "Genome":
         """Open a prepared genome or a FASTA file (plain, gzip or bgzip).
 
-        A prepared one is mapped, not read; a FASTA is read whole, with up to two bytes of memory per base.
+        A prepared one is mapped; a FASTA is read by place, see ``indexed_fasta``, or else whole, with a byte of
+        memory per base.
 
         Raises:
             InputError: the file is missing, damaged or neither of the two.
@@ -65,7 +79,13 @@ class Genome:
             raise InputError(f"{path}: there is no such genome file")
         with path.open("rb") as handle:
             prepared = handle.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
-        return cls._map(path) if prepared else cls._read(path)
+        if prepared:
+            return cls._map(path)
+        # Loaded where it is wanted: the jobs of a study read prepared genomes.
+        from tfbs_moe.data.indexed_fasta import open_indexed
+
+        indexed = open_indexed(path)
+        return cls(indexed.sizes, indexed, path) if indexed else cls._read(path)
 
     @classmethod
     def _map(cls, path: Path) -> "Genome":
@@ -75,30 +95,34 @@ class Genome:
                     raise InputError(f"{path} is HDF5 but no prepared genome of this version; make it again")
                 names = [str(name) for name in file["chrom"].asstr()[()]]
                 records = [file[f"codes/{number}"] for number in range(len(names))]
-                sizes = {name: len(record) for name, record in zip(names, records, strict=True)}
-                places = {name: _offset(record) for name, record in zip(names, records, strict=True)}
-                checksums = {
-                    name: int(record.attrs[_CHECKSUM])
-                    for name, record in zip(names, records, strict=True)
-                    if _CHECKSUM in record.attrs
-                }
+                places = {name: (_offset(each), len(each)) for name, each in zip(names, records, strict=True)}
+                checksums = [file[f"{_CHECKSUM}/{number}"][()] for number in range(len(names))]
+                noted = int(file.attrs[_CHECKSUM])
         except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged ({error}); delete it and prepare the genome again") from None
-        end = max((places[name] + sizes[name] for name in names), default=0)
-        if end > path.stat().st_size:
-            raise InputError(f"{path} is cut short; delete it and prepare the genome again")
+            raise InputError(f"{path} is damaged ({error}); {_DAMAGED}") from None
+        if max((offset + size for offset, size in places.values()), default=0) > path.stat().st_size:
+            raise InputError(f"{path} is cut short; {_DAMAGED}")
+        sizes = {name: size for name, (_, size) in places.items()}
+        if _checksum_of(sizes, checksums) != noted:
+            raise InputError(f"{path} is damaged: its list of chromosomes does not have the checksum noted; {_DAMAGED}")
         with path.open("rb") as handle:
-            genome = cls(sizes, places, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ), path)
-        genome._checksums = checksums
-        return genome
+            mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        codes = {
+            name: np.frombuffer(mapped, dtype=np.uint8, count=size, offset=offset)
+            for name, (offset, size) in places.items()
+        }
+        return cls(sizes, _Mapped(path, mapped, codes, dict(zip(names, checksums, strict=True))), path)
 
     @classmethod
     def _read(cls, path: Path) -> "Genome":
-        records = list(read_fasta(path))
-        ends = np.cumsum([0, *(len(codes) for _, codes in records)])
-        offsets = {name: int(offset) for (name, _), offset in zip(records, ends, strict=False)}
-        sizes = {name: len(codes) for name, codes in records}
-        return cls(sizes, offsets, b"".join(codes.data for _, codes in records), path)
+        # One growing block: a list of chromosomes, joined, would need their memory twice.
+        joined = bytearray()
+        sizes = {}
+        for name, codes in read_fasta(path):
+            joined += codes.data
+            sizes[name] = len(codes)
+        ends = np.cumsum(list(sizes.values()))
+        return cls(sizes, _Whole(dict(zip(sizes, np.split(np.frombuffer(joined, np.uint8), ends), strict=False))), path)
 
     def check(self) -> None:
         """Read the whole genome once and compare it with its checksums, which opening it does not do.
@@ -106,12 +130,8 @@ class Genome:
         Raises:
             InputError: a chromosome's bytes are not those that were written.
         """
-        for name, checksum in self._checksums.items():
-            if zlib.crc32(self.codes(name).data) != checksum:
-                raise InputError(
-                    f"{self.path} is damaged: {name} does not have the checksum noted with it; "
-                    "delete it and prepare the genome again"
-                )
+        for name in self.sizes:
+            self.codes(name)
             self.release()
 
     def release(self) -> None:
@@ -119,19 +139,20 @@ class Genome:
 
         Nothing is lost; a base that is looked at again is mapped again.
         """
-        if isinstance(self._bytes, mmap.mmap):
-            self._bytes.madvise(mmap.MADV_DONTNEED)
+        self._store.release()
 
     def codes(self, chrom: str) -> np.ndarray:
-        """Return the codes of a chromosome, uint8 (size,), as a view that must not be written."""
-        if chrom not in self.sizes:
-            raise InputError(f"{self.path} has no chromosome {chrom}; it has {_listed(self.sizes)}")
-        offset = int(self._offsets[chrom])
-        return self._codes[offset : offset + self.sizes[chrom]]
+        """Return the codes of a chromosome, uint8 (size,), as a view that must not be written.
+
+        Raises:
+            InputError: the genome lacks it, or its bytes are not those that were written.
+        """
+        return self._store.stretch(chrom, 0, self._size(chrom))
 
     def size_of(self, chrom: Chroms) -> np.ndarray:
         """Return the size of each named chromosome, int64 (N,); 0 for one that the genome lacks."""
-        return _looked_up([self._sizes], chrom)[0]
+        number, names = _numbered(chrom)
+        return self._sizes.reindex(names, fill_value=0).to_numpy(np.int64)[number]
 
     def windows(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
         """Cut windows.
@@ -145,40 +166,117 @@ class Genome:
             uint8 (N, L) of codes.
 
         Raises:
-            InputError: a window lies on no chromosome or reaches over an end; the first is named.
+            InputError: a window lies on no chromosome or reaches over an end; the first is named. Or the genome
+                is damaged there.
         """
-        places = self._places(chrom, start, length)
-        windows = np.empty((len(places), length), dtype=np.uint8)
-        for rows, codes in self._blocks(places, length):
+        windows = np.empty((len(start), length), dtype=np.uint8)
+        for rows, codes in self._blocks(chrom, start, length):
             windows[rows] = codes
         return windows
 
     def one_hot(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
         """Cut windows as one-hot uint8 (N, 4, L), rows A, C, G, T; see ``windows``."""
-        places = self._places(chrom, start, length)
-        windows = np.empty((len(places), 4, length), dtype=np.uint8)
-        for rows, codes in self._blocks(places, length):
-            one_hot_from_codes(codes, out=windows[rows])
+        windows = np.empty((len(start), 4, length), dtype=np.uint8)
+        for rows, codes in self._blocks(chrom, start, length):
+            windows[rows] = one_hot_from_codes(codes)
         return windows
 
-    def _blocks(self, places: np.ndarray, length: int) -> Iterator[tuple[slice, np.ndarray]]:
-        for first in range(0, len(places), _BLOCK_ROWS):
-            rows = slice(first, first + _BLOCK_ROWS)
-            yield rows, windows_at(self._codes, places[rows], length)
+    def padded(self, chrom: str, start: np.ndarray, length: int) -> np.ndarray:
+        """Cut windows of one chromosome, uint8 (N, L), that may reach over its ends, where bases are unknown."""
+        size = self._size(chrom)
+        inside = (start >= 0) & (start + length <= size)
+        if inside.all():
+            return self._store.windows(chrom, start, length)
+        found = np.full((len(start), length), UNKNOWN, dtype=np.uint8)
+        found[inside] = self._store.windows(chrom, start[inside], length)
+        for row in np.flatnonzero(~inside):
+            first, last = max(0, int(start[row])), min(size, int(start[row]) + length)
+            if first < last:
+                found[row, first - start[row] : last - start[row]] = self._store.stretch(chrom, first, last)
+        return found
 
-    def _places(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
-        """Return where each window starts in the codes of the whole genome."""
+    def _size(self, chrom: str) -> int:
+        if chrom not in self.sizes:
+            raise InputError(f"{self.path} has no chromosome {chrom}; it has {_listed(self.sizes)}")
+        return self.sizes[chrom]
+
+    def _blocks(self, chrom: Chroms, start: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the codes of some thousand windows, and which these are, chromosome by chromosome."""
         if length < 1:
             raise InputError(f"windows of {length} bases were asked for; the length must be 1 or more")
         start = np.asarray(start, dtype=np.int64)
-        size, offset = _looked_up([self._sizes, self._offsets], chrom)
+        number, names = _numbered(chrom)
+        size = self._sizes.reindex(names, fill_value=0).to_numpy(np.int64)[number]
         wrong = (start < 0) | (start + length > size)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             name = str(np.asarray(chrom)[row])
             end = f"{self.sizes[name]} bases long" if name in self.sizes else f"not in {self.path}"
             raise InputError(f"window {row}, {name}:{start[row]}-{start[row] + length}, cannot be cut: {name} is {end}")
-        return offset + start
+        order = np.argsort(number, kind="stable")
+        ends = np.searchsorted(number[order], np.arange(len(names)), side="right")
+        for name, first, last in zip(names, [0, *ends], ends, strict=False):
+            for at in range(first, last, _BLOCK_ROWS):
+                rows = order[at : min(last, at + _BLOCK_ROWS)]
+                yield rows, self._store.windows(str(name), start[rows], length)
+
+
+class _Whole:
+    """Chromosomes in memory."""
+
+    def __init__(self, codes: Mapping[str, np.ndarray]) -> None:
+        self._codes = codes
+
+    def stretch(self, name: str, first: int, last: int) -> np.ndarray:
+        return self._codes[name][first:last]
+
+    def windows(self, name: str, start: np.ndarray, length: int) -> np.ndarray:
+        return windows_at(self._codes[name], start, length)
+
+    def release(self) -> None:
+        """Do nothing: there are no mapped pages."""
+
+
+class _Mapped(_Whole):
+    """Chromosomes of a prepared genome; what is looked at is held against its checksums, once."""
+
+    def __init__(
+        self, path: Path, mapped: mmap.mmap, codes: Mapping[str, np.ndarray], checksums: Mapping[str, np.ndarray]
+    ) -> None:
+        super().__init__(codes)
+        self._path = path
+        self._mapped = mapped
+        self._checksums = checksums
+        self._seen = {name: np.zeros(len(row), dtype=bool) for name, row in checksums.items()}
+
+    def stretch(self, name: str, first: int, last: int) -> np.ndarray:
+        self._check(name, np.arange(first // _CHECKED_BASES, -(-last // _CHECKED_BASES)))
+        return super().stretch(name, first, last)
+
+    def windows(self, name: str, start: np.ndarray, length: int) -> np.ndarray:
+        first, last = start // _CHECKED_BASES, (start + length - 1) // _CHECKED_BASES
+        most = int((last - first).max(initial=0))
+        self._check(name, np.unique(np.minimum(first[:, None] + np.arange(most + 1), last[:, None])))
+        windows = super().windows(name, start, length)
+        # The system maps 16 pages for each that is looked at.
+        self.release()
+        return windows
+
+    def release(self) -> None:
+        self._mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _check(self, name: str, blocks: np.ndarray) -> None:
+        seen, codes = self._seen[name], self._codes[name].data
+        blocks = blocks[~seen[blocks]]
+        for start, noted in zip(
+            (blocks * _CHECKED_BASES).tolist(), self._checksums[name][blocks].tolist(), strict=True
+        ):
+            if zlib.crc32(codes[start : start + _CHECKED_BASES]) != noted:
+                raise InputError(
+                    f"{self._path} is damaged: {name} does not have the checksum noted with it near base {start}; "
+                    f"{_DAMAGED}"
+                )
+        seen[blocks] = True
 
 
 def windows_at(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
@@ -218,21 +316,46 @@ def prepare_genome(fasta: str | Path, path: str | Path) -> None:
 
     Args:
         fasta: plain, gzip or bgzip.
-        path: the HDF5 file to write: ``chrom`` (names) and ``codes/<number>``, uint8, uncompressed.
+        path: the HDF5 file to write: ``chrom`` (names), ``codes/<number>``, uint8, uncompressed, and
+            ``crc32/<number>``, uint32, the checksum of every 4,096 bases.
 
     Raises:
         InputError: see ``fasta.read_fasta``; nothing is left behind then.
     """
-    names = []
+    sizes, checksums = {}, []
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        for number, (name, codes) in enumerate(read_fasta(fasta)):
+        for number, (name, codes) in enumerate(_records(fasta)):
+            starts = range(0, len(codes), _CHECKED_BASES)
+            checksum = np.array([zlib.crc32(codes[at : at + _CHECKED_BASES].data) for at in starts], dtype=np.uint32)
             # HDF5 itself would end the process without a message.
-            check_space(path, len(codes) + _MARGIN)
+            check_space(path, len(codes) + checksum.nbytes + _MARGIN)
             # Contiguous and uncompressed, which is what can be mapped.
-            file.create_dataset(f"codes/{number}", data=codes).attrs[_CHECKSUM] = zlib.crc32(codes.data)
-            names.append(name)
-        file.create_dataset("chrom", data=names, dtype=h5py.string_dtype("utf-8"))
+            file.create_dataset(f"codes/{number}", data=codes)
+            file.create_dataset(f"{_CHECKSUM}/{number}", data=checksum)
+            sizes[name] = len(codes)
+            checksums.append(checksum)
+        file.create_dataset("chrom", data=list(sizes), dtype=h5py.string_dtype("utf-8"))
         file.attrs["format"] = _FORMAT
+        file.attrs[_CHECKSUM] = _checksum_of(sizes, checksums)
+
+
+def _records(fasta: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    from tfbs_moe.data.indexed_fasta import open_indexed
+
+    indexed = open_indexed(fasta)
+    if indexed is None:
+        yield from read_fasta(fasta)
+        return
+    for name, size in indexed.sizes.items():
+        yield name, indexed.stretch(name, 0, size)
+
+
+def _checksum_of(sizes: Mapping[str, int], checksums: Sequence[np.ndarray]) -> int:
+    """Return the checksum of the names, sizes and checksums of chromosomes."""
+    total = zlib.crc32("\n".join(f"{name}\t{size}" for name, size in sizes.items()).encode())
+    for each in checksums:
+        total = zlib.crc32(each.astype("<u4").tobytes(), total)
+    return total
 
 
 def _offset(record: h5py.Dataset) -> int:
@@ -243,11 +366,10 @@ def _offset(record: h5py.Dataset) -> int:
     return int(offset)
 
 
-def _looked_up(tables: list[pd.Series], chrom: Chroms) -> list[np.ndarray]:
-    """Return each table's value for every name, int64 (N,); 0 for a name it lacks."""
-    # Each name is looked up once, not once per window.
+def _numbered(chrom: Chroms) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number per row and the names they stand for: each name is looked up once, not once per window."""
     numbers, names = pd.factorize(chrom if isinstance(chrom, np.ndarray | pd.Series) else np.array(chrom, dtype=object))
-    return [table.reindex(names, fill_value=0).to_numpy(np.int64)[numbers] for table in tables]
+    return numbers, np.asarray(names)
 
 
 def _listed(names: dict[str, int], most: int = 8) -> str:
