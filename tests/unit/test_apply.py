@@ -1,7 +1,9 @@
 """Bundles put to work: every kind of input, every kind of output, variants, attributions, the command line."""
 
 import gzip
+import json
 import random
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.predict import Columns, predict, predict_file
 from tfbs_moe.apply.scorer import Scorer
 from tfbs_moe.apply.sequence_table import read_sequences
+from tfbs_moe.apply.trained_on import warn_of_other_genome
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source, tile_starts
+from tfbs_moe.assemblies import Assembly, find_assembly, known_assemblies
 from tfbs_moe.cli.main import main
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.data.genome import Genome, padded_windows
@@ -476,6 +480,63 @@ def test_logos_carry_the_users_names_and_coordinates_each_sequence_once(model, t
         "second, chr1": {"min": 201, "max": 231},
     }
     assert table.groupby("name")["rule"].nunique().eq(1).all()
+
+
+@pytest.fixture
+def human_model(model, tmp_path):
+    """The mixture with the genome in its description, as a study writes it."""
+    folder = tmp_path / "human"
+    shutil.copytree(model, folder)
+    description = json.loads((folder / "model.json").read_text())
+    facts = {"assembly": "hg38", "species": "Homo sapiens", "jaspar_group": "vertebrates"}
+    (folder / "model.json").write_text(json.dumps(description | {"genome": facts}))
+    return folder
+
+
+@pytest.fixture
+def small_assemblies(monkeypatch):
+    """Known assemblies of the length of the tests' genome."""
+    known = {
+        "hg38": Assembly("hg38", "Homo sapiens", "vertebrates", {"chr1": 999}, ("GRCh38",)),
+        "hg19": Assembly("hg19", "Homo sapiens", "vertebrates", {"chr1": CHROMOSOME}, ("GRCh37",)),
+    }
+    assert find_assembly("GRCh38").name == "hg38"
+    monkeypatch.setattr("tfbs_moe.assemblies.known_assemblies", lambda: known)
+    monkeypatch.setattr("tfbs_moe.apply.trained_on.known_assemblies", lambda: known)
+
+
+def test_a_genome_of_another_assembly_is_warned_of(human_model, model, genome, tmp_path, capsys, small_assemblies):
+    places, calls = tmp_path / "p.bed", tmp_path / "v.vcf"
+    places.write_text("chr1\t100\t131\n")
+    calls.write_text(VCF)
+    warning = (
+        "genome.fa has the chromosome sizes of hg19 (GRCh37), Homo sapiens; the model was trained on hg38 (GRCh38)"
+    )
+    for command, of in (("predict", places), ("attribute", places), ("variants", calls)):
+        assert run(command, human_model, of, "--genome", genome, "--quiet", "-o", tmp_path / "o.tsv") == 0
+        assert warning in capsys.readouterr().err
+        # A model that does not say what it was trained on is taken as it is.
+        assert run(command, model, of, "--genome", genome, "--quiet", "-o", tmp_path / "o.tsv") == 0
+        assert "chromosome sizes" not in capsys.readouterr().err
+    assert run("info", human_model) == 0
+    assert "- genome: hg38, Homo sapiens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("trained", "genome", "said"),
+    [
+        ("hg38", "hg19", "places and the sequence around them differ between assemblies"),
+        ("hg38", "mm10", "the factors of another species may bind otherwise"),
+        ("hg38", "hg38", None),
+        ("planted", "hg38", None),
+    ],
+)
+def test_what_is_warned_of(trained, genome, said):
+    sizes = known_assemblies()[genome].chromosomes
+    warning = warn_of_other_genome({"genome": {"assembly": trained}}, sizes, "g.fa")
+    assert (warning is None) if said is None else (said in warning)
+    assert warn_of_other_genome({}, sizes, "g.fa") is None
+    assert warn_of_other_genome({"genome": {"assembly": trained}}, {"chr1": 5}, "g.fa") is None
 
 
 def test_the_bare_command_lists_the_commands(capsys):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import pybedtools
 import pytest
 
 from peak_files import make_genome, random_codes
-from tfbs_moe.data.assembly import check_assembly, name_assembly
+from tfbs_moe.assemblies import known_assemblies
+from tfbs_moe.data.assembly import check_assembly, in_genome_names
+from tfbs_moe.data.counts import Counts
 from tfbs_moe.errors import InputError
 
 
@@ -26,34 +27,45 @@ class Sizes:
 
 
 def full(assembly: str) -> dict[str, int]:
-    return {name: size for name, (_, size) in pybedtools.chromsizes(assembly).items() if "_" not in name}
+    return dict(known_assemblies()[assembly].chromosomes)
 
 
 def peaks(chrom, summits) -> pd.DataFrame:
     return pd.DataFrame({"chrom": chrom, "summit": np.asarray(summits, dtype=np.int64)})
 
 
-@pytest.mark.parametrize(("registered", "name"), [("hg19", "hg19"), ("hg38", "GRCh38"), ("mm10", "mm10")])
-def test_a_genome_is_named_by_its_chromosomes_lengths(registered, name):
-    sizes = full(registered)
-    assert name_assembly(sizes) == name
-    assert name_assembly({chrom.removeprefix("chr").replace("M", "MT"): size for chrom, size in sizes.items()}) == name
-    assert name_assembly({"chr7": sizes["chr7"]}) == name
-    assert name_assembly(sizes | {"chr1": sizes["chr1"] - 1}) is None
-    assert name_assembly({"contig1": 500}) is None
-
-
 def test_a_stated_assembly_that_the_genome_does_not_have(tmp_path):
-    with pytest.raises(InputError, match="a.bed: the peaks are said to be of hg19, but genome.fa .* sizes of GRCh38"):
+    with pytest.raises(
+        InputError, match="a.bed: the peaks are said to be of hg19, but genome.fa .* sizes of hg38 .GRCh38."
+    ):
         check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), name="a.bed", assembly="hg19")
     check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), assembly="hg38")
+    check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), assembly="GRCh38")
     check_assembly(peaks("chr1", [500]), Sizes(full("hg19")), assembly="GRCh37")
+    with pytest.raises(InputError, match="said to be of dm6, but genome.fa .* sizes of mm39 .GRCm39.*, or peaks of"):
+        check_assembly(peaks("chr1", [500]), Sizes(full("mm39")), assembly="dm6")
 
 
 @pytest.mark.parametrize(("in_peaks", "in_genome"), [("chr1", "1"), ("1", "chr1")])
 def test_names_with_and_without_chr(in_peaks, in_genome):
-    with pytest.raises(InputError, match="9 of 9 peaks lie on chromosomes .* without 'chr'; rename them"):
+    with pytest.raises(
+        InputError, match="9 of 9 peaks lie on chromosomes .* without 'chr'; say .* genome.names: ucsc or ensembl"
+    ):
         check_assembly(peaks(in_peaks, range(9)), Sizes({in_genome: 1000}))
+
+
+def test_names_of_the_other_style_are_translated_and_counted():
+    table = pd.DataFrame({"chrom": ["chr1", "chr1", "chrM", "2", "chrUn"], "summit": range(5)})
+    counts = Counts(5)
+    translated = in_genome_names(table, Sizes({"1": 100, "2": 100, "MT": 9}), counts, what="peaks")
+    assert list(translated.chrom) == ["1", "1", "MT", "2", "chrUn"]
+    assert list(table.chrom) == ["chr1", "chr1", "chrM", "2", "chrUn"]
+    assert counts.table().values.tolist() == [
+        ["names", 5, 5, "peaks, chromosomes named as in the genome (chr1 → 1): 3 rows"]
+    ]
+    counts = Counts(5)
+    assert in_genome_names(table, Sizes({"chr1": 100}), counts) is table
+    assert not len(counts.table())
 
 
 def test_chromosomes_of_another_species():
@@ -72,7 +84,7 @@ def test_summits_beyond_the_end_name_the_assembly_that_has_room():
     beyond = np.array([1, 2, 3, 4]) + hg19["chr17"]
     table = peaks("chr17", np.concatenate([np.arange(3000), beyond]))
     with pytest.raises(
-        InputError, match=r"4 of 3004 summits .* \(hg19\), such as chr17:81195211.* fit GRCh38 or"
+        InputError, match=r"4 of 3004 summits .* \(hg19 \(GRCh37\)\), such as chr17:81195211.* fit hg38 \(GRCh38\) or"
     ) as said:
         check_assembly(table, Sizes({"chr17": hg19["chr17"]}), name="a.bed")
     assert "81195210 bases" in str(said.value)

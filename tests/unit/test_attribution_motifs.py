@@ -198,6 +198,8 @@ def test_matches_of_a_factor_come_with_their_control():
     assert truth["matrix"].any(1).mean() > 0.9
     assert truth["shuffled_matrix"].any(1).mean() < truth["matrix"].any(1).mean()
     assert matches_in_rows(X, rows, "POLR2A", seed=0).empty
+    # Another group has other factors: JUN's name in flies is Jra.
+    assert matches_in_rows(X, rows, "JUN", seed=0, group="plants").empty
 
 
 def test_no_match_is_no_site():

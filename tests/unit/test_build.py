@@ -61,6 +61,22 @@ def test_every_kind_and_split(files, genome, split, kind):
     assert dataset.attributes["negatives"] == ("gc_matched:0.5+other_peaks:0.5" if isinstance(kind, dict) else kind)
 
 
+@pytest.mark.parametrize("kind", ["flanks", "other_peaks"])
+def test_peaks_and_blacklist_named_the_other_way_give_the_same_rows(files, genome, tmp_path, kind):
+    (tmp_path / "ensembl").mkdir()
+    bare = make_genome(tmp_path / "ensembl", {str(i): random_codes(40_000, i) for i in (1, 2, 3)})
+    named = ChromosomeSplit(validation=("2",), test=("3",))
+    given = {"other_peaks": [files["others"]], "blacklist": files["blacklist"], "seed": 3, "name": "e"}
+    with pytest.raises(InputError, match="114 of 114 peaks lie on chromosomes that .* genome.names"):
+        build_peaks(files["peaks"], "train", kind, bare, named, **given)
+    translated, counts = build_peaks(files["peaks"], "train", kind, bare, named, translate_names=True, **given)
+    usual, _ = build(files, genome, kind=kind)
+    np.testing.assert_array_equal(translated.one_hot, usual.one_hot)
+    np.testing.assert_array_equal(translated.start, usual.start)
+    assert set(translated.chrom) == {"1"}
+    assert "peaks, chromosomes named as in the genome (chr1 → 1): 114 rows" in counts.reason.tolist()
+
+
 def test_pairs_and_sources(files, genome):
     dataset, _ = build(files, genome, kind="flanks")
     assert dataset.pair.tolist() == [*range(37), *range(37)]

@@ -326,6 +326,45 @@ def test_what_gates_ask_of_a_protocol_must_be_there(tmp_path, settings, part):
         study(tmp_path, row("a"), row("b"), row("c", role="ood", stratum="cross_family"), **settings)
 
 
+PEAKS = {"format": "peaks", "source": "p.bed"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"genome": {"assembly": "GCRh38", "jaspar_group": "plants"}}, "'GCRh38' is not known.*did you mean 'GRCh38'"),
+        (
+            {"genome": {"assembly": "hg38"}, "splits": {"test_chromosomes": ["chr99"]}},
+            "the genome has no chr99; it has",
+        ),
+        (
+            {
+                "genome": {"assembly": "mm10"},
+                "splits": {"test_chromosomes": ["chr1"], "validation_chromosomes": ["chr1"]},
+            },
+            "splits: chr1 is named twice",
+        ),
+    ],
+)
+def test_a_genome_or_splits_that_cannot_be_are_refused_with_the_table(tmp_path, settings, part):
+    rows = [row("a", **PEAKS), row("b", **PEAKS), row("c", role="ood", stratum="cross_family", **PEAKS)]
+    with pytest.raises(InputError, match=part):
+        study(tmp_path, *rows, **settings)
+
+
+def test_what_a_blacklist_is_asked_of_that_has_none_is_said(tmp_path):
+    rows = [row("a", **PEAKS), row("b", **PEAKS), row("c", role="ood", stratum="cross_family", **PEAKS)]
+    assert study(tmp_path, *rows, genome={"assembly": "dm6"}).omitted == []
+    (said,) = study(tmp_path, *rows, genome={"assembly": "TAIR10"}).omitted
+    assert "there is no ENCODE blacklist of TAIR10 (genome.blacklist takes a BED file of yours" in said
+    assert study(tmp_path, *rows, genome={"assembly": "TAIR10", "blacklist": False}).omitted == []
+
+
+def test_true_and_false_from_the_command_line_are_no_paths():
+    for text, value in (("true", True), ("false", False), ("own.bed", "own.bed")):
+        assert complete_config(MINIMAL | {"genome": {"blacklist": text}})["genome"]["blacklist"] == value
+
+
 def test_what_limits_leave_unexplained_is_said() -> None:
     """Counts in, counts out: a study says how many tested experiments and experts it does not explain."""
     assert made_study().omitted == []

@@ -87,6 +87,16 @@ def test_a_model_card_says_use_data_performance_and_limits(run: Run) -> None:
     assert "| cross_family |" in text
 
 
+def test_cards_and_methods_say_species_and_assembly(run: Run) -> None:
+    """They name them where the config does; a study of prepared files need not."""
+    assert not any("Genome:" in to_markdown(card.title, card.blocks) for card in [*cards(run), *expert_cards(run)])
+    human = Run(run.folder, made_study(genome={"assembly": "GRCh38"}), run.published, {})
+    said = [to_markdown(card.title, card.blocks) for card in [*cards(human), *expert_cards(human)]]
+    assert all(
+        "Genome: hg38 (GRCh38), Homo sapiens. Matrices of the factors: JASPAR’s vertebrates." in text for text in said
+    )
+
+
 def test_a_card_without_metrics_says_why(run: Run) -> None:
     """A run that measured nothing has a card, and the reason in the place of the numbers."""
     empty = Run(run.folder, run.study, run.published, {})

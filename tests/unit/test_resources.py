@@ -85,6 +85,7 @@ def test_every_known_assembly_has_an_address_and_five_have_a_blacklist():
         kinds.setdefault(row["kind"], []).append(row["assembly"])
     assert kinds["fasta"] == list(known_assemblies())
     assert kinds["blacklist"] == ["hg19", "hg38", "mm10", "dm6", "ce11"]
+    assert kinds["blacklist"] == [name for name, known in known_assemblies().items() if known.blacklist]
 
 
 def test_accessions_and_addresses_agree():

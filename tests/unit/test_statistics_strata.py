@@ -8,7 +8,8 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from tfbs_moe.data.jaspar import Matrix, factor_matrices
+from tfbs_moe.data.factor_knowledge import known_of
+from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.between import compare_strata
@@ -249,6 +250,17 @@ def test_jaspar_knows_the_neighbours_of_ctcf_and_of_fosl1():
     assert found.loc["USF1", "nearest_factor"] == "MAX"
     assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
     assert found.loc["FOSL1", "tomtom_p"] < 1e-4
+
+
+def test_the_factors_of_a_fly_are_looked_up_among_those_of_insects():
+    known = matrices("insects")
+    found = nearest_training_factors(["zen", "Cf2", "POLR2A"], ["ftz", "br"], known).set_index("factor")
+    assert found.loc["zen", "nearest_factor"] == "ftz"
+    assert found.loc["zen", "nearest_stratum"] == "within_family"
+    assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
+    fly = known_of(["zen"], ["ftz", "br"], "insects")["zen"]
+    assert fly.likeness["ftz"] > fly.likeness["br"]
+    assert known_of(["zen"], ["ftz", "br"])["zen"].matrix_ids == ()
 
 
 def test_the_matrix_of_negatives_has_a_cell_for_each_kind_on_each():

@@ -28,6 +28,7 @@ rule matrix_matches:
     params:
         factors={name: STUDY.experiments[name]["factor"] for name in EXPLAINED},
         seed=config["seed"],
+        jaspar_group=STUDY.genome.jaspar_group,
         code=code("matrix_matches.py"),
     message:
         "Looking for the factors' JASPAR matrices in the bound test rows"
@@ -235,6 +236,7 @@ rule attribution_motifs:
     params:
         least=config["attribution"]["motif_seqlets"],
         experts=EXPLAINED_EXPERTS,
+        jaspar_group=STUDY.genome.jaspar_group,
         code=code("find_motifs.py"),
     message:
         "Looking for motifs in the attributions of every model and in its filters"

@@ -80,6 +80,7 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
             peaks=config["peaks"],
             negatives=config["negatives"],
             genome=config["genome"],
+            assembly=STUDY.genome.assembly,
             seed=config["seed"],
             code=code("build_dataset.py"),
         message:

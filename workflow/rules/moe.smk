@@ -19,6 +19,7 @@ rule factor_knowledge:
     params:
         factors=sorted({row["factor"] for row in STUDY.experiments.values()}),
         training=[STUDY.experiments[name]["factor"] for name in STUDY.training],
+        jaspar_group=STUDY.genome.jaspar_group,
         code=code("factor_knowledge.py"),
     message:
         "Looking up what is known of every factor without its peaks"
@@ -58,6 +59,7 @@ rule views:
         held_out=lambda wildcards: fold_files(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
+        jaspar_group=STUDY.genome.jaspar_group,
         knowledge_code=code("factor_knowledge.py"),
         deterministic=config["deterministic"],
         code=code("expert_views.py"),

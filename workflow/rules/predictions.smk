@@ -86,6 +86,7 @@ rule predictions:
         | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
         seed=config["seed"],
         batch_size=config["evaluation"]["batch_size"],
+        jaspar_group=STUDY.genome.jaspar_group,
         knowledge_code=code("factor_knowledge.py"),
         code=code("predict.py"),
     message:

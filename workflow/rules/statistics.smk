@@ -104,6 +104,7 @@ rule strata_statistics:
         trained_on={protocol: training_negatives(protocol) for protocol in STUDY.protocols},
         mixtures=sorted({model for protocol in STUDY.protocols for model in mixtures(protocol)}),
         level=config["evaluation"]["confidence"],
+        jaspar_group=STUDY.genome.jaspar_group,
         code=code("strata_statistics.py"),
     message:
         "Asking for which factors and negatives the mixtures hold"

@@ -20,7 +20,7 @@ common = {
         "experiment": wildcards.experiment,
         "factor": params.experiment["factor"],
         "cell": params.experiment["cell"],
-        "assembly": params.genome["assembly"],
+        "assembly": params.assembly,
         "config_digest": digest(settings),
         "code_digest": params.code,
     },
@@ -54,6 +54,8 @@ def build(split):
         ratio=ratio,
         other_peaks=list(files.get("others", [])),
         blacklist=files.get("blacklist") or None,
+        assembly=params.genome["assembly"],
+        translate_names=params.genome["names"] is not None,
         **common,
     )
 

@@ -5,5 +5,5 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_json
 
 with step(snakemake.log[0]):
-    found = known_of(snakemake.params.factors, snakemake.params.training)
+    found = known_of(snakemake.params.factors, snakemake.params.training, snakemake.params.jaspar_group)
     write_json({name: known.as_json() for name, known in found.items()}, snakemake.output[0])

@@ -6,7 +6,7 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_tsv, write_tsv
 
 with step(snakemake.log[0]):
-    known = matrices()
+    known = matrices(snakemake.params.jaspar_group)
     found = joined(
         recovered(grouped(snakemake.input.attributions), known, members=snakemake.params.least),
         patterns_of(snakemake.input.get("modisco", []), known),

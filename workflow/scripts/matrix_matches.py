@@ -13,6 +13,8 @@ with step(snakemake.log[0]):
     for path, (experiment, factor) in zip(snakemake.input, snakemake.params.factors.items(), strict=True):
         dataset = read_dataset(path)
         rows = np.flatnonzero(dataset.label)
-        found = matches_in_rows(dataset.one_hot[rows], rows, factor, seed=snakemake.params.seed)
+        found = matches_in_rows(
+            dataset.one_hot[rows], rows, factor, seed=snakemake.params.seed, group=snakemake.params.jaspar_group
+        )
         tables.append(found.assign(experiment=experiment)[["experiment", *found.columns]])
     write_tsv(pd.concat(tables, ignore_index=True), snakemake.output[0])

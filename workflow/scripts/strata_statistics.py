@@ -1,5 +1,6 @@
 """Ask where the mixtures hold: strata of factors, likeness to training, kinds of negatives."""
 
+from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.generalisation import generalisation_tables
 from tfbs_moe.tables import read_tsv, write_tsv
@@ -7,6 +8,7 @@ from tfbs_moe.tables import read_tsv, write_tsv
 params = snakemake.params
 with step(snakemake.log[0]):
     metrics = read_tsv(snakemake.input.metrics)
-    tables = generalisation_tables(metrics, params.training, params.trained_on, params.mixtures, params.level)
+    known = matrices(params.jaspar_group)
+    tables = generalisation_tables(metrics, params.training, params.trained_on, params.mixtures, params.level, known)
     for name, path in snakemake.output.items():
         write_tsv(tables[name], path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfbs_moe.assemblies import study_genome
 from tfbs_moe.data.dataset import concatenate, read_dataset, subset
 from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.data.relabelled import with_random_labels
@@ -27,6 +28,7 @@ with step(snakemake.log[0]):
         for paths in (snakemake.input.train, snakemake.input.validation)
     )
     name = {"experiment": wildcards.experiment, "protocol": wildcards.protocol, "replicate": int(wildcards.seed)}
+    name |= {"genome": study_genome(snakemake.config).facts}
     names = ["expert", wildcards.architecture, wildcards.experiment]
     learning = train
     if fold is not None:

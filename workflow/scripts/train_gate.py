@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tfbs_moe.assemblies import study_genome
 from tfbs_moe.data.dataset import concatenate, read_dataset
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
@@ -35,5 +36,6 @@ with step(snakemake.log[0]):
                 "name": name,
                 "protocol": wildcards.protocol,
                 "replicate": int(wildcards.seed),
+                "genome": study_genome(snakemake.config).facts,
             },
         )

@@ -40,6 +40,7 @@ class Assembly:
         chromosomes: length in bases by name.
         synonyms: its other names.
         portal: the ENCODE portal's name of it; None where the portal has no such files.
+        blacklist: whether the ENCODE blacklist (v2) has a list of it.
         validation: chromosomes that validate where a study names none; empty for those of the rule by size.
         test: the same for those that test.
     """
@@ -50,6 +51,7 @@ class Assembly:
     chromosomes: Mapping[str, int]
     synonyms: tuple[str, ...] = ()
     portal: str | None = None
+    blacklist: bool = False
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
 
@@ -81,6 +83,11 @@ class StudyGenome:
     def label(self) -> str:
         """Return assembly and species in words, such as ``hg38 (GRCh38), Homo sapiens``."""
         return ", ".join(filter(None, [self.known.label if self.known else self.assembly, self.species]))
+
+    @property
+    def blacklisted(self) -> bool:
+        """Whether there is an ENCODE blacklist of the assembly."""
+        return self.known is not None and self.known.blacklist
 
     @property
     def facts(self) -> dict[str, str]:

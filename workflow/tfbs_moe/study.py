@@ -268,7 +268,18 @@ class Study:
     @property
     def omitted(self) -> list[str]:
         """Say which test sets the config asks for and the table cannot give, and what is not explained of the rest."""
-        return [*self._untested, *self._unexplained]
+        return [*self._unlisted, *self._untested, *self._unexplained]
+
+    @property
+    def _unlisted(self) -> list[str]:
+        """Say where the config asks for the assembly's list of places to leave out, and there is none."""
+        wanted = self.config["genome"]["blacklist"] is True and self.has_peaks and self.genome.assembly != PLANTED
+        if not wanted or self.genome.blacklisted:
+            return []
+        return [
+            f"no window is left out for lying at an odd place: there is no ENCODE blacklist of {self.genome.stated} "
+            "(genome.blacklist takes a BED file of yours; false says that none is wanted)"
+        ]
 
     @property
     def _untested(self) -> list[str]:

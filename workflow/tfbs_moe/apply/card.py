@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tfbs_moe.apply.trained_on import genome_facts
 from tfbs_moe.evaluation.calibrated import read_calibrations
 from tfbs_moe.evaluation.familiarity import Familiarity
 from tfbs_moe.models import bundle
@@ -56,10 +57,11 @@ def _title(description: Mapping[str, Any]) -> str:
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = description.get("metrics", {})
+    metrics, genome = description.get("metrics", {}), genome_facts(description)
     facts = {
         "window": f"{description['window']} bases",
         "weights": f"{description['parameters']} (SHA-256 {description['weights']['sha256']})",
+        "genome": ", ".join(filter(None, [genome.get("assembly"), genome.get("species")])) or None,
         "protocol, replicate": f"{description.get('protocol', '?')}, {description.get('replicate', '?')}",
         "seed": description.get("seed"),
         "validation AUROC": metrics.get("validation_auroc"),

@@ -13,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tfbs_moe.apply.trained_on import genome_facts
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.data.factor_knowledge import FactorKnowledge, known_of
+from tfbs_moe.data.jaspar import GROUP
 from tfbs_moe.data.matrix_scan import tell
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import Calibration, read_calibrations
@@ -117,9 +119,12 @@ class Scorer:
                     "with the gate 'motif'"
                 )
             taught = sorted({one for expert in description["experts"] for one in expert["factors"]})
-            knowledge = known_of([factor], taught)[factor]
+            group = genome_facts(description).get("jaspar_group", GROUP)
+            knowledge = known_of([factor], taught, group)[factor]
             if not knowledge.matrix_ids:
-                raise InputError(f"no JASPAR matrix is known of the factor {factor}; is its name a gene symbol?")
+                raise InputError(
+                    f"no JASPAR matrix is known of the factor {factor} ({group}); is its name a gene symbol?"
+                )
         familiar = Familiarity.read(folder)
         return cls(
             model,

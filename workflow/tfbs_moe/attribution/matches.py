@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.jaspar import Matrix, factor_matrices, shuffled
+from tfbs_moe.data.jaspar import GROUP, Matrix, factor_matrices, matrices, shuffled
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import check_one_hot
 
@@ -62,27 +62,28 @@ def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALU
     return matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")].reset_index(drop=True)
 
 
-def factor_matches(X: np.ndarray, factor: str, *, seed: int, p: float = P_VALUE) -> pd.DataFrame:
+def factor_matches(X: np.ndarray, factor: str, *, seed: int, group: str = GROUP, p: float = P_VALUE) -> pd.DataFrame:
     """Return the best matches of a factor's matrices in each sequence, and those of their shuffled columns.
 
     Args:
         X: one-hot (N, 4, L).
         factor: its name.
         seed: root seed of the shuffles.
+        group: JASPAR's taxonomic group that its matrices are looked for in.
         p: largest p-value of a match.
 
     Returns:
         ``source`` (``matrix`` or ``shuffled_matrix``) and the columns of ``matrix_matches``; no rows where JASPAR
         has no matrix of the factor.
     """
-    known = factor_matrices(factor)
+    known = factor_matrices(factor, matrices(group))
     control = [shuffled(matrix, seed) for matrix in known]
-    tables = [best_matches(X, matrices, p=p) for matrices in (known, control)]
+    tables = [best_matches(X, these, p=p) for these in (known, control)]
     named = [table.assign(source=source) for source, table in zip(SOURCES, tables, strict=True)]
     return pd.concat(named, ignore_index=True)[["source", *COLUMNS]]
 
 
-def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int) -> pd.DataFrame:
+def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int, group: str = GROUP) -> pd.DataFrame:
     """Return ``factor_matches`` with the ``row`` of the test set in place of the sequence.
 
     Args:
@@ -90,8 +91,9 @@ def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int) 
         rows: int (N,), which.
         factor: its name.
         seed: root seed of the shuffles.
+        group: JASPAR's taxonomic group that its matrices are looked for in.
     """
-    found = factor_matches(X, factor, seed=seed)
+    found = factor_matches(X, factor, seed=seed, group=group)
     row = rows[found["sequence"].to_numpy(dtype=int)]
     return found.assign(sequence=row).rename(columns={"sequence": "row"})
 

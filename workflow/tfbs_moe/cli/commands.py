@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def predict(given: argparse.Namespace) -> int:
     source = open_source(
         given.input, scorer.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
     )
+    _check_genome(given, scorer.description, source.sizes)
     columns = Columns(given.bound_share, given.best)
     scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
     _say_notes(given, scored, "windows scored", source.notes)
@@ -39,6 +40,7 @@ def attribute(given: argparse.Namespace) -> int:
     source = open_source(
         given.input, model.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
     )
+    _check_genome(given, bundle.describe(given.model), source.sizes)
     logos = Logos(given.logos, given.method) if given.logos else None
 
     def counted() -> Iterator[int]:
@@ -69,6 +71,7 @@ def variants(given: argparse.Namespace) -> int:
 
     def counted() -> Iterator[int]:
         genome = Genome.open(given.genome)
+        _check_genome(given, scorer.description, lambda: genome.sizes)
         for counts in score_variant_file(scorer, read_variants(given.input), genome, given.output, offsets):
             for status, count in counts.items():
                 statuses[str(status)] = statuses.get(str(status), 0) + int(count)
@@ -159,6 +162,16 @@ def _scorer(given: argparse.Namespace) -> Any:
         strands=given.strands,
         factor=given.factor,
     )
+
+
+def _check_genome(
+    given: argparse.Namespace, description: Mapping[str, Any], sizes: Callable[[], Mapping[str, int]]
+) -> None:
+    """Warn where places lie on a genome of another assembly than the model's."""
+    from tfbs_moe.apply.trained_on import warn_of_other_genome
+
+    if given.genome:
+        warn_of_other_genome(description, sizes(), given.genome)
 
 
 def _cores() -> int:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import pybedtools
 
+from tfbs_moe.assemblies import find_assembly, known_assemblies, name_of_sizes, translation
+from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -25,23 +26,30 @@ MIN_ODD_PEAKS = 2
 # More peaks than this on chromosomes that the genome lacks: names or assemblies do not agree.
 MAX_WITHOUT_CHROMOSOME = 0.5
 
-_ASSEMBLIES = {"hg19": "hg19", "hg38": "GRCh38", "mm10": "mm10"}
-_ALIASES = {"hg19": "hg19", "grch37": "hg19", "hg38": "GRCh38", "grch38": "GRCh38", "mm10": "mm10", "grcm38": "mm10"}
+
+def label_of_sizes(sizes: Mapping[str, int]) -> str | None:
+    """Return what the assembly whose chromosome sizes a genome has is called, such as ``hg38 (GRCh38)``, or None."""
+    name = name_of_sizes(sizes)
+    return known_assemblies()[name].label if name else None
 
 
-def name_assembly(sizes: Mapping[str, int]) -> str | None:
-    """Name the assembly whose chromosome sizes a genome has: hg19, GRCh38, mm10 or None.
+def in_genome_names(
+    places: pd.DataFrame, genome: Genome, counts: Counts | None = None, *, what: str = "rows"
+) -> pd.DataFrame:
+    """Return places with the genome's names of chromosomes, where they name them the other way: ``chr1`` for ``1``.
 
-    Every chromosome that both name must have the same size, and there must be one. The sizes are
-    those of UCSC, as pybedtools brings them; names without ``chr`` are understood. A genome cut to
-    a part of its chromosomes' length has no name.
+    Args:
+        places: with the column ``chrom``.
+        genome: the reference.
+        counts: where the number of translated rows is noted.
+        what: the rows are, for the note.
     """
-    for registered, name in _ASSEMBLIES.items():
-        known = _known_sizes(registered)
-        shared = [(size, known[_with_chr(chrom)]) for chrom, size in sizes.items() if _with_chr(chrom) in known]
-        if shared and all(ours == theirs for ours, theirs in shared):
-            return name
-    return None
+    names = translation(pd.unique(places.chrom), genome.sizes)
+    renamed = places.chrom.isin(list(names))
+    if counts and names:
+        example = next(iter(names.items()))
+        counts.note("names", int(renamed.sum()), f"{what}, chromosomes named as in the genome ({' → '.join(example)})")
+    return places.assign(chrom=places.chrom.map(names).fillna(places.chrom)) if names else places
 
 
 def check_assembly(peaks: pd.DataFrame, genome: Genome, *, name: str = "peaks", assembly: str | None = None) -> None:
@@ -51,16 +59,16 @@ def check_assembly(peaks: pd.DataFrame, genome: Genome, *, name: str = "peaks", 
         peaks: all peaks of a file, see ``peaks``.
         genome: the reference.
         name: what to call the peaks in a message, such as the file's name.
-        assembly: the assembly the peaks are said to have, if known.
+        assembly: the assembly the peaks are said to have, by any of its names, if known.
 
     Raises:
         InputError: the genome is known to be another assembly; or chromosome names do not agree; or
             more than 50 % of the peaks lie on chromosomes that the genome lacks; or at least 2 peaks
             and 0.1 % lie beyond a chromosome's end, or on N.
     """
-    recognised = name_assembly(genome.sizes)
-    stated = _ALIASES.get((assembly or "").lower())
-    if recognised and stated and recognised != stated:
+    recognised = label_of_sizes(genome.sizes)
+    stated = find_assembly(assembly or "")
+    if recognised and stated and recognised != stated.label:
         raise InputError(
             f"{name}: the peaks are said to be of {assembly}, but {genome.path} has the chromosome sizes of "
             f"{recognised}. Take the {assembly} genome, or peaks of {recognised}."
@@ -75,11 +83,13 @@ def _check_names(peaks: pd.DataFrame, genome: Genome, name: str) -> np.ndarray:
     if lacking <= MAX_WITHOUT_CHROMOSOME * len(peaks):
         return placed
     absent = list(pd.unique(peaks.chrom[~placed]))
-    renamed = [chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}" for chrom in absent]
     facts = f"{lacking} of {len(peaks)} peaks lie on chromosomes that {genome.path} does not have"
     examples = f"{', '.join(absent[:3])} in the peaks, {', '.join(list(genome.sizes)[:3])} in the genome"
-    if any(chrom in genome.sizes for chrom in renamed):
-        raise InputError(f"{name}: {facts}: {examples}. One of them names chromosomes without 'chr'; rename them.")
+    if translation(absent, genome.sizes):
+        raise InputError(
+            f"{name}: {facts}: {examples}. One of them names chromosomes without 'chr'; say how the genome does in the "
+            "config, genome.names: ucsc or ensembl, and the other is translated."
+        )
     raise InputError(
         f"{name}: {facts}: {examples}. The peaks are of another assembly or species, or the genome is a part only; "
         "take the right genome, or cut the peaks to its chromosomes."
@@ -119,21 +129,12 @@ def _fitting(peaks: pd.DataFrame, recognised: str | None) -> str:
     """Say which known assemblies have room for all peaks."""
     last = peaks.groupby("chrom").summit.max()
     fitting = []
-    for registered, name in _ASSEMBLIES.items():
-        known = _known_sizes(registered)
-        if name != recognised and all(
-            position < known.get(_with_chr(str(chrom)), 0) for chrom, position in last.items()
-        ):
-            fitting.append(name)
+    for known in known_assemblies().values():
+        names = translation(map(str, last.index), known.chromosomes)
+        room = [known.chromosomes.get(names.get(str(chrom), str(chrom)), 0) for chrom in last.index]
+        if known.label != recognised and all(position < size for position, size in zip(last, room, strict=True)):
+            fitting.append(known.label)
     advice = f"the peaks would fit {' or '.join(fitting)}" if fitting else "they fit no assembly known here"
     return (
         f"Peaks and genome are of different assemblies, or the genome is a part only ({advice}); take a matching pair."
     )
-
-
-def _known_sizes(registered: str) -> dict[str, int]:
-    return {chrom: size for chrom, (_, size) in pybedtools.chromsizes(registered).items()}
-
-
-def _with_chr(chrom: str) -> str:
-    return chrom if chrom.startswith("chr") else "chr" + ("M" if chrom == "MT" else chrom)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.assembly import check_assembly
+from tfbs_moe.data.assembly import check_assembly, in_genome_names
 from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import (
@@ -68,6 +68,7 @@ def build_peaks(
     other_peaks: Sequence[str | Path] = (),
     blacklist: str | Path | None = None,
     assembly: str | None = None,
+    translate_names: bool = False,
     seed: int = 0,
     name: str = "",
     attributes: Mapping[str, Attribute] | None = None,
@@ -88,7 +89,8 @@ def build_peaks(
         ratio: negatives per positive.
         other_peaks: peak files of other factors in the same cell; needed for kind ``other_peaks``.
         blacklist: BED of places no window may touch, or None.
-        assembly: the assembly the peaks are said to have, if known.
+        assembly: the assembly the peaks are said to have, by any of its names, if known.
+        translate_names: let peaks and blacklist name chromosomes with ``chr`` where the genome does not, or without it.
         seed: root seed of the study.
         name: the experiment, for the seeds' names.
         attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
@@ -108,8 +110,11 @@ def build_peaks(
     shares = read_mixture(negatives)
     regions = chromosomes.regions(split, genome.sizes)
     peaks, counts = read_peaks(path)
-    check_assembly(peaks, genome, name=str(path), assembly=assembly)
     banned = None if blacklist is None else read_intervals(blacklist)
+    if translate_names:
+        peaks = in_genome_names(peaks, genome, counts, what="peaks")
+        banned = None if banned is None else in_genome_names(banned, genome)
+    check_assembly(peaks, genome, name=str(path), assembly=assembly)
     facts: dict[str, Attribute] = {
         **(attributes or {}),
         "negatives": _named(shares),
@@ -128,7 +133,7 @@ def build_peaks(
             codes=codes,
             genome=genome,
             free=_free_of(peaks, banned, genome, regions, peak_settings.length),
-            others=_others(other_peaks, genome, assembly, counts) if "other_peaks" in shares else None,
+            others=_others(other_peaks, genome, assembly, translate_names, counts) if "other_peaks" in shares else None,
             settings=negative_settings,
         )
         made = make_negatives(task, negatives, counts, ratio=ratio, seed=seed, name=f"{name}/{split}")
@@ -181,10 +186,14 @@ def _inside(windows: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
     return inside
 
 
-def _others(paths: Sequence[str | Path], genome: Genome, assembly: str | None, counts: Counts) -> pd.DataFrame:
+def _others(
+    paths: Sequence[str | Path], genome: Genome, assembly: str | None, translate_names: bool, counts: Counts
+) -> pd.DataFrame:
     tables = []
     for path in paths:
         peaks, its_counts = read_peaks(path)
+        if translate_names:
+            peaks = in_genome_names(peaks, genome)
         check_assembly(peaks, genome, name=str(path), assembly=assembly)
         counts.note("other peaks", its_counts.rows, f"peaks of {Path(path).name}, of {its_counts.first} lines")
         tables.append(peaks.assign(name=Path(path).name))

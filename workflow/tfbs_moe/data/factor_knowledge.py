@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
+from tfbs_moe.data.jaspar import GROUP, Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 
 # TOMTOM's p below this is rounding; −log10 of it is the greatest likeness.
@@ -35,14 +35,15 @@ class FactorKnowledge:
         return asdict(self) | {"matrix_ids": list(self.matrix_ids), "likeness": dict(self.likeness)}
 
 
-def known_of(factors: Sequence[str], others: Sequence[str]) -> dict[str, FactorKnowledge]:
+def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, FactorKnowledge]:
     """Look up what is known of factors.
 
     Args:
         factors: their names.
         others: names of the factors that their matrices are compared with.
+        group: JASPAR's taxonomic group that their matrices are looked for in.
     """
-    known = matrices()
+    known = matrices(group)
     of = {name: factor_matrices(name, known) for name in dict.fromkeys([*factors, *others])}
     queries = [matrix for name in dict.fromkeys(factors) for matrix in of[name]]
     p = tomtom_p(queries, known) if queries else np.empty((0, len(known)))

@@ -78,9 +78,9 @@ def matrix_by_id(matrix_id: str, release: str = RELEASE) -> Matrix:
 def factor_matrices(factor: str, known: Iterable[Matrix] | None = None) -> tuple[Matrix, ...]:
     """Return the matrices of a factor by its name in either case.
 
-    Its own alone are taken before those of dimers that it is part of. Those of every vertebrate count: DNA-binding
-    domains hardly differ between them, and some ways of binding were measured in one alone (JUN's AP-1 site in
-    mouse).
+    Its own alone are taken before those of dimers that it is part of. Those of every species of the group count:
+    DNA-binding domains hardly differ between vertebrates, and some ways of binding were measured in one alone (JUN's
+    AP-1 site in mouse).
 
     Args:
         factor: its name.

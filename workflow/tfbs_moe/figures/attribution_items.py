@@ -3,6 +3,7 @@
 Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
 """
 
+from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
 from tfbs_moe.figures.item import (
     ATTRIBUTION_AROUND,
@@ -126,7 +127,7 @@ def _logos(study: Study, protocol: str, experiment: str) -> FigureItem:
 
 def _truth(study: Study, experiment: str) -> tuple[str, ...]:
     """Return the files that say where sites are known to lie in an experiment's test rows."""
-    if study.config["genome"]["assembly"] != "planted":
+    if study.genome.assembly != PLANTED:
         return ()
     test = next(test for test in first_test_sets(study) if test.experiment == experiment)
     return f"datasets/{experiment}/{test.negatives}/test.h5", PLANTED_SITES
@@ -141,7 +142,7 @@ def _motifs(protocol: str, model: str, method: str) -> FigureItem:
         caption=words(
             """
             Letters of the stretches that stand out together in the attributions of all explained sequences, clustered
-            and laid over each other; "pos" raise the logit, "neg" lower it. Above each: the known vertebrate matrix of
+            and laid over each other; "pos" raise the logit, "neg" lower it. Above each: the known matrix of
             JASPAR that it is most like, by TOMTOM, with its false discovery rate.
             """
         ),
@@ -160,7 +161,7 @@ def _filters(protocol: str, model: str) -> FigureItem:
             """
             Letters of the windows that reach half of a filter's largest activation, in the bound validation rows of
             what the expert learned from, silent ends cut off; up to twelve of the filters that say as much as three
-            certain bases within eight, those most like a known vertebrate matrix of JASPAR first (TOMTOM, with the
+            certain bases within eight, those most like a known matrix of JASPAR first (TOMTOM, with the
             false discovery rate).
             """
         ),

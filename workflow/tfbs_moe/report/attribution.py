@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.attribution.agreement import SAME
 from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
@@ -44,7 +45,7 @@ _PLANTED = (
 
 def attribution(run: Run) -> Section:
     """Return what attribution says, how far it can be believed, and the motifs in it."""
-    planted = run.study.config["genome"]["assembly"] == "planted"
+    planted = run.study.genome.assembly == PLANTED
     blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
     blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
     blocks += [*pictures(run, "around"), Fold("Attribution as a table", [_table(run)])]
@@ -186,7 +187,8 @@ def _motifs(run: Run) -> list[Block]:
     if summary is None:
         return [Missing("Motif discovery", run.why_missing(MOTIF_SUMMARY))]
     said = [f"{row['protocol']}, {model_label(row['model'])}: {row['sentence']}" for row in summary.to_dict("records")]
-    caption = "The known matrices that each motif is most like (TOMTOM against JASPAR’s vertebrates)."
+    group = run.study.genome.jaspar_group
+    caption = f"The known matrices that each motif is most like (TOMTOM against JASPAR’s {group})."
     matches = table_of(run, MOTIF_MATCHES, caption)
     return [
         Items(said),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tfbs_moe.assemblies import NO_GENOME, PLANTED
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.style import model_label
@@ -87,6 +88,7 @@ def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
         Text("Not for", style="heading"),
         Items(_limits(run, recipe["training_negatives"])),
         Text("Training data", style="heading"),
+        *_genome(run),
         _sources(run, [name], f"sources-{protocol}-{model}"),
         Text(
             f"{data['rows']} training rows, {data['positives']} of them bound (SHA-256 of the rows of the first seed: "
@@ -129,6 +131,7 @@ def _model_card(run: Run, protocol: str, gate: str) -> Card:
         Text("Not for", style="heading"),
         Items(_limits(run, recipe["training_negatives"])),
         Text("Training data", style="heading"),
+        *_genome(run),
         _sources(run, study.training, f"sources-{protocol}-{gate}"),
         Text(f"Unbound training rows: {NEGATIVES[recipe['training_negatives']]}."),
         Text("How well it does, by stratum", style="heading"),
@@ -149,9 +152,18 @@ def _limits(run: Run, trained_on: str) -> list[str]:
         "Binding in a living cell: chromatin, dose and partners are not in the sequence; peaks of a factor without "
         "a motif of its own are largely those of others.",
     ]
-    if study.config["genome"]["assembly"] == "planted":
+    if study.genome.assembly == PLANTED:
         limits.insert(0, "Real DNA: it was trained on a made genome with planted motifs.")
     return limits
+
+
+def _genome(run: Run) -> list[Block]:
+    """Say what genome the sequences are of; nothing where none is known of."""
+    genome = run.study.genome
+    if not genome.species and genome.assembly == NO_GENOME:
+        return []
+    label = "a made genome" if genome.assembly == PLANTED else genome.label
+    return [Text(f"Genome: {label}. Matrices of the factors: JASPAR’s {genome.jaspar_group}.")]
 
 
 def _own_factor(run: Run, protocol: str, model: str, factor: str) -> Table | Missing:
@@ -204,6 +216,7 @@ def _dataset_card(run: Run) -> Card:
             "one, and a negative made from a positive keeps the positive's row."
         ),
         Text("Where it comes from", style="heading"),
+        *_genome(run),
         _sources(run, list(study.experiments), "dataset-sources"),
         Text("What the unbound rows are", style="heading"),
         Items([f"{name.replace('_', ' ')}: {NEGATIVES[name]}." for name in tested]),

@@ -58,7 +58,7 @@ def _data(study: Study) -> str:
     if "peaks" in kinds:
         splits = config["splits"]
         parts.append(
-            f"Windows were cut around peak summits ({config['genome']['assembly']}); validation rows lie on "
+            f"Windows were cut around peak summits ({study.genome.label}); validation rows lie on "
             f"{', '.join(splits['validation_chromosomes'])}, test rows on {', '.join(splits['test_chromosomes'])}, and "
             "training rows on the other chromosomes."
         )

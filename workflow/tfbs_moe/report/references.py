@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.study import Study
 
 
@@ -30,11 +31,11 @@ def _format(kind: str) -> Callable[[Study], bool]:
 
 
 def _planted(study: Study) -> bool:
-    return study.config["genome"]["assembly"] == "planted"
+    return study.genome.assembly == PLANTED
 
 
-def _real_genome(study: Study) -> bool:
-    return study.config["genome"]["assembly"] in ("hg19", "hg38")
+def _blacklist(study: Study) -> bool:
+    return study.config["genome"]["blacklist"] is True and study.genome.blacklisted
 
 
 def _negatives(kind: str) -> Callable[[Study], bool]:
@@ -69,7 +70,7 @@ _WORKS = (
         "blacklist",
         "Amemiya HM, Kundaje A, Boyle AP (2019) The ENCODE blacklist: identification of problematic regions of the "
         "genome. Scientific Reports 9:9354. doi:10.1038/s41598-019-45839-z",
-        lambda study: _real_genome(study) and bool(study.config["genome"]["blacklist"]),
+        _blacklist,
     ),
     Reference(
         "jaspar",
