@@ -8,19 +8,21 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, planted
-from tfbs_moe.data.dataset import concatenate, subset, write_dataset
+from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
+from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.model_list import read_list, write_list
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
+from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.gate import FineTuning, train_gate
-from tfbs_moe.training.held_out import write_held_out
+from tfbs_moe.training.held_out import HeldOut, write_held_out
 from tfbs_moe.training.validation import auroc
-from tfbs_moe.training.views import Member, choose_rows, read_views, write_views
+from tfbs_moe.training.views import Member, _align, choose_rows, read_views, write_views
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 N, K, E = 6, 3, 8
@@ -293,6 +295,106 @@ def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
     assert 0.6 < unseen < seen + 0.01
     with pytest.raises(InputError, match="A has no experts of folds"):
         looked(([replace(member, held_out=()) for member in study[0]], study[1]), tmp_path / "none", "out_of_fold")
+
+
+@pytest.fixture
+def short_study(study: tuple[list[Member], dict], tmp_path: Path) -> tuple[list[Member], dict]:
+    """The study with a third expert, without rows, that was left out, and a network pooled over all three."""
+    gone = left_out_dataset(WINDOW, "too few peaks.", {"experiment": "C"})
+    write_dataset(gone, tmp_path / "gone.h5")
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
+    train_expert(gone, gone, folder=tmp_path / "C", seed=3, **how)
+    train_expert(_read(study, "A", 0), _read(study, "A", 1), folder=tmp_path / "pooled", seed=4, **how)
+    missing = Member("C", str(tmp_path / "C"), ("C",), ("factor C",), (str(tmp_path / "C" / "held_out.h5"),))
+    pooled = Member("pooled.convnet", str(tmp_path / "pooled"), ("A", "B", "C"), ("factor A", "factor B", "factor C"))
+    return [missing, *study[0], pooled], {"C": (tmp_path / "gone.h5",) * 2} | study[1]
+
+
+def test_no_gate_looks_at_an_expert_that_was_left_out(
+    study: tuple[list[Member], dict], short_study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    views = read_views(looked(short_study, tmp_path / "short"))
+    plain = read_views(looked(study, tmp_path / "plain"))
+    assert views.names == ("A", "B", "pooled.convnet")
+    assert views.description["left_out"] == {"C": "too few peaks."}
+    assert (views.unpack(views.inputs)[0][:, :2] == plain.unpack(plain.inputs)[0]).all()
+    assert views.hidden.tolist() == [[False] * 3, [True, False, False], [False, True, False]]
+    written = trained((short_study[0][:3], {}), tmp_path / "short", tmp_path / "gate")
+    assert [entry["name"] for entry in written["experts"]] == ["A", "B"]
+    assert written["without"] == {"C": "too few peaks."}
+    assert bundle.load(tmp_path / "gate").names == ("A", "B")
+    others = trained((short_study[0][1:3], {}), tmp_path / "short", tmp_path / "others")
+    assert others["without"] == {}
+    with pytest.raises(InputError, match="every expert that this gate looks at was left out.* C: too few peaks[.]$"):
+        trained((short_study[0][:1], {}), tmp_path / "short", tmp_path / "none")
+
+
+def test_an_expert_without_one_of_its_folds_is_left_out_where_folds_are_needed(
+    study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    """A fold that cannot be trained costs one member of the mixture, not the study."""
+    gone = left_out_dataset(WINDOW, "fold 1 holds every row", {})
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
+    train_expert(gone, gone, folder=tmp_path / "fold1", seed=3, **how)
+    first = replace(study[0][0], held_out=(study[0][0].held_out[0], str(tmp_path / "fold1" / "held_out.h5")))
+    third = replace(study[0][1], name="B again")
+    members = [first, study[0][1], third]
+    views = read_views(looked((members, study[1]), tmp_path / "views", "out_of_fold"))
+    assert views.names == ("B", "B again") and views.description["left_out"] == {"A": "fold 1 holds every row"}
+    assert read_views(looked((members, study[1]), tmp_path / "plain")).names == ("A", "B", "B again")
+
+
+def test_fewer_than_two_experts_end_the_study_and_all_are_named(
+    short_study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    members = [short_study[0][0], replace(short_study[0][0], name="D"), *short_study[0][2:]]
+    with pytest.raises(
+        InputError,
+        match="at least 2 experts, and 1 of 4 are left. Left out were C: too few peaks; D: too few peaks[.]$",
+    ):
+        looked((members, short_study[1]), tmp_path / "views")
+
+
+def test_a_gate_that_diverges_is_left_out(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    views = looked(study, tmp_path / "views")
+    bad = GATE_SETTINGS | {"optimizer": "sgd", "learning_rate": 1e38}
+    written = trained(study, views, tmp_path / "gate", settings=bad)
+    assert written["left_out"].startswith("training diverged: ")
+    assert written["metrics"]["stopped"] == "left out"
+    gate = bundle.load(tmp_path / "gate").gate
+    assert all(torch.isfinite(tensor).all() for tensor in gate.state_dict().values())
+    kept = {entry["name"]: entry["weights_sha256"] for entry in written["experts"]}
+    assert kept == {member.name: bundle.describe(member.folder)["weights"]["sha256"] for member in study[0]}
+
+
+def test_the_list_of_models_names_those_left_out_and_nobody_reads_them(
+    short_study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    looked(short_study, tmp_path / "views")
+    trained((short_study[0][:3], {}), tmp_path / "views", tmp_path / "gate")
+    folders = {"convnet.C": tmp_path / "C", "convnet.A": short_study[0][1].folder, "moe.softmax": tmp_path / "gate"}
+    write_list(
+        ({"model": name, "seed": 0, "folder": str(path)} for name, path in folders.items()), tmp_path / "list.tsv"
+    )
+    assert [name for name, *_ in read_list(tmp_path / "list.tsv")] == ["convnet.A", "moe.softmax"]
+    assert read_list(tmp_path / "list.tsv", "convnet.C") == []
+    table = read_tsv(tmp_path / "list.tsv").set_index("model")
+    assert table["left_out"].fillna("").to_dict() == {"convnet.C": "too few peaks.", "convnet.A": "", "moe.softmax": ""}
+    assert table["without"].fillna("").to_dict() == {
+        "convnet.C": "",
+        "convnet.A": "",
+        "moe.softmax": "C: too few peaks.",
+    }
+
+
+def test_what_an_expert_that_learned_nothing_says_is_mapped_to_nothing() -> None:
+    """Its embedding is the same for every row: no map, no division by nought."""
+    same = np.ones((50, 9), np.float32)
+    varied = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    for target in (varied, same[:, :8]):
+        moved, left = _align(HeldOut(np.arange(50), same, same), target)
+        np.testing.assert_allclose(moved, np.broadcast_to(target.mean(axis=0), moved.shape), atol=1e-6)
+        assert left == pytest.approx(1.0 if target is varied else 0.0)
 
 
 def test_other_weights_than_the_views_were_made_with_are_refused(

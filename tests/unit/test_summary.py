@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.summary import summarise_datasets
 from tfbs_moe.data.training_overlap import read_positives, training_overlap, write_positives
 from tfbs_moe.errors import InputError
@@ -74,3 +74,27 @@ def test_summary_counts_overlapping_positives_only(tmp_path):
     table = summarise_datasets([train, test], [audit])
     assert table["rows"].tolist() == [6, 4] and table["positives"].tolist() == [3, 2]
     assert table["overlapping"].isna().tolist() == [True, False] and table["overlapping"].iloc[1] == 1
+
+
+def test_no_training_begins_where_fewer_than_two_experiments_have_rows(tmp_path):
+    """Two of three are enough; with one, the study ends before the first training and names the others."""
+
+    def files(kind, *names):
+        for name in "ABC":
+            facts = {"experiment": name, "factor": name, "cell": "K562", "negatives": kind}
+            for split in ("train", "validation"):
+                there = labelled(random_rows(4, 1), 2, **facts, split=split)
+                none = left_out_dataset(LENGTH, f"{name} has few.", {**facts, "split": split})
+                write_dataset(there if name in names else none, tmp_path / f"{kind}.{name}.{split}.h5")
+        return sorted(tmp_path.glob(f"{kind}.*.h5"))
+
+    table = summarise_datasets(files("flanks", "A", "C"), [])
+    assert table[["experiment", "split", "rows"]].to_numpy().tolist() == [
+        [name, split, 0 if name == "B" else 4] for name in "ABC" for split in ("train", "validation")
+    ]
+    with pytest.raises(
+        InputError,
+        match="at least 2 experts, and with negatives of kind other_peaks only 1 of 3 training experiments have rows. "
+        "Left out were A: A has few; B: B has few[.]$",
+    ):
+        summarise_datasets([*files("flanks", "A", "C"), *files("other_peaks", "C")], [])

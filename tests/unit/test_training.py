@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,12 +16,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, planted
-from tfbs_moe.data.dataset import write_dataset
+from tfbs_moe.data.dataset import Dataset, concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.shuffles import dinucleotide_counts
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
+from tfbs_moe.models.registry import build
 from tfbs_moe.provenance import sha256_file
+from tfbs_moe.runtime import named_seed
 from tfbs_moe.sequence import codes_from_one_hot
+from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fresh import fresh_negatives
@@ -228,18 +232,78 @@ def test_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     assert areas[-3:].max() <= areas[:-3].max() + 0.01
 
 
-def test_divergence_is_one_clear_message(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="training diverged: the loss of epoch 1 is"):
-        train(tmp_path, settings=SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30})
+def initial_weights() -> dict[str, torch.Tensor]:
+    return build("convnet", TRAIN.length, HYPERPARAMETERS, named_seed(1, "weights")).state_dict()
 
 
-def test_one_class_is_refused(tmp_path: Path) -> None:
-    bound = replace(TRAIN, label=np.ones_like(TRAIN.label))
-    with pytest.raises(InputError, match="training: 800 of 800 rows are positive"):
-        train_expert(
-            bound, VALIDATION, architecture="convnet", hyperparameters=HYPERPARAMETERS, settings=SETTINGS, seed=0,
-            folder=tmp_path, device=CPU,
-        )  # fmt: skip
+def assert_left_out(folder: Path, written: dict, reason: str) -> None:
+    """The bundle is sound and untrained, and says why."""
+    assert re.search(reason, bundle.left_out(folder)) and written["left_out"] == bundle.left_out(folder)
+    weights = bundle.load(folder).state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in initial_weights().items())
+    assert written["metrics"] == {"validation_auroc": None, "best_epoch": 0, "epochs": 0, "stopped": "left out"}
+    history = read_tsv(folder / "history.tsv")
+    assert history.empty
+    assert list(history) == ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
+    assert not list(folder.glob("*checkpoint*"))
+
+
+def test_a_training_that_diverges_is_left_out_and_not_tried_again(tmp_path: Path, caplog) -> None:
+    settings = SETTINGS | {"optimizer": "sgd", "learning_rate": 1e30}
+    written = train(tmp_path, settings=settings)
+    assert_left_out(tmp_path, written, "training diverged: the loss of epoch 1 is nan. Lower learning_rate")
+    with caplog.at_level("INFO"):
+        assert train(tmp_path, settings=settings) == written
+    assert "is already trained" in caplog.text
+
+
+def test_divergence_in_the_last_step_is_seen(tmp_path: Path) -> None:
+    """One batch an epoch: its loss is taken before the step that goes too far."""
+    settings = SETTINGS | {"optimizer": "sgd", "learning_rate": 1e38, "batch_size": 800, "max_epochs": 1}
+    written = train(tmp_path, settings=settings)
+    assert_left_out(tmp_path, written, "after epoch 1 no logit is finite for 300 of 300 validation rows")
+
+
+@pytest.mark.parametrize(
+    ("train_rows", "validation_rows", "reason"),
+    [
+        (replace(TRAIN, label=np.ones_like(TRAIN.label)), VALIDATION, "training: 800 of 800 rows are positive"),
+        (TRAIN, replace(VALIDATION, label=np.zeros_like(VALIDATION.label)), "validation: 0 of 300 rows are positive"),
+        (TRAIN, left_out_dataset(TRAIN.length, "no positive for validation", {}), "^no positive for validation$"),
+        (left_out_dataset(TRAIN.length, "3 bound and", {}), left_out_dataset(TRAIN.length, "x", {}), "^3 bound and$"),
+        (subset(TRAIN, np.arange(0)), VALIDATION, "training: 0 of 0 rows are positive"),
+    ],
+    ids=["bound rows alone", "unbound validation", "no validation", "nothing", "no rows"],
+)
+def test_an_expert_without_rows_of_both_classes_is_left_out(
+    tmp_path: Path, train_rows: Dataset, validation_rows: Dataset, reason: str
+) -> None:
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "settings": SETTINGS, "seed": 1}
+    written = train_expert(train_rows, validation_rows, folder=tmp_path, device=CPU, **how)
+    assert_left_out(tmp_path, written, reason)
+
+
+def test_a_pooled_network_learns_from_the_experiments_that_are_there(tmp_path: Path) -> None:
+    gone = left_out_dataset(TRAIN.length, "too few", {"experiment": "C"})
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "settings": SETTINGS, "seed": 1}
+    for name, parts in (("rest", [TRAIN]), ("pooled", [gone, TRAIN, gone])):
+        train_expert(concatenate(parts), concatenate([VALIDATION, gone]), folder=tmp_path / name, device=CPU, **how)
+        assert not bundle.left_out(tmp_path / name)
+    assert (tmp_path / "rest" / bundle.WEIGHTS).read_bytes() == (tmp_path / "pooled" / bundle.WEIGHTS).read_bytes()
+
+
+def test_one_class_in_every_batch_of_validation_is_no_reason_to_stop() -> None:
+    labels, scores = np.array([1, 1, 0, 0]), np.array([2.0, 0.5, 1.0, 0.0])
+    assert batch_mean_auroc(labels, scores, 2) == 0.75
+
+
+def test_rows_that_cannot_be_told_from_each_other_are_learned_as_chance(tmp_path: Path) -> None:
+    """Constant predictions are a result: AUROC 0.5, and weights that are finite."""
+    same = replace(TRAIN, one_hot=np.repeat(TRAIN.one_hot[:1], len(TRAIN), axis=0))
+    other = replace(VALIDATION, one_hot=np.repeat(TRAIN.one_hot[:1], len(VALIDATION), axis=0))
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "settings": SETTINGS, "seed": 1}
+    written = train_expert(same, other, folder=tmp_path, device=CPU, **how)
+    assert written["metrics"]["validation_auroc"] == 0.5 and "left_out" not in written
 
 
 @pytest.mark.parametrize(

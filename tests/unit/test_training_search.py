@@ -9,6 +9,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset, make_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.tables import read_json
 from tfbs_moe.training import search as module
 from tfbs_moe.training.search import SearchSettings, collect_search, read_space, search_share
 
@@ -90,8 +91,10 @@ def test_a_trial_that_diverges_is_a_failed_trial(tmp_path: Path) -> None:
         1,
         space={"training.learning_rate": {"low": 1e29, "high": 1e30}, "training.optimizer": {"choices": ["sgd"]}},
     )
-    with pytest.raises(InputError, match="no trial of the search in .* was completed"):
-        collect_search(tmp_path)
+    table, best = collect_search(tmp_path)
+    assert table["state"].tolist() == ["fail"]
+    assert best == {"network": {}, "training": {}, "trial": None, "validation_auroc": None}
+    assert read_json(tmp_path / "best.json") == best
 
 
 @pytest.mark.parametrize(

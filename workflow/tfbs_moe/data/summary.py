@@ -1,14 +1,16 @@
 """One table over all datasets of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tfbs_moe.data.dataset import Dataset, read_dataset
+from tfbs_moe.data.dataset import Dataset, left_out, read_dataset
+from tfbs_moe.errors import InputError
 from tfbs_moe.tables import read_parquet
 
 COLUMNS = ("experiment", "factor", "cell", "negatives", "split", "rows", "positives", "paired", "overlapping")
+FEWEST_EXPERTS = 2
 
 
 def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Path]) -> pd.DataFrame:
@@ -21,12 +23,18 @@ def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Pa
     Returns:
         One row per dataset with ``COLUMNS``: ``paired`` counts rows in a pair, ``overlapping`` the
         bound test rows that share sequence with training (missing for other splits).
+
+    Raises:
+        InputError: fewer than two experiments have rows to train on, of a kind of negatives that is trained on.
     """
     overlap = {Path(path).parts[-3:-1]: path for path in audits}
     rows = []
+    reasons: dict[str, dict[str, str]] = {}
     for path in datasets:
         dataset = read_dataset(path)
         attributes = dataset.attributes
+        if attributes["split"] == "train":
+            reasons.setdefault(str(attributes["negatives"]), {})[str(attributes["experiment"])] = left_out(dataset)
         key = (str(attributes["experiment"]), str(attributes["negatives"]))
         audit = overlap.get(key) if attributes["split"] == "test" else None
         rows.append(
@@ -38,7 +46,21 @@ def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Pa
                 "overlapping": _overlapping_positives(dataset, audit) if audit else pd.NA,
             }
         )
+    for kind, of_kind in reasons.items():
+        _check_enough_experts(kind, of_kind)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"overlapping": "Int64"})
+
+
+def _check_enough_experts(kind: str, reasons: Mapping[str, str]) -> None:
+    """Refuse to train before the first expert is, where too few can be."""
+    absent = {name: reason for name, reason in reasons.items() if reason}
+    left = len(reasons) - len(absent)
+    if absent and left < FEWEST_EXPERTS:
+        said = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent.items())
+        raise InputError(
+            f"a mixture needs at least {FEWEST_EXPERTS} experts, and with negatives of kind {kind} only {left} of "
+            f"{len(reasons)} training experiments have rows. Left out were {said}."
+        )
 
 
 def _overlapping_positives(dataset: Dataset, audit: str | Path) -> int:

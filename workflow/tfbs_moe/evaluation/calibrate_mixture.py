@@ -39,6 +39,7 @@ def calibrate_mixture(
     Args:
         folder: of the bundle; takes ``calibration.json`` and ``familiarity.safetensors``.
         validation: datasets of all training experiments, by kind of negatives; familiarity is fitted to the first kind.
+            Those that were left out have no say, nor a kind of which all were.
         device: to compute on.
         seed: root of the draw of rows, where there are more than memory takes.
         batch_size: rows per pass.
@@ -57,7 +58,9 @@ def calibrate_mixture(
     calibrations, learnt = [], False
     for negatives, paths in validation.items():
         most = MOST_NUMBERS // width // max(len(paths), 1)
-        datasets = [_some(read_dataset(path), most, seed) for path in paths]
+        datasets = [part for path in paths if len(part := _some(read_dataset(path), most, seed))]
+        if not datasets:
+            continue
         parts = []
         for dataset in datasets:
             known = knowledge.get(str(dataset.attributes["factor"])) if informed else None

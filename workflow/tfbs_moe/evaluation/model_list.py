@@ -15,31 +15,38 @@ from tfbs_moe.provenance import sha256_file
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 
 _COLUMNS = ("model", "seed", "folder")
+LEFT_OUT, WITHOUT = "left_out", "without"
 _DESCRIPTION = "model.json"
 
 
 def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write a list: ``model``, ``seed``, ``folder``, and the digests of weights and, of mixtures, calibration."""
+    """Write a list: ``model``, ``seed``, ``folder``, the digests of weights and, of mixtures, calibration, and reasons.
+
+    ``left_out`` says why a model was not trained, ``without`` which networks a mixture lacks beyond those.
+    """
     rows = []
     for model in models:
         folder = Path(model["folder"])
         calibration = folder / CALIBRATION
+        description = read_json(folder / _DESCRIPTION)
         digests = {
-            "weights_sha256": read_json(folder / _DESCRIPTION)["weights"]["sha256"],
+            "weights_sha256": description["weights"]["sha256"],
             "calibration_sha256": sha256_file(calibration) if calibration.is_file() else None,
+            LEFT_OUT: description.get(LEFT_OUT),
+            WITHOUT: "; ".join(f"{name}: {reason}" for name, reason in description.get(WITHOUT, {}).items()) or None,
         }
         rows.append({column: model[column] for column in _COLUMNS} | digests)
     write_tsv(pd.DataFrame(rows), path)
 
 
 def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
-    """Return name, seed and folder of each model whose name begins so.
+    """Return name, seed and folder of each model that was trained and whose name begins so.
 
     Raises:
         InputError: a model that is listed is not there. Snakemake does not see that, as it looks at the list alone.
     """
-    table = read_tsv(path, _COLUMNS)
-    table = table[table["model"].str.startswith(prefix)]
+    table = read_tsv(path, (*_COLUMNS, LEFT_OUT))
+    table = table[table["model"].str.startswith(prefix) & table[LEFT_OUT].isna()]
     for folder in table["folder"]:
         if not (Path(folder) / _DESCRIPTION).is_file():
             raise InputError(

@@ -30,6 +30,7 @@ FORMAT = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 MEMBERS = "experts"
+LEFT_OUT = "left_out"
 DEFAULT_LICENCE = "MIT"
 
 # What no sensible network comes near; a description of a larger one would fill the memory before it is refused.
@@ -151,6 +152,11 @@ def describe(folder: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. {_AGAIN}")
     _check_types(description, path)
     return description
+
+
+def left_out(folder: str | Path) -> str:
+    """Return why the model of a bundle was left out of its study, untrained; an empty text where it was not."""
+    return str(describe(folder).get(LEFT_OUT) or "")
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Expert | MixtureOfExperts:

@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 
-from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.errors import InputError
+from tfbs_moe.data.dataset import Dataset, left_out
+from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
-from tfbs_moe.models.interface import count_parameters
+from tfbs_moe.models.interface import Expert, count_parameters
 from tfbs_moe.models.registry import build, source_digest
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.fresh import fresh_negatives
 from tfbs_moe.training.loop import Report, fit
-from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, write_result
+from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, untrained, write_result
 from tfbs_moe.training.rows import sequence_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 
@@ -39,7 +39,8 @@ def train_expert(
 ) -> dict[str, Any]:
     """Train an expert and write its bundle, its history and its timing into ``folder``.
 
-    A training that was killed goes on from its checkpoint; one that is finished is not repeated.
+    A training that was killed goes on from its checkpoint; one that is finished is not repeated. Where there is nothing
+    to train on, or training diverges, the bundle holds the weights to begin with, and ``left_out`` says why.
 
     Args:
         train: rows to learn from.
@@ -77,10 +78,35 @@ def train_expert(
     fingerprint = digest({**facts, "architecture": architecture, "hyperparameters": model.hyperparameters})
     if is_finished(folder, fingerprint):
         return bundle.describe(folder)
-    model.to(device)
+    reason = left_out(train) or left_out(validation)
+    if not reason:
+        try:
+            return _trained(model.to(device), train, validation, settings, seed, folder, facts, fingerprint, report)
+        except LeftOutError as error:
+            reason = str(error)
+    log.warning("left out of the study: %s", reason)
+    model = build(architecture, train.length, hyperparameters, named_seed(seed, "weights"))
+    fitted = untrained()
+    facts |= {bundle.LEFT_OUT: reason, "metrics": fitted.metrics, "fingerprint": fingerprint}
+    return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, facts))
+
+
+def _trained(
+    model: Expert,
+    train: Dataset,
+    validation: Dataset,
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    facts: Mapping[str, Any],
+    fingerprint: str,
+    report: Report | None,
+) -> dict[str, Any]:
+    """Train a network where it is, and write what ``train_expert`` writes."""
+    device = next(model.parameters()).device
     log.info(
         "%s, %d weights, %d training rows, %d validation rows",
-        architecture, count_parameters(model), len(train), len(validation),
+        type(model).__name__, count_parameters(model), len(train), len(validation),
     )  # fmt: skip
     fitted = fit(
         model,
@@ -94,5 +120,5 @@ def train_expert(
         report=report,
         renew=fresh_negatives(train, device, seed) if settings.fresh_negatives else None,
     )
-    facts |= {"metrics": fitted.metrics, "fingerprint": fingerprint}
-    return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, facts))
+    written = {**facts, "metrics": fitted.metrics, "fingerprint": fingerprint}
+    return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, written))

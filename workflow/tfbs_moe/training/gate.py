@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import Gate
 from tfbs_moe.models.interface import count_parameters
@@ -21,9 +21,10 @@ from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.fine_tune import fine_tune
 from tfbs_moe.training.loop import Fitted, Predict, fit
-from tfbs_moe.training.record import is_finished, machine_record, module_digest, write_result
+from tfbs_moe.training.record import is_finished, machine_record, module_digest, untrained, write_result
 from tfbs_moe.training.rows import Rows, make_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 from tfbs_moe.training.validation import auroc
@@ -31,6 +32,7 @@ from tfbs_moe.training.views import Views
 
 log = logging.getLogger(__name__)
 
+FINE_TUNING_CHECKPOINT = f"fine_tuning.{CHECKPOINT}"
 _ROWS_PER_PASS = 8192
 
 
@@ -67,7 +69,8 @@ def train_gate(
 
     Args:
         views: what these experts, and perhaps others, say of the rows to learn from.
-        experts: bundle folder of each expert that the gate looks at, by its name in the views, in its order.
+        experts: bundle folder of each expert that the gate looks at, by its name in the views, in its order; the gate
+            does without those that the views say were left out.
         gate: a name in ``models.registry.GATES``.
         hyperparameters: of the gate; those left out keep their defaults.
         settings: of the training.
@@ -80,7 +83,7 @@ def train_gate(
         description: more for ``model.json``.
 
     Returns:
-        what ``model.json`` says.
+        what ``model.json`` says: why the mixture was ``left_out``, where training diverges or rows lack a class.
 
     Raises:
         InputError: experts, rows or settings that cannot be used.
@@ -88,6 +91,8 @@ def train_gate(
     """
     folder = Path(folder)
     settings = read_settings(settings)
+    absent = {name: reason for name, reason in views.description["left_out"].items() if name in experts}
+    experts = _present(experts, absent)
     _check_experts(views, experts)
     views = views.only(list(experts))
     stack = ExpertStack(bundle.load_experts(experts)).requires_grad_(False)
@@ -103,6 +108,7 @@ def train_gate(
         "fine_tuning_epochs": fine_tuning.epochs if fine_tuning else 0,
         "data": views.description["data"],
         "views_seed": views.description["seed"],
+        "without": absent,
         "explained_by_alignment": views.description.get("explained_by_alignment"),
         "code_digest": module_digest(__file__),
         "computed_with": machine_record(device),
@@ -111,12 +117,43 @@ def train_gate(
     fingerprint = digest({**facts, "gate": gate, "hyperparameters": model.hyperparameters, "experts": digests})
     if is_finished(folder, fingerprint):
         return bundle.describe(folder)
-    model.learn_heads(stack)
-    model.to(device)
+    factors = {entry["name"]: entry["factors"] for entry in own}
+    try:
+        model.learn_heads(stack)
+        fitted, changed = _trained(
+            model.to(device), stack, views, experts, settings, seed, folder, fingerprint, unseen, fine_tuning
+        )
+    except LeftOutError as error:
+        log.warning("left out of the study: %s", error)
+        facts |= {bundle.LEFT_OUT: str(error)}
+        model = build_gate(gate, len(stack), views.embedding_size, hyperparameters, named_seed(seed, "weights"))
+        model.learn_heads(stack)
+        fitted, changed = untrained(), dict(experts)
+        remove_checkpoint(folder / FINE_TUNING_CHECKPOINT)
+    facts |= {"metrics": fitted.metrics, "fingerprint": fingerprint}
+    return write_result(
+        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, changed, folder, facts, factors)
+    )
+
+
+def _trained(
+    model: Gate,
+    stack: ExpertStack,
+    views: Views,
+    experts: Mapping[str, str | Path],
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    fingerprint: str,
+    unseen: float,
+    fine_tuning: FineTuning | None,
+) -> tuple[Fitted, dict[str, str | Path]]:
+    """Train a gate where it is, and its experts if asked for; return the record, and the folder of each expert."""
+    device = next(iter(model.state_dict().values())).device
     train, validation = (_rows(views, judging, device) for judging in (False, True))
     log.info(
         "gate %s over %d experts, %d weights, %d training rows, %d validation rows",
-        gate, len(stack), count_parameters(model), len(train), len(validation),
+        type(model).__name__, len(stack), count_parameters(model), len(train), len(validation),
     )  # fmt: skip
     hidden = views.hidden.to(device)
 
@@ -137,18 +174,23 @@ def train_gate(
         )
     else:
         fitted = _settled(model, predict, validation)
-    changed = dict(experts)
+    changed: dict[str, str | Path] = dict(experts)
     if fine_tuning:
         fitted, changed = _fine_tuned(
             model, experts, fine_tuning, fitted, settings=settings, seed=seed, folder=folder, device=device,
-            checkpoint=folder / f"fine_tuning.{CHECKPOINT}", fingerprint=digest([fingerprint, "fine tuning"]),
+            checkpoint=folder / FINE_TUNING_CHECKPOINT, fingerprint=digest([fingerprint, "fine tuning"]),
         )  # fmt: skip
     named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
-    facts |= {"metrics": fitted.metrics | {"validation_auroc_of_experts": named}, "fingerprint": fingerprint}
-    factors = {entry["name"]: entry["factors"] for entry in own}
-    return write_result(
-        folder, fitted, machine_record(device), lambda: bundle.save_mixture(model, changed, folder, facts, factors)
-    )
+    return replace(fitted, metrics=fitted.metrics | {"validation_auroc_of_experts": named}), changed
+
+
+def _present(experts: Mapping[str, str | Path], absent: Mapping[str, str]) -> dict[str, str | Path]:
+    """Return the experts that were not left out."""
+    present = {name: folder for name, folder in experts.items() if name not in absent}
+    if not present:
+        said = "; ".join(f"{name}: {absent[name].rstrip('.')}" for name in experts)
+        raise InputError(f"every expert that this gate looks at was left out; give it others. {said}.")
+    return present
 
 
 def _check_experts(views: Views, experts: Mapping[str, str | Path]) -> None:
@@ -169,7 +211,7 @@ def _rows(views: Views, judging: bool, device: torch.device) -> Rows:
     """Return the rows that teach or those that choose; a run of rows stays mapped from its file."""
     places = np.flatnonzero(views.judging == judging)
     if not len(places):
-        raise InputError(f"no rows are left for the gate to {'be chosen by' if judging else 'learn from'}")
+        raise LeftOutError(f"no rows are left for the gate to {'be chosen by' if judging else 'learn from'}")
     whole = slice(int(places[0]), int(places[-1]) + 1)
     inputs = views.inputs[whole] if len(places) == whole.stop - whole.start else views.inputs[places]
     return make_rows(inputs, views.label[places], device, "validation" if judging else "training")

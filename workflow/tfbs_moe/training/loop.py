@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import LeftOutError
 from tfbs_moe.runtime import named_seed, torch_rng
 from tfbs_moe.training.checkpoint import (
     fill_optimizer,
@@ -47,8 +47,8 @@ _EVALUATION_ROWS = {"cpu": 256, "cuda": 4096}
 _PROGRESS_SECONDS = 30.0
 
 
-class DivergedError(InputError):
-    """The loss of a training is no longer a number."""
+class DivergedError(LeftOutError):
+    """A loss or a logit of a training is no longer a number."""
 
 
 @dataclass
@@ -127,7 +127,7 @@ def fit(
         renew: gives the rows of each epoch anew, as many and in the same order; the same for the same epoch.
 
     Raises:
-        DivergedError: the loss is no longer a number.
+        DivergedError: the loss, or what the network says of a validation row, is no longer a number.
         Interrupted: a signal came; the checkpoint is written.
     """
     device = next(model.parameters()).device
@@ -278,10 +278,7 @@ class _Training:
     def _end_epoch(self, train_loss: float) -> None:
         """Validate, keep the best weights, count towards the early stop, log one line."""
         if not np.isfinite(train_loss):
-            raise DivergedError(
-                f"training diverged: the loss of epoch {self.progress.epoch + 1} is {train_loss}. "
-                "Lower learning_rate or momentum, or set clip_norm."
-            )
+            raise self._diverged(f"the loss of epoch {self.progress.epoch + 1} is {train_loss}")
         validation_loss, area = self._validate()
         rate = self._rate(self.batches)
         progress = self.progress
@@ -314,6 +311,9 @@ class _Training:
         )  # fmt: skip
         self._between_steps()
 
+    def _diverged(self, how: str) -> DivergedError:
+        return DivergedError(f"training diverged: {how}. Lower learning_rate or momentum, or set clip_norm.")
+
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
         """Return loss and AUROC on the validation rows."""
@@ -325,6 +325,11 @@ class _Training:
             with self._precision():
                 logits.append(self.predict(x)[0].float())
         scores, labels = torch.cat(logits).cpu(), self.validation.labels.cpu()
+        # The last step of an epoch may be the one that went too far, after the last loss was taken.
+        if not torch.isfinite(scores).all():
+            lost = int((~torch.isfinite(scores)).sum())
+            where = f"{lost} of {len(scores)} validation rows"
+            raise self._diverged(f"after epoch {self.progress.epoch + 1} no logit is finite for {where}")
         loss = float(F.binary_cross_entropy_with_logits(scores.double(), labels.double()))
         if self.settings.validation == "whole_set":
             return loss, auroc(labels.numpy(), scores.numpy())

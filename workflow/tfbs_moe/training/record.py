@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 from tfbs_moe.data.dataset import Dataset
@@ -83,6 +84,16 @@ def write_result(
     written = save()
     remove_checkpoint(folder / CHECKPOINT)
     return written
+
+
+def untrained() -> Fitted:
+    """Return the record of a model that was left out: no epoch, no metric."""
+    columns = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
+    return Fitted(
+        history=pd.DataFrame(columns=columns),
+        metrics={"validation_auroc": None, "best_epoch": 0, "epochs": 0, "stopped": "left out"},
+        timing={"seconds": 0.0, "samples_per_second": 0.0, "data_share": 0.0},
+    )
 
 
 def _peak_memory_mb() -> float:

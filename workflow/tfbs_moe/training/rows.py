@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import LeftOutError
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,13 @@ def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, na
         name: of the rows, for messages.
 
     Raises:
-        InputError: there are no rows, or all are of one class.
+        LeftOutError: there are no rows, or all are of one class.
     """
     positives = int(np.sum(labels))
     if positives in (0, len(labels)):
-        raise InputError(f"{name}: {positives} of {len(labels)} rows are positive; training needs rows of both classes")
+        raise LeftOutError(
+            f"{name}: {positives} of {len(labels)} rows are positive; training needs rows of both classes"
+        )
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if inputs.nbytes > _GPU_SHARE * free:

@@ -17,12 +17,12 @@ import torch
 
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import InputError
+from tfbs_moe.models.bundle import LEFT_OUT
 from tfbs_moe.models.registry import ARCHITECTURES, register
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.tables import write_json, write_tsv
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.loop import DivergedError
 from tfbs_moe.training.record import data_record
 
 if TYPE_CHECKING:
@@ -138,11 +138,12 @@ def search_share(
         except optuna.TrialPruned:
             log.info("trial %d is worse than half of those before it: given up", trial.number)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        except DivergedError as error:
-            log.info("trial %d failed: %s", trial.number, error)
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            study.tell(trial, trained["metrics"]["validation_auroc"])
+            if LEFT_OUT in trained:
+                log.info("trial %d failed: %s", trial.number, trained[LEFT_OUT])
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                study.tell(trial, trained["metrics"]["validation_auroc"])
         shutil.rmtree(place, ignore_errors=True)
 
 
@@ -151,10 +152,11 @@ def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     Returns:
         one row per trial (``trial``, ``worker``, ``state``, ``epochs``, ``validation_auroc``, and one column
-        per parameter), and ``{"network": …, "training": …, "trial": …, "validation_auroc": …}`` of the best.
+        per parameter), and ``{"network": …, "training": …, "trial": …, "validation_auroc": …}`` of the best. Where no
+        trial was completed, nothing is found: the config's own values hold.
 
     Raises:
-        InputError: no trial was completed.
+        InputError: there was no search in the folder.
     """
     import optuna
 
@@ -176,18 +178,20 @@ def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         }
         for trial in study.get_trials(deepcopy=False)
     ]
-    table = pd.DataFrame(rows)
-    complete = table[table["state"] == "complete"] if rows else table
+    table = pd.DataFrame(rows, columns=None if rows else ["trial", "worker", "state", "epochs", "validation_auroc"])
+    complete = table[table["state"] == "complete"]
+    best: dict[str, Any] = {"network": {}, "training": {}, "trial": None, "validation_auroc": None}
     if complete.empty:
-        raise InputError(f"no trial of the search in {folder} was completed; see its log")
-    row = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
-    params = study.get_trials(deepcopy=False)[int(row["trial"])].params
-    best = {
-        "network": _part(params, NETWORK),
-        "training": _part(params, TRAINING),
-        "trial": int(row["trial"]),
-        "validation_auroc": float(row["validation_auroc"]),
-    }
+        log.warning("no trial of the search in %s was completed; the values of the config hold", folder)
+    else:
+        row = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
+        params = study.get_trials(deepcopy=False)[int(row["trial"])].params
+        best = {
+            "network": _part(params, NETWORK),
+            "training": _part(params, TRAINING),
+            "trial": int(row["trial"]),
+            "validation_auroc": float(row["validation_auroc"]),
+        }
     write_tsv(table, folder / TRIALS)
     write_json(best, folder / BEST)
     return table, best

@@ -19,9 +19,9 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
 def batch_mean_auroc(labels: np.ndarray, scores: np.ndarray, batch_size: int) -> float:
     """Return the mean of the AUROCs of consecutive batches, as the authors compute it.
 
-    Batches with one class have no AUROC and are left out.
+    Batches with one class have no AUROC and are left out; where all are, it is the AUROC of all rows.
     """
     starts = range(0, len(labels), batch_size)
     values = [auroc(labels[start : start + batch_size], scores[start : start + batch_size]) for start in starts]
     known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+    return float(np.mean(known)) if known else auroc(labels, scores)

@@ -18,6 +18,7 @@ import torch
 from tfbs_moe.data.dataset import UNPAIRED, Dataset, read_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.stack import ExpertStack
@@ -134,8 +135,10 @@ def write_views(
         what identifies the views: digests of experts and data, and which rows they are.
 
     Raises:
-        InputError: experts or rows that cannot be used, or a disk that cannot hold the file.
+        InputError: experts or rows that cannot be used, fewer than two experts that were not left out, or a disk that
+            cannot hold the file.
     """
+    members, absent = _present(members, rows)
     stack = ExpertStack(bundle.load_experts({member.name: member.folder for member in members}, device))
     stack.requires_grad_(False)
     sources = [(name, split) for split in range(len(SPLITS)) for name in data]
@@ -165,6 +168,7 @@ def write_views(
             }
             for member in members
         ],
+        "left_out": absent,
         "data": records,
         "counts": {"learning": len(learning), "judging": len(judging)},
     }
@@ -284,6 +288,28 @@ def choose_rows(
     return kept[0], kept[1]
 
 
+def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], dict[str, str]]:
+    """Return the networks that can be looked at, and why each of the others was left out."""
+    absent = {}
+    for member in members:
+        folders = [Path(member.folder)]
+        # Whoever needs the folds of a network needs all of them.
+        folders += [Path(path).parent for path in member.held_out] if rows == "out_of_fold" else []
+        reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
+        if reason:
+            log.warning("%s was left out: %s", member.name, reason)
+            absent[member.name] = reason
+    present = [member for member in members if member.name not in absent]
+    experts = sum(len(member.learnt) == 1 for member in present)
+    if absent and experts < FEWEST_EXPERTS:
+        said = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent.items())
+        raise InputError(
+            f"a mixture needs at least {FEWEST_EXPERTS} experts, and {experts} of {len(members)} are left. "
+            f"Left out were {said}."
+        )
+    return present, absent
+
+
 def _read(path: str | Path, window: int) -> Dataset:
     dataset = read_dataset(path)
     if dataset.length != window:
@@ -343,9 +369,11 @@ def _align(part: HeldOut, target: np.ndarray) -> tuple[np.ndarray, float]:
     centre, aim = source.mean(axis=0), target.mean(axis=0)
     design = source - centre
     gram = design.T @ design
-    gram += np.eye(len(gram)) * _RIDGE * np.trace(gram) / len(gram)
+    # A network that learned nothing says the same of every row: there is nothing to map, or nothing to explain.
+    gram += np.eye(len(gram)) * (_RIDGE * np.trace(gram) / len(gram) or 1.0)
     weights = np.linalg.solve(gram, design.T @ (target - aim))
-    left = np.square(target - aim - design @ weights).sum() / np.square(target - aim).sum()
+    total = np.square(target - aim).sum()
+    left = np.square(target - aim - design @ weights).sum() / total if total else 0.0
     moved = (part.view[:, :-1] - centre) @ weights + aim
     return moved.astype(np.float32), float(left)
 
