@@ -32,9 +32,7 @@ setup-dev:
 demo: setup
 	@$(IN_VENV) snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo
-	@echo 'The demo study is in results/demo. Look here first:'
-	@echo "  $$PWD/results/demo/report/index.html"
-	@echo 'Beside the report: evaluation/metrics.tsv, statistics/, attributions/, figures/ and the trained models.'
+	@echo 'Look at the report first. Beside it: evaluation/metrics.tsv, statistics/, attributions/, figures/ and the trained models.'
 	@echo 'Next: the study of the paper, snakemake --cores 2 --configfile config/paper.yaml (see README.md).'
 
 # All that the full study is, but for its data. REHEARSAL=config/rehearsal_convnet.yaml: the paper's ConvNet alone.

@@ -15,6 +15,7 @@ min_version("9.0")
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
+from console import Interruption, missing_conda, speak_shortly
 from tfbs_moe.at_work import check_writable, start_run
 from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.environment import export_library
@@ -32,11 +33,18 @@ if not workflow.configfiles:
 try:
     config.update(complete_config(config))
     STUDY = make_study(config, read_experiments(config["experiments"]))
-    # What a killed run left locked is free again; the jobs of a run read this file too, and are no run.
+    # The jobs of a run read this file too, and are no run.
     if workflow.is_main_process:
+        if complaint := missing_conda(workflow.deployment_settings.deployment_method):
+            raise InputError(complaint)
+        # What a killed run left locked is free again.
         START = start_run(".snakemake/at_work", locks=".snakemake/locks")
 except InputError as error:
     raise WorkflowError(str(error))
+
+INTERRUPTION = Interruption()
+# With --verbose Snakemake speaks in its own words.
+CONSOLES = [] if workflow.output_settings.verbose else speak_shortly(logger, lambda: workflow.dryrun)
 
 for omission in STUDY.omitted:
     logger.warning(omission)
@@ -71,6 +79,29 @@ onstart:
         check_writable(RUN)
     except InputError as error:
         raise WorkflowError(str(error))
+    # A cluster's jobs are cancelled by Snakemake, as they may take hours.
+    if workflow.local_exec:
+        INTERRUPTION.watch(workflow.scheduler.exit_gracefully)
+
+
+onsuccess:
+    made = {job.rule.name for job in workflow.dag.jobs}
+    places = {"build_report": f"{RUN}/report/index.html", "summary": f"{RUN}/summary.md", None: RUN}
+    place = next(place for rule, place in places.items() if rule in made or rule is None)
+    for console in CONSOLES:
+        console.told_the_end = True
+    logger.info(f"\nFinished. The log: {', '.join(log)}\nThe results: {Path(place).resolve()}")
+
+
+onerror:
+    if INTERRUPTION.status:
+        for console in CONSOLES:
+            console.told_the_end = True
+        logger.error(
+            "interrupted; the same command goes on: finished steps are kept, trainings go on from their checkpoints"
+        )
+        # Snakemake would add that jobs failed.
+        sys.exit(INTERRUPTION.status)
 
 
 rule all:

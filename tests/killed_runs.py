@@ -123,7 +123,7 @@ def kill_at_random(project: Project, arguments: tuple[str, ...], signals: list[i
             total = re.search(r"^total +(\d+)", text, flags=re.M)
             if total and target is None:
                 target = int(share * min(2 / (left + 1), 1) * int(total[1]))
-            if target and len(finished(text)) >= target:
+            if target and finished(text) >= target:
                 break
             if (early or target == 0) and time.monotonic() - began > delay * START_SECONDS:
                 break
@@ -136,18 +136,20 @@ def kill_at_random(project: Project, arguments: tuple[str, ...], signals: list[i
         if process.poll() is None:
             obeyed = end(project, process, number)
             done.signals.append(signal.Signals(number).name + ("" if obeyed else ", then SIGKILL"))
-            done.rules.append(at_work(text))
+            done.rules.append(at_work(project))
         elif process.returncode:
             done.complaints.append(text[-3000:])
     return done
 
 
-def finished(text: str) -> list[str]:
-    """Return the jobs that a run's messages call finished."""
-    return re.findall(r"^Finished jobid: (\d+)", text, flags=re.M)
+def finished(text: str) -> int:
+    """Return how many jobs had ended when a run last said on the console that one starts."""
+    return max(map(int, re.findall(r"^[\d:]{8}  (\d+) of \d+ done", text, flags=re.M)), default=0)
 
 
-def at_work(text: str) -> list[str]:
-    """Return what the jobs were doing that a run had started and not finished, by their messages."""
+def at_work(project: Project) -> list[str]:
+    """Return what the jobs were doing that the last run had started and not finished, by Snakemake's own log."""
+    text = max((project.folder / ".snakemake/log").glob("*.log")).read_text(errors="replace")
     begun = dict(re.findall(r"^Job (\d+): (.*)", text, flags=re.M))
-    return sorted(begun[job] for job in begun.keys() - set(finished(text)))
+    ended = re.findall(r"^Finished jobid: (\d+)", text, flags=re.M)
+    return sorted(begun[job] for job in begun.keys() - set(ended))

@@ -145,7 +145,7 @@ def test_two_runs_at_once(study, wanted, trying):
         for code, text in zip(codes, texts, strict=True):
             assert code == 0 or "cannot be locked" in text, text
             assert "Traceback" not in text
-        assert sum(len(finished(text)) > 0 for text in texts) == 1
+        assert sum(finished(text) > 0 for text in texts) == 1
         assert_partly_same(study, target, wanted, fault)
 
 
@@ -154,7 +154,7 @@ def test_a_second_run_while_one_works_and_after_it_died(study, wanted, trying):
     with trying("a second run beside a running one, and after it was killed alone") as fault:
         log = study.project.folder / "first.log"
         first = start(study.project, log, target, *study.command)
-        wait_for(lambda: "Finished jobid" in log.read_text())
+        wait_for(lambda: finished(log.read_text()))
         second = study.run(target)
         if first.poll() is None or "Nothing to be done" not in second.stdout:
             assert_one_message(second, "cannot be locked")

@@ -51,7 +51,8 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
     for count in (20, 40):
         # What is explained is bounded, by more than these; here it would be all the growth.
         bounds = "attribution={max_experiments: 5, max_experts: 5}"
-        jobs, said = planned(project, many(project, count), "--config", bounds)
+        # In Snakemake's own words, which name every file.
+        jobs, said = planned(project, many(project, count), "--verbose", "--config", bounds)
         assert jobs["expert"] == count * 3 * 2
         assert jobs["predictions"] == jobs["audit_rows"] == jobs["metrics"] == count
         named.append(sum(line.count(", ") for line in re.findall(r"^Reason: (.*)$", said, flags=re.M)))

@@ -151,12 +151,14 @@ def configure_torch(threads: int = 1, deterministic: bool = True) -> None:
 
 @contextmanager
 def step(log_path: str | Path | None = None) -> Iterator[None]:
-    """Run one step of a study: log to a file and to standard error; an InputError is one message.
+    """Run one step of a study: log to a file, warnings and errors to standard error too; an InputError is one message.
 
     Args:
-        log_path: file that takes the log, or None for standard error alone.
+        log_path: file that takes the log, or None where all of it goes to standard error.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.WARNING if log_path else logging.INFO)
+    handlers: list[logging.Handler] = [console]
     # A log that can no longer be written (a full disk) must not drown the message that says so.
     logging.raiseExceptions = False
     unwritten = None
