@@ -44,6 +44,13 @@ def test_defaults_are_valid_and_filled_to_the_bottom():
     assert defaults(load_schema("config"))["window"] == {"length": 101}
 
 
+def test_a_protocol_of_an_earlier_config_is_taken_away_by_null():
+    given = {**MINIMAL, "protocols": {"sound": None, "mine": {}}}
+    assert list(complete_config(given)["protocols"]) == ["mine"] and given["protocols"]["sound"] is None
+    with pytest.raises(InputError, match="protocols"):
+        complete_config({**MINIMAL, "protocols": {"sound": None}})
+
+
 def test_the_callers_config_is_not_changed():
     given = {**MINIMAL, "statistics": {"draws": "3"}}
     complete_config(given)

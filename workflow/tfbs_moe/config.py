@@ -46,6 +46,9 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(config, dict):
         raise InputError("config: keys with values were expected (key: value), and there are none")
+    if isinstance(config.get("protocols"), dict):
+        # A config that comes after another one can add keys to its dictionaries and take none away.
+        config = config | {"protocols": {name: one for name, one in config["protocols"].items() if one is not None}}
     schema = load_schema("config")
     kinds = [
         fault

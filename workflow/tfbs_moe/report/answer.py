@@ -13,6 +13,7 @@ from tfbs_moe.figures.performance import MINUS, PAIRED_TEST
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
+from tfbs_moe.report.rivals import unequal_rivals
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
@@ -38,7 +39,7 @@ def answer(run: Run) -> list[str]:
     protocol = main_protocol(run)
     model = f"moe.{run.study.gates(protocol)[0]}"
     sentences = [_levels(run, metrics, protocol, model), _strongest_rival(run, metrics, protocol, model)]
-    sentences += [_matrix(run, metrics, protocol, model)]
+    sentences += [*unequal_rivals(run, protocol, run.study.gates(protocol)[0]), _matrix(run, metrics, protocol, model)]
     sentences += [_overlap(run, metrics, protocol, model), _reproduced(run, metrics), _gate(run, protocol, model)]
     sentences.append(_localised(run, protocol, model))
     return [sentence for sentence in sentences if sentence]

@@ -1,0 +1,62 @@
+"""Is the network pooled over all factors a fair rival: as large as the mixture, of the same rows, tuned as much."""
+
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.inputs import Run
+from tfbs_moe.study import OUT_OF_FOLD, POOLED, POOLED_CONTROL
+from tfbs_moe.tables import read_json
+
+# What the sizes of two networks of about the same size may differ by, as a share of the mixture's.
+TOLERANCE = 0.1
+_KMER = "kmer"
+_GATE_LEARNS_FROM_TRAINING_ROWS = ("expert_split", OUT_OF_FOLD)
+
+
+def unequal_rivals(run: Run, protocol: str, gate: str) -> list[str]:
+    """Return a sentence for each pooled network that is not the mixture's equal, with the weights of both.
+
+    Args:
+        run: the run; its models are there.
+        protocol: of mixture and rivals.
+        gate: of the mixture.
+    """
+    study = run.study
+    known = study.members(protocol)
+    members = [known[name] for name in study.gate_members(protocol, gate)]
+    mixture = _weights(run, f"moe/{protocol}/{gate}")
+    mixture += sum(_weights(run, f"experts/{protocol}/{kind}/{name}") for kind, name in members)
+    said = []
+    for kind in study.pooled(protocol):
+        # Words are counted there, and no network is trained: it has the size that there are words.
+        if study.expert_settings(protocol, kind, POOLED)["architecture"] == _KMER:
+            continue
+        weights = _weights(run, f"experts/{protocol}/{kind}/{POOLED}")
+        reasons = _reasons(run, protocol, gate, [name for name, _ in members])
+        if abs(weights / mixture - 1) > TOLERANCE:
+            size = "smaller" if weights < mixture else "larger"
+            reasons = [f"is {size} than the {model_label(f'moe.{gate}')}", *reasons]
+        if reasons:
+            said.append(
+                f"The rival {model_label(POOLED_CONTROL + kind)} {', and '.join(reasons)}: it has {weights:,} weights, "
+                f"the mixture with its {len(members)} networks and its gate {mixture:,}. A difference between them may "
+                "come from that."
+            )
+    return said
+
+
+def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> list[str]:
+    """Say what the mixture learned from, or was tuned by, and its rival was not."""
+    config, recipe = run.study.config, run.study.config["protocols"][protocol]
+    reasons = []
+    if recipe["gate_rows"] not in _GATE_LEARNS_FROM_TRAINING_ROWS:
+        reasons.append("learned from none of the validation rows, which taught the gate")
+    if any(config["experts"][kind]["search"]["trials"] or config["experts"][kind]["factors"] for kind in architectures):
+        reasons.append("has one setting for all factors, where experts have settings of their own")
+    if config["gates"][gate]["factors"]:
+        reasons.append("learned from all training factors, of which the mixture has experts for some alone")
+    return reasons
+
+
+def _weights(run: Run, folder: str) -> int:
+    """Return how many weights a model has; all seeds have as many."""
+    seed = run.study.config["replicates"][0]
+    return int(read_json(run.folder / folder / f"seed{seed}" / "model.json")["parameters"])
