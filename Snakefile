@@ -15,9 +15,10 @@ min_version("9.0")
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
-from console import Interruption, missing_conda, speak_shortly
+from console import Interruption, missing_conda, report_of_everything, speak_shortly
 from tfbs_moe.at_work import check_writable, start_run
-from tfbs_moe.config import complete_config, read_experiments
+from tfbs_moe.attribution.names import check_methods
+from tfbs_moe.config import check_config_file, complete_config, read_experiments
 from tfbs_moe.environment import export_library
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
@@ -26,12 +27,17 @@ from tfbs_moe.study import make_study
 export_library(LIBRARY)
 
 if not workflow.configfiles:
+    try:
+        check_config_file("config/config.yaml")
+    except InputError as error:
+        raise WorkflowError(str(error))
 
     configfile: "config/config.yaml"
 
 
 try:
     config.update(complete_config(config))
+    check_methods(config["attribution"])
     STUDY = make_study(config, read_experiments(config["experiments"]))
     # The jobs of a run read this file too, and are no run.
     if workflow.is_main_process:
@@ -70,6 +76,17 @@ include: "workflow/rules/statistics.smk"
 include: "workflow/rules/attribution.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+# Snakemake itself names one file of many that is "marked for report but does not exist".
+if (
+    report_of_everything(sys.argv[1:], {rule.name for rule in workflow.rules}, RUN)
+    and not Path(RUN, "report/index.html").is_file()
+):
+    raise WorkflowError(
+        f"--report packs up a study that is finished, and {RUN}/report/index.html is not there yet: give the same command "
+        "without --report first, or name what is finished before the options, as in `snakemake evaluation … --report`"
+    )
 
 
 # Comes when Snakemake holds its own lock; from here on that lock keeps others away.

@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -145,6 +145,12 @@ def missing_conda(methods: Collection[DeploymentMethod]) -> str:
         "(https://conda-forge.org/download) and open a new shell, or leave --use-conda out and run in the environment "
         "that `make setup` makes (. .venv/bin/activate)"
     )
+
+
+def report_of_everything(arguments: Sequence[str], rules: Collection[str], folder: str) -> bool:
+    """Return whether a command asks for Snakemake's report and names no rule and no file in the folder of results."""
+    asked = any(argument.partition("=")[0] == "--report" for argument in arguments)
+    return asked and not any(argument in rules or argument.startswith(f"{folder}/") for argument in arguments)
 
 
 class Interruption:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -211,3 +212,16 @@ def test_the_table_of_features_names_what_exists():
         assert (ROOT / path if path.startswith("workflow/") else LIBRARY / "tfbs_moe" / path).exists(), path
     parts = {path.relative_to(LIBRARY / "tfbs_moe").parts[0] for path in MODULES} - {"__init__.py"}
     assert parts <= {path.split("/")[0] for path in named}
+
+
+def test_every_config_stands_in_the_table_of_studies():
+    named = set(re.findall(r"\]\(([a-z_]+\.(?:yaml|tsv))\)", (ROOT / "config/README.md").read_text()))
+    assert {path.name for path in (ROOT / "config").glob("*.*") if path.suffix in (".yaml", ".tsv")} == named
+
+
+def test_git_leaves_a_users_own_files_alone():
+    own = ["report.zip", "studies/mine.yaml", "studies/mine.tsv", "mine/two.fa", "my_peaks/CEBPB.narrowPeak.gz"]
+    if not (ROOT / ".git").exists():
+        pytest.skip("no clone of git")
+    done = subprocess.run(["git", "check-ignore", *own], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.stdout.split() == own

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,7 +92,8 @@ def test_a_run_says_one_line_a_step_and_where_its_results_are(study):
 
 def test_conda_that_is_not_there_is_said_before_any_job(study, monkeypatch):
     project, arguments = study
-    monkeypatch.setenv("PATH", str(project.folder))
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder, "conda").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(folders))
     refused = project.run("-n", "--use-conda", *arguments)
     assert refused.returncode == 1 and "Building DAG" not in refused.stdout
     assert "--use-conda needs the program conda, and there is none on the PATH: install Miniforge" in refused.stdout

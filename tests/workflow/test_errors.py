@@ -34,6 +34,57 @@ def test_unknown_key_names_the_nearest(project):
     assert_one_message(project.run("-n", "--configfile", config), "statistics", "'draw'", "did you mean 'draws'?")
 
 
+def test_a_config_file_that_cannot_be_read(project):
+    """Snakemake reads it before anything else of the project, and would show a traceback, or no line."""
+    said = project.run("-n", "--configfile", "config/dmo.yaml")
+    assert_one_message(said, f"no config file config/dmo.yaml in {project.folder}; did you mean config/demo.yaml?")
+    assert_one_message(project.run("-n", "--configfile", "config/demo.yaml", "experts"), "put targets first")
+    (project.folder / "bad.yaml").write_text("run: x\nprotocols: [a\n  b: c\n")
+    assert_one_message(project.run("--configfile", "bad.yaml"), "bad.yaml, line 3, column 4: this is no YAML")
+    (project.folder / "bad.yaml").write_text("only words")
+    assert_one_message(project.run("--configfile=bad.yaml"), "bad.yaml: keys with values were expected")
+    (project.folder / "config/config.yaml").write_text("run: [")
+    assert_one_message(project.run("-n"), "config/config.yaml, line 1, column 7: this is no YAML")
+
+
+def test_every_profile_checks_config_files(project):
+    for profile in sorted(path.parent.name for path in (project.folder / "profiles").glob("*/config.yaml")):
+        said = project.run("-n", "--workflow-profile", profile, "--configfile", "config/dmo.yaml")
+        assert_one_message(said, "did you mean config/demo.yaml?")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"methods": ["gradient", "gradiant"]},
+            "methods: 'gradiant' is no method; did you mean 'gradient'?",
+        ),
+        ({"motif_method": "shiftsmoth_corrected"}, "attribution.motif_method: 'shiftsmoth_corrected' is no method"),
+        (
+            {"sanity_methods": ["smoothgrd"]},
+            "sanity_methods: 'smoothgrd' is no method; did you mean 'smoothgrad",
+        ),
+    ],
+    ids=["methods", "motif_method", "sanity_methods"],
+)
+def test_unknown_methods_of_attribution(project, given, told):
+    config = project.config("typo", run="typo", experiments="config/demo.tsv", attribution=given)
+    assert_one_message(project.run("-n", "--configfile", config), told)
+
+
+def test_a_genome_that_is_not_there(project):
+    genome = {"assembly": "hg38", "fasta": "hg38.fa"}
+    config = project.config("none", run="none", experiments="config/demo.tsv", genome=genome)
+    said = project.run("-n", "--configfile", config)
+    assert_one_message(said, f"config: genome.fasta: there is no file hg38.fa; paths are relative to {project.folder}")
+
+
+def test_a_report_of_what_is_not_finished(project):
+    said = project.run("--configfile", "config/demo.yaml", "--report", "report.zip")
+    assert_one_message(said, "packs up a study that is finished, and results/demo/report/index.html is not there")
+
+
 def test_missing_table(project):
     config = project.config("none", run="none", experiments="config/absent.tsv")
     assert_one_message(project.run("-n", "--configfile", config), "config/absent.tsv", "cannot be read")

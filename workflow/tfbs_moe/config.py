@@ -35,6 +35,41 @@ def _schema(name: str) -> dict[str, Any]:
     return schema
 
 
+def check_config_file(path: str | Path) -> None:
+    """Check that a config file can be read and holds keys with values.
+
+    Raises:
+        InputError: there is no such file, with the nearest one; or it is no YAML, with line and column.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = yaml.safe_load(text)
+    except FileNotFoundError:
+        beside = sorted(str(found) for folder in {path.parent, Path("config")} for found in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(str(path), beside, n=1, cutoff=0.75)
+        hint = (
+            f"did you mean {near[0]}?" if near else "what stands after --configfile is read as one: put targets first"
+        )
+        raise InputError(f"there is no config file {path} in {Path.cwd()}; {hint}") from None
+    except OSError as error:
+        raise InputError(f"{path}: the config file cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: the config file is not UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        said = ", ".join(filter(None, (error.context, error.problem)))
+        raise InputError(
+            f"{path}{place}: this is no YAML ({said}); look at the colons, brackets, quotes and the indentation "
+            "(blanks, no tabs) there and in the line above"
+        ) from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: this is no YAML ({error})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: keys with values were expected (key: value), and there are none")
+
+
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     """Check a config against its schema and return a copy with every default filled in, held-out chromosomes too.
 

@@ -1,4 +1,10 @@
-"""What methods of attribution are called, in tables and by readers; no imports, so that the Snakefile can read them."""
+"""What methods of attribution are called, in tables and by readers; standard library only, for the Snakefile."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from tfbs_moe.errors import InputError
 
 FIRST_LAYER = "first_layer"
 """In the place of a method: motifs of the windows that excite a filter of the first layer."""
@@ -53,6 +59,23 @@ METRIC_LABELS = {
     "matrix_distance": "distance from strongest position to a matrix match",
 }
 """What sentences and figures call a metric; other metrics go by their own names."""
+
+
+def check_methods(attribution: Mapping[str, Any]) -> None:
+    """Raise InputError, with the nearest name, where the part ``attribution`` of a config names an unknown method."""
+    asked = {key: attribution[key] for key in ("methods", "sanity_methods")} | {
+        "motif_method": [attribution["motif_method"]]
+    }
+    faults = [
+        f"config: attribution.{key}: {name!r} is no method; did you mean "
+        f"{difflib.get_close_matches(name, METHOD_LABELS, n=1, cutoff=0.0)[0]!r}?"
+        for key, names in asked.items()
+        for name in names
+        if name not in METHOD_LABELS
+    ]
+    if faults:
+        known = ", ".join(name for name in METHOD_LABELS if not name.endswith(CORRECTED))
+        raise InputError("\n".join([*faults, f"Known are {known}, and each of them followed by {CORRECTED}"]))
 
 
 def needs_flanks(method: str) -> bool:
