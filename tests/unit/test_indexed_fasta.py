@@ -244,16 +244,21 @@ def test_where_the_folder_cannot_be_written_the_index_lies_in_the_cache(tmp_path
     assert "cannot be kept" not in caplog.text
 
 
-def test_where_nothing_can_be_written_it_is_read_by_place_all_the_same(tmp_path, monkeypatch, caplog, sequences):
+@pytest.mark.parametrize("relative", [False, True], ids=["a file", "no whole path"])
+def test_where_nothing_can_be_written_it_is_read_by_place_all_the_same(
+    tmp_path, monkeypatch, caplog, sequences, relative
+):
     caplog.set_level(logging.INFO)
     path = write_fasta(tmp_path / "a.fa", sequences)
     Path(f"{path}.fai").mkdir()
     (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache" if relative else str(tmp_path / "file"))
     by_place = open_indexed(path)
     assert by_place is not None
     assert as_text(by_place.stretch("chr2", 100, 200)) == sequences["chr2"][100:200]
     assert f"{path}: its index cannot be kept" in caplog.text
+    assert {each.name for each in tmp_path.iterdir()} == {"a.fa", "a.fa.fai", "file"}
 
 
 def test_a_file_dated_in_the_future_is_indexed_once(tmp_path, monkeypatch, sequences):

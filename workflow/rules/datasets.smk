@@ -38,7 +38,7 @@ rule genome:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=2000,
         runtime=60,
     params:
         code=code("prepare_genome.py"),
@@ -70,7 +70,7 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
         conda:
             "../../envs/data.yaml"
         resources:
-            mem_mb=growing(4000),
+            mem_mb=growing(2000),
             runtime=30,
         params:
             splits=splits,

@@ -141,7 +141,7 @@ def open_indexed(path: str | Path) -> IndexedFasta | None:
     if zipped and path.suffix.lower() not in _BGZIP_SUFFIXES:
         log.info("%s is bgzip, but not named .gz: it is read whole, which takes more time and memory", path)
         return None
-    places = [path, _cached(path)]
+    places = _places(path)
     for place in places:
         faidx = _believed(path, place, zipped)
         if faidx:
@@ -246,11 +246,17 @@ def _lines(path: Path, zipped: bool) -> Iterator[_Lines]:
         yield _Lines(gzip.GzipFile(fileobj=raw) if zipped else raw, raw, bar)  # type: ignore[arg-type]
 
 
-def _cached(path: Path) -> Path:
-    """Return what an index is called, but for its ending, where it cannot lie beside the file."""
-    whole = path.resolve()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tfbs-moe" / f"{hashlib.sha256(os.fsencode(whole)).hexdigest()[:16]}.{path.name}"
+def _places(path: Path) -> list[Path]:
+    """Return what an index may be called, but for its ending: as the file, or by a name of its own in the cache."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        # A user that the system knows no home of, as in a container.
+        return [path]
+    if not cache.is_absolute():
+        return [path]
+    whole = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return [path, cache / "tfbs-moe" / f"{whole}.{path.name}"]
 
 
 def _files(place: Path, zipped: bool) -> list[Path]:
@@ -302,7 +308,7 @@ def _made(path: Path, places: list[Path], zipped: bool) -> _Faidx:
             except (OSError, InputError):
                 continue
             return faidx
-    log.info("%s: its index cannot be kept, neither beside it nor as %s", path, places[-1])
+    log.info("%s: its index cannot be kept: its folder cannot be written, nor can the cache (XDG_CACHE_HOME)", path)
     return faidx
 
 
