@@ -159,7 +159,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Member], dict]
     folder = tmp_path_factory.mktemp("study")
     members, data = [], {}
     for place, (name, motif) in enumerate({"A": np.array([2, 0, 3, 0, 0, 2]), "B": OTHER}.items()):
-        parts = planted(800, 10 + place, motif), planted(300, 20 + place, motif)
+        parts = [
+            replace(part, attributes={"factor": f"factor {name}"})
+            for part in (planted(800, 10 + place, motif), planted(300, 20 + place, motif))
+        ]
         data[name] = (folder / f"{name}.train.h5", folder / f"{name}.validation.h5")
         for part, path in zip(parts, data[name], strict=True):
             write_dataset(part, path)
@@ -395,6 +398,16 @@ def test_what_an_expert_that_learned_nothing_says_is_mapped_to_nothing() -> None
         moved, left = _align(HeldOut(np.arange(50), same, same), target)
         np.testing.assert_allclose(moved, np.broadcast_to(target.mean(axis=0), moved.shape), atol=1e-6)
         assert left == pytest.approx(1.0 if target is varied else 0.0)
+
+
+def test_an_expert_is_hidden_from_its_factor_in_any_cell(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    """Rows of a factor in another cell are no rows of an unseen factor while that factor's expert looks on."""
+    members, data = study
+    other_cell = [tmp_path / f"C.{split}.h5" for split in ("train", "validation")]
+    for path in other_cell:
+        write_dataset(replace(planted(40, 7, OTHER), attributes={"factor": "factor A"}), path)
+    write_views(members, data | {"C": tuple(other_cell)}, tmp_path, rows="expert_split", seed=0, device=CPU)
+    assert read_views(tmp_path).hidden.tolist() == [[True, False], [False, True], [True, False]]
 
 
 def test_other_weights_than_the_views_were_made_with_are_refused(

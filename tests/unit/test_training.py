@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,9 @@ from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fresh import fresh_negatives
 from tfbs_moe.training.interrupt import Interrupted, watch_signals
+from tfbs_moe.training.loop import DivergedError, fit
 from tfbs_moe.training.optimizer import learning_rate
+from tfbs_moe.training.rows import make_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 from tfbs_moe.training.validation import auroc, batch_mean_auroc
 
@@ -160,12 +163,66 @@ def test_a_signal_writes_a_checkpoint_and_ends(tmp_path: Path, caplog: pytest.Lo
     with pytest.raises(Interrupted) as stopped:
         train(tmp_path / "parts", report=send)
     assert stopped.value.code == 128 + signal.SIGUSR1
-    assert "stopped by a signal in epoch 3, batch 1 of 13" in caplog.text
+    assert "stopped by a signal in epoch 3, batch 0 of 13" in caplog.text
     assert (tmp_path / "parts" / CHECKPOINT).exists()
     train(tmp_path / "parts")
     assert sha256_file(tmp_path / "parts" / "model.safetensors") == sha256_file(
         tmp_path / "whole" / "model.safetensors"
     )
+
+
+def linear_fit(act: Callable[[int, torch.nn.Module], None], epochs: int, reported: list[int]) -> None:
+    """Train a linear network on four batches an epoch; ``act`` is called with the steps begun, in validation too."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(TRAIN.one_hot[0].size, 1), torch.nn.Flatten(0))
+    steps = []
+
+    def predict(x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        if model.training:
+            steps.append(1)
+        act(len(steps), model)
+        return model(x.float()), None
+
+    train_rows, validation = (
+        make_rows(torch.from_numpy(rows.one_hot), rows.label, CPU, name)
+        for rows, name in ((TRAIN, "training"), (VALIDATION, "validation"))
+    )
+    settings = TrainingSettings(batch_size=200, max_epochs=epochs, patience=epochs)
+    fit(model, predict, train_rows, validation, settings, 0, report=lambda epoch, _: reported.append(epoch))
+
+
+def test_a_signal_in_validation_does_not_lose_the_epochs_report() -> None:
+    """A search that goes on from the checkpoint prunes by what was reported."""
+    reported: list[int] = []
+    sent: list[int] = []
+
+    def act(step: int, model: torch.nn.Module) -> None:
+        # Validation comes in parts; a second signal would end the process.
+        if step == 8 and not model.training and not sent:
+            sent.append(step)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(Interrupted):
+        linear_fit(act, 5, reported)
+    assert reported == [1, 2]
+
+
+def test_a_training_that_diverges_in_its_last_step_is_not_done() -> None:
+    """No loss of that epoch shows it: the weights become no numbers after the last loss was taken."""
+
+    def spoil(weight: torch.Tensor) -> None:
+        weight.grad.fill_(torch.nan)
+
+    def act(step: int, model: torch.nn.Module) -> None:
+        if step == 4 and model.training:
+            model[1].weight.register_post_accumulate_grad_hook(spoil)
+
+    with pytest.raises(DivergedError, match="after epoch 1 no logit is finite for 300 of 300 validation rows"):
+        linear_fit(act, 1, [])
+
+
+def test_scores_that_are_no_numbers_have_no_auroc() -> None:
+    assert np.isnan(auroc(np.array([1, 1, 0, 0]), np.array([np.nan, np.nan, 0.1, 0.2])))
 
 
 def test_signal_handlers_are_put_back() -> None:

@@ -29,39 +29,66 @@ def planted(count: int, seed: int) -> Dataset:
     return make_dataset(one_hot_from_codes(codes), np.arange(count) < count // 2)
 
 
-def run(folder: Path, trials: int, worker: int = 0, workers: int = 1, space: dict = SPACE) -> None:
-    search_share(
+def run(
+    folder: Path, trials: int, worker: int = 0, workers: int = 1, space: dict = SPACE, **settings: object
+) -> tuple[str, SearchSettings]:
+    """Do one worker's share; return the search's name and settings."""
+    search = SearchSettings(trials=trials, startup_trials=3, warmup_epochs=1, workers=workers)
+    name = search_share(
         planted(300, 0),
         planted(200, 1),
         architecture="convnet",
         hyperparameters={"motif_width": 6, "weight_sd": 0.1},
-        settings={"max_epochs": 5, "patience": 5, "batch_size": 50},
+        settings={"max_epochs": 5, "patience": 5, "batch_size": 50} | settings,
         space=space,
-        search=SearchSettings(trials=trials, startup_trials=3, warmup_epochs=1, workers=workers),
+        search=search,
         worker=worker,
         seed=4,
         folder=folder,
         device=torch.device("cpu"),
     )
+    return name, search
 
 
 def test_search_finds_the_better_half_and_can_go_on(tmp_path: Path) -> None:
     run(tmp_path / "parts", 3)
     run(tmp_path / "parts", 8)
-    run(tmp_path / "whole", 8)
-    table, best = collect_search(tmp_path / "parts")
+    name = run(tmp_path / "whole", 8)
+    table, best = collect_search(tmp_path / "parts", *name)
     assert list(table["trial"]) == list(range(8))
     assert set(table["state"]) <= {"complete", "pruned"} and "pruned" in set(table["state"])
     assert best["validation_auroc"] == table.loc[table["state"] == "complete", "validation_auroc"].max() > 0.9
     assert set(best["network"]) == {"motifs", "pooling"} and set(best["training"]) == {"learning_rate"}
-    assert collect_search(tmp_path / "whole")[1] == best
+    assert collect_search(tmp_path / "whole", *name)[1] == best
     for file in ("trials.tsv", "best.json"):
         assert (tmp_path / "parts" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
     assert not list((tmp_path / "parts" / "trials").iterdir())
+    fewer = run(tmp_path / "parts", 3)
+    assert len(collect_search(tmp_path / "parts", *fewer)[0]) == 3
+
+
+def test_a_search_gets_its_own_winner_whatever_was_searched_since(tmp_path: Path) -> None:
+    """Settings A, then B, then A again: the journal holds both, and each is read by its name."""
+    first = run(tmp_path, 2)
+    table, best = collect_search(tmp_path, *first)
+    other = run(tmp_path, 2, batch_size=60)
+    assert other[0] != first[0] and not collect_search(tmp_path, *other)[0].equals(table)
+    assert run(tmp_path, 2) == first
+    again = collect_search(tmp_path, *first)
+    assert again[0].equals(table) and again[1] == best
+    with pytest.raises(InputError, match="holds no search nothing"):
+        collect_search(tmp_path, "nothing", first[1])
+
+
+def test_no_trial_is_pruned_in_its_warm_up(tmp_path: Path) -> None:
+    """The first epoch counts as 1: with a warm-up of one epoch, trials end in the second at the earliest."""
+    table, _ = collect_search(tmp_path, *run(tmp_path, 10))
+    pruned = table[table["state"] == "pruned"]
+    assert len(pruned) and pruned["epochs"].min() >= 2
 
 
 def test_a_killed_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path / "whole", 2)
+    name = run(tmp_path / "whole", 2)
     train = module.train_expert
     calls: list[int] = []
 
@@ -75,23 +102,23 @@ def test_a_killed_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SystemExit):
         run(tmp_path / "parts", 2)
     run(tmp_path / "parts", 2)
-    assert collect_search(tmp_path / "parts")[0].equals(collect_search(tmp_path / "whole")[0])
+    assert collect_search(tmp_path / "parts", *name)[0].equals(collect_search(tmp_path / "whole", *name)[0])
 
 
 def test_workers_share_the_trials(tmp_path: Path) -> None:
     for worker in (1, 0):
-        run(tmp_path, 5, worker=worker, workers=2)
-    table, _ = collect_search(tmp_path)
+        name = run(tmp_path, 5, worker=worker, workers=2)
+    table, _ = collect_search(tmp_path, *name)
     assert table["worker"].value_counts().to_dict() == {0: 3, 1: 2}
 
 
 def test_a_trial_that_diverges_is_a_failed_trial(tmp_path: Path) -> None:
-    run(
+    name = run(
         tmp_path,
         1,
         space={"training.learning_rate": {"low": 1e29, "high": 1e30}, "training.optimizer": {"choices": ["sgd"]}},
     )
-    table, best = collect_search(tmp_path)
+    table, best = collect_search(tmp_path, *name)
     assert table["state"].tolist() == ["fail"]
     assert best == {"network": {}, "training": {}, "trial": None, "validation_auroc": None}
     assert read_json(tmp_path / "best.json") == best

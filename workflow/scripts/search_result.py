@@ -3,7 +3,11 @@
 from pathlib import Path
 
 from tfbs_moe.runtime import step
-from tfbs_moe.training.search import collect_search
+from tfbs_moe.tables import read_json
+from tfbs_moe.training.search import SearchSettings, collect_search
 
 with step(snakemake.log[0]):
-    collect_search(Path(snakemake.output.best).parent)
+    # The shares are of one search, each named after all that its outcome depends on.
+    shares = [read_json(path) for path in snakemake.input.shares]
+    (name,) = {share["name"] for share in shares}
+    collect_search(Path(snakemake.output.best).parent, name, SearchSettings(**shares[0]["search"]))

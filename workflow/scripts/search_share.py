@@ -14,7 +14,7 @@ with step(snakemake.log[0]):
     register_own(snakemake.config["experts"])
     search = dict(params.search)
     space = search.pop("space")
-    search_share(
+    name = search_share(
         *(
             concatenate([read_dataset(path) for path in paths])
             for paths in (snakemake.input.train, snakemake.input.validation)
@@ -29,4 +29,4 @@ with step(snakemake.log[0]):
         folder=Path(snakemake.output[0]).parent,
         device=select_device(snakemake.config["device"]),
     )
-    write_json({"worker": int(wildcards.worker), "search": search}, snakemake.output[0])
+    write_json({"worker": int(wildcards.worker), "search": search, "name": name}, snakemake.output[0])

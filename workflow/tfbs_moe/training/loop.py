@@ -184,8 +184,10 @@ class _Training:
         self._resume()
         while self._stopped() is None:
             self._epoch()
+            # Before a signal is heeded: a search that goes on from the checkpoint would never learn of this epoch.
             if report:
                 report(self.progress.epoch, self.progress.history[-1]["validation_auroc"])
+            self._between_steps()
         self.model.load_state_dict(self.best)
         done = self.progress
         log.info(
@@ -309,7 +311,6 @@ class _Training:
             progress.epoch, train_loss, validation_loss, area, " (best)" if progress.since_better == 0 else "",
             progress.samples / progress.seconds, 100 * progress.data_seconds / progress.seconds,
         )  # fmt: skip
-        self._between_steps()
 
     def _diverged(self, how: str) -> DivergedError:
         return DivergedError(f"training diverged: {how}. Lower learning_rate or momentum, or set clip_norm.")

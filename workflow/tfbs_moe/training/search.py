@@ -23,7 +23,7 @@ from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.tables import write_json, write_tsv
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.record import data_record
+from tfbs_moe.training.record import data_record, module_digest
 
 if TYPE_CHECKING:
     import optuna
@@ -52,6 +52,10 @@ class SearchSettings:
     warmup_epochs: int = 3
     workers: int = 1
 
+    def share(self, worker: int) -> int:
+        """Return how many of the trials one worker does."""
+        return self.trials // self.workers + (worker < self.trials % self.workers)
+
 
 def search_share(
     train: Dataset,
@@ -66,7 +70,7 @@ def search_share(
     seed: int,
     folder: str | Path,
     device: torch.device,
-) -> None:
+) -> str:
     """Do one worker's share of the trials; one worker alone gives the same trials each time.
 
     Args:
@@ -84,6 +88,9 @@ def search_share(
         folder: holds the journal, shared by the workers.
         device: to train on.
 
+    Returns:
+        the name of the search in the journal: a digest of all that its outcome depends on.
+
     Raises:
         InputError: a space that cannot be searched.
         Interrupted: a signal came; start again to go on.
@@ -96,17 +103,20 @@ def search_share(
         "architecture": architecture, "hyperparameters": dict(hyperparameters), "settings": dict(settings),
         "space": {name: repr(spec) for name, spec in ranges.items()}, "seed": seed,
         "data": [data_record(train)["sha256"], data_record(validation)["sha256"]],
+        # Not how many trials: a search that is given more goes on from those that are there.
+        "search": [search.startup_trials, search.warmup_epochs, search.workers], "code": module_digest(__file__),
     }  # fmt: skip
+    name = digest(facts)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=_storage(folder),
-        study_name=digest(facts),
+        study_name=name,
         direction="maximize",
         load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(search.startup_trials, search.warmup_epochs),
+        # Epochs count from 1, and optuna prunes from the step on that it is given.
+        pruner=optuna.pruners.MedianPruner(search.startup_trials, search.warmup_epochs + 1),
     )
-    share = search.trials // search.workers + (worker < search.trials % search.workers)
-    while (done := len(_own(study, worker, finished=True))) < share:
+    while (done := len(_own(study, worker, finished=True))) < (share := search.share(worker)):
         study.sampler = optuna.samplers.TPESampler(
             seed=named_seed(seed, "sampler", worker, done) % _SAMPLER_SEEDS,
             n_startup_trials=search.startup_trials,
@@ -145,10 +155,16 @@ def search_share(
             else:
                 study.tell(trial, trained["metrics"]["validation_auroc"])
         shutil.rmtree(place, ignore_errors=True)
+    return name
 
 
-def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Write the search's table and its best parameters into ``folder``.
+def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Write a search's table and its best parameters into ``folder``.
+
+    Args:
+        folder: holds the journal, which keeps searches of other settings, data or code too.
+        name: of the search, from ``search_share``.
+        search: its settings; trials beyond those it asks for, from a time when it asked for more, do not count.
 
     Returns:
         one row per trial (``trial``, ``worker``, ``state``, ``epochs``, ``validation_auroc``, and one column
@@ -162,22 +178,25 @@ def collect_search(folder: str | Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     folder = Path(folder)
     storage = _storage(folder)
-    studies = optuna.get_all_study_summaries(storage)
-    if not studies:
-        raise InputError(f"{folder} holds no search")
-    # The journal keeps searches of other settings or data; the last one is the present one.
-    study = optuna.load_study(study_name=studies[-1].study_name, storage=storage)
-    rows = [
-        {
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        raise InputError(f"{folder} holds no search {name}; run its shares first") from None
+    rows, counted = [], [0] * search.workers
+    for trial in study.get_trials(deepcopy=False):
+        worker = trial.user_attrs.get(_WORKER)
+        counted[worker] += 1
+        if counted[worker] > search.share(worker):
+            continue
+        row = {
             "trial": trial.number,
-            "worker": trial.user_attrs.get(_WORKER),
+            "worker": worker,
             "state": trial.state.name.lower(),
             "epochs": max(trial.intermediate_values, default=0),
             "validation_auroc": trial.value if trial.value is not None else _last(trial.intermediate_values),
             **trial.params,
         }
-        for trial in study.get_trials(deepcopy=False)
-    ]
+        rows.append(row)
     table = pd.DataFrame(rows, columns=None if rows else ["trial", "worker", "state", "epochs", "validation_auroc"])
     complete = table[table["state"] == "complete"]
     best: dict[str, Any] = {"network": {}, "training": {}, "trial": None, "validation_auroc": None}

@@ -7,8 +7,10 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Return the area under the ROC curve of scores (N,) for labels (N,) of 0 and 1.
 
     The Mann-Whitney statistic: the share of pairs in which the positive scores higher, ties counting
-    half. NaN where a class is missing.
+    half. NaN where a class is missing, or a score is no number: it can be compared with none.
     """
+    if np.isnan(scores).any():
+        return float("nan")
     positives, negatives = scores[labels > 0], np.sort(scores[labels <= 0])
     if not len(positives) or not len(negatives):
         return float("nan")

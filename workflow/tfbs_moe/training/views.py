@@ -73,7 +73,8 @@ class Views:
         judging: bool (N,), rows that choose a gate's epoch; the others teach.
         names: of the K experts.
         embedding_size: E.
-        hidden: bool (training experiments, K), the experts that were trained on one experiment alone, by experiment.
+        hidden: bool (training experiments, K), the experts that were trained on the factor of an experiment alone, be
+            it in another cell.
         description: digests of experts and data, and which rows these are.
     """
 
@@ -145,9 +146,11 @@ def write_views(
     records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     pairs: list[np.ndarray] = []
     sizes: list[int] = []
+    factors: dict[str, str] = {}
     for name, split in sources:
         dataset = _read(data[name][split], stack.window)
         records[SPLITS[split]].append(data_record(dataset))
+        factors[name] = str(dataset.attributes.get("factor", name))
         pairs.append(np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair) + sum(sizes))
         sizes.append(len(dataset))
     training_sizes = dict(zip(data, sizes, strict=False))
@@ -158,6 +161,7 @@ def write_views(
         "max_rows": max_rows,
         "seed": seed,
         "experiments": list(data),
+        "factors": [factors[name] for name in data],
         "embedding_size": stack.embedding_size,
         "experts": [
             {
@@ -227,9 +231,9 @@ def read_views(folder: str | Path) -> Views:
         raise InputError(f"{folder} cannot be read as views ({error}); delete it and make it again") from None
     if _crc32(mapped) != description.get("crc32"):
         raise InputError(f"{folder / ARRAY} is damaged: its checksum is not the one noted; delete it and make it again")
-    experts, experiments = description["experts"], description["experiments"]
+    experts = description["experts"]
     end = len(experts) * description["embedding_size"]
-    hidden = [[expert["learnt"] == [name] for expert in experts] for name in experiments]
+    hidden = [[set(expert["factors"]) == {factor} for expert in experts] for factor in description["factors"]]
     return Views(
         inputs=torch.from_numpy(mapped),
         label=mapped[:, end + _LABEL].astype(np.uint8),
