@@ -1,6 +1,9 @@
 """A code digest changes with the modules a script uses, and with no other."""
 
-from tfbs_moe.provenance import code_digest, digest, sha256_file
+import pytest
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.provenance import class_digest, code_digest, digest, sha256_file
 
 
 def library(folder):
@@ -49,3 +52,16 @@ def test_digest_ignores_key_order_only():
 def test_sha256_of_a_known_text(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_users_network_counts_by_its_source_file_and_is_not_imported(tmp_path, monkeypatch):
+    module = tmp_path / "own_networks_of_a_test.py"
+    module.write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    class_digest.cache_clear()
+    assert class_digest("own_networks_of_a_test.Wide") == sha256_file(module)
+    module.write_text("WIDTH = 3\n")
+    class_digest.cache_clear()
+    assert class_digest("own_networks_of_a_test.Wide") == sha256_file(module)
+    with pytest.raises(InputError, match="no module 'nowhere_to_be_found.networks' for the class"):
+        class_digest("nowhere_to_be_found.networks.Wide")

@@ -1,6 +1,7 @@
 """A user's own network, a second architecture and a search go through the whole of training."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -66,6 +67,10 @@ def test_searched_and_own_networks_are_trained_and_mixed(project):
         assert own["architecture"] == "own_networks.Composition"
     models = set(pd.read_parquet(project.folder / predictions)["model"])
     assert {"convnet.A", "convnet.B", "composition.A", "composition.B", "moe.softmax"} <= models
+    # The network's own source is part of what its experts are made from; the others stay.
+    (project.folder / "own_networks.py").write_text(f"{OWN}\nWIDTH = 4\n")
+    planned = project.run(predictions, "-n", "--configfile", config, python_path=project.folder)
+    assert re.search(r"^expert +2$", planned.stdout, flags=re.MULTILINE), planned.stdout
 
 
 @pytest.mark.slow

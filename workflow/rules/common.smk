@@ -12,7 +12,7 @@ from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.patterns import any_of
-from tfbs_moe.provenance import code_digest
+from tfbs_moe.provenance import class_digest, code_digest
 from tfbs_moe.report.contents import METHODS, document_files
 from tfbs_moe.study import POOLED, POOLED_CONTROL, TestSet
 
@@ -217,6 +217,16 @@ def all_datasets():
 # --- models
 
 
+try:
+    OWN_NETWORKS = {
+        name: {"source": class_digest(settings["class"])}
+        for name, settings in config["experts"].items()
+        if settings.get("class")
+    }
+except InputError as error:
+    raise WorkflowError(f"config: experts: {error}")
+
+
 @cache
 def learning_datasets(protocol, experiment, split):
     """Return a split of what an expert of one experiment, or a pooled network, learns from."""
@@ -237,8 +247,9 @@ def search_result(wildcards):
 
 @asked_often
 def expert_settings(wildcards):
-    """Return the architecture of an expert and its settings."""
-    return STUDY.expert_settings(wildcards.protocol, wildcards.architecture, wildcards.experiment)
+    """Return the architecture of an expert and its settings, and the digest of a network of the user's own."""
+    settings = STUDY.expert_settings(wildcards.protocol, wildcards.architecture, wildcards.experiment)
+    return settings | OWN_NETWORKS.get(wildcards.architecture, {})
 
 
 @asked_often

@@ -5,9 +5,12 @@ Standard library only: the Snakefile imports this module under a bare Snakemake.
 
 import ast
 import hashlib
+import importlib.util
 import json
 from functools import cache
 from pathlib import Path
+
+from tfbs_moe.errors import InputError
 
 PACKAGE = "tfbs_moe"
 
@@ -51,6 +54,23 @@ def code_files(script: str | Path, library: str | Path) -> set[Path]:
                 found.add(module)
                 waiting.append(module)
     return found
+
+
+@cache
+def class_digest(path: str) -> str:
+    """Return the SHA-256 of the source file of a user's class, by its dotted path; its module is not imported.
+
+    Raises:
+        InputError: the module is not on ``PYTHONPATH``.
+    """
+    module = path.rpartition(".")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        raise InputError(f"there is no module {module!r} for the class {path!r}; put its folder on PYTHONPATH")
+    return sha256_file(found.origin)
 
 
 @cache
