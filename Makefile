@@ -1,6 +1,6 @@
 # The study's commands; each can be repeated and takes what is already there.
 .POSIX:
-.PHONY: help setup setup-dev demo rehearsal test test-cluster test-faults test-environments lint unit bench audit docs lock clean
+.PHONY: help setup setup-dev demo rehearsal test test-cluster test-faults test-environments lint unit bench audit docs lock lock-environments clean
 
 # Programs come from .venv; the recipes quote it, as the checkout's path may hold spaces.
 IN_VENV = PATH="$$PWD/.venv/bin:$$PATH"
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
 	@echo 'make docs    write config/README.md's tables of keys and docs/reference.md anew from the code'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
+	@echo 'make lock-environments  write down what conda makes of envs/*.yaml, exactly (needs conda and a network)'
 	@echo 'make clean   remove .venv and caches; results and downloads stay'
 
 setup:
@@ -99,6 +100,10 @@ lock: setup-dev
 	{ echo '-r run.txt'; grep -vxFf requirements/run.txt requirements/model.new; } > requirements/language-model.txt
 	{ echo '-r language-model.txt'; grep -vxFf requirements/model.new requirements/all.new; } > requirements/dev.txt
 	rm requirements/model.new requirements/all.new
+
+# Beside envs/*.yaml, where Snakemake takes it instead of them.
+lock-environments:
+	@sh envs/lock.sh
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache workflow/tfbs_moe.egg-info

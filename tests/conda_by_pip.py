@@ -1,17 +1,17 @@
-"""A stand-in for the program ``conda`` that makes environments from the same pins with uv.
+"""A stand-in for the program ``conda`` that makes environments from the same files with uv.
 
     python conda_by_pip.py make FOLDER      write FOLDER/bin/conda and FOLDER/bin/activate
 
 It answers what Snakemake asks of conda under ``--use-conda``, and no more, so that the workflow's own path through
-environments is tried where no conda channel can be reached. An environment holds the packages that its file pins and
+environments is tried where no conda channel can be reached. An environment holds the packages that its file names and
 what these require, in the versions of the project's lock; programs that are no Python packages come from the machine.
 """
 
 import json
 import os
-import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -23,24 +23,29 @@ NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "matplotlib-base": "matplot
 PROGRAMS = {"python", "bedtools", "pip"}
 
 
-def pins(path: Path) -> list[str]:
-    """Return the requirements that a conda environment file pins, as pip reads them."""
-    found = []
+def requirements(path: Path) -> dict[str, str]:
+    """Return what a conda environment file asks for, as pip reads it, by the name in Python's package index."""
+    found = {}
     for entry in yaml.safe_load(path.read_text())["dependencies"]:
-        for pin in entry["pip"] if isinstance(entry, dict) else [entry]:
-            name, version = re.fullmatch(r"([a-z0-9-]+) ={1,2}([0-9.]+)", pin).groups()
+        for line in entry["pip"] if isinstance(entry, dict) else [entry]:
+            name, versions = line.split(" ")
             if name not in PROGRAMS:
-                found.append(f"{NAMES.get(name, name)}=={version}")
+                found[NAMES.get(name, name)] = NAMES.get(name, name) + versions
     return found
 
 
-def install(prefix: Path, requirements: list[str]) -> None:
+def write_lock(path: Path) -> Path:
+    """Write the project's own versions as a file of pip's constraints."""
+    locks = [(ROOT / "requirements" / name).read_text().splitlines() for name in ("run.txt", "torch.txt")]
+    path.write_text("\n".join(line for lines in locks for line in lines))
+    return path
+
+
+def install(prefix: Path, requirements: Iterable[str]) -> None:
     """Make an environment of some packages and of what they require, versions by the lock."""
     uv = str(Path(sys.executable).parent / "uv")
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(prefix)], check=True)
-    lock = prefix / "lock.txt"
-    lines = (ROOT / "requirements" / "run.txt").read_text().splitlines()
-    lock.write_text("\n".join([*lines, *(ROOT / "requirements" / "torch.txt").read_text().splitlines()]))
+    lock = write_lock(prefix / "lock.txt")
     python, wanted = str(prefix / "bin" / "python"), ["--constraint", str(lock), *requirements]
     if subprocess.run(
         [uv, "pip", "install", "--quiet", "--python", python, "--torch-backend", "cpu", *wanted],
@@ -74,7 +79,7 @@ def answer(arguments: list[str]) -> str:
         return ""
     if arguments[:2] == ["env", "create"]:
         file, prefix = (Path(arguments[arguments.index(option) + 1]) for option in ("--file", "--prefix"))
-        install(prefix, pins(file))
+        install(prefix, requirements(file).values())
         return ""
     raise SystemExit(f"the stand-in for conda does not know: conda {' '.join(arguments)}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conda_by_pip import install, make_conda, pins
+from conda_by_pip import install, make_conda, requirements
 from tfbs_moe.provenance import code_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,8 @@ def made(tmp_path_factory):
     def make(stage: str, without: str = "") -> Path:
         if (stage, without) not in known:
             prefix = folder / f"{stage}.{without}"
-            wanted = [pin for pin in pins(ROOT / f"envs/{stage}.yaml") if pin.split("==")[0] != without]
-            install(prefix, wanted)
+            wanted = requirements(ROOT / f"envs/{stage}.yaml")
+            install(prefix, [text for name, text in wanted.items() if name != without])
             known[stage, without] = prefix
         return known[stage, without]
 

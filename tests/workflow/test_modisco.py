@@ -1,4 +1,4 @@
-"""TF-MoDISco in an environment of its own: built from its pins, it finds what was planted."""
+"""TF-MoDISco in an environment of its own: built from its file, it finds what was planted."""
 
 import subprocess
 import venv
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from conda_by_pip import requirements, write_lock
 from project_copy import HANGS, ROOT
 from tfbs_moe.attribution.modisco import ATTRIBUTIONS, SEQUENCES, read_motifs, write_inputs
 
@@ -15,15 +16,13 @@ WORD, LENGTH, COUNT = "TGACTCATGC", 100, 200
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """The program, in an environment that holds the pins of ``envs/modisco.yaml`` and nothing else."""
+    """The program, in an environment that holds what ``envs/modisco.yaml`` asks for and nothing else."""
     folder = tmp_path_factory.mktemp("modisco")
     venv.create(folder, with_pip=True)
-    entries = yaml.safe_load((ROOT / "envs/modisco.yaml").read_text())["dependencies"]
-    conda = [entry for entry in entries if isinstance(entry, str) and not entry.startswith(("python ", "pip "))]
-    (pip,) = (entry["pip"] for entry in entries if isinstance(entry, dict))
-    pins = [pin.replace(" ", "").replace("-base", "").replace("==", "=").replace("=", "==") for pin in [*conda, *pip]]
     installer = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*installer, *pins], capture_output=True, text=True, check=False, timeout=HANGS)
+    installer += ["--constraint", str(write_lock(folder / "lock.txt"))]
+    wanted = requirements(ROOT / "envs/modisco.yaml").values()
+    done = subprocess.run([*installer, *wanted], capture_output=True, text=True, check=False, timeout=HANGS)
     if done.returncode and any(word in done.stderr for word in ("connection", "No matching distribution")):
         pytest.skip(f"the packages of envs/modisco.yaml cannot be had here: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
