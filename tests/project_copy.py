@@ -63,6 +63,7 @@ class Project:
 
 def copy_project(folder: Path) -> Project:
     """Copy what the workflow needs, without anything downloaded or computed."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
