@@ -99,7 +99,7 @@ class StudyGenome:
 def known_assemblies() -> dict[str, Assembly]:
     """Return the assemblies that are known, by their canonical names."""
     table = json.loads(_TABLE.read_text(encoding="utf-8"))
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
         for name, row in table.items()
     }
