@@ -2,10 +2,11 @@
 
 import gzip
 import os
+from pathlib import Path
 
 import pytest
 
-from tfbs_moe.assemblies import known_assemblies
+from tfbs_moe.assemblies import find_assembly, known_assemblies
 from tfbs_moe.chromosomes import fasta_sizes, genome_faults
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.splits import ChromosomeSplit
@@ -165,3 +166,18 @@ def test_a_genome_that_is_not_known(tmp_path):
 def test_names_that_the_genome_does_not_have(assembly, names, said):
     (fault,) = genome_faults(completed(assembly=assembly, names=names))
     assert fault.startswith(f"config: genome.names: {said}")
+
+
+def test_the_table_of_assemblies_in_the_documents_is_right():
+    text = (Path(__file__).parents[2] / "config" / "README.md").read_text()
+    rows = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")
+    ]
+    shown = {row[0]: row for row in rows if len(row) == 6}
+    assert list(shown) == list(known_assemblies())
+    for name, known in known_assemblies().items():
+        _, also, _, group, blacklist, splits = shown[name]
+        assert {find_assembly(each.strip(" `")).name for each in also.split(",") if each} <= {name}
+        assert (group, blacklist) == (known.jaspar_group, "yes" if known.blacklist else "no")
+        if splits != "the same":
+            assert splits == "; ".join(", ".join(names) for names in held_out(completed(assembly=name)))

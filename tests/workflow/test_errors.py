@@ -2,6 +2,7 @@
 
 import pytest
 
+from peak_files import write_fasta
 from prepared_files import deepbind_file, random_sequences
 
 
@@ -105,6 +106,39 @@ def test_missing_source(prepared):
     project, config = prepared
     (project.folder / "b.seq.gz").unlink()
     assert_one_message(project.run("-n", "--configfile", config), "config/small.tsv", "B", "b.seq.gz")
+
+
+@pytest.fixture
+def local_genome(project):
+    """Settings of a study of fetched peaks on a genome of the user's own."""
+    write_fasta(project.folder / "g.fa", {"chr1": "ACGT" * 500, "chr2": "ACGT" * 300, "chr3": "ACGT" * 200})
+    rows = [("A", "train", "in_distribution"), ("B", "train", "in_distribution"), ("C", "ood", "cross_family")]
+    peaks = "https://example.org/{}.narrowPeak.gz"
+    lines = [f"{name} {name} cell {role} {kind} peaks {peaks.format(name)} -" for name, role, kind in rows]
+    table = project.table("own", *lines)
+    return {"run": "own", "experiments": table, "genome": {"assembly": "GRCh37", "fasta": "g.fa"}}
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({"test_chromosomes": ["chr4"]}, "splits: the genome has no chr4; it has chr1, chr2, chr3"),
+        ({"test_chromosomes": ["chr2"], "validation_chromosomes": ["chr2"]}, "splits: chr2 is named twice"),
+    ],
+)
+def test_splits_that_the_genome_cannot_have_are_refused_by_a_dry_run(project, local_genome, splits, said):
+    config = project.config("own", **local_genome, splits=splits)
+    assert_one_message(project.run("-n", "--configfile", config), said)
+
+
+def test_the_mirror_list_holds_what_is_fetched_and_no_more(project, local_genome):
+    listed = project.run("mirror_list", "--configfile", project.config("own", **local_genome))
+    assert listed.returncode == 0, listed.stdout
+    paths = [line.split("\t")[1] for line in listed.stdout.splitlines() if line.startswith("https://")]
+    fetched = [path for path in paths if "example.org" not in path]
+    assert sorted(set(paths) - set(fetched)) == [f"example.org/{name}.narrowPeak.gz" for name in "ABC"]
+    # The genome is there; the ENCODE blacklist of the assembly is not.
+    assert [path.rsplit("/", 1)[1] for path in fetched] == ["hg19-blacklist.v2.bed.gz"]
 
 
 @pytest.mark.parametrize(
