@@ -223,6 +223,21 @@ def test_a_gate_that_looks_at_the_sequence_alone_is_told_no_factor(model):
         Scorer.load(model, factor="CTCF")
 
 
+def test_a_factor_is_looked_up_in_the_group_of_the_species(model, tmp_path):
+    members = {name: model / "experts" / name for name in "AB"}
+    facts = {"genome": {"assembly": "dm6", "species": "Drosophila melanogaster", "jaspar_group": "insects"}}
+    taught = {"A": ["ftz"], "B": ["Cf2"]}
+    for folder, description in (("fly", facts), ("silent", {})):
+        bundle.save_mixture(build_gate("motif", 2, 32, {}, seed=3), members, tmp_path / folder, description, taught)
+    known = Scorer.load(tmp_path / "fly", factor="zen").knowledge
+    assert known.matrix_ids == ("MA0256.1",)
+    assert known.likeness["ftz"] > known.likeness["Cf2"]
+    with pytest.raises(InputError, match=r"no JASPAR matrix is known of the factor CTCFX \(insects\)"):
+        Scorer.load(tmp_path / "fly", factor="CTCFX")
+    with pytest.raises(InputError, match=r"of the factor zen \(vertebrates\)"):
+        Scorer.load(tmp_path / "silent", factor="zen")
+
+
 # --- outputs
 
 

@@ -215,6 +215,21 @@ def test_lock_then_no_more_questions(portal, tmp_path):
     assert target.read_bytes() == b"\x1f\x8bENCFF002AAA"
 
 
+def test_the_portal_is_asked_for_the_assembly_by_its_own_name_of_it(portal, tmp_path):
+    experiment(portal)
+    peaks(portal, 1)
+    peaks(portal, 2, assembly="mm10")
+    lock = tmp_path / "encode.lock.tsv"
+    assert update_lock(rows("encode"), lock, "GRCm38.p6", portal=portal.url, today=TODAY, policy=FAST) == 1
+    assert [(row["assembly"], row["accession"]) for row in read(lock)] == [("mm10", "ENCFF002AAA")]
+    assert sources.locked(lock, "JUND", "HepG2", "mm10").accession == "ENCFF002AAA"
+    asked = len(portal.seen)
+    with pytest.raises(InputError, match="the ENCODE portal has no peaks on TAIR10; it has some on hg19, GRCh38"):
+        update_lock(rows("encode"), lock, "TAIR10", portal=portal.url, policy=FAST)
+    assert len(portal.seen) == asked
+    assert update_lock(rows("peaks.bed"), lock, "TAIR10", portal=portal.url, policy=FAST) == 0
+
+
 def test_refresh_follows_the_portal(portal, tmp_path):
     experiment(portal)
     peaks(portal, 1)
