@@ -132,10 +132,6 @@ def checked_genome():
 
 
 GENOME_FILES = checked_genome()
-if isinstance(GENOME_FILES.get("fasta"), Local) and not GENOME_FILES["fasta"].path.is_file():
-    raise WorkflowError(
-        f"config: genome.fasta: there is no file {GENOME_FILES['fasta'].path}; paths are relative to {Path.cwd()}"
-    )
 SHAPE = config["synthetic"]["shape"] if PLANTED else None
 for name in PLANTED:
     if SHAPE is None and (SOURCES[name].peaks or len(SOURCES[name].matrix_ids) > 1):
