@@ -39,7 +39,7 @@ SHORT = {
     "gates": {"softmax": {"training": {"max_epochs": 2}}},
     "attribution": {
         "methods": ["gradient"], "sequences": 3, "faithfulness_sequences": 2, "sanity_methods": ["gradient"],
-        "relabelled_experts": 0,
+        "relabelled_experts": 0, "max_experiments": 1, "max_experts": 1,
     },
 }  # fmt: skip
 
