@@ -10,7 +10,7 @@ from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, left_out, left_out_dataset, read_dataset, write_dataset
-from tfbs_moe.data.genome import prepare_genome
+from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.data.negatives import PROVIDERS
 from tfbs_moe.data.splits import SPLITS, ChromosomeSplit
 from tfbs_moe.errors import InputError
@@ -59,6 +59,35 @@ def test_every_kind_and_split(files, genome, split, kind):
     assert counts.rows_out.iloc[-1] == len(dataset)
     assert dataset.attributes["split"] == split
     assert dataset.attributes["negatives"] == ("gc_matched:0.5+other_peaks:0.5" if isinstance(kind, dict) else kind)
+
+
+@pytest.mark.parametrize("kind", PROVIDERS)
+def test_a_split_reads_no_more_of_other_chromosomes_than_the_windows_of_peaks(tmp_path, kind):
+    """What is damaged tells what is read: each block of 4,096 bases is held against its checksum."""
+    codes = {f"chr{i}": random_codes(400_000, i) for i in (1, 2, 3)}
+    prepare_genome(make_genome(tmp_path, codes).path, tmp_path / "whole.h5")
+    places = [(f"chr{i}", at) for i in (1, 2, 3) for at in range(2000, 60_000, 1000)]
+    rows = [narrow_peak(chrom, at - 60, at + 80, 60, signal=at % 977) for chrom, at in places]
+    shifted = [narrow_peak(chrom, at + 340, at + 480, 60) for chrom, at in places]
+    files = {
+        "peaks": write_lines(tmp_path / "a.narrowPeak", rows),
+        "others": write_lines(tmp_path / "b.narrowPeak", shifted),
+        "blacklist": None,
+    }
+    damaged = bytearray((tmp_path / "whole.h5").read_bytes())
+    for chrom in ("chr1", "chr2"):
+        begin = damaged.index(codes[chrom].tobytes())
+        for at in range(70_000, 400_000, 1000):
+            damaged[begin + at] ^= 1
+    (tmp_path / "damaged.h5").write_bytes(damaged)
+    whole, genome = (Genome.open(tmp_path / name) for name in ("whole.h5", "damaged.h5"))
+    expected, counts = build(files, whole, "test", kind)
+    found, its_counts = build(files, genome, "test", kind)
+    np.testing.assert_array_equal(found.one_hot, expected.one_hot)
+    pd.testing.assert_frame_equal(its_counts, counts)
+    if kind == "gc_matched":
+        with pytest.raises(InputError, match=r"damaged.h5 is damaged: chr1 does not have the checksum"):
+            build(files, genome, "train", kind)
 
 
 @pytest.mark.parametrize("kind", ["flanks", "other_peaks"])
