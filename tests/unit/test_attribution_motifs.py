@@ -13,7 +13,9 @@ from tfbs_moe.attribution.filters import filter_motifs, has_filters
 from tfbs_moe.attribution.localisation import site_mask
 from tfbs_moe.attribution.matches import best_matches, known_matches, match_mask, matches_in_rows, matrix_matches
 from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, sentence, trimmed
+from tfbs_moe.attribution.recovered import grouped, recovered
 from tfbs_moe.attribution.seqlets import Discovery, call_seqlets, discover_motifs
+from tfbs_moe.attribution.store import no_attributions, read_attributions, write_attributions
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices, matrix_by_id, shuffled
 from tfbs_moe.errors import InputError
 
@@ -299,3 +301,14 @@ def test_modisco_output(tmp_path):
         file["other"] = 1
     with pytest.raises(InputError, match="was not written by modisco-lite"):
         modisco.read_motifs(path)
+
+
+def test_a_model_that_was_left_out_has_no_motif_and_says_why(tmp_path):
+    place = tmp_path / "sound" / "convnet.A" / "JUND"
+    write_attributions(no_attributions(40, {"method": "gradient"}), place / "gradient.h5")
+    assert len(read_attributions(place / "gradient.h5")) == 0
+    found = recovered(grouped([str(place / "gradient.h5")]), [], members=5)
+    assert found.motifs.empty and found.matches.empty
+    assert found.summary[["model", "sequences", "motifs", "sentence"]].to_numpy().tolist() == [
+        ["convnet.A", 0, 0, "No sequence was explained: the model or the test sets were left out."]
+    ]

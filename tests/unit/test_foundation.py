@@ -227,3 +227,11 @@ def test_jobs_that_start_at_once_spread_over_gpus(tmp_path):
             job.communicate()
     assert sorted(taken) == [0, 0, 1, 1, 2, 2, 3, 3]
     assert int(later.stdout) == taken[0]
+
+
+def test_tables_without_rows_change_nothing_of_those_joined_with_them():
+    filled = pd.DataFrame({"name": ["a"], "n": [3], "value": [0.5], "right": [True]})
+    empty = pd.DataFrame(columns=["name", "n", "other"])
+    for parts in ([empty, filled], [filled, empty], [empty, filled, empty]):
+        pd.testing.assert_frame_equal(tables.joined(parts), filled)
+    assert list(tables.joined([empty, empty])) == ["name", "n", "other"] and tables.joined([empty]).empty

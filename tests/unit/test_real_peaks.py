@@ -11,6 +11,8 @@ import pytest
 
 from tfbs_moe.data.assembly import check_assembly
 from tfbs_moe.data.build import PeakSettings, build_peaks
+from tfbs_moe.data.candidates import NegativeSettings
+from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.gc_matching import gc_count
 from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.data.peaks import read_intervals, read_peaks
@@ -159,3 +161,29 @@ def test_the_blacklist_is_what_bedtools_says_it_is(folder, genome, blacklist, tm
     bound = dataset.label == 1
     assert sorted({int(line.split("\t")[1]) for line in kept}) == sorted(dataset.start[bound])
     assert len(read_intervals(blacklist)) == 834
+
+
+def test_ctcf_with_one_small_neighbour_is_as_large_as_that_suffices_for(folder, genome, blacklist):
+    """Two factors in a cell, the one with few peaks the other's negatives: what HeLa-S3 has, on real peaks."""
+
+    def built(minimum: int) -> tuple[Dataset, pd.DataFrame]:
+        return build_peaks(
+            peak_file(folder, "ENCFF199YFA"),
+            "train",
+            "other_peaks",
+            genome,
+            SPLIT,
+            negative_settings=NegativeSettings(minimum_rows=minimum),
+            blacklist=blacklist,
+            other_peaks=[peak_file(folder, "ENCFF383BYS")],
+        )
+
+    smaller, counts = built(10)
+    found, wanted = (int(smaller.attributes[name]) for name in ("rows_found", "rows_wanted"))
+    assert smaller.label.sum() == (smaller.label == 0).sum() == found < wanted
+    lost = counts[counts.step == "partners"]
+    assert (lost.rows_in - lost.rows_out).tolist() == [wanted - found]
+    assert counts.rows_out.iloc[-1] == len(smaller) == 2 * found
+    gone, counts = built(found + 1)
+    assert counts.rows_out.iloc[-1] == len(gone) == 0
+    assert f"{found} bound and {found} unbound rows are left for train" in str(gone.attributes["left_out"])

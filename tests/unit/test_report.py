@@ -360,3 +360,26 @@ def test_many_warnings_of_one_kind_are_one_and_a_fold(run: Run, tmp_path: Path) 
     assert (shown.text, shown.style, serious.text, serious.style) == ("S5 shares rows.", "note", "T is S0.", "bad")
     assert fold.title == "5 more like it"
     assert len(fold.blocks[0].items) == 5
+
+
+def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp_path):
+    """One warning per model and reason, whatever the number of seeds; nothing where all were trained."""
+    table = pd.DataFrame(
+        {
+            "model": ["convnet.A", "convnet.A", "convnet.B", "moe.softmax"],
+            "seed": [0, 1, 0, 0],
+            "left_out": ["too few peaks.", "too few peaks.", None, None],
+            "without": [None, None, None, "A: too few peaks."],
+        }
+    )
+    path = f"trained/{run.study.protocols[0]}.tsv"
+    write_tsv(table, tmp_path / path)
+    (protocol, *_) = run.study.protocols
+    text = [block.text for block in evidence._left_out_models(read_run(tmp_path, run.study, run.published))]
+    assert text == [
+        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; no gate looks at it, no result is its, and its own "
+        "test set is one of a factor without expert: too few peaks.",
+        f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
+    ]
+    write_tsv(table.assign(left_out=None, without=None), tmp_path / path)
+    assert evidence._left_out_models(read_run(tmp_path, run.study, run.published)) == []

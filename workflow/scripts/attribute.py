@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare, request
-from tfbs_moe.attribution.store import write_attributions
+from tfbs_moe.attribution.store import no_attributions, write_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
+from tfbs_moe.tables import joined, read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -21,30 +21,44 @@ with step(snakemake.log[0]):
     device = select_device(snakemake.config["device"])
     settings = params.settings
     predictions = read_parquet(snakemake.input.predictions)
-    what = request(
-        read_dataset(snakemake.input.dataset),
-        chosen_rows(predictions, params.mixture, params.replicate, settings["sequences"]),
-        read_tsv(snakemake.input.sites) if snakemake.input.get("sites") else None,
-        read_tsv(snakemake.input.matches) if snakemake.input.get("matches") else None,
-        Genome.open(snakemake.input.genome) if snakemake.input.get("genome") else None,
-        methods=tuple(params.methods),
-        settings={
-            "n": settings["shifts"],
-            "draws": settings["noise_draws"],
-            "sd": settings["noise_sd"],
-            "shuffles": settings["reference_shuffles"],
-            "tolerance": settings["path_tolerance"],
-        },
-        faithfulness=settings["faithfulness_sequences"],
-        sanity_methods=tuple(settings["sanity_methods"]),
-        shift_curve=tuple(settings["shift_curve"]),
-        batch_size=settings["batch_size"],
-        seed=params.seed,
-        draws=params.draws,
+    dataset = read_dataset(snakemake.input.dataset)
+    # A test set or a mixture that was left out leaves nothing to choose, and a model that was, nothing to explain.
+    nothing = not len(dataset) or bundle.left_out(params.models[params.mixture])
+    explained = {model: path for model, path in params.models.items() if not nothing and not bundle.left_out(path)}
+    what = (
+        None
+        if nothing
+        else request(
+            dataset,
+            chosen_rows(predictions, params.mixture, params.replicate, settings["sequences"]),
+            read_tsv(snakemake.input.sites) if snakemake.input.get("sites") else None,
+            read_tsv(snakemake.input.matches) if snakemake.input.get("matches") else None,
+            Genome.open(snakemake.input.genome) if snakemake.input.get("genome") else None,
+            methods=tuple(params.methods),
+            settings={
+                "n": settings["shifts"],
+                "draws": settings["noise_draws"],
+                "sd": settings["noise_sd"],
+                "shuffles": settings["reference_shuffles"],
+                "tolerance": settings["path_tolerance"],
+            },
+            faithfulness=settings["faithfulness_sequences"],
+            sanity_methods=tuple(settings["sanity_methods"]),
+            shift_curve=tuple(settings["shift_curve"]),
+            batch_size=settings["batch_size"],
+            seed=params.seed,
+            draws=params.draws,
+        )
     )
     outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output if path.endswith(".h5")}
     tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts", "around")}
-    for model, folder in params.models.items():
+    for model in params.models.keys() - explained.keys():
+        for method in params.methods:
+            described = {"method": method, "model": model, "root_seed": params.seed}
+            write_attributions(no_attributions(dataset.length, described), outputs[model, method])
+    for parts in tables.values():
+        parts.append(pd.DataFrame(columns=[*params.identity, "model", "seed"]))
+    for model, folder in explained.items():
         subject = prepare(model, folder, what, device)
         names = params.identity | {"model": model, "seed": params.replicate}
         for found in explain(subject, what):
@@ -52,8 +66,10 @@ with step(snakemake.log[0]):
             tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))
             tables["around"].append(labelled(found.around, names | {"method": found.method}))
         relabelled = params.relabelled.get(model)
+        if relabelled and bundle.left_out(relabelled):
+            relabelled = None
         examined = examine(subject, what, bundle.load(relabelled, device) if relabelled else None)
         for name in ("equivariance", "sanity", "shifts"):
             tables[name].append(labelled(getattr(examined, name), names))
     for name, parts in tables.items():
-        write_tsv(pd.concat(parts, ignore_index=True), snakemake.output[name])
+        write_tsv(joined(parts), snakemake.output[name])

@@ -17,7 +17,7 @@ with step(snakemake.log[0]):
     tables = [labelled(motif_table([]), {"protocol": "", "model": ""})]
     for names, folder, datasets in snakemake.params.models:
         model = bundle.load(folder)
-        if has_filters(model):
+        if has_filters(model) and not bundle.left_out(folder):
             rows = concatenate([read_dataset(path) for path in datasets])
             tables.append(labelled(motif_table(filter_motifs(model, rows.one_hot[rows.label == 1])), names))
     write_tsv(pd.concat(tables, ignore_index=True), snakemake.output[0])

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,11 @@ def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> p
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path} cannot be read as a tab-separated table ({_reason(error)}). {_AGAIN}") from None
     return _with_columns(table, columns, path)
+
+
+def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put tables below each other; of one without rows the columns have no types, and it counts only where all are."""
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:

@@ -68,9 +68,12 @@ def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *
     parts = []
     for group, paths in groups.items():
         attribution, X = joined_attributions(paths)
-        found = discover_motifs(attribution, X, how)
+        found = discover_motifs(attribution, X, how) if len(X) else []
         like = match_motifs(found, known)
-        parts.append(_told(group, found, like, sentence(found, like), sequences=len(X)))
+        said = (
+            sentence(found, like) if len(X) else "No sequence was explained: the model or the test sets were left out."
+        )
+        parts.append(_told(group, found, like, said, sequences=len(X)))
     return joined(*parts)
 
 

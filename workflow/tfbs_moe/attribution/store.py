@@ -72,6 +72,12 @@ def make_attributions(
     return Attributions(**typed, settings=dict(settings))
 
 
+def no_attributions(length: int, settings: Mapping[str, Any]) -> Attributions:
+    """Return the attributions of a model, or of a test set, that was left out: those of no sequence of ``length``."""
+    none = np.empty((0, 4, length))
+    return make_attributions(none, none, none[:, 0, 0], none[:, 0, 0], settings)
+
+
 def write_attributions(attributions: Attributions, path: str | Path) -> None:
     """Write attributions as HDF5: compressed, checksummed, the same bytes each time.
 

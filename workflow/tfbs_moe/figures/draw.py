@@ -30,7 +30,7 @@ from tfbs_moe.figures.style import Drawing, nothing_to_draw
 from tfbs_moe.statistics.draws import OURS, PUBLISHED
 from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.study import Study
-from tfbs_moe.tables import read_parquet, read_tsv
+from tfbs_moe.tables import joined, read_parquet, read_tsv
 
 METRIC_COLUMNS = (
     "protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric",
@@ -252,7 +252,7 @@ def _overlap(item: FigureItem, source: Source) -> Drawing:
         rows = read_parquet(source.folder / audit, ("row", "overlaps_training"))
         label = read_dataset(source.folder / dataset).label[rows["row"]]
         parts.append(rows.assign(label=label, **source.study.identity(test)))
-    return study.overlap_overview(pd.concat(parts, ignore_index=True))
+    return study.overlap_overview(joined(parts))
 
 
 def _learning_curves(item: FigureItem, source: Source) -> Drawing:
@@ -261,7 +261,7 @@ def _learning_curves(item: FigureItem, source: Source) -> Drawing:
         read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS).assign(model=model, seed=seed)
         for folder, (model, seed) in trainings
     ]
-    return study.learning_curves(pd.concat(parts, ignore_index=True))
+    return study.learning_curves(joined(parts))
 
 
 def _search(item: FigureItem, source: Source) -> Drawing:

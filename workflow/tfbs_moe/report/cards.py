@@ -4,7 +4,9 @@ The headings are those of Mitchell et al. (2019, Model cards for model reporting
 Datasheets for datasets), as far as the files of a run can fill them.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -80,6 +82,7 @@ def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
             f"{first['receptive_field']} bases. Trained under the protocol “{protocol}” with {len(seeds)} seed(s). Its "
             f"folder is {folder}/seed<k>/, in safetensors and JSON, under the licence {first['licence']}."
         ),
+        *_left_out(seeds, made),
         Text("Intended use", style="heading"),
         Text(
             f"Research: to score whether a window of DNA looks bound by {trained['factor']} in ChIP-seq of "
@@ -104,6 +107,15 @@ def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
         _by_stratum(run, protocol, model),
     ]
     return Card(f"expert.{protocol}.{model}", f"Model card: {model_label(model)}, protocol {protocol}", blocks)
+
+
+def _left_out(seeds: Sequence[int], made: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """Say of which seeds an expert was left out, and why."""
+    return [
+        Text(f"Seed {seed} was left out of the study and holds untrained weights: {each['left_out']}", style="bad")
+        for seed, each in zip(seeds, made, strict=True)
+        if each.get("left_out")
+    ]
 
 
 def _model_card(run: Run, protocol: str, gate: str) -> Card:

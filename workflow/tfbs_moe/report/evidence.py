@@ -8,7 +8,7 @@ from tfbs_moe.figures.item import ABLATION, METRICS
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
-from tfbs_moe.report.inputs import DATASETS, Run
+from tfbs_moe.report.inputs import DATASETS, Run, trained_list
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.seeds import retrainings
 from tfbs_moe.study import SUPPLIED
@@ -16,6 +16,9 @@ from tfbs_moe.study import SUPPLIED
 WARNINGS = "audit/warnings.tsv"
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
+_LEFT_OUT = (
+    "was left out; no gate looks at it, no result is its, and its own test set is one of a factor without expert"
+)
 # Warnings of one kind that are shown one by one.
 _MOST_ALIKE = 3
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
@@ -33,7 +36,7 @@ _SHUFFLED = (
 
 def data(run: Run) -> Section:
     """Return what the rows are, and what the audit says of them."""
-    blocks: list[Block] = [*_warnings(run), *pictures(run, "overlap")]
+    blocks: list[Block] = [*_left_out_models(run), *_warnings(run), *pictures(run, "overlap")]
     blocks.append(table_of(run, DATASETS, "Rows of every dataset, and how many bound test rows overlap training."))
     audit = optional_table(run, "audit/datasets.tsv", "What the audit found in every dataset.")
     audit += optional_table(run, "audit/pairs.tsv", "Rows that datasets share, for every pair of datasets.")
@@ -88,6 +91,20 @@ def negatives(run: Run) -> Section:
             )
         )
     return Section("negatives", "Trained against, tested against", blocks)
+
+
+def _left_out_models(run: Run) -> list[Block]:
+    """Say which models were left out, and which networks a mixture does without, as one warning each."""
+    blocks: list[Block] = []
+    for protocol in run.study.protocols:
+        table = run.table(trained_list(protocol))
+        for what, style, words in (("left_out", "bad", _LEFT_OUT), ("without", "note", "does without some networks")):
+            if table is None or what not in table or table[what].isna().all():
+                continue
+            seeds = table[table[what].notna()].astype({"seed": str}).groupby(["model", what], sort=False)["seed"]
+            for (model, reason), which in seeds.agg(", ".join).items():
+                blocks.append(Text(f"{model} (protocol {protocol}, seed {which}) {words}: {reason}", style=style))
+    return blocks
 
 
 def _warnings(run: Run) -> list[Block]:

@@ -120,6 +120,11 @@ def report_inputs(study: Study) -> list[str]:
     return [*TABLES, *figures, *models_of(study)]
 
 
+def trained_list(protocol: str) -> str:
+    """Return the list of the trained models of a protocol, and of those that were left out."""
+    return f"trained/{protocol}.tsv"
+
+
 def models_of(study: Study) -> list[str]:
     """Return the description of every trained model, relative to the run's folder."""
     return [f"{folder}/model.json" for protocol in study.protocols for folder, _ in training_folders(study, protocol)]
@@ -128,5 +133,6 @@ def models_of(study: Study) -> list[str]:
 def read_run(folder: str | Path, study: Study, published: pd.DataFrame) -> Run:
     """Read the tables of a run; those that are absent are left out, and the report says so."""
     folder = Path(folder)
-    tables = {path: read_tsv(folder / path) for path in TABLES if (folder / path).is_file()}
+    lists = [trained_list(protocol) for protocol in study.protocols]
+    tables = {path: read_tsv(folder / path) for path in (*TABLES, *lists) if (folder / path).is_file()}
     return Run(folder, study, published, tables)
