@@ -102,7 +102,7 @@ def _left_out_models(run: Run) -> list[Block]:
             if table is None or what not in table or table[what].isna().all():
                 continue
             seeds = table[table[what].notna()].astype({"seed": str}).groupby(["model", what], sort=False)["seed"]
-            for (model, reason), which in seeds.agg(", ".join).items():
+            for model, reason, which in seeds.agg(", ".join).reset_index().itertuples(index=False):
                 blocks.append(Text(f"{model} (protocol {protocol}, seed {which}) {words}: {reason}", style=style))
     return blocks
 
