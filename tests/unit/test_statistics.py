@@ -107,9 +107,17 @@ def test_tukey_agrees_with_statsmodels():
         assert stats.studentized_range.sf(result.statistic, 4, 116) == pytest.approx(result.p, abs=1e-9)
 
 
-def test_models_that_were_not_predicted_are_named():
-    with pytest.raises(InputError, match="CTCF_NHA: no predictions of convnet.C with seed 0"):
-        paper_anova(scores(), IDENTITY, [*MODELS, "convnet.C"], seed=1)
+def test_a_test_set_on_which_models_cannot_be_compared_says_why():
+    whole = scores()
+    one_class = whole.rows(whole.label)
+    for given, models, reason in (
+        (whole, [*MODELS, "convnet.C"], "there are no predictions of convnet.C with seed 0"),
+        (one_class, MODELS, f"an AUROC needs bound and unbound rows, and all its {len(one_class.row)} rows are of one"),
+        (whole.rows(np.zeros(len(whole.row), dtype=bool)), MODELS, "it has no rows"),
+    ):
+        (row,) = paper_anova(given, IDENTITY, models, seed=1).to_dict("records")
+        assert row["test"] == "paper's ANOVA" and np.isnan([row["statistic"], row["p"], row["effect"]]).all()
+        assert f"CTCF_NHA: models cannot be compared on it, since {reason}" in row["sentence"]
 
 
 def metrics(factors=8, seeds=(0, 1), gain=0.0, models=MODELS):

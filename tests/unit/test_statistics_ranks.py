@@ -1,5 +1,7 @@
 """Rank tests and effect sizes: against Demšar's worked example, scipy, statsmodels and scikit-posthocs."""
 
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 import scikit_posthocs
@@ -60,7 +62,64 @@ def test_friedman_agrees_with_scipy():
 def test_friedman_of_models_that_are_equal_is_not_defined_and_of_agreement_is_infinite():
     assert np.isnan(friedman(np.ones((5, 3))).p)
     agree = friedman(np.tile([1.0, 2.0, 3.0], (5, 1)))
-    assert (agree.statistic, agree.p, agree.concordance) == (np.inf, 0, 1)
+    assert (agree.statistic, agree.concordance) == (np.inf, 1)
+    # The other four factors rank as the first one does, of six ways that each could.
+    assert agree.p == pytest.approx(6.0**-4)
+
+
+@pytest.mark.parametrize(("count", "models"), [(2, 2), (4, 2), (2, 3), (4, 3), (3, 4)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_friedmans_p_is_that_of_all_orders_of_few_factors(count, models, ties):
+    draw = np.random.default_rng(count * models)
+    values = draw.integers(0, 2, (count, models)) * 1.0 if ties else draw.normal(size=(count, models))
+    values[0, :2] = 0, 1
+
+    def statistic(rows):
+        return stats.rankdata(rows, axis=1).sum(axis=0).var()
+
+    orders = [list(permutations(row)) for row in values]
+    every = np.array([statistic(np.array(rows)) for rows in product(*orders)])
+    assert friedman(values).p == pytest.approx((every >= statistic(values) - 1e-9).mean())
+
+
+def test_friedmans_p_of_many_factors_is_that_of_f_and_of_two_that_agree_a_half():
+    assert friedman(np.array([[1.0, 0.0], [1.0, 0.0]])).p == pytest.approx(0.5)
+    many = np.random.default_rng(0).normal(size=(60, 9))
+    found = friedman(many)
+    assert not found.exact and found.p == pytest.approx(stats.f.sf(found.statistic, 8, 8 * 59))
+
+
+@pytest.mark.parametrize(
+    "differences",
+    [[0.05, 0.0535], [0.1, 0.11], [-0.2, -0.2001], [0.3, -0.1, 0.02], [1, 1 + 1e-9], [5, 5.00001, 5.00002]],
+)
+def test_hedges_interval_is_that_of_the_noncentral_t_by_quadrature(differences):
+    values = np.array(differences)
+    count, df = len(values), len(values) - 1
+    statistic = values.mean() / values.std(ddof=1) * np.sqrt(count)
+    g, lower, upper = hedges(values, 0.95)
+    correction = g / (statistic / np.sqrt(count))
+
+    def below(noncentrality):
+        """P(Z + noncentrality <= t · sqrt(V / df)), V of χ², over the quantiles of V."""
+        share = (np.arange(200_000) + 0.5) / 200_000
+        scale = np.sqrt(stats.chi2.ppf(share, df) / df)
+        return stats.norm.cdf(statistic * scale - noncentrality).mean()
+
+    ends = np.array([lower, upper]) / correction * np.sqrt(count)
+    assert [below(end) for end in ends] == pytest.approx([0.975, 0.025], abs=2e-4)
+    assert lower < g < upper or statistic > 1e3
+
+
+def test_differences_that_are_equal_but_for_rounding_have_no_size_of_effect():
+    for values in ([0.1, 0.1, 0.1], [0.3 - 0.1, 0.2, 0.1 + 0.1], [0.7]):
+        assert np.isnan(hedges(np.array(values), 0.95)).all()
+
+
+@pytest.mark.parametrize("statistic", [1e5, 1e7, 1e12, 1e31])
+def test_eta_interval_of_a_huge_f_is_near_one(statistic):
+    lower, upper = eta_interval(statistic, 3, 12, 0.9)
+    assert 1 - 1e3 / statistic <= lower <= upper <= 1
 
 
 def test_nemenyi_agrees_with_scikit_posthocs():

@@ -55,8 +55,8 @@ def equivariance(
         change = np.abs(logits(model, moved, device=device, batch_size=batch_size) - logit)
         window = slice(None) if padding == "circular" else kept
         a, b = gradient[..., window], back[..., window]
-        size = np.linalg.norm(a.reshape(len(a), -1), axis=1)
-        difference = np.linalg.norm((b - a).reshape(len(a), -1), axis=1)
+        size = np.linalg.norm(a, axis=(1, 2))
+        difference = np.linalg.norm(b - a, axis=(1, 2))
         tables.append(
             pd.DataFrame(
                 {

@@ -149,10 +149,17 @@ def chosen_rows(predictions: pd.DataFrame, mixture: str, replicate: int, sequenc
         mixture: the model whose logit orders the rows.
         replicate: its seed.
         sequences: rows of the spread.
+
+    Returns:
+        int (N,); none of a test set without bound rows.
     """
+    if predictions.empty:
+        return np.empty(0, dtype=np.int32)
     mine = predictions[(predictions["model"] == mixture) & (predictions["seed"] == replicate)].sort_values("row")
     if mine.empty:
         raise InputError(f"the predictions hold no {mixture} of seed {replicate} to choose rows by")
+    if not (mine["label"] == 1).any():
+        return np.empty(0, dtype=np.int32)
     chosen = select_rows(mine["logit"].to_numpy(), mine["label"].to_numpy(), spread=sequences)
     return mine["row"].to_numpy()[chosen["row"].to_numpy()]
 

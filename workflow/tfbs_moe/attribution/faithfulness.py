@@ -138,9 +138,9 @@ def sensitivity(
     the attribution is zero.
     """
     worst = np.zeros(len(X))
-    size = np.linalg.norm(attribution.reshape(len(X), -1), axis=1)
+    size = np.linalg.norm(attribution, axis=(1, 2))
     for draw in range(draws):
         copies, moved = substituted(X, 1, seed=seed, name=draw)
         change = (explain(copies) - attribution) * ~moved[:, None, :]
-        worst = np.maximum(worst, np.linalg.norm(change.reshape(len(X), -1), axis=1))
+        worst = np.maximum(worst, np.linalg.norm(change, axis=(1, 2)))
     return np.divide(worst, size, out=np.full(len(X), np.nan), where=size > 0)

@@ -5,6 +5,7 @@ which maximise the likelihood of validation rows. The order of sequences stays a
 bound, half unbound, so that is what a calibrated probability assumes; ``Calibration.probability`` takes another share.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 from scipy.special import expit, logit
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.metrics import mean_metrics, row_losses
+from tfbs_moe.evaluation.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS, mean_metrics, row_losses
 from tfbs_moe.tables import read_json
+
+log = logging.getLogger(__name__)
 
 BINS = 10
 FILE = "calibration.json"
@@ -96,24 +99,29 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
     """Fit a calibration to validation rows.
 
     Args:
-        label: (N,), 1 bound, 0 unbound; both must be there.
+        label: (N,), 1 bound, 0 unbound.
         logits: float (N,).
         negatives: the kind of the unbound rows.
+
+    Returns:
+        The calibration; one that leaves logits as they are where a class is missing.
     """
     # Whoever scores sequences with a calibration does not wait for what fits one.
     from sklearn.linear_model import LogisticRegression
 
     label, logits = np.asarray(label).astype(int), np.asarray(logits, dtype=np.float64)
-    if len(np.unique(label)) < 2:
-        raise InputError(f"negatives {negatives}: calibration needs bound and unbound validation rows")
-    fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
-    scale, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    scale, shift, share = 1.0, 0.0, 0.5
+    if len(np.unique(label)) == 2:
+        fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
+        scale, shift, share = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(label.mean())
+    else:
+        log.warning("negatives %s: no calibration, for %d validation rows lack a class", negatives, len(label))
     return Calibration(
         negatives,
         scale,
         shift,
         rows=len(label),
-        share=float(label.mean()),
+        share=share,
         before=quality(label, logits),
         after=quality(label, scale * logits + shift),
     )
@@ -122,5 +130,7 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
 def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str, float]:
     """Return how good the probabilities of logits (N,) are: log loss, Brier score, expected calibration error."""
     logits = np.asarray(logits, dtype=np.float64)
+    if not len(logits):
+        return dict.fromkeys((LOG_LOSS, BRIER, CALIBRATION_ERROR), np.nan)
     losses = row_losses(np.asarray(label), logits, expit(logits), bins)
     return {name: float(value[0]) for name, value in mean_metrics(losses, np.ones((1, len(losses)), np.uint8)).items()}

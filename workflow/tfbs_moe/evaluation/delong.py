@@ -37,6 +37,9 @@ DELONG_COLUMNS = (
     "clusters",
 )
 
+_DIGITS = 12
+_NOISE = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Aurocs:
@@ -55,7 +58,10 @@ class Aurocs:
     def contrast(self, weights: np.ndarray) -> tuple[float, float]:
         """Return a weighted sum of the AUROCs, weights (K,), and its standard error."""
         variance = float(weights @ self.covariance @ weights)
-        return float(weights @ self.value), float(np.sqrt(max(variance, 0.0)))
+        # Equal models have no difference and no error of it; what is left of them is rounding.
+        least = _NOISE * float(np.abs(weights) @ np.abs(self.covariance) @ np.abs(weights))
+        difference = round(float(weights @ self.value), _DIGITS)
+        return difference, float(np.sqrt(variance)) if variance > least else 0.0
 
 
 def delong(label: np.ndarray, logit: np.ndarray, pair: np.ndarray) -> Aurocs:

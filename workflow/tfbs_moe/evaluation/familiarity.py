@@ -6,6 +6,7 @@ sequences of each training factor, and the unbound ones. A sequence is as far aw
 (Mahalanobis), and as familiar as the share of validation rows that lie at least as far.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from safetensors.torch import load_file, save
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.tables import atomic
+
+log = logging.getLogger(__name__)
 
 FILE = "familiarity.safetensors"
 # Directions that are kept of the scatter within classes; a mixture of hundreds of experts has thousands.
@@ -80,15 +83,12 @@ class Familiarity:
         return cls(*(found[name] for name in _SHAPES))
 
 
-def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object]) -> Familiarity:
+def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray) -> Familiarity:
     """Fit to validation rows.
 
     Args:
         embeddings: float32 (N, K, E).
-        classes: (N,), the class of each row.
-
-    Raises:
-        InputError: a class has fewer than two rows.
+        classes: (N,), the class of each row; a class of a single row is left out, unless there is no other.
     """
     # Whoever scores sequences does not wait for what fits.
     from sklearn.decomposition import PCA
@@ -96,18 +96,23 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object]) -> Fami
     flat = embeddings.reshape(len(embeddings), -1).astype(np.float32)
     names, member = np.unique(np.asarray(classes), return_inverse=True)
     sizes = np.bincount(member)
-    if sizes.min() < 2:
-        raise InputError(f"the class {names[int(np.argmin(sizes))]} has a single validation row; two are needed")
+    if sizes.min() < 2 <= sizes.max():
+        log.warning("familiarity: a single validation row of %s, left out", ", ".join(names[sizes < 2]))
+        kept = sizes[member] > 1
+        return learn_familiarity(embeddings[kept], np.asarray(classes)[kept])
     means = np.stack([flat[member == each].mean(axis=0, dtype=np.float64) for each in range(len(names))])
     residuals = flat - means[member].astype(np.float32)
     exact = flat.shape[1] <= _EXACT_DIMENSIONS
-    scatter = PCA(
-        n_components=min(MOST_DIRECTIONS, *residuals.shape),
-        svd_solver="covariance_eigh" if exact else "randomized",
-        random_state=0,
-    ).fit(residuals)
+    with np.errstate(invalid="ignore"):
+        # It divides by the whole variance, which may be none.
+        scatter = PCA(
+            n_components=min(MOST_DIRECTIONS, *residuals.shape),
+            svd_solver="covariance_eigh" if exact else "randomized",
+            random_state=0,
+        ).fit(residuals)
     spread = scatter.explained_variance_
-    kept = spread > LEAST_VARIANCE * spread.max()
+    # Embeddings that do not vary within classes span no direction: every sequence is as far, which is not at all.
+    kept = np.isfinite(spread) & (spread > np.maximum(LEAST_VARIANCE * spread.max(), np.finfo(np.float32).tiny))
     projection = scatter.components_[kept].T / np.sqrt(spread[kept])
     centre = flat.mean(axis=0, dtype=np.float64)
     at = (means - centre) @ projection

@@ -73,4 +73,6 @@ def gate_weights(
 def _weighted_means(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the mean weights (B, K) of rows that are drawn as often as ``counts`` (B, N) say."""
     drawn = counts.astype(np.float64)
-    return np.asarray(drawn @ weights / drawn.sum(axis=1, keepdims=True))
+    total = drawn.sum(axis=1, keepdims=True)
+    # A draw without such a row has no mean.
+    return np.asarray(drawn @ weights / np.where(total > 0, total, np.nan))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.rounding import NOISE
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,10 @@ class Anova:
     """An F test and what it rests on.
 
     Attributes:
-        statistic: F; infinite where groups differ and nothing varies within them.
+        statistic: F; missing where nothing varies within groups, so that there is no error to hold the effect against.
         df: numerator degrees of freedom.
         df_error: denominator degrees of freedom.
-        p: of the F distribution with these degrees of freedom.
+        p: of the F distribution with these degrees of freedom; missing where F is.
         sum_between: sum of squares of the effect.
         sum_error: sum of squares of the error.
         epsilon: Greenhouse–Geisser ε, 1 in a one-way design.
@@ -64,7 +65,7 @@ def one_way(groups: Sequence[np.ndarray]) -> Anova:
     grand = np.concatenate(values).mean()
     between = float(sum(len(v) * (v.mean() - grand) ** 2 for v in values))
     within = float(sum(((v - v.mean()) ** 2).sum() for v in values))
-    return _anova(between, within, len(values) - 1, count - len(values))
+    return _anova(between, within, len(values) - 1, count - len(values), np.concatenate(values))
 
 
 def repeated_measures(values: np.ndarray) -> Anova:
@@ -86,7 +87,7 @@ def repeated_measures(values: np.ndarray) -> Anova:
     effect = centred.mean(axis=0)
     between = float(units * (effect**2).sum())
     error = float(((centred - effect) ** 2).sum())
-    return _anova(between, error, treatments - 1, (units - 1) * (treatments - 1), sphericity(values))
+    return _anova(between, error, treatments - 1, (units - 1) * (treatments - 1), values, sphericity(values))
 
 
 def sphericity(values: np.ndarray) -> float:
@@ -98,12 +99,17 @@ def sphericity(values: np.ndarray) -> float:
     centre = np.eye(treatments) - 1 / treatments
     centred = centre @ covariance @ centre
     squared = float((centred**2).sum())
-    return float(np.trace(centred)) ** 2 / ((treatments - 1) * squared) if squared > 0 else 1.0
+    trace = float(np.trace(centred))
+    if not trace > NOISE * float((values**2).sum()):
+        return 1.0
+    # Rounding may carry it past its bounds.
+    return min(max(trace**2 / ((treatments - 1) * squared), 1 / (treatments - 1)), 1.0)
 
 
-def _anova(between: float, error: float, df: int, df_error: int, epsilon: float = 1.0) -> Anova:
-    infinite_or_none = math.inf if between > 0 else math.nan
-    statistic = (between / df) / (error / df_error) if error > 0 else infinite_or_none
+def _anova(between: float, error: float, df: int, df_error: int, values: np.ndarray, epsilon: float = 1.0) -> Anova:
+    noise = NOISE * float((values**2).sum())
+    between, error = (total if total > noise else 0.0 for total in (between, error))
+    statistic = (between / df) / (error / df_error) if error > 0 else math.nan
     p = float(stats.f.sf(statistic, df, df_error))
     corrected = float(stats.f.sf(statistic, df * epsilon, df_error * epsilon))
     return Anova(statistic, df, df_error, p, between, error, epsilon, corrected)

@@ -22,11 +22,14 @@ import numpy as np
 from scipy import stats
 
 from tfbs_moe.statistics.results import Result, p_words, signed
+from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable
 
 ALPHA = 0.05
 FEWEST_FOR_SHAPIRO = 3
 FEWEST_FOR_RANKS = 6
+# Of the variance of all contrasts: one with less than this has none.
+_SINGULAR = 1e-12
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Check:
 
 def normality(values: np.ndarray, of: str) -> Check:
     """Shapiro and Wilk's (1965) test of numbers that do not all agree."""
-    if len(values) < FEWEST_FOR_SHAPIRO or np.ptp(values) == 0:
+    if len(values) < FEWEST_FOR_SHAPIRO or not varies(values):
         return Check(math.nan, math.nan, f"normality of {of} cannot be tested")
     test = stats.shapiro(values)
     verdict = "not normal" if test.pvalue < ALPHA else "no sign of non-normality"
@@ -67,7 +70,7 @@ def ranks_are_reported(check: Check, count: int) -> bool:
 def residuals(values: np.ndarray) -> np.ndarray:
     """Return what is left of units × treatments once both are taken out, (n, k)."""
     centred = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True)
-    return np.asarray(centred + values.mean())
+    return settled(centred + values.mean())
 
 
 def mauchly(values: np.ndarray) -> Check:
@@ -80,7 +83,8 @@ def mauchly(values: np.ndarray) -> Check:
     contrasts = np.linalg.svd(np.eye(treatments) - 1 / treatments)[2][:size]
     covariance = contrasts @ np.cov(values, rowvar=False) @ contrasts.T
     sign, log_determinant = np.linalg.slogdet(covariance)
-    if sign <= 0:
+    # Contrasts that depend on one another have a determinant of rounding.
+    if sign <= 0 or np.linalg.matrix_rank(covariance, tol=_SINGULAR * np.trace(covariance), hermitian=True) < size:
         return Check(math.nan, math.nan, "sphericity cannot be tested")
     log_w = log_determinant - size * math.log(np.trace(covariance) / size)
     scale = (count - 1) - (2 * size**2 + size + 2) / (6 * size)
@@ -92,7 +96,8 @@ def mauchly(values: np.ndarray) -> Check:
 def homogeneity(groups: list[np.ndarray]) -> Check:
     """Brown and Forsythe's (1974) test that groups spread alike."""
     usable = [group for group in groups if len(group) > 1]
-    if len(usable) < 2 or all(np.ptp(group) == 0 for group in usable):
+    # Two values are always as far from their median.
+    if len(usable) < 2 or not any(varies(settled(np.abs(group - np.median(group)))) for group in usable):
         return Check(math.nan, math.nan, "homogeneity of variances cannot be tested")
     test = stats.levene(*usable, center="median")
     return Check(

@@ -14,6 +14,7 @@ from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_re
 from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, holm, paired_results
 from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words
+from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
 from tfbs_moe.statistics.units import UNIT, apart, shared
 
@@ -63,11 +64,11 @@ def _between(parts: dict[str, np.ndarray], metric: str, level: float, again: str
     count = sum(map(len, usable.values()))
     common = Result(test="", comparison=" / ".join(usable), design=DESIGN, unit=UNIT, n=count, check=left_out)
     everything = np.concatenate(list(usable.values())) if usable else np.empty(0)
-    if len(usable) < 2 or np.ptp(everything) == 0:
+    if len(usable) < 2 or not varies(everything):
         sentence = "There are not two strata of two factors each that could be compared."
         return [replace(common, test="Welch's ANOVA", headline=True, sentence=sentence)]
     groups = list(usable.values())
-    centred = np.concatenate([values - values.mean() for values in groups])
+    centred = settled(np.concatenate([values - values.mean() for values in groups]))
     normal, alike = normality(centred, "residuals"), homogeneity(groups)
     by_ranks = ranks_are_reported(normal, count)
     common = replace(common, check="; ".join(filter(None, [normal.words, alike.words, left_out])))
@@ -78,7 +79,7 @@ def _between(parts: dict[str, np.ndarray], metric: str, level: float, again: str
 
 
 def _welch(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
-    if any(np.ptp(group) == 0 for group in groups):
+    if not all(map(varies, groups)):
         return []
     found = anova_oneway(groups, use_var="unequal", welch_correction=True)
     statistic, (df, df_error) = float(found.statistic), (float(value) for value in found.df)
@@ -112,7 +113,7 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
     for first, name in enumerate(names):
         for other in names[first + 1 :]:
             a, b = parts[name], parts[other]
-            errors = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+            errors = np.array([group.var(ddof=1) / len(group) if varies(group) else 0.0 for group in (a, b)])
             if errors.sum() == 0:
                 continue
             df = float(errors.sum() ** 2 / (errors**2 / [len(a) - 1, len(b) - 1]).sum())

@@ -18,6 +18,7 @@ from tfbs_moe.statistics.paper import (
     LEVEL,
     PAPER_ANOVA,
     anova_of_draws,
+    not_comparable,
     omnibus_of_draws,
     one_training,
     paper_anova,
@@ -95,7 +96,7 @@ def draws_of(
 ) -> dict[str, np.ndarray]:
     """Return bootstrap draws of the AUROC of one training of each model, (draws,) by model."""
     stream = rng(seed, "growth", identity["experiment"], identity["negatives"])
-    values = auroc_draws(one_training(scores, identity, models, model_seed), draws, stream)
+    values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
     return dict(zip(models, values, strict=True))
 
 
@@ -130,7 +131,8 @@ def growth(
     for its_set in dict.fromkeys(str(identity["set"]) for identity, _ in sets):
         own = [(identity, values) for identity, values in sets if identity["set"] == its_set]
         means = pd.DataFrame(
-            {"factor": identity["factor"], "experiment": identity["experiment"], "model": model, "value": drawn.mean()}
+            {"factor": identity["factor"], "experiment": identity["experiment"], "model": model}
+            | {"value": np.nanmean(drawn)}
             for identity, values in own
             for model, drawn in values.items()
         )
@@ -179,7 +181,8 @@ def paper_tables(
         tests.append(paper_anova(scores, identity, own, seed=seed, model_seed=model_seed, draws=draws, level=level))
         if identity["negatives"] == SUPPLIED:
             same_files.add(identity["factor"])
-        if (protocol, identity["experiment"]) not in drawn:
+        comparable = not not_comparable(scores, own, model_seed)
+        if comparable and (protocol, identity["experiment"]) not in drawn:
             values = draws_of(scores, identity, own, seed=seed, model_seed=model_seed)
             drawn[protocol, identity["experiment"]] = (identity, values)
     table = pd.concat(tests, ignore_index=True)
@@ -194,5 +197,5 @@ def paper_tables(
         "anova": table[is_omnibus],
         "tukey": table[~is_omnibus],
         "published": published_anova(theirs, level),
-        "draws": pd.concat(curves, ignore_index=True),
+        "draws": pd.concat(curves or [growth([], OURS, BOOTSTRAP)], ignore_index=True),
     }

@@ -6,20 +6,32 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize, special, stats
 
+from tfbs_moe.statistics.rounding import varies
+
 # Beyond this many units the distribution of the signed-rank sum is normal to four digits.
 EXACT_RANKS = 50
 EDGE = 1e-9
+# From such a t or F on its noncentral distribution is that of its denominator, to the digits that are shown; machine
+# numbers no longer hold the functions much further on.
+LARGE = 1e4
 
 
 def eta_interval(statistic: float, df: float, df_error: float, level: float) -> tuple[float, float]:
     """Return the interval of (partial) η² from an F statistic, by its noncentral distribution (Steiger 2004)."""
     if not math.isfinite(statistic):
         return math.nan, math.nan
+    statistic = max(statistic, 0.0)
+
+    def distance(value: float, probability: float) -> float:
+        found = float(stats.ncf.cdf(statistic, df, df_error, value))
+        return (found if math.isfinite(found) else float(value < statistic * df)) - probability
 
     def proportion(probability: float) -> float:
-        noncentrality = _solve(
-            lambda value: stats.ncf.cdf(statistic, df, df_error, value) - probability, statistic * df
-        )
+        if statistic > LARGE:
+            # The numerator's own spread no longer counts beside the denominator's.
+            noncentrality = statistic * df * float(stats.chi2.isf(probability, df_error)) / df_error
+        else:
+            noncentrality = _solve(lambda value: distance(value, probability), statistic * df)
         return noncentrality / (noncentrality + df + df_error + 1)
 
     return proportion((1 + level) / 2), proportion((1 - level) / 2)
@@ -31,10 +43,9 @@ def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
     The interval is that of the noncentral t distribution. Missing where the differences do not vary.
     """
     count = len(differences)
-    spread = float(np.std(differences, ddof=1)) if count > 1 else 0.0
-    if spread == 0:
+    if not varies(np.asarray(differences)):
         return math.nan, math.nan, math.nan
-    df = count - 1
+    spread, df = float(np.std(differences, ddof=1)), count - 1
     correction = (
         math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) * math.sqrt(2 / df) if df > 1 else 1.0
     )
@@ -111,10 +122,14 @@ def _noncentrality(statistic: float, df: int, probability: float) -> float:
     """Return the noncentrality at which a t this low or lower has the given probability."""
     if statistic < 0:
         return -_noncentrality(-statistic, df, 1 - probability)
+    if statistic > LARGE:
+        # The normal numerator no longer adds to what the denominator spreads.
+        return statistic * math.sqrt(float(stats.chi2.isf(probability, df)) / df)
 
     def distance(value: float) -> float:
-        # Far above the statistic the function underflows to NaN: the probability is zero there.
-        return float(np.nan_to_num(special.nctdtr(df, value, statistic))) - probability
+        found = float(special.nctdtr(df, value, statistic))
+        # Where the function is not defined in machine numbers it is all but 1 below the statistic, all but 0 above.
+        return (found if math.isfinite(found) else float(value < statistic)) - probability
 
     width = 5.0
     while distance(statistic - width) < 0 or distance(statistic + width) > 0:

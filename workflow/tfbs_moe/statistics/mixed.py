@@ -17,6 +17,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.rounding import settled, varies
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
         models: the reference first.
 
     Returns:
-        The fit, or None with fewer than three factors or where nothing varies.
+        The fit, or None with fewer than three factors or where nothing is left to vary once factors and models are
+        taken out, and there is no error to hold a difference against.
 
     Raises:
         InputError: a model has no value.
@@ -82,10 +84,12 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     if absent:
         raise InputError(f"no value of {', '.join(absent)} for the mixed model")
     factors = rows["factor"].nunique()
-    spread = float(rows["value"].std())
-    if factors < FEWEST_FACTORS or not spread > 0:
+    if factors < FEWEST_FACTORS:
         return None
-    cells = _cells(rows, models)
+    spread, cells = float(rows["value"].std()), _cells(rows, models)
+    left = cells - cells.mean(axis=(0, 2), keepdims=True) - cells.mean(axis=(1, 2), keepdims=True)
+    if not varies(settled(left.ravel())):
+        return None
     # In units of their own spread the likelihood is well scaled.
     start = {name: value / spread**2 for name, value in moments(cells).items() if name in ALWAYS or value > 0}
     with warnings.catch_warnings():
@@ -93,7 +97,11 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", SingularMatrixWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        fit = _fit(rows.assign(value=rows["value"] / spread), models, start)
+        try:
+            fit = _fit(rows.assign(value=rows["value"] / spread), models, start)
+        except np.linalg.LinAlgError as error:
+            log.warning("the mixed model of %s cannot be fitted (%s)", ", ".join(models), error)
+            return None
     if not fit.converged:
         log.warning("the mixed model of %s did not converge; take its numbers with caution", ", ".join(models))
     # statsmodels orders variance components by name, and so does ``_terms``.
@@ -107,7 +115,7 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
         models=tuple(models),
         factors=factors,
         differences=differences,
-        errors=np.sqrt(np.diag(covariance)),
+        errors=np.sqrt(np.diag(covariance).clip(0)),
         statistic=statistic,
         df_error=df,
         p=float(stats.f.sf(statistic, len(differences), df)),

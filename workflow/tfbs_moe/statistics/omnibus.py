@@ -3,6 +3,7 @@
 Intervals of η² have level 2 × level − 1, as Steiger (2004) advises: they then leave zero out exactly where p says so.
 """
 
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from tfbs_moe.statistics.anova import repeated_measures
 from tfbs_moe.statistics.assumptions import mauchly, normality, ranks_are_reported, residuals
 from tfbs_moe.statistics.effects import eta_interval
-from tfbs_moe.statistics.mixed import MixedFit, fit_mixed
+from tfbs_moe.statistics.mixed import FEWEST_FACTORS, MixedFit, fit_mixed
 from tfbs_moe.statistics.ranks import concordance_interval, friedman
 from tfbs_moe.statistics.results import Result, p_words
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
@@ -85,7 +86,9 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
     found = friedman(oriented(table.values, metric))
     words = f"{found.df}, {found.df_error}"
     lower, upper = concordance_interval(table.values, level)
-    exact = f"χ²({found.df}) = {found.chi_squared:.2f}, {p_words(found.p_chi_squared)}"
+    asymptotic = f"χ²({found.df}) = {found.chi_squared:.2f}, {p_words(found.p_chi_squared)}"
+    source = "p exact, over all orders" if found.exact else "p of F"
+    value = "∞" if math.isinf(found.statistic) else f"{found.statistic:.2f}"
     return replace(
         common,
         test="Friedman (Iman–Davenport)",
@@ -98,14 +101,17 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
         effect=found.concordance,
         effect_lower=lower,
         effect_upper=upper,
-        check="; ".join(filter(None, [normal, exact, common.check])),
-        sentence=_sentence(common, f"rank by {metric}", found.p, level, f"F({words}) = {found.statistic:.2f}"),
+        check="; ".join(filter(None, [normal, asymptotic, source, common.check])),
+        sentence=_sentence(common, f"rank by {metric}", found.p, level, f"F({words}) = {value}"),
     )
 
 
 def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float) -> list[Result]:
-    if fit is None:
+    if fit is None and common.n < FEWEST_FACTORS:
         return []
+    if fit is None:
+        sentence = _sentence(common, metric, math.nan, level, "")
+        return [replace(common, test="mixed model", design=MIXED_DESIGN, sentence=sentence)]
     df, df_error = len(fit.differences), fit.df_error
     words = f"{df}, {df_error:.3g}"
     lower, upper = eta_interval(fit.statistic, df, df_error, 2 * level - 1)
@@ -132,8 +138,13 @@ def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float) -> l
 
 
 def _sentence(common: Result, metric: str, p: float, level: float, statistic: str) -> str:
-    verdict = "differ" if p < 1 - level else "are not shown to differ"
     models = common.comparison.count(" / ") + 1
+    if math.isnan(p):
+        return (
+            f"Over {common.n} factors no test can compare the {models} models in {metric}: they are equal, or differ "
+            "on every factor by the same amount."
+        )
+    verdict = "differ" if p < 1 - level else "are not shown to differ"
     return f"Over {common.n} factors the {models} models {verdict} in {metric}: {statistic}, {p_words(p)}."
 
 

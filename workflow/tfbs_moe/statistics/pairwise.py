@@ -15,6 +15,7 @@ from tfbs_moe.statistics.mixed import MixedFit
 from tfbs_moe.statistics.omnibus import MIXED_DESIGN
 from tfbs_moe.statistics.ranks import critical_difference, mean_ranks, nemenyi
 from tfbs_moe.statistics.results import Result, difference_sentence, interval_words, p_words, signed
+from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
 PAIRED = "paired t"
@@ -61,7 +62,7 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
         family = []
         for other in range(1, len(table.models)):
             differences = _oriented(table, other, metric)
-            if len(differences) < SMALLEST or np.ptp(differences) == 0:
+            if not varies(differences):
                 continue
             found = function(differences, margin, 1 - level)
             first, second = table.models[0], table.models[other]
@@ -140,7 +141,7 @@ def _paired_t(table: FactorTable, other: int, metric: str, level: float, check: 
         effect = float(differences.mean()) if len(differences) else math.nan
         sentence = difference_sentence(first, second, metric, effect, math.nan, math.nan)
         return replace(common, effect=effect, sentence=sentence)
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1)) if varies(differences) else 0.0
     df = len(differences) - 1
     error = spread / math.sqrt(len(differences))
     half = float(stats.t.ppf((1 + level) / 2, df)) * error

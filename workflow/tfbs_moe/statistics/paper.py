@@ -13,16 +13,17 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.evaluate import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.anova import one_way
 from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.results import Result, as_table, p_words, signed
+from tfbs_moe.statistics.rounding import varies
 
 PAPER_ANOVA = "paper's ANOVA"
 DRAWS = 30
+_FEWEST_DRAWS = 2
 LEVEL = 0.95
 BOOTSTRAP = "bootstrap draw of the test set, one trained model each"
 DROPOUT = "dropout mask at prediction, one trained model each"
@@ -58,14 +59,9 @@ def paper_anova(
 
     Returns:
         One row for the ANOVA, one for each of Tukey's comparisons (columns ``RESULT_COLUMNS``, led by
-        ``experiment`` and ``factor``).
-
-    Raises:
-        InputError: a model is not among the predictions, or the test set lacks a class.
+        ``experiment`` and ``factor``). A test set on which models cannot be compared (see ``not_comparable``) has one
+        row without numbers, whose sentence says why.
     """
-    chosen = one_training(scores, identity, models, model_seed)
-    stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
-    values = auroc_draws(chosen, draws, stream)
     named = {
         "experiment": identity["experiment"],
         "factor": identity["factor"],
@@ -75,24 +71,28 @@ def paper_anova(
         "rows": rows,
         "metric": "auroc",
     }
+    reason = not_comparable(scores, models, model_seed)
+    if reason:
+        sentence = f"{identity['experiment']}: models cannot be compared on it, since {reason}."
+        return as_table([_undefined(models, BOOTSTRAP, 0, sentence)], named)
+    stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
+    values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
     results = anova_of_draws(dict(zip(models, values, strict=True)), str(identity["experiment"]), BOOTSTRAP, level)
     return as_table(results, named)
 
 
-def one_training(scores: Scores, identity: Mapping[str, object], models: Sequence[str], model_seed: int) -> Scores:
-    """Return the predictions of one training of each of the given models, in their order.
-
-    Raises:
-        InputError: a model is not among the predictions, or the test set lacks a class.
-    """
+def not_comparable(scores: Scores, models: Sequence[str], model_seed: int) -> str:
+    """Say why models cannot be compared on a test set; empty where they can."""
     absent = [model for model in models if (model, model_seed) not in scores.models]
-    if absent:
-        raise InputError(
-            f"{identity['experiment']}: no predictions of {', '.join(absent)} with seed {model_seed}; "
-            f"there are {', '.join(scores.names())}"
-        )
+    if not len(scores.row):
+        return "it has no rows"
     if scores.label.all() or not scores.label.any():
-        raise InputError(f"{identity['experiment']}: an AUROC needs bound and unbound rows; one class is missing")
+        return f"an AUROC needs bound and unbound rows, and all its {len(scores.row)} rows are of one class"
+    return f"there are no predictions of {', '.join(absent)} with seed {model_seed}" if absent else ""
+
+
+def one_training(scores: Scores, models: Sequence[str], model_seed: int) -> Scores:
+    """Return the predictions of one training of each of the given models, in their order."""
     places = [scores.models.index((model, model_seed)) for model in models]
     return replace(
         scores,
@@ -117,6 +117,9 @@ def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, le
 def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float = LEVEL) -> Result:
     """Return the one-way ANOVA of draws alone; arguments as for ``anova_of_draws``."""
     groups = _groups(values)
+    if not groups or len(groups[0]) < _FEWEST_DRAWS:
+        sentence = f"{dataset}: too few draws have both classes for an AUROC of each model."
+        return _undefined(list(values), unit, 0, sentence)
     anova = one_way(groups)
     total = sum(map(len, groups))
     lower, upper = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
@@ -138,7 +141,7 @@ def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, 
         effect_upper=upper,
         check=CAUTION,
         sentence=(
-            f"{dataset}: F({df}) = {anova.statistic:.1f}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
+            f"{dataset}: F({df}) {_value(anova.statistic)}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
             f"trained model each. This is the paper's analysis; draws are not replicates."
         ),
     )
@@ -147,10 +150,10 @@ def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, 
 def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float) -> list[Result]:
     """Compare the first model with each other one by Tukey's honestly significant difference."""
     models, groups = list(values), _groups(values)
+    if not any(map(varies, groups)):
+        return []
     df_error = sum(map(len, groups)) - len(groups)
     error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
-    if error == 0:
-        return []
     tukey = stats.tukey_hsd(*groups)
     interval = tukey.confidence_interval(level)
     results = []
@@ -186,7 +189,17 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
 
 
 def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    return [np.asarray(drawn, dtype=np.float64) for drawn in values.values()]
+    """Return each model's draws without those that lack a class, in which no model has an AUROC."""
+    drawn = np.asarray(list(values.values()), dtype=np.float64)
+    return list(drawn[:, np.isfinite(drawn).all(axis=0)])
+
+
+def _undefined(models: Sequence[str], unit: str, count: int, sentence: str) -> Result:
+    return Result(PAPER_ANOVA, " / ".join(models), _design(unit), unit, count, check=CAUTION, sentence=sentence)
+
+
+def _value(statistic: float) -> str:
+    return "is not defined, for draws of a model do not differ" if np.isnan(statistic) else f"= {statistic:.1f}"
 
 
 def _design(unit: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.runtime import rng
+from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.units import UNIT, comparisons, factor_table
 
 EFFECTS = (0.01, 0.02)
@@ -89,7 +90,7 @@ def power_table(
         table = factor_table(group, models)
         for other in range(1, len(models)):
             differences = table.differences(other)
-            if len(differences) < FEWEST or np.ptp(differences) == 0:
+            if len(differences) < FEWEST or not varies(differences):
                 continue
             spread = float(differences.std(ddof=1))
             named = {**identity, "comparison": f"{mixture} − {models[other]}", "unit": UNIT}

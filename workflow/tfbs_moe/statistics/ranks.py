@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+# Beyond these, orders are not counted: a tenth of a second.
+_MOST_MODELS, _MOST_ORDERS = 7, 300_000
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,9 @@ class Friedman:
         statistic: Iman and Davenport's F of it, which holds its level better.
         df: k − 1.
         df_error: (k − 1)(n − 1).
-        p: of F.
+        p: exact, over all ways in which the factors could have ranked the models, where these can be counted; else of
+            F, which holds its level but with the fewest factors and models.
+        exact: whether it is.
         concordance: Kendall's W, 0 to 1: how alike the factors rank the models.
     """
 
@@ -29,6 +35,7 @@ class Friedman:
     df_error: int
     p: float
     concordance: float
+    exact: bool = False
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
@@ -48,13 +55,52 @@ def friedman(values: np.ndarray) -> Friedman:
     df, df_error = models - 1, (models - 1) * (count - 1)
     if spread == 0:
         return Friedman(math.nan, math.nan, math.nan, df, df_error, math.nan, math.nan)
+    exact = _exact_p(ranks)
     between = float(count * ((ranks.mean(axis=0) - (models + 1) / 2) ** 2).sum())
     chi_squared = df * count * between / spread
     concordance = between / spread
     # All factors agree: F grows without bound.
-    statistic = (count - 1) * concordance / (1 - concordance) if concordance < 1 else math.inf
+    agree = bool((ranks == ranks[0]).all())
+    statistic = math.inf if agree else (count - 1) * concordance / (1 - concordance)
     p_chi_squared, p = float(stats.chi2.sf(chi_squared, df)), float(stats.f.sf(statistic, df, df_error))
-    return Friedman(chi_squared, p_chi_squared, statistic, df, df_error, p, concordance)
+    return Friedman(
+        chi_squared,
+        p_chi_squared,
+        statistic,
+        df,
+        df_error,
+        p if exact is None else exact,
+        min(concordance, 1.0),
+        exact is not None,
+    )
+
+
+def _exact_p(ranks: np.ndarray) -> float | None:
+    """Return how probable rank sums that spread as much are, if each factor's order is by chance; None if too many.
+
+    Args:
+        ranks: float (n, k), midranks within rows.
+    """
+    # Whole numbers: midranks are halves.
+    doubled = np.sort((2 * ranks).astype(np.int64), axis=1)
+    observed = int(((2 * ranks).sum(axis=0).round().astype(np.int64) ** 2).sum())
+    if (doubled == doubled[0]).all() and (ranks == ranks[0]).all():
+        # All agree: one order of those that the first factor could have had, again and again.
+        _, ties = np.unique(doubled[0], return_counts=True)
+        orders = math.factorial(ranks.shape[1]) // math.prod(map(math.factorial, ties.tolist()))
+        return float(orders) ** (1 - len(ranks))
+    if ranks.shape[1] > _MOST_MODELS:
+        return None
+    sums, ways = doubled[:1], np.ones(1)
+    for row in doubled[1:]:
+        orders = np.unique(list(permutations(row.tolist())), axis=0)
+        if len(sums) * len(orders) > _MOST_ORDERS:
+            return None
+        # Which model has which sum does not matter, so sums that are permutations of one another are counted as one.
+        every = np.sort((sums[:, None] + orders[None]).reshape(-1, len(row)), axis=1)
+        sums, place = np.unique(every, axis=0, return_inverse=True)
+        ways = np.bincount(place.ravel(), weights=np.repeat(ways / len(orders), len(orders)))
+    return float(ways[(sums**2).sum(axis=1) >= observed].sum().clip(0, 1))
 
 
 def concordance_interval(values: np.ndarray, level: float, draws: int = 2000) -> tuple[float, float]:

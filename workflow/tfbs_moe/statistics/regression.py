@@ -8,6 +8,7 @@ import pandas as pd
 import statsmodels.api as sm
 
 from tfbs_moe.statistics.results import Result, as_table, interval_words, unsigned
+from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.strata import GROUPS
 from tfbs_moe.statistics.units import UNIT
 from tfbs_moe.study import UNSEEN
@@ -15,6 +16,7 @@ from tfbs_moe.study import UNSEEN
 DESIGN = "linear regression over factors that no expert saw, seeds and cells averaged within the factor"
 # Factors beyond the number of slopes; with fewer, one factor decides a slope alone.
 SPARE = 3
+ALONE = 1 - 1e-9
 
 
 def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
@@ -58,7 +60,10 @@ def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, le
         check=left_out,
     )
     matrix = np.column_stack([np.ones(len(used)), *(used[term].to_numpy(float) for term in terms)])
-    if len(used) < len(terms) + SPARE or np.linalg.matrix_rank(matrix) <= len(terms) or np.ptp(used["value"]) == 0:
+    # HC3 divides by what a factor leaves to the others of a slope: one that decides it alone leaves nothing.
+    leverage = (np.linalg.qr(matrix)[0] ** 2).sum(axis=1).max(initial=0)
+    few, alike = len(used) < len(terms) + SPARE, np.linalg.matrix_rank(matrix) <= len(terms)
+    if few or alike or leverage > ALONE or not varies(used["value"].to_numpy(float)):
         sentence = (
             f"{metric} cannot be regressed on {' and '.join(terms)}: {len(used)} factors are too few or too alike."
         )

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.statistics.matrix import mean_interval
+from tfbs_moe.statistics.rounding import settled
 from tfbs_moe.statistics.units import UNIT, of_metric
 from tfbs_moe.study import OTHER_CELL
 
@@ -45,6 +46,7 @@ def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None,
     keys = [*GROUPS, "factor", "set", "stratum"]
     experiments = chosen.groupby([*keys, "experiment"], sort=False, observed=True)["value"].mean()
     values = experiments.groupby(keys, sort=False, observed=True).mean().dropna().reset_index()
+    values["value"] = settled(values["value"].to_numpy(dtype=float))
     values = values.merge(_overlap(chosen), on=["factor", "stratum", "negatives"], how="left")
     known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
     columns = ["factor", NEAREST, "nearest_factor", "similarity"]
@@ -82,7 +84,7 @@ def _overlap(metrics: pd.DataFrame) -> pd.DataFrame:
     counts = metrics.drop_duplicates(["experiment", "negatives", "rows"]).pivot_table(
         index=[*keys, "experiment"], columns="rows", values="n_positive", observed=True
     )
-    if not {"all", "overlap_free"} <= set(counts.columns):
+    if counts.empty or not {"all", "overlap_free"} <= set(counts.columns):
         return pd.DataFrame(columns=[*keys, "overlap"])
     share = 1 - counts["overlap_free"] / counts["all"]
     return share.groupby(keys, observed=True).mean().rename("overlap").reset_index()

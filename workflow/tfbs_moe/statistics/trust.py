@@ -5,6 +5,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.statistics.matrix import mean_interval
+from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.units import UNIT, apart, by_factor
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
@@ -88,8 +89,9 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         difference, lower, upper = _welch(unseen, known, level)
         group, _ = apart(group, "set")
         rho, p = np.nan, np.nan
-        if len(group) >= LEAST_FACTORS and group["familiarity_bound"].nunique() > 1 and group["auroc"].nunique() > 1:
-            rho, p = stats.spearmanr(group["familiarity_bound"], group["auroc"])
+        pairs = [settled(column) for column in group[["familiarity_bound", "auroc"]].dropna().to_numpy(dtype=float).T]
+        if len(pairs[0]) >= LEAST_FACTORS and all(map(varies, pairs)):
+            rho, p = stats.spearmanr(*pairs)
         sets = (known, elsewhere, unseen)
         means, counts = (part.mean() if len(part) else np.nan for part in sets), map(len, sets)
         records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(group), UNIT))
@@ -101,7 +103,7 @@ def _welch(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, 
     if not len(first) or not len(second):
         return np.nan, np.nan, np.nan
     difference = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < 2 or (np.ptp(first) == 0 and np.ptp(second) == 0):
+    if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
         return difference, np.nan, np.nan
     interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
     return difference, float(interval.low), float(interval.high)

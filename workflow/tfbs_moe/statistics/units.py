@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.rounding import settled
 from tfbs_moe.study import SETS
 
 UNIT = "factor"
@@ -35,7 +36,7 @@ class FactorTable:
 
     def differences(self, other: int) -> np.ndarray:
         """Return the first model minus another one, (n factors,)."""
-        return np.asarray(self.values[:, 0] - self.values[:, other])
+        return settled(self.values[:, 0] - self.values[:, other])
 
 
 def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
@@ -60,7 +61,7 @@ def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
     partial = wide.index[wide.isna().any(axis=1)]
     complete = wide.dropna()
     note = f"left out, for want of a model: {', '.join(map(str, partial))}" if len(partial) else ""
-    return FactorTable(complete.to_numpy(), tuple(map(str, complete.index)), tuple(models), note)
+    return FactorTable(settled(complete.to_numpy()), tuple(map(str, complete.index)), tuple(models), note)
 
 
 def by_factor(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
@@ -116,13 +117,13 @@ def shared(values: pd.DataFrame, group: str) -> Iterator[FactorTable]:
 
 
 def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows of one metric.
+    """Return the rows of one metric; none of a study all of whose test sets were left out.
 
     Raises:
         InputError: the metric is not in the table.
     """
     chosen = metrics[metrics["metric"] == metric]
-    if chosen.empty:
+    if chosen.empty and not metrics.empty:
         raise InputError(f"the metrics have no {metric}; they have {', '.join(sorted(set(metrics['metric'])))}")
     return chosen
 
