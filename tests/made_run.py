@@ -7,10 +7,10 @@ import pandas as pd
 
 from tfbs_moe.attribution.compare import compare_methods
 from tfbs_moe.attribution.motifs import Motif, match_motifs, motif_table, sentence
-from tfbs_moe.attribution.store import make_attributions, write_attributions
+from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
 from tfbs_moe.attribution.summary import labelled
 from tfbs_moe.config import complete_config
-from tfbs_moe.data.dataset import make_dataset, write_dataset
+from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import read_scores
@@ -24,7 +24,7 @@ from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
 from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.study import Study, make_study
-from tfbs_moe.tables import write_json, write_parquet, write_tsv
+from tfbs_moe.tables import read_parquet, read_tsv, write_json, write_parquet, write_tsv
 
 TRAINING = ("ARID3A", "FOXM1", "GATA3")
 UNSEEN = ("BCLAF1", "CTCF", "POLR2A", "RBBP5", "SAP30", "STAT3")
@@ -94,6 +94,60 @@ def write_made_run(folder: Path, study: Study) -> None:
         for test in study.test_sets
     ]
     write_tsv(pd.DataFrame(counts), folder / "datasets/summary.tsv")
+
+
+def degrade_made_run(folder: Path, study: Study, gone: str, flat: str) -> None:
+    """Take from a made run what a study may lack: every row of one test set, every difference on another, every motif.
+
+    Args:
+        folder: what ``write_made_run`` wrote.
+        study: the study.
+        gone: experiment whose test set was left out: no rows, and tables that do not know it.
+        flat: experiment on which every model gives every row the same logit, and every base is worth nothing.
+    """
+    for path in [*folder.glob("evaluation/*.tsv"), folder / "statistics/draws.tsv", *folder.glob("attributions/*.tsv")]:
+        table = read_tsv(path)
+        if "experiment" in table:
+            table = table[table["experiment"] != gone]
+            if "auroc" in set(table.get("metric", ())):
+                chance = (table["experiment"] == flat) & (table["metric"] == "auroc")
+                table.loc[chance, ["value", "lower", "upper"]] = 0.5
+            write_tsv(table, path)
+    for path in folder.glob("predictions/*/*/*.parquet"):
+        table = read_parquet(path)
+        if path.parent.name == gone:
+            write_parquet(table.iloc[:0], path)
+        if path.parent.name == flat:
+            write_parquet(table.assign(logit=np.float32(0), probability=np.float32(0.5)), path)
+    for path in folder.glob(f"datasets/{gone}/*/test.h5"):
+        write_dataset(left_out_dataset(LENGTH, "3 bound and 3 unbound rows are left", {"experiment": gone}), path)
+    for path in folder.glob(f"audit/{gone}/*/rows.parquet"):
+        write_parquet(read_parquet(path).iloc[:0], path)
+    none = np.empty((0, 4, LENGTH))
+    for path in folder.glob(f"attributions/*/*/{gone}/*.h5"):
+        write_attributions(make_attributions(none, none, np.empty(0), np.empty(0), {}), path)
+    for path in folder.glob(f"attributions/*/*/{flat}/*.h5"):
+        own = read_attributions(path)
+        write_attributions(make_attributions(own.attribution * 0, own.one_hot, own.row, own.logit * 0, {}), path)
+    for name in ("attributions/motifs.tsv", "attributions/motif_matches.tsv", "statistics/gate_likeness.tsv"):
+        write_tsv(read_tsv(folder / name).iloc[:0], folder / name)
+    told = read_tsv(folder / "attributions/motif_summary.tsv").assign(motifs=0, sentence=sentence([], pd.DataFrame()))
+    write_tsv(told, folder / "attributions/motif_summary.tsv")
+    metrics = read_tsv(folder / "evaluation/metrics.tsv")
+    write_tsv(_tests(metrics), folder / "statistics/factors.tsv")
+    write_tsv(rank_models(metrics), folder / "statistics/ranks.tsv")
+    found = [
+        ("serious", f"{gone}/supplied/test", "left_out", 0, f"{gone}/supplied/test: left out: 3 bound rows are left"),
+        (
+            "warning",
+            f"{study.training[0]}/supplied/train",
+            "min_training_positives",
+            87,
+            "87 bound rows to learn from.",
+        ),
+    ]
+    warnings = pd.DataFrame(found, columns=["severity", "dataset", "what", "value", "sentence"])
+    write_tsv(warnings.assign(other="", threshold=""), folder / "audit/warnings.tsv")
 
 
 def _predictions(study: Study, protocol: str, draw: np.random.Generator) -> tuple[pd.DataFrame, list[dict]]:

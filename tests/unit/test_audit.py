@@ -249,6 +249,15 @@ def test_datasets_that_were_left_out_or_made_smaller_are_warned_of():
     assert set(found.warnings.dataset) <= {"gone", "empty", "b"}
 
 
+def test_training_sets_of_few_bound_rows_are_warned_of():
+    sets = {split: shuffled("dinucleotide_shuffle", seed=1, split=split) for split in ("train", "test")}
+    said = audit(sets, {"train"}).warnings.query("what == 'min_training_positives'")
+    assert said[["severity", "dataset", "value", "threshold"]].to_numpy().tolist() == [["warning", "train", 150, 500]]
+    assert said.sentence.item().startswith("train: 150 bound rows to learn from. Experts of fewer than 500")
+    enough = audit(sets, {"train"}, thresholds=AuditThresholds(min_training_positives=150)).warnings
+    assert "min_training_positives" not in set(enough.what)
+
+
 def test_findings_of_the_papers_files(shared_data):
     (folder,) = shared_data.glob("mirror/raw.githubusercontent.com/lab-rasool/TFBS/*/data")
     datasets: dict[str, Dataset] = {}

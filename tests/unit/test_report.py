@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from made_run import made_study, write_made_run
+from made_run import degrade_made_run, made_study, write_made_run
 from tfbs_moe.config import defaults, load_schema
-from tfbs_moe.figures.catalogue import figure_item
+from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
@@ -21,12 +21,14 @@ from tfbs_moe.report import build, evidence, sections
 from tfbs_moe.report.answer import answer, differences, verdict
 from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.build import build_report
+from tfbs_moe.report.cautions import cautions
 from tfbs_moe.report.gate import gate
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, SEED_AVERAGES, Run, read_run, report_inputs
 from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import Items, Text, as_download, identifier, interval, make_table, number
 from tfbs_moe.report.reproduction import reproduction
 from tfbs_moe.report.seeds import retrainings
+from tfbs_moe.report.summary import summary_document
 from tfbs_moe.tables import read_tsv, write_json, write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"
@@ -135,7 +137,7 @@ def test_attribution_says_where_shiftsmooth_can_matter_and_what_was_recovered(ru
     assert "ShiftSmooth has a rank correlation of 0.9995 with the gradient and is the same" in text
     assert "(above 0.999) in 75% of the sequences" in text and "global pooling" in text
     assert "ShiftSmooth has a rank correlation of 0.99995 with the gradient: it is the gradient" in text
-    assert "are not shown to differ" in text or "cannot be told apart" in text
+    assert "they are not shown to differ" in text or "they cannot be told apart" in text
     assert "with all weights randomised, vanilla gradient keeps a rank correlation of 0.500" in text
     assert "for the same network, trained on permuted labels, vanilla gradient has a rank correlation of 0.500" in text
     assert "1 motif was found" in text
@@ -201,8 +203,62 @@ def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None
     tests["effect_upper"] = tests["effect"] + 1
     wide = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
     sentence = answer(wide)[1]
-    assert "is not told apart from it" in sentence
+    assert "comes out lower by 0.0" in sentence and "but is not told apart from it" in sentence
+    assert "mixture − rival is +0.0" in sentence and "an interval that includes zero" in sentence
     assert "higher than" not in sentence and "lower than" not in sentence
+    tests["effect"] *= -1
+    tests[["effect_lower", "effect_upper"]] = np.nan
+    behind = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
+    sentence = answer(behind)[1]
+    assert "comes out higher by 0.0" in sentence and "no interval, for too few factors" in sentence
+
+
+def test_a_mixture_below_its_own_expert_is_named_with_both_numbers(run: Run) -> None:
+    """Each has to lie outside the interval of the other; other experts of the set are no measure."""
+    metrics = run.tables[METRICS].copy()
+    assert cautions(run) == []
+    here = (metrics["protocol"] == "sound") & (metrics["experiment"] == "GATA3_test")
+    for model, value in (("moe.softmax", 0.485), ("convnet.GATA3", 0.748), ("convnet.FOXM1", 0.9)):
+        rows = here & (metrics["model"] == model)
+        metrics.loc[rows, ["value", "lower", "upper"]] = value, value - 0.1, value + 0.1
+    changed = Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})
+    (said,) = cautions(changed)
+    assert said.startswith("sound, GATA3_test (supplied): the mixture (softmax) has an AUROC of 0.485 where the")
+    assert "own expert (GATA3 expert) has 0.748 by itself" in said
+    metrics.loc[here & (metrics["model"] == "moe.softmax"), "upper"] = 0.75
+    assert cautions(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})) == []
+
+
+def test_a_gate_that_looks_away_from_a_factors_own_expert_is_named(run: Run) -> None:
+    weights = run.tables[GATE_WEIGHTS].copy()
+    here = (weights["protocol"] == "sound") & (weights["experiment"] == "GATA3_test")
+    weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.97, "FOXM1": 0.01, "GATA3": 0.02})
+    (said,) = cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights}))
+    assert said.startswith("sound, GATA3_test (supplied): the mixture (softmax) gives 98% of the weight of bound")
+    assert "97% to ARID3A" in said
+    weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.9, "FOXM1": 0.04, "GATA3": 0.06})
+    assert cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights})) == []
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) -> None:
+    """A set without rows, constant predictions, attributions of zero, no motif, no matrix, few rows: all at once."""
+    study, published = made_study(), read_published(PUBLISHED)
+    write_made_run(tmp_path, study)
+    degrade_made_run(tmp_path, study, gone="CTCF", flat="STAT3")
+    for item in figure_items(study):
+        draw(item, Source(tmp_path, study, published))
+    draws = read_tsv(tmp_path / "statistics/draws.tsv").assign(statistic=np.nan)
+    write_tsv(draws, tmp_path / "statistics/draws.tsv")
+    build_report(tmp_path, study, published, tmp_path / "report/index.html")
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "CTCF/supplied/test: left out: 3 bound rows are left" in text
+    assert "No motif was found: too few stretches" in text
+    assert "on 5 unseen factors" in text
+    summary = summary_document(read_run(tmp_path, study, published))
+    wary = summary[summary.index("## What to know first") : summary.index("## Protocol")]
+    assert "- CTCF/supplied/test: left out" in wary and "- 87 bound rows to learn from." in wary
+    assert "Throughout, STAT3: 0.500" in summary
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,7 @@ def test_one_factor_and_two_factors_have_defined_results():
     assert one[one["test"] != "Wilcoxon signed-rank"]["p"].isna().all()
     assert (one[one["test"] == "Wilcoxon signed-rank"]["p"] == 1).all()
     assert one["sentence"].str.contains("cannot be compared|higher auroc on").all()
+    assert one.set_index("test").loc["paired t", "sentence"].str.contains("comes out (?:higher|lower) in auroc").all()
     two = compare_models(metrics(factors=2), "moe.softmax")
     assert two[two["test"] == "paired t"]["p"].notna().all()
 

@@ -85,6 +85,7 @@ rule summary:
     input:
         rules.evaluation.input,
         rules.statistics.input,
+        warnings=rules.audit.output.warnings,
         config=rules.run_config.output.config,
         published=PUBLISHED,
     output:

@@ -129,12 +129,14 @@ def _sentence(found: Comparison) -> str:
     first, together = method[:1].upper() + method[1:], both[:1].upper() + both[1:]
     if not found.n_factors:
         return f"No factor has both {both}."
+    worth = found.difference * (-1 if found.metric in LESS_IS_MORE else 1)
+    verdict = "better" if worth > 0 else "worse"
+    comes = f"{first} comes out {verdict} than {reference} {what}" if worth else f"{together} come out equal"
     if found.n_factors < SMALLEST:
-        return f"With {found.n_factors} factor(s), {both} cannot be told apart: {found.difference:+.3f}."
+        return f"{comes}: {found.difference:+.3f}; with {found.n_factors} factor(s) they cannot be told apart."
     interval = f"{found.difference:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] over {found.n_factors} factors"
     if found.lower <= 0 <= found.upper:
-        return f"{together} are not shown to differ: {interval}."
-    verdict = "better" if (found.difference > 0) != (found.metric in LESS_IS_MORE) else "worse"
+        return f"{comes}, but they are not shown to differ: {interval}."
     if not found.p_adjusted <= 1 - LEVEL:
         return (
             f"{first} comes out {verdict} than {reference} {what}: {interval}; with every method compared "

@@ -34,7 +34,7 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class AuditThresholds:
-    """What turns a finding into a warning: values above (for ``min_class_rows``, below) it do.
+    """What turns a finding into a warning: values above (for ``min_…``, below) it do.
 
     Attributes:
         positives_in_training: share of a test set's positives that share a word with training.
@@ -43,6 +43,7 @@ class AuditThresholds:
         gc_mismatch: distance between the GC distributions of positives and negatives, in GC share.
         composition_auroc: AUROC of letters or dinucleotides alone.
         min_class_rows: rows of the smaller class.
+        min_training_positives: bound rows that an expert learns from.
     """
 
     positives_in_training: float = 0.05
@@ -51,6 +52,7 @@ class AuditThresholds:
     gc_mismatch: float = 0.03
     composition_auroc: float = 0.6
     min_class_rows: int = 100
+    min_training_positives: int = 500
 
 
 def audit_warnings(
@@ -129,6 +131,16 @@ def _size(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
             smaller,
             limits.min_class_rows,
             f"its smaller class has {smaller} rows; intervals will be wide.",
+        )
+    if row["split"] == "train" and row["positives"] < limits.min_training_positives:
+        yield _finding(
+            "warning",
+            row,
+            "min_training_positives",
+            row["positives"],
+            limits.min_training_positives,
+            f"{row['positives']} bound rows to learn from. Experts of fewer than {limits.min_training_positives} know "
+            "little of their factor, and a gate over them is no better than they are (docs/faq.md, “Too few peaks”).",
         )
 
 

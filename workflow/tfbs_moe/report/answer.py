@@ -120,9 +120,11 @@ def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str)
     label, gap, judged = model_label(str(best["rival"])), interval(*bounds, sign=True), verdict(*bounds)
     scope = f"over {best['n']:.0f} factors no expert saw"
     if judged == "not told apart":
+        why = "an interval that includes zero" if np.isfinite(bounds).all() else "no interval, for too few factors"
+        comes = f"comes out {'higher' if bounds[0] < 0 else 'lower'} by" if bounds[0] else "comes out equal, by"
         return (
-            f"Its strongest rival in this study, the {label}, is not told apart from it {scope}: the mean difference "
-            f"is {gap}."
+            f"Its strongest rival in this study, the {label}, {comes} {number(abs(bounds[0]))} on average, but is not "
+            f"told apart from it {scope}: mixture − rival is {gap}, {why}."
         )
     return f"It is {judged} than its strongest rival in this study, the {label}, {scope}: by {gap} on average."
 

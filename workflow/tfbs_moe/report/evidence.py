@@ -8,12 +8,11 @@ from tfbs_moe.figures.item import ABLATION, METRICS
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
-from tfbs_moe.report.inputs import DATASETS, Run, trained_list
+from tfbs_moe.report.inputs import DATASETS, WARNINGS, Run, trained_list
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.seeds import retrainings
 from tfbs_moe.study import SUPPLIED
 
-WARNINGS = "audit/warnings.tsv"
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
 _LEFT_OUT = (

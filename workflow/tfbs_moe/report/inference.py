@@ -153,7 +153,9 @@ def _draws(run: Run) -> list[Block]:
         return [Missing("F against the number of draws", run.why_missing(DRAWS))]
     sentences = []
     for (source, protocol), group in draws.groupby(["source", "protocol"], sort=False):
-        counted = group.dropna(subset=["draws"])
+        counted = group.dropna(subset=["draws", "statistic"])
+        if counted.empty:
+            continue
         most = counted.nlargest(1, "statistic").iloc[0]
         least = counted[counted["experiment"] == most["experiment"]].nsmallest(1, "draws").iloc[0]
         whose = "the authors’ own draws" if source == PUBLISHED else f"our draws, protocol {protocol}"
@@ -169,7 +171,7 @@ def _draws(run: Run) -> list[Block]:
                 f"{row['statistic']:.2f}, {p_words(row['p'])}"
             )
         sentences.append(f"{text}.")
-    return [Items(sentences)]
+    return [Items(sentences)] if sentences else []
 
 
 def _headline(tests: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from tfbs_moe.figures.item import (
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
+WARNINGS = "audit/warnings.tsv"
 TRUST = "evaluation/trust.tsv"
 SEED_AVERAGES = "evaluation/seed_averages.tsv"
 DATASETS = "datasets/summary.tsv"
@@ -47,7 +48,7 @@ POWER = "statistics/power.tsv"
 PUBLISHED_ANOVA = "statistics/published_anova.tsv"
 TABLES = (
     DATASETS,
-    "audit/warnings.tsv",
+    WARNINGS,
     "audit/datasets.tsv",
     "audit/pairs.tsv",
     METRICS,

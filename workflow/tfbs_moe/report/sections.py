@@ -12,6 +12,7 @@ from tfbs_moe.report import evidence, inference
 from tfbs_moe.report.answer import answer
 from tfbs_moe.report.attribution import attribution
 from tfbs_moe.report.cards import cards
+from tfbs_moe.report.cautions import cautions
 from tfbs_moe.report.common import pictures
 from tfbs_moe.report.gate import gate
 from tfbs_moe.report.inputs import Run
@@ -78,7 +79,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
     """
     return [
         Section("question", "What was asked", [Text(run.study.config["title"] or _QUESTION, style="lead")]),
-        Section("answer", "The answer", [Items(answer(run))]),
+        Section("answer", "The answer", [Items(answer(run)), *(Text(text, style="note") for text in cautions(run))]),
         _glance(run),
         evidence.data(run),
         evidence.results(run),

@@ -6,6 +6,7 @@ from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.style import model_label, ordered_models
 from tfbs_moe.report.answer import answer, confidence, differences
+from tfbs_moe.report.cautions import cautions
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
@@ -20,6 +21,8 @@ def summary_document(run: Run) -> str:
     study = run.study
     blocks: list[Block] = [Text(study.config["title"])] if study.config["title"] else []
     blocks += [Text("The answer", style="heading"), Items(answer(run))]
+    if wary := cautions(run):
+        blocks += [Text("What to know first", style="heading"), Items(wary)]
     metrics = run.table(METRICS)
     if metrics is None:
         return to_markdown(f"Summary of {study.config['run']}", [*blocks, Missing("Results", run.why_missing(METRICS))])

@@ -93,10 +93,22 @@ def unsigned(value: float, digits: int = 3) -> str:
 def difference_sentence(first: str, second: str, what: str, effect: float, lower: float, upper: float) -> str:
     """Say in plain words what a difference and its interval allow to say, and no more."""
     if math.isnan(lower) or math.isnan(upper):
-        return f"{first} and {second} cannot be compared: there are too few units for an interval."
+        if math.isnan(effect):
+            return f"{first} and {second} cannot be compared: no unit has both."
+        return (
+            f"{_comes_out(first, second, what, effect)}: {signed(effect)}, which cannot be compared with chance, for "
+            "there are too few units for an interval."
+        )
     numbers = interval_words(effect, lower, upper)
     if lower > 0:
         return f"{first} has a higher {what} than {second}: {numbers}."
     if upper < 0:
         return f"{first} has a lower {what} than {second}: {numbers}."
-    return f"No difference in {what} between {first} and {second} is shown: {numbers}, which includes zero."
+    return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {numbers}, which includes zero."
+
+
+def _comes_out(first: str, second: str, what: str, effect: float) -> str:
+    """Say which of two is higher, without a claim."""
+    if round(effect, 12) == 0:
+        return f"{first} and {second} have the same {what}"
+    return f"{first} comes out {'higher' if effect > 0 else 'lower'} in {what} than {second}"

@@ -1,0 +1,82 @@
+"""What to know before a result is believed: sets left out, experts of few rows, mixtures below their own expert."""
+
+import pandas as pd
+
+from tfbs_moe.evaluation.gate_use import COLLAPSED
+from tfbs_moe.figures.item import GATE_WEIGHTS, METRICS
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.inputs import WARNINGS, Run
+from tfbs_moe.report.page import number
+from tfbs_moe.statistics.gate import POOLED
+
+# What the audit finds that changes what a study can say at all.
+_OF_THE_DATA = ("left_out", "smaller", "min_training_positives")
+_NUMBERS = ["value", "lower", "upper"]
+
+
+def cautions(run: Run) -> list[str]:
+    """Return what a reader must know of a run, a sentence each; nothing where there is nothing to know."""
+    found = run.table(WARNINGS)
+    of_data = [] if found is None else list(found.loc[found["what"].isin(_OF_THE_DATA), "sentence"])
+    return [*of_data, *_below_own_expert(run), *_elsewhere(run)]
+
+
+def _tests(run: Run, table: pd.DataFrame, protocol: str) -> list[tuple[str, list[str], pd.DataFrame]]:
+    """Return each test set of a training factor: its name, that factor's training experiments, its rows of a table."""
+    study, own = run.study, table[table["protocol"] == protocol]
+    taught: dict[str, list[str]] = {}
+    for name in study.training:
+        taught.setdefault(study.experiments[name]["factor"], []).append(name)
+    return [
+        (f"{experiment} ({str(negatives).replace('_', ' ')})", taught[str(rows["factor"].iloc[0])], rows)
+        for (experiment, negatives), rows in own.groupby(["experiment", "negatives"], sort=False)
+        if rows["factor"].iloc[0] in taught
+    ]
+
+
+def _below_own_expert(run: Run) -> list[str]:
+    """Name test sets on which the first mixture and the factor's own expert each lie outside the other's interval."""
+    metrics = run.table(METRICS)
+    if metrics is None:
+        return []
+    chosen = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all")]
+    said = []
+    for protocol in run.study.protocols:
+        mixture = f"moe.{run.study.gates(protocol)[0]}"
+        for test, names, rows in _tests(run, chosen, protocol):
+            means = rows.groupby("model", sort=False)[_NUMBERS].mean().dropna(subset=["value"])
+            experts = [f"{kind}.{name}" for kind, name in run.study.experts(protocol) if name in names]
+            present = means.reindex([name for name in experts if name in means.index])
+            if mixture not in means.index or present.empty:
+                continue
+            best, its, ours = str(present["value"].idxmax()), present.loc[present["value"].idxmax()], means.loc[mixture]
+            if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
+                said.append(
+                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(ours['value'])} where the "
+                    f"factor’s own expert ({model_label(best)}) has {number(its['value'])} by itself."
+                )
+    return said
+
+
+def _elsewhere(run: Run) -> list[str]:
+    """Name test sets of a training factor whose bound rows a gate gives nearly wholly to other factors' experts."""
+    weights = run.table(GATE_WEIGHTS)
+    if weights is None:
+        return []
+    bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith("moe.")]
+    said = []
+    for protocol in run.study.protocols:
+        for test, names, rows in _tests(run, bound, protocol):
+            for model, own in rows.groupby("model", sort=False):
+                means = own.groupby("expert", sort=False)["value"].mean()
+                mine = [str(name) in names or str(name).split(".", 1)[-1] in names for name in means.index]
+                others = means[
+                    [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
+                ]
+                if any(mine) and others.sum() > COLLAPSED:
+                    said.append(
+                        f"{protocol}, {test}: the {model_label(str(model))} gives {others.sum():.0%} of the weight of "
+                        f"bound sequences to experts of other factors, {others.max():.0%} to {others.idxmax()}, though "
+                        "the factor has an expert of its own."
+                    )
+    return said
