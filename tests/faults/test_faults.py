@@ -80,10 +80,6 @@ def test_a_damaged_intermediate_file(done, wanted, trying, file, damage, reads):
         assert all(left[name] == wanted[name] for name in kept)
         if "model.safetensors" in file:
             shutil.rmtree((done.results / file).parent)
-            # Snakemake looks at the list of models alone, so that the message that follows names it.
-            assert_one_message(done.run(target), "trained/sound.tsv")
-            (done.results / "trained/sound.tsv").unlink()
-            shutil.rmtree(done.results / "trained/sound")
         else:
             (done.results / file).unlink()
         repaired = done.run(target)

@@ -18,7 +18,8 @@ job                 count
 ----------------  -------
 expert                  8
 views                   1
-predictions            10
+predictions             6
+predictions_supplied    4
 training_dataset        8
 attribution_other       4
 all                     1
@@ -91,7 +92,9 @@ def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
     asking = set()
     for path in RULES.glob("*.smk"):
         for block in re.split(r"\n(?=\s*rule\b)", path.read_text()):
-            name = re.match(r"\s*rule (\w+):", block) or re.search(r'name:\s*f?"(\w+)\{protocol\}"', block)
+            name = re.match(r"\s*rule (\w+):", block) or re.search(
+                r'name:\s*f?"(\w+)\{(?:protocol|suffix\(kinds\))\}"', block
+            )
             if "gpu=gpus()" in block and name:
                 asking.add(f"{name[1]}sound" if name[1].endswith("_") else name[1])
     assert {"expert", "gate", "predictions", "attribution_sound"} <= asking

@@ -1,20 +1,21 @@
 """Prediction with real bundles of small experts and a mixture."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, write_dataset
+from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.matrix_scan import occupancy
-from tfbs_moe.data.training_overlap import training_overlap
+from tfbs_moe.data.training_overlap import training_overlaps
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate
 from tfbs_moe.evaluation.gate import gate_weights
 from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.predict import predict_dataset, predict_models
+from tfbs_moe.evaluation.predict import predict_dataset, predict_datasets, predict_models
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.evaluation.seed_averages import seed_averages
@@ -161,6 +162,19 @@ def test_models_leave_in_the_mode_they_came_in(dataset, folders):
     assert model.training
 
 
+def test_datasets_are_predicted_together_as_each_alone_and_models_are_read_once(dataset, folders, monkeypatch):
+    others = [subset(dataset, np.arange(5)), subset(dataset, np.arange(0))]
+    alone = [predict_dataset(folders, each) for each in (dataset, *others)]
+    loaded = []
+    monkeypatch.setattr(
+        bundle, "load", lambda folder, device, load=bundle.load: loaded.append(folder) or load(folder, device)
+    )
+    together = list(predict_datasets(folders, [dataset, *others]))
+    assert [folder for folder in loaded if folder.parent.name != "experts"] == [folder for *_, folder in folders]
+    for table, expected in zip(together, alone, strict=True):
+        pd.testing.assert_frame_equal(table, expected)
+
+
 def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(dataset, folders, tmp_path):
     """From the file to the last table of the evaluation, the columns are those of a set with rows."""
     write_dataset(left_out_dataset(WINDOW, "too few", dataset.attributes), tmp_path / "none.h5")
@@ -171,7 +185,7 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
     found = {}
     for name, rows in (("some", dataset), ("none", read_dataset(tmp_path / "none.h5"))):
         write_parquet(predict_dataset(folders, rows, knowledge=known), tmp_path / "predictions.parquet")
-        write_parquet(training_overlap(rows, given, 21), tmp_path / "audit.parquet")
+        write_parquet(training_overlaps([rows], given, 21)[0], tmp_path / "audit.parquet")
         predictions, audit = (read_parquet(tmp_path / f"{file}.parquet") for file in ("predictions", "audit"))
         scores = read_scores(predictions)
         sets = {"all": np.ones(len(scores.row), dtype=bool), "overlap_free": overlap_free(audit, scores)}
@@ -184,7 +198,7 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
             "gate_weights": gate_weights(predictions, identity, seed=0, draws=5),
             "gate_use": gate_use(predictions, identity),
             "trust": trust(predictions, {}, identity),
-            "subsets": evaluate_subsets(mixtures, rows, identity, seed=0),
+            "subsets": evaluate_subsets(mixtures, [(rows, identity)], seed=0)[0],
         }
     assert all(len(table) for name, table in found["some"].items() if name != "trust")
     for name, table in found["none"].items():

@@ -45,7 +45,12 @@ def test_a_subset_is_the_gate_with_the_others_absent(tmp_path: Path) -> None:
         bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3}, seed=place), folders[name])
     bundle.save_mixture(build_gate("softmax", 2, 32, {}, seed=5), folders, tmp_path / "moe")
     rows = dataset()
-    table = evaluate_subsets([("moe.softmax", 3, tmp_path / "moe")], rows, IDENTITY, seed=0)
+    one_class, other = make_dataset(rows.one_hot[:30], rows.label[:30]), IDENTITY | {"negatives": "flanks"}
+    tests = [(one_class, IDENTITY), (rows, IDENTITY), (rows, other)]
+    empty, table, again = evaluate_subsets([("moe.softmax", 3, tmp_path / "moe")], tests, seed=0)
+    assert empty.empty and list(empty.columns) == list(table.columns)
+    assert set(again["negatives"]) == {"flanks"}
+    pd.testing.assert_frame_equal(again.drop(columns="negatives"), table.drop(columns="negatives"))
     assert list(table["present"]) == ["A; B", "A", "B"] and list(table["absent"]) == ["", "B", "A"]
     assert set(table["seed"]) == {3} and set(table["n"]) == {60}
     model = bundle.load(tmp_path / "moe")
@@ -54,8 +59,6 @@ def test_a_subset_is_the_gate_with_the_others_absent(tmp_path: Path) -> None:
     with torch.no_grad():
         logit = model.gate(embeddings)[0].numpy()
     assert table["value"].iloc[1] == pytest.approx(roc_auc_score(rows.label, logit))
-    one_class = make_dataset(rows.one_hot[:30], rows.label[:30])
-    assert evaluate_subsets([("moe.softmax", 3, tmp_path / "moe")], one_class, IDENTITY, seed=0).empty
 
 
 def test_evenness_and_collapse() -> None:

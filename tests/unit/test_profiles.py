@@ -247,7 +247,11 @@ def test_only_profiles_of_one_machine_limit_gpus():
 def test_the_slurm_profile_speaks_of_rules_that_there_are():
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    rules = {"training_dataset", "test_dataset"} | set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.M))
+    rules = set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.M)) | {"training_dataset"}
+    # Rules that experiments with the same kinds of negatives share are named after these.
+    by_kinds = {"test_dataset", *re.findall(r'^ +f"(\w+)\{suffix\(kinds\)\}"$', text, flags=re.M)}
+    assert by_kinds == {"test_dataset", "audit_rows", "predictions", "metrics"}
+    rules |= by_kinds | {f"{name}_{kind}" for name in by_kinds for kind in ("other_peaks", "supplied")}
     assert {*profile["set-resources"], *profile["groups"]} <= rules
     assert set(profile["group-components"]) == set(profile["groups"].values())
     # A group's jobs run one after the other: its time is their sum, its memory that of one.

@@ -6,9 +6,9 @@ import pytest
 
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.summary import summarise_datasets
-from tfbs_moe.data.training_overlap import read_positives, training_overlap, write_positives
+from tfbs_moe.data.training_overlap import read_positives, training_overlaps, write_positives
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import one_hot, reverse_complement
+from tfbs_moe.sequence import codes_from_one_hot, one_hot, reverse_complement
 from tfbs_moe.tables import write_parquet
 
 LENGTH = 40
@@ -32,7 +32,8 @@ def overlap(test, training, folder):
         attributes = {"experiment": name, "split": "train"}
         write_dataset(make_dataset(part.one_hot, part.label, attributes=attributes), path)
     write_positives(paths, folder / "positives.h5")
-    return training_overlap(test, read_positives(folder / "positives.h5"), k=31)
+    (found,) = training_overlaps([test], read_positives(folder / "positives.h5"), k=31)
+    return found
 
 
 def test_only_training_positives_count_and_on_either_strand(tmp_path):
@@ -44,6 +45,18 @@ def test_only_training_positives_count_and_on_either_strand(tmp_path):
     assert not found["shares_kmer_B"].any()
     assert found["overlaps_training"].equals(found["shares_kmer_A"].rename("overlaps_training"))
     assert found["row"].tolist() == list(range(6))
+
+
+def test_sets_that_are_asked_about_together_are_told_what_each_would_be_alone():
+    rows, training = (
+        random_rows(5, 9),
+        [("A", codes_from_one_hot(random_rows(3, 9))), ("B", codes_from_one_hot(random_rows(3, 1)))],
+    )
+    tests = [labelled(rows, 2), labelled(rows[:0], 0), labelled(rows[3:], 1)]
+    together = training_overlaps(tests, training, k=31)
+    assert [table["overlaps_training"].tolist() for table in together] == [[1, 1, 1, 0, 0], [], [0, 0]]
+    for test, table in zip(tests, together, strict=True):
+        pd.testing.assert_frame_equal(table, training_overlaps([test], training, k=31)[0])
 
 
 def test_every_split_of_training_counts(tmp_path):

@@ -1,6 +1,7 @@
 """Planning: what a study of many experiments costs to plan, and what one more experiment does to a finished one."""
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -66,7 +67,10 @@ from pathlib import Path
 
 for path in map(Path, snakemake.output):
     if path.name == "experts":
-        path.mkdir(parents=True, exist_ok=True)
+        for member in snakemake.params.members:
+            (path / member).mkdir(parents=True, exist_ok=True)
+            for name in ("model.json", "model.safetensors"):
+                (path / member / name).write_text("")
     else:
         path.write_text(str(path))
 """
@@ -103,12 +107,40 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     write_table(table, [*rows, ["U", "U", "cell", "ood", "cross_family", "deepbind", "U.seq.gz", ""]])
     jobs, _ = planned(project, config)
     own = {name: count for name, count in jobs.items() if name not in TABLES}
-    assert own == {"test_dataset": 1, "audit_rows": 1, "predictions": 1, "metrics": 1, "attribution_sound": 1}
+    steps = ("test_dataset_supplied", "audit_rows_supplied", "predictions_supplied", "metrics_supplied")
+    assert own == dict.fromkeys((*steps, "attribution_sound"), 1)
 
     write_table(table, [*rows, ["C", "C", "cell", "train", "in_distribution", "deepbind", "C.seq.gz", ""]])
     jobs, said = planned(project, config)
     trained = re.findall(r"Training the convnet expert of (\w+) \(sound, seed (\d)\)$", said, flags=re.M)
     assert sorted(trained) == [("C", "0"), ("C", "1")], "an expert that was there is trained again"
-    assert jobs["training_dataset"] == 1 and "test_dataset" not in jobs and "expert_relabelled" not in jobs
+    assert jobs["training_dataset"] == 1 and "test_dataset_supplied" not in jobs and "expert_relabelled" not in jobs
     # The mixture is another, and with it what hangs on it.
-    assert jobs["views"] == jobs["gate"] == 2 and jobs["predictions"] == 1
+    assert jobs["views"] == jobs["gate"] == 2 and jobs["predictions_supplied"] == 1
+
+
+def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):
+    """It stands in the list of models, which is all that Snakemake looks at."""
+    project, config, _ = finished
+    results = project.folder / "results/small"
+    expert, member = "experts/sound/convnet/A/seed1", "moe/sound/softmax/seed0/experts/B"
+    losses = [
+        (f"{expert}/model.safetensors", f"{expert}/model.json", {"expert", "views", "gate"}),
+        (f"{member}/model.json", "moe/sound/softmax/seed0/model.json", {"views", "gate"}),
+        ("moe/sound/softmax/seed0/calibration.json", "moe/sound/softmax/seed0/calibration.json", set()),
+    ]
+    for lost, named, trained in losses:
+        (results / lost).rename(results / "aside")
+        jobs, said = planned(project, config)
+        assert {rule: jobs[rule] for rule in ("expert", "views", "gate") if jobs[rule]} == dict.fromkeys(trained, 1)
+        assert jobs["trained_seed"] == jobs["predictions_supplied"] == 1
+        assert re.search(rf"^Gone since they were made, .*: results/small/{named}$", said, flags=re.M), lost
+        (results / "aside").rename(results / lost)
+    shutil.rmtree(results / expert)
+    jobs, said = planned(project, config, "--nolock", "data")
+    assert not jobs and "Gone since" not in said, "what asks for no model trains one"
+    made = project.run("--configfile", config)
+    assert made.returncode == 0, made.stdout[-3000:]
+    assert (results / expert / "model.json").exists()
+    jobs, said = planned(project, config)
+    assert not jobs and "Gone since" not in said

@@ -6,6 +6,8 @@ Functions that name files of a stage stand here too, so that a file of rules hol
 import inspect
 import shutil
 from functools import cache
+from itertools import groupby
+from os.path import exists
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
 from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
@@ -14,7 +16,7 @@ from tfbs_moe.figures.item import LOGO_METHODS
 from tfbs_moe.patterns import any_of
 from tfbs_moe.provenance import class_digest, code_digest
 from tfbs_moe.report.contents import METHODS, document_files
-from tfbs_moe.study import POOLED, POOLED_CONTROL, TestSet
+from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_CONTROL, SUPPLIED, TestSet
 
 RUN = f"results/{config['run']}"
 LOGS = f"{RUN}/logs"
@@ -24,6 +26,8 @@ SEEDS = config["replicates"]
 SYNTHETIC = f"{RUN}/synthetic"
 GENOME = f"{RUN}/genome/codes.h5"
 DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
+COUNTS = DATASET.replace(".h5", ".counts.tsv")
+TEST_DATASET = DATASET.replace("{split}", "test")
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
 TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
@@ -35,6 +39,9 @@ TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
+# What a training leaves in the folder of its model, and calibration in that of a mixture.
+MODEL = ("model.json", "model.safetensors", "history.tsv")
+CALIBRATION = ("calibration.json", "familiarity.safetensors")
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
@@ -175,10 +182,10 @@ def has_peaks(experiment):
     return STUDY.experiments[experiment]["format"] == "peaks"
 
 
-def other_peak_files(experiment, negatives):
-    """Return the peak files of other factors in the same cell, where the negatives come from them."""
-    names = STUDY.neighbours(experiment) if negatives == "other_peaks" else []
-    return [source_file(name) for name in names]
+def other_peak_files(wildcards, kinds):
+    """Return the peak files of other factors in the same cell, where one of the kinds of negatives comes from them."""
+    wanted = OTHER_PEAKS in [*kinds, wildcards.get("negatives")]
+    return [source_file(name) for name in STUDY.neighbours(wildcards.experiment)] if wanted else []
 
 
 def training_negatives(protocol):
@@ -194,6 +201,36 @@ def training_datasets(protocol, *splits):
     ]
 
 
+def suffix(kinds):
+    """Return what ends the name of a rule whose kinds of negatives are not the usual ones."""
+    return "".join(f"_{kind}" for kind in kinds if kind in (OTHER_PEAKS, SUPPLIED))
+
+
+# The outputs of a rule are fixed: experiments that are tested on the same kinds of negatives share one of each rule
+# that makes something of all their test rows in one job.
+TESTED = {}
+for experiment, tests in groupby(STUDY.test_sets, key=lambda test: test.experiment):
+    TESTED.setdefault(tuple(test.negatives for test in tests), []).append(experiment)
+
+# What one job builds of an experiment: kinds of negatives and splits, by the name of the rule. Both splits that a
+# training needs, of one kind, as another protocol's kind shall not make experts train again; and the test rows of all
+# kinds, but those that change with the peaks of other experiments apart.
+DATASET_JOBS = {"training_dataset": (["{negatives}"], ["train", "validation"])}
+for kind in dict.fromkeys(test.negatives for test in STUDY.test_sets):
+    DATASET_JOBS.setdefault(f"test_dataset{suffix([kind])}", ([], ["test"]))[0].append(kind)
+
+
+def with_kinds(pattern, kinds):
+    """Expand a path over kinds of negatives."""
+    return [pattern.replace("{negatives}", kind) for kind in kinds]
+
+
+def identities(wildcards, kinds):
+    """Return the columns that name each test set of an experiment in the result tables of a protocol."""
+    sets = [TestSet(wildcards.experiment, kind) for kind in kinds]
+    return [{"protocol": wildcards.protocol} | STUDY.identity(test) for test in sets]
+
+
 def per_test_set(pattern):
     """Expand a path over every test set of the study."""
     return [pattern.format(experiment=test.experiment, negatives=test.negatives) for test in STUDY.test_sets]
@@ -207,7 +244,7 @@ def per_protocol_and_test_set(pattern):
 def all_datasets():
     """Return every dataset of the study, each once."""
     trained = [path for protocol in STUDY.protocols for path in training_datasets(protocol, "train", "validation")]
-    return list(dict.fromkeys(trained + per_test_set(DATASET.replace("{split}", "test"))))
+    return list(dict.fromkeys(trained + per_test_set(TEST_DATASET)))
 
 
 # --- models
@@ -267,6 +304,39 @@ def model_files(protocol, seeds, models):
     return [f"{model_folder(protocol, model, seed)}/model.json" for seed in seeds for model in models]
 
 
+def lost_models(protocol, seed):
+    """Return a file of each model of a seed that is not whole any more, of those that one job made together."""
+    for model in STUDY.trained(protocol):
+        folder, (kind, name) = model_folder(protocol, model, seed), STUDY.place(model)
+        made = [list(MODEL)]
+        if kind in ("moe", "control"):
+            members = STUDY.gate_members(protocol, name if kind == "moe" else STUDY.gates(protocol)[0])
+            made[0] += [f"experts/{member}/{file}" for member in members for file in MODEL[:2]]
+        if kind == "moe":
+            made.append(CALIBRATION)
+        yield from (f"{folder}/{files[0]}" for files in made if not all(exists(f"{folder}/{file}") for file in files))
+
+
+@cache
+def make_lost_models_again(protocol, seed):
+    """Have Snakemake make what is gone of the models that the list of a seed names.
+
+    It takes for there what stands before an up-to-date list, and would not look.
+    """
+    if workflow.is_main_process and exists(TRAINED_SEED.format(protocol=protocol, seed=seed)):
+        lost = list(lost_models(protocol, seed))
+        workflow.dag.forcefiles.update(lost)
+        if lost:
+            logger.warning(f"Gone since they were made, and made again with what hangs on them: {', '.join(lost)}")
+
+
+def listed_models(wildcards):
+    """Return the models of a protocol and seed, and the calibration of its mixtures."""
+    protocol, seeds = wildcards.protocol, [wildcards.seed]
+    make_lost_models_again(protocol, wildcards.seed)
+    return model_files(protocol, seeds, STUDY.trained(protocol)) + calibration_files(protocol, seeds)
+
+
 def mixtures(protocol):
     """Return the names of the mixtures of a protocol."""
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]
@@ -324,6 +394,14 @@ def fold_files(wildcards):
         if folds
     }
 
+
+# What predictions hang on beside rows and models.
+PREDICTING = {
+    "batch_size": config["evaluation"]["batch_size"],
+    "jaspar_group": STUDY.genome.jaspar_group,
+    "knowledge_code": code("factor_knowledge.py"),
+    "code": code("predict.py"),
+}
 
 # --- attribution
 

@@ -48,8 +48,7 @@ rule genome:
         "../scripts/prepare_genome.py"
 
 
-# One job makes both splits that a training needs: reading and shuffling the file is most of the work.
-for name, splits in (("training_dataset", ["train", "validation"]), ("test_dataset", ["test"])):
+for name, (kinds, splits) in DATASET_JOBS.items():
 
     rule:
         name:
@@ -58,14 +57,14 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
             source=lambda wildcards: source_file(wildcards.experiment),
             genome=lambda wildcards: GENOME if has_peaks(wildcards.experiment) else [],
             blacklist=lambda wildcards: blacklist_file(wildcards.experiment),
-            others=lambda wildcards: other_peak_files(wildcards.experiment, wildcards.negatives),
+            others=lambda wildcards, kinds=kinds: other_peak_files(wildcards, kinds),
         output:
-            datasets=[DATASET.replace("{split}", split) for split in splits],
-            counts=[DATASET.replace("{split}.h5", f"{split}.counts.tsv") for split in splits],
+            datasets=expand(DATASET, negatives=kinds, split=splits, allow_missing=True),
+            counts=expand(COUNTS, negatives=kinds, split=splits, allow_missing=True),
         log:
-            f"{LOGS}/datasets/{{experiment}}.{{negatives}}.{name}.log",
+            f"{LOGS}/datasets/{'.'.join(['{experiment}', *kinds])}.{name}.log",
         benchmark:
-            f"{BENCHMARKS}/{name}/{{experiment}}.{{negatives}}.tsv"
+            f"{BENCHMARKS}/{name}/{'.'.join(['{experiment}', *kinds])}.tsv"
         priority: PRIORITY_DATA
         conda:
             "../../envs/data.yaml"
@@ -73,7 +72,6 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
             mem_mb=growing(2000),
             runtime=30,
         params:
-            splits=splits,
             experiment=lambda wildcards: STUDY.experiments[wildcards.experiment],
             window=config["window"],
             chromosomes=config["splits"],
@@ -84,7 +82,8 @@ for name, splits in (("training_dataset", ["train", "validation"]), ("test_datas
             seed=config["seed"],
             code=code("build_dataset.py"),
         message:
-            f"Building the {' and '.join(splits)} rows of {{wildcards.experiment}} with negatives {{wildcards.negatives}}"
+            f"Building the {' and '.join(splits)} rows of {{wildcards.experiment}} with negatives "
+            + ", ".join(kinds).replace("{", "{wildcards.")
         script:
             "../scripts/build_dataset.py"
 
@@ -112,29 +111,35 @@ rule training_positives:
         "../scripts/training_positives.py"
 
 
-rule audit_rows:
-    input:
-        test=DATASET.replace("{split}", "test"),
-        training=TRAINING_POSITIVES,
-    output:
-        AUDIT,
-    log:
-        f"{LOGS}/audit/{{experiment}}.{{negatives}}.log",
-    benchmark:
-        f"{BENCHMARKS}/audit_rows/{{experiment}}.{{negatives}}.tsv"
-    priority: PRIORITY_DATA
-    conda:
-        "../../envs/data.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=30,
-    params:
-        k=config["evaluation"]["overlap_k"],
-        code=code("audit_rows.py"),
-    message:
-        "Which test rows of {wildcards.experiment} share sequence with training"
-    script:
-        "../scripts/audit_rows.py"
+for kinds, experiments in TESTED.items():
+
+    rule:
+        name:
+            f"audit_rows{suffix(kinds)}"
+        input:
+            tests=with_kinds(TEST_DATASET, kinds),
+            training=TRAINING_POSITIVES,
+        output:
+            with_kinds(AUDIT, kinds),
+        log:
+            f"{LOGS}/audit/{{experiment}}.log",
+        benchmark:
+            f"{BENCHMARKS}/audit_rows/{{experiment}}.tsv"
+        wildcard_constraints:
+            experiment=any_of(experiments),
+        priority: PRIORITY_DATA
+        conda:
+            "../../envs/data.yaml"
+        resources:
+            mem_mb=growing(4000),
+            runtime=30,
+        params:
+            k=config["evaluation"]["overlap_k"],
+            code=code("audit_rows.py"),
+        message:
+            "Which test rows of {wildcards.experiment} share sequence with training"
+        script:
+            "../scripts/audit_rows.py"
 
 
 rule dataset_summary:

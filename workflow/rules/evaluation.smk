@@ -1,41 +1,45 @@
 """Evaluation: metrics with intervals, ROC curves and gate weights from the predictions.
 
-Needs predictions and the audit's overlap; makes `evaluation/*.tsv`. One job per protocol and test
-set, and one that joins their tables.
+Needs predictions and the audit's overlap; makes `evaluation/*.tsv`. One job per protocol and
+experiment, for all its test sets, and one that joins their tables.
 """
 
+# What is measured from predictions; what mixtures are worth without experts comes with the predictions.
+MEASURED = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "trust")
+TABLES = (*MEASURED, "subsets")
 
-rule metrics:
-    input:
-        predictions=PREDICTIONS,
-        audit=AUDIT,
-        models=TRAINED,
-    output:
-        metrics=f"{PARTS}.metrics.tsv",
-        seed_averages=f"{PARTS}.seed_averages.tsv",
-        curves=f"{PARTS}.curves.tsv",
-        gate_weights=f"{PARTS}.gate_weights.tsv",
-        gate_use=f"{PARTS}.gate_use.tsv",
-        trust=f"{PARTS}.trust.tsv",
-    log:
-        f"{LOGS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.log",
-    benchmark:
-        f"{BENCHMARKS}/metrics/{{protocol}}.{{experiment}}.{{negatives}}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        identity=lambda wildcards: {"protocol": wildcards.protocol}
-        | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
-        settings=config["evaluation"],
-        seed=config["seed"],
-        code=code("metrics.py"),
-    message:
-        "Measuring the models of {wildcards.protocol} on {wildcards.experiment} ({wildcards.negatives})"
-    script:
-        "../scripts/metrics.py"
+
+for kinds, experiments in TESTED.items():
+
+    rule:
+        name:
+            f"metrics{suffix(kinds)}"
+        input:
+            predictions=with_kinds(PREDICTIONS, kinds),
+            audits=with_kinds(AUDIT, kinds),
+            models=TRAINED,
+        output:
+            **{table: with_kinds(f"{PARTS}.{table}.tsv", kinds) for table in MEASURED},
+        log:
+            f"{LOGS}/metrics/{{protocol}}.{{experiment}}.log",
+        benchmark:
+            f"{BENCHMARKS}/metrics/{{protocol}}.{{experiment}}.tsv"
+        wildcard_constraints:
+            experiment=any_of(experiments),
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            identities=lambda wildcards, kinds=kinds: identities(wildcards, kinds),
+            settings=config["evaluation"],
+            seed=config["seed"],
+            code=code("metrics.py"),
+        message:
+            "Measuring the models of {wildcards.protocol} on {wildcards.experiment}"
+        script:
+            "../scripts/metrics.py"
 
 
 rule evaluation_table:
@@ -51,7 +55,7 @@ rule evaluation_table:
     log:
         f"{LOGS}/evaluation_{{table}}.log",
     wildcard_constraints:
-        table="metrics|seed_averages|curves|gate_weights|subsets|gate_use|trust",
+        table="|".join(TABLES),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -65,10 +69,7 @@ rule evaluation_table:
         "../scripts/join_tables.py"
 
 
-EVALUATION = expand(
-    f"{RUN}/evaluation/{{table}}.tsv",
-    table=["metrics", "seed_averages", "curves", "gate_weights", "subsets", "gate_use", "trust"],
-)
+EVALUATION = [f"{RUN}/evaluation/{table}.tsv" for table in TABLES]
 
 
 rule evaluation:

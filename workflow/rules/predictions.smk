@@ -1,11 +1,11 @@
-"""Predictions: every model of a protocol on one test set, in one file.
+"""Predictions: every model of a protocol on the test sets of one experiment, a file for each.
 
 Needs the trained models and the test rows; makes `trained/<protocol>.tsv`, the list of a protocol's models, from
 `trained/<protocol>/seed<k>.tsv`, one list per seed, and
 `predictions/<protocol>/<experiment>/<negatives>.parquet`, and what the mixtures are worth there with experts away,
 while they are in memory.
 A file per model and test set would be quadratic in files, and so would a job per test set that names every model's
-file: they name the list. A new test set adds one job.
+file: they name the list. A new experiment adds one job.
 """
 
 
@@ -13,8 +13,7 @@ file: they name the list. A new test set adds one job.
 # is made from a few files, and the many are named once.
 rule trained_seed:
     input:
-        lambda wildcards: model_files(wildcards.protocol, [wildcards.seed], STUDY.trained(wildcards.protocol)),
-        lambda wildcards: calibration_files(wildcards.protocol, [wildcards.seed]),
+        listed_models,
     output:
         TRAINED_SEED,
     log:
@@ -60,36 +59,38 @@ rule trained_models:
         "../scripts/join_tables.py"
 
 
-rule predictions:
-    input:
-        dataset=DATASET.replace("{split}", "test"),
-        # What it says of a factor hangs on the training factors, whose experts are in the list, and on its code below:
-        # a new factor to test on changes nothing for the others.
-        knowledge=ancient(rules.factor_knowledge.output[0]),
-        models=TRAINED,
-    output:
-        predictions=PREDICTIONS,
-        subsets=f"{PARTS}.subsets.tsv",
-    log:
-        f"{LOGS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.log",
-    benchmark:
-        f"{BENCHMARKS}/predictions/{{protocol}}.{{experiment}}.{{negatives}}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        gpu=gpus(),
-        mem_mb=growing(4000),
-        runtime=growing(30),
-    params:
-        identity=lambda wildcards: {"protocol": wildcards.protocol}
-        | STUDY.identity(TestSet(wildcards.experiment, wildcards.negatives)),
-        seed=config["seed"],
-        batch_size=config["evaluation"]["batch_size"],
-        jaspar_group=STUDY.genome.jaspar_group,
-        knowledge_code=code("factor_knowledge.py"),
-        code=code("predict.py"),
-    message:
-        "Predicting {wildcards.experiment} ({wildcards.negatives}) with every model of {wildcards.protocol}"
-    script:
-        "../scripts/predict.py"
+for kinds, experiments in TESTED.items():
+
+    rule:
+        name:
+            f"predictions{suffix(kinds)}"
+        input:
+            datasets=with_kinds(TEST_DATASET, kinds),
+            # What it says of a factor hangs on the training factors, whose experts are in the list, and on its code
+            # below: a new factor to test on changes nothing for the others.
+            knowledge=ancient(rules.factor_knowledge.output[0]),
+            models=TRAINED,
+        output:
+            predictions=with_kinds(PREDICTIONS, kinds),
+            subsets=with_kinds(f"{PARTS}.subsets.tsv", kinds),
+        log:
+            f"{LOGS}/predictions/{{protocol}}.{{experiment}}.log",
+        benchmark:
+            f"{BENCHMARKS}/predictions/{{protocol}}.{{experiment}}.tsv"
+        wildcard_constraints:
+            experiment=any_of(experiments),
+        conda:
+            "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            gpu=gpus(),
+            mem_mb=growing(4000),
+            runtime=growing(30),
+        params:
+            **PREDICTING,
+            identities=lambda wildcards, kinds=kinds: identities(wildcards, kinds),
+            seed=config["seed"],
+        message:
+            "Predicting {wildcards.experiment} with every model of {wildcards.protocol}"
+        script:
+            "../scripts/predict.py"

@@ -1,4 +1,7 @@
-"""Build splits of one experiment with one kind of negatives."""
+"""Build splits of one experiment with one or more kinds of negatives."""
+
+from collections import defaultdict
+from pathlib import Path
 
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.candidates import NegativeSettings
@@ -27,17 +30,17 @@ common = {
 }
 
 
-def build(split):
-    """Return one split as a dataset, and its table of rows in and out."""
+def build(split, negatives):
+    """Return one split with one kind of negatives as a dataset, and its table of rows in and out."""
     if params.experiment["format"] == "deepbind":
         return build_deepbind(
             files.source,
             split,
-            wildcards.negatives,
+            negatives,
             length=length,
             validation_fraction=places["validation_fraction"],
             # The authors' own shuffle comes with their own split, row by row.
-            grouped=wildcards.negatives != "block_shuffle",
+            grouped=negatives != "block_shuffle",
             minimum_rows=params.negatives["minimum_rows"],
             **common,
         )
@@ -46,7 +49,7 @@ def build(split):
     return build_peaks(
         files.source,
         split,
-        wildcards.negatives,
+        negatives,
         genome,
         ChromosomeSplit(tuple(places["validation_chromosomes"]), tuple(places["test_chromosomes"])),
         peak_settings=PeakSettings(length=length, **params.peaks),
@@ -63,12 +66,14 @@ def build(split):
 with step(snakemake.log[0]):
     if params.experiment["format"] == "peaks":
         genome = Genome.open(files.genome)
-    # Every split is built before the first is written: a fault leaves nothing half-made behind.
-    built = [build(split) for split in params.splits]
-    # What learns together is left out together.
-    datasets = in_or_out_together([dataset for dataset, _ in built])
-    for (_, counts), dataset, path, table in zip(
-        built, datasets, snakemake.output.datasets, snakemake.output.counts, strict=True
-    ):
+    # All is built before the first is written: a fault leaves nothing half-made behind.
+    paths = [Path(path) for path in snakemake.output.datasets]
+    built = [build(path.stem, path.parent.name) for path in paths]
+    together = defaultdict(list)
+    for path, (dataset, _) in zip(paths, built, strict=True):
+        together[path.parent.name].append(dataset)
+    # What learns together is left out together; test rows of another kind of negatives stay.
+    datasets = [dataset for kind in together.values() for dataset in in_or_out_together(kind)]
+    for (_, counts), dataset, path, table in zip(built, datasets, paths, snakemake.output.counts, strict=True):
         write_dataset(dataset, path)
         write_tsv(counts, table)

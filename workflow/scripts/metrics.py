@@ -1,4 +1,4 @@
-"""Measure every model of a protocol on one test set."""
+"""Measure every model of a protocol on the test sets of an experiment."""
 
 import numpy as np
 
@@ -16,24 +16,34 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_parquet, write_tsv
 
 params = snakemake.params
-with step(snakemake.log[0]):
-    predictions = read_parquet(snakemake.input.predictions)
+settings = MetricSettings(
+    **{name: params.settings[name] for name in ("specificity", "enrichment_fraction", "calibration_bins")}
+)
+draws = {"draws": params.settings["bootstrap"], "level": params.settings["confidence"], "seed": params.seed}
+
+
+def measure(predictions, audit, calibrations, identity):
+    """Return the tables of one test set by their names."""
     scores = read_scores(predictions)
-    audit = read_parquet(snakemake.input.audit)
     row_sets = {
         "all": np.ones(len(scores.row), dtype=bool),
-        "overlap_free": overlap_free(audit, scores, snakemake.input.audit),
+        "overlap_free": overlap_free(read_parquet(audit), scores, audit),
     }
-    settings = MetricSettings(
-        **{name: params.settings[name] for name in ("specificity", "enrichment_fraction", "calibration_bins")}
-    )
-    draws = {"draws": params.settings["bootstrap"], "level": params.settings["confidence"], "seed": params.seed}
-    write_tsv(evaluate(scores, params.identity, row_sets, settings=settings, **draws), snakemake.output.metrics)
-    write_tsv(seed_averages(scores, params.identity, row_sets), snakemake.output.seed_averages)
-    write_tsv(curve_points(scores, params.identity), snakemake.output.curves)
-    write_tsv(gate_weights(predictions, params.identity, **draws), snakemake.output.gate_weights)
-    write_tsv(gate_use(predictions, params.identity), snakemake.output.gate_use)
+    return {
+        "metrics": evaluate(scores, identity, row_sets, settings=settings, **draws),
+        "seed_averages": seed_averages(scores, identity, row_sets),
+        "curves": curve_points(scores, identity),
+        "gate_weights": gate_weights(predictions, identity, **draws),
+        "gate_use": gate_use(predictions, identity),
+        "trust": trust(predictions, calibrations, identity),
+    }
+
+
+with step(snakemake.log[0]):
     calibrations = {
         (model, seed): read_calibrations(folder) for model, seed, folder in read_list(snakemake.input.models, MIXTURE)
     }
-    write_tsv(trust(predictions, calibrations, params.identity), snakemake.output.trust)
+    tests = zip(snakemake.input.predictions, snakemake.input.audits, params.identities, strict=True)
+    for number, (predictions, audit, identity) in enumerate(tests):
+        for name, table in measure(read_parquet(predictions), audit, calibrations, identity).items():
+            write_tsv(table, snakemake.output[name][number])

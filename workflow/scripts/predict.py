@@ -1,9 +1,9 @@
-"""Predict one test set with every model of a protocol, and with its mixtures while some of their experts are away."""
+"""Predict an experiment's test sets with every model of a protocol, and with mixtures while experts are away."""
 
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.factor_knowledge import read_knowledge
 from tfbs_moe.evaluation.model_list import read_list
-from tfbs_moe.evaluation.predict import predict_dataset
+from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.subsets import evaluate_subsets
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
@@ -14,13 +14,14 @@ with step(snakemake.log[0]):
     configure_torch(snakemake.threads, snakemake.config["deterministic"])
     register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
-    dataset = read_dataset(snakemake.input.dataset)
-    known = read_knowledge(read_json(snakemake.input.knowledge))[params.identity["factor"]]
+    datasets = [read_dataset(path) for path in snakemake.input.datasets]
+    known = read_knowledge(read_json(snakemake.input.knowledge))[params.identities[0]["factor"]]
     models = read_list(snakemake.input.models)
-    write_parquet(
-        predict_dataset(models, dataset, device, params.batch_size, known),
-        snakemake.output.predictions,
-    )
+    predictions = predict_datasets(models, datasets, device, params.batch_size, known)
+    for table, path in zip(predictions, snakemake.output.predictions, strict=True):
+        write_parquet(table, path)
     mixtures = [model for model in models if model[0].startswith("moe.")]
-    worth = evaluate_subsets(mixtures, dataset, params.identity, seed=params.seed, device=device, knowledge=known)
-    write_tsv(worth, snakemake.output.subsets)
+    tests = list(zip(datasets, params.identities, strict=True))
+    worth = evaluate_subsets(mixtures, tests, seed=params.seed, device=device, knowledge=known)
+    for table, path in zip(worth, snakemake.output.subsets, strict=True):
+        write_tsv(table, path)

@@ -1,6 +1,6 @@
 """Which test rows share sequence with what the experts were trained on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,23 +17,27 @@ _GZIP_LEVEL = 4
 _ORDER = "experiments"
 
 
-def training_overlap(test: Dataset, training: Iterable[tuple[str, np.ndarray]], k: int) -> pd.DataFrame:
-    """Say for every test row whether it shares a k-mer, on either strand, with a training positive.
+def training_overlaps(
+    tests: Sequence[Dataset], training: Iterable[tuple[str, np.ndarray]], k: int
+) -> list[pd.DataFrame]:
+    """Say for every row of test sets whether it shares a k-mer, on either strand, with a training positive.
 
     Args:
-        test: the test rows, N of them.
+        tests: test rows, N of them in each set.
         training: name and codes (M, L) of the bound rows of each training experiment; one is held at a time.
         k: length of the words; 31 marks the same place of the genome or a repeat of it.
 
     Returns:
-        N rows: ``row``, ``overlaps_training``, and ``shares_kmer_<experiment>`` for each experiment.
+        For each set N rows: ``row``, ``overlaps_training``, and ``shares_kmer_<experiment>`` for each experiment.
     """
-    codes = codes_from_one_hot(test.one_hot)
+    codes = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
     index = KmerIndex.build(codes, k)
-    table = pd.DataFrame({"row": np.arange(len(test), dtype=np.int32)})
     shares = {f"shares_kmer_{name}": index.rows_shared(codes, positives) for name, positives in training}
-    table["overlaps_training"] = np.any(list(shares.values()), axis=0) if shares else False
-    return table.assign(**shares)
+    row = np.concatenate([np.arange(len(test), dtype=np.int32) for test in tests])
+    anywhere = np.any(list(shares.values()), axis=0) if shares else np.zeros(len(row), dtype=bool)
+    table = pd.DataFrame({"row": row, "overlaps_training": anywhere, **shares})
+    ends = np.cumsum([len(test) for test in tests])
+    return [table[end - len(test) : end].reset_index(drop=True) for test, end in zip(tests, ends, strict=True)]
 
 
 def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:

@@ -50,8 +50,7 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
     for folder in table["folder"]:
         if not (Path(folder) / _DESCRIPTION).is_file():
             raise InputError(
-                f"{path} lists {folder}, where no model is any more. Delete that list and the folder it is made from, "
-                f"{Path(path).with_suffix('')}, and give the same command again: the model is trained, and listed."
+                f"{path} lists {folder}, where no model is any more. Give the same command again: it is trained again."
             )
     return [
         (str(model), int(seed), str(folder))

@@ -60,24 +60,36 @@ def predict_dataset(
     batch_size: int = BATCH_SIZE,
     knowledge: FactorKnowledge | None = None,
 ) -> pd.DataFrame:
-    """Predict every row of a dataset with every model.
+    """Predict every row of one dataset with every model; see ``predict_datasets``."""
+    return next(predict_datasets(models, [dataset], device, batch_size, knowledge))
 
-    One seed's models are in memory at a time. Where a mixture holds an expert that is predicted by itself
-    as well, the expert's embedding is computed once. For each seed, ``control.mean`` and ``control.max`` are
-    the mean and the maximum of the logits of its experts, where it has two or more, and ``control.oracle`` is the
-    expert that does best on these very rows, by their labels: no model, but what choosing one expert could reach.
+
+def predict_datasets(
+    models: Sequence[tuple[str, int, str | Path]],
+    datasets: Sequence[Dataset],
+    device: torch.device | str = "cpu",
+    batch_size: int = BATCH_SIZE,
+    knowledge: FactorKnowledge | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Predict every row of datasets of one factor with every model.
+
+    Each model is read once, and one seed's models are in memory at a time. Where a mixture holds an expert that is
+    predicted by itself as well, the expert's embedding is computed once. For each seed, ``control.mean`` and
+    ``control.max`` are the mean and the maximum of the logits of its experts, where it has two or more, and
+    ``control.oracle`` is the expert that does best on the very rows of a dataset, by their labels: no model, but what
+    choosing one expert could reach.
     ``control.matrix`` is the best hit of the factor's JASPAR matrices, where it has any, and ``control.gc`` the share
     of G and C; both are scores without a probability.
 
     Args:
         models: model name, seed, and the folder of the model's bundle.
-        dataset: what to predict.
+        datasets: what to predict.
         device: where to compute.
         batch_size: rows in memory at a time.
-        knowledge: of the factor of the dataset, for mixtures that may look at it and for ``control.matrix``.
+        knowledge: of the factor of the datasets, for mixtures that may look at it and for ``control.matrix``.
 
-    Returns:
-        The table of predictions of ``docs/architecture.md``.
+    Yields:
+        The table of predictions of ``docs/architecture.md`` of each dataset.
 
     Raises:
         InputError: a model is named twice, was built for another sequence length, or gives a logit
@@ -87,17 +99,19 @@ def predict_dataset(
     for name, seed in names:
         if names.count((name, seed)) > 1:
             raise InputError(f"model {name}, seed {seed} is named twice among the models to predict with")
-    outputs: dict[tuple[str, int], Output] = {}
+    outputs: list[dict[tuple[str, int], Output]] = [{} for _ in datasets]
     for seed in sorted({seed for _, seed in names}):
         folders = {name: folder for name, its_seed, folder in models if its_seed == seed}
-        loaded = {name: _load(name, folder, dataset, device) for name, folder in folders.items()}
-        told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
+        loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
         familiar = {name: Familiarity.read(folder) for name, folder in folders.items()}
-        found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar)
-        found |= _controls({name: found[name] for name, model in loaded.items() if _is_expert(name, model)}, dataset)
-        found |= _scores(dataset, knowledge)
-        outputs |= {(name, seed): output for name, output in found.items()}
-    return _table(dataset, outputs)
+        experts = [name for name, model in loaded.items() if _is_expert(name, model)]
+        for dataset, its_outputs in zip(datasets, outputs, strict=True):
+            told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
+            found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar)
+            found |= _controls({name: found[name] for name in experts}, dataset)
+            found |= _scores(dataset, knowledge)
+            its_outputs |= {(name, seed): output for name, output in found.items()}
+    yield from map(_table, datasets, outputs)
 
 
 def predict_models(
@@ -216,14 +230,15 @@ def _same(first: Expert, second: Expert) -> bool:
     return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
 
 
-def _load(name: str, folder: str | Path, dataset: Dataset, device: torch.device | str) -> Model:
+def _load(name: str, folder: str | Path, datasets: Sequence[Dataset], device: torch.device | str) -> Model:
     model = bundle.load(folder, device)
-    if model.window != dataset.length:
-        experiment = dataset.attributes.get("experiment", "the dataset")
-        raise InputError(
-            f"{folder}: model {name} was built for sequences of {model.window} bases; those of {experiment} have "
-            f"{dataset.length}. Train and predict on datasets of one length."
-        )
+    for dataset in datasets:
+        if model.window != dataset.length:
+            experiment = dataset.attributes.get("experiment", "the dataset")
+            raise InputError(
+                f"{folder}: model {name} was built for sequences of {model.window} bases; those of {experiment} have "
+                f"{dataset.length}. Train and predict on datasets of one length."
+            )
     return model
 
 

@@ -45,44 +45,45 @@ def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
 
 def evaluate_subsets(
     mixtures: Sequence[tuple[str, int, str | Path]],
-    dataset: Dataset,
-    identity: Mapping[str, object],
+    tests: Sequence[tuple[Dataset, Mapping[str, object]]],
     *,
     seed: int,
     device: torch.device | str = "cpu",
     knowledge: FactorKnowledge | None = None,
-) -> pd.DataFrame:
-    """Return the AUROC of every mixture on a dataset with every subset of its experts.
+) -> list[pd.DataFrame]:
+    """Return the AUROC of every mixture on datasets of one factor with every subset of its experts.
 
-    A gate sees that an expert is absent; it is not trained again. Embeddings are computed once per mixture.
+    A gate sees that an expert is absent; it is not trained again. Embeddings are computed once per mixture and dataset.
 
     Args:
         mixtures: model name, seed and bundle folder.
-        dataset: test rows.
-        identity: the columns that name the dataset and the protocol.
+        tests: test rows, and the columns that name them and the protocol.
         seed: root of the stream that subsets of many experts are drawn from.
         device: where to compute.
-        knowledge: of the dataset's factor, for gates that may look at it.
+        knowledge: of the factor, for gates that may look at it.
 
     Returns:
-        One row per mixture × seed × subset, columns ``COLUMNS``; none for a dataset that lacks a class.
+        For each dataset, one row per mixture × seed × subset, columns ``COLUMNS``; none where it lacks a class.
     """
-    records: list[dict[str, object]] = []
-    for name, replicate, folder in mixtures if len(np.unique(dataset.label)) > 1 else ():
+    records: list[list[dict[str, object]]] = [[] for _ in tests]
+    measured = [index for index, (dataset, _) in enumerate(tests) if len(np.unique(dataset.label)) > 1]
+    for name, replicate, folder in mixtures if measured else ():
         model = bundle.load(folder, device)
         assert isinstance(model, MixtureOfExperts)
-        told = None
-        if model.gate.informed and knowledge is not None:
-            factors = [expert["factors"] for expert in bundle.describe(folder)["experts"]]
-            told = torch.from_numpy(tell(knowledge, dataset.one_hot, factors)).to(device)
-        for present, area in _areas(model, dataset, told, seed):
-            names = [model.names[place] for place in present]
-            away = [other for other in model.names if other not in names]
-            records.append(
-                {**identity, "model": name, "seed": replicate, "present": SEPARATOR.join(names)}
-                | {"n_present": len(names), "absent": SEPARATOR.join(away), "value": area, "n": len(dataset)}
-            )
-    return pd.DataFrame(records, columns=list(COLUMNS))
+        factors = [expert["factors"] for expert in bundle.describe(folder)["experts"]]
+        for index in measured:
+            dataset, identity = tests[index]
+            told = None
+            if model.gate.informed and knowledge is not None:
+                told = torch.from_numpy(tell(knowledge, dataset.one_hot, factors)).to(device)
+            for present, area in _areas(model, dataset, told, seed):
+                names = [model.names[place] for place in present]
+                away = [other for other in model.names if other not in names]
+                records[index].append(
+                    {**identity, "model": name, "seed": replicate, "present": SEPARATOR.join(names)}
+                    | {"n_present": len(names), "absent": SEPARATOR.join(away), "value": area, "n": len(dataset)}
+                )
+    return [pd.DataFrame(rows, columns=list(COLUMNS)) for rows in records]
 
 
 def _areas(

@@ -20,6 +20,8 @@ DOCUMENT = f"{FOLDER}/costs.md"
 _ON_GPU = re.compile(
     r"expert(_fold|_relabelled)?|search_share|views|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
 )
+# Experiments that are tested on other kinds of negatives have rules of their own, which are measured as one.
+_BY_KINDS = re.compile(r"^(audit_rows|predictions|metrics)_(?:other_peaks|supplied)$")
 # What the time of a job goes with, beside a constant: rows of a training set, or how many experts there are.
 _WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
 _WITH_EXPERTS = ("views", "gate", "control_gates", "calibration", "predictions", "metrics", "trained_models")
@@ -102,7 +104,8 @@ def read_plan(lines: Iterable[str]) -> dict[str, int]:
             if row[1] == "total":
                 inside = False
             else:
-                found[row[1]] = int(row[2])
+                rule = _BY_KINDS.sub(r"\1", row[1])
+                found[rule] = found.get(rule, 0) + int(row[2])
     if not found:
         raise InputError("the plan holds no table of jobs ('Job stats:'): give what `snakemake -n` prints")
     return found
