@@ -63,14 +63,19 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
 
 # Stands for every script: makes what the rule promises, without the hours.
 MADE_UP = """
+import json
 from pathlib import Path
 
+members = [f"experts/{name}" for name in snakemake.params.get("members", []) if isinstance(name, str)]
 for path in map(Path, snakemake.output):
     if path.name == "experts":
-        for member in snakemake.params.members:
-            (path / member).mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        for member in members:
+            (path.parent / member).mkdir(exist_ok=True)
             for name in ("model.json", "model.safetensors"):
-                (path / member / name).write_text("")
+                (path.parent / member / name).write_text("")
+    elif path.name == "model.json" and members:
+        path.write_text(json.dumps({"experts": [{"folder": member} for member in members]}))
     else:
         path.write_text(str(path))
 """

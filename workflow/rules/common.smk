@@ -7,12 +7,12 @@ import inspect
 import shutil
 from functools import cache
 from itertools import groupby
-from os.path import exists
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
 from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import LOGO_METHODS
+from tfbs_moe.models.files import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
 from tfbs_moe.patterns import any_of
 from tfbs_moe.provenance import class_digest, code_digest
 from tfbs_moe.report.contents import METHODS, document_files
@@ -39,9 +39,6 @@ TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
 VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
 CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
-# What a training leaves in the folder of its model, and calibration in that of a mixture.
-MODEL = ("model.json", "model.safetensors", "history.tsv")
-CALIBRATION = ("calibration.json", "familiarity.safetensors")
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
@@ -305,16 +302,13 @@ def model_files(protocol, seeds, models):
 
 
 def lost_models(protocol, seed):
-    """Return a file of each model of a seed that is not whole any more, of those that one job made together."""
+    """Return a file of each model of a seed, or of its calibration, that is not whole any more."""
     for model in STUDY.trained(protocol):
-        folder, (kind, name) = model_folder(protocol, model, seed), STUDY.place(model)
-        made = [list(MODEL)]
-        if kind in ("moe", "control"):
-            members = STUDY.gate_members(protocol, name if kind == "moe" else STUDY.gates(protocol)[0])
-            made[0] += [f"experts/{member}/{file}" for member in members for file in MODEL[:2]]
-        if kind == "moe":
-            made.append(CALIBRATION)
-        yield from (f"{folder}/{files[0]}" for files in made if not all(exists(f"{folder}/{file}") for file in files))
+        folder, (kind, _) = model_folder(protocol, model, seed), STUDY.place(model)
+        if not is_trained(folder, mixture=kind in ("moe", "control")):
+            yield f"{folder}/{DESCRIPTION}"
+        if kind == "moe" and not is_calibrated(folder):
+            yield f"{folder}/{CALIBRATION}"
 
 
 @cache
@@ -323,7 +317,7 @@ def make_lost_models_again(protocol, seed):
 
     It takes for there what stands before an up-to-date list, and would not look.
     """
-    if workflow.is_main_process and exists(TRAINED_SEED.format(protocol=protocol, seed=seed)):
+    if workflow.is_main_process and Path(TRAINED_SEED.format(protocol=protocol, seed=seed)).exists():
         lost = list(lost_models(protocol, seed))
         workflow.dag.forcefiles.update(lost)
         if lost:
