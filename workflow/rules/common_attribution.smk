@@ -1,0 +1,103 @@
+"""Names, paths and helper functions of attribution, as common.smk has them of the other stages; no rules."""
+
+from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
+from tfbs_moe.figures.item import LOGO_METHODS
+
+EXPLAINED_SEED = SEEDS[0]
+# Only bound sequences are explained, and they are the same whatever the negatives.
+EXPLAINED = {
+    test.experiment: test for test in reversed(STUDY.test_sets) if test.experiment in STUDY.explained_experiments
+}
+# What logos and motifs are made from is always there, whatever other methods the config asks for.
+EXPLAINING = list(
+    dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
+)
+EXPLAINING_AT_ALL = list(dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]))
+INTO_FLANKS = [method for method in EXPLAINING_AT_ALL if needs_flanks(method)]
+UNPLACED = [name for name in EXPLAINED if not has_peaks(name)]
+if INTO_FLANKS and UNPLACED:
+    raise WorkflowError(
+        f"attribution: {INTO_FLANKS[0]} shifts into the genome around each sequence, and the sequences of {UNPLACED[0]} "
+        f"({len(UNPLACED)} of {len(EXPLAINED)} explained experiments) come from a prepared file, without places: take "
+        "the method out, or explain experiments of format peaks alone"
+    )
+
+INSIDE_PADDING = [method for method in EXPLAINING_AT_ALL if needs_padding(method)]
+UNPADDED = [
+    name
+    for recipe in config["protocols"].values()
+    for name in [*recipe["architectures"], *recipe["pooled"]]
+    if config["experts"][name].get("class") or config["experts"][name].get("kind", name) not in PADS_ITSELF
+]
+if INSIDE_PADDING and UNPADDED:
+    raise WorkflowError(
+        f"attribution: {INSIDE_PADDING[0]} shifts within the neutral columns that a network sets beside a sequence "
+        f"itself, as {', '.join(PADS_ITSELF)} do and {UNPADDED[0]} does not: take the method or the architecture out"
+    )
+
+
+def explained(experiment):
+    """Return the test set that the explained sequences of an experiment are read from."""
+    return EXPLAINED[experiment]
+
+
+def attribution_files(protocol):
+    """Return the attribution files of one protocol, with the experiment left open."""
+    return [
+        f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
+        for model in STUDY.explained(protocol)
+        for method in EXPLAINING
+    ]
+
+
+def explained_experts(protocol):
+    """Return the models of a protocol that are explained and are experts."""
+    return [model for model in STUDY.explained(protocol) if model not in mixtures(protocol)]
+
+
+EXPLAINED_EXPERTS = [
+    {"protocol": protocol, "model": model} for protocol in STUDY.protocols for model in explained_experts(protocol)
+]
+
+
+def relabelled(protocol):
+    """Return the explained experts that are trained once more on permuted labels, as a control of attribution."""
+    return explained_experts(protocol)[: config["attribution"]["relabelled_experts"]]
+
+
+def relabelled_files(protocol):
+    """Return the description of each expert that was trained on permuted labels."""
+    return [
+        f"{model_folder(protocol, model, EXPLAINED_SEED)}/{Path(EXPERT_RELABELLED).name}/model.json"
+        for model in relabelled(protocol)
+    ]
+
+
+def motif_attributions(wildcards):
+    """Return the attributions of one model that motifs are sought in."""
+    method = config["attribution"]["motif_method"]
+    return [f"{ATTRIBUTIONS}/{wildcards.protocol}/{wildcards.model}/{name}/{method}.h5" for name in EXPLAINED]
+
+
+def modisco_files():
+    """Return what TF-MoDISco finds in every explained model, or nothing where it is not run."""
+    if not config["attribution"]["modisco_seqlets"]:
+        return []
+    if not workflow.deployment_settings.deployment_method and not shutil.which("modisco"):
+        raise WorkflowError(
+            "config: attribution.modisco_seqlets asks for TF-MoDISco, which has an environment of its own: add "
+            "--use-conda, or put the program modisco (modisco-lite 3) on the PATH, or set it to 0"
+        )
+    return [
+        f"{MODISCO}/motifs.h5".format(protocol=protocol, model=model)
+        for protocol in STUDY.protocols
+        for model in STUDY.explained(protocol)
+    ]
+
+
+ATTRIBUTION_FILES = [
+    path.format(experiment=name)
+    for protocol in STUDY.protocols
+    for path in attribution_files(protocol)
+    for name in EXPLAINED
+]
