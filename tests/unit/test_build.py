@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from peak_files import make_genome, narrow_peak, random_codes, write_lines
-from tfbs_moe.data.build import PeakSettings, build_peaks
+from tfbs_moe.data.build import PeakSettings, build_peaks, build_split, cut_peaks
 from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, left_out, left_out_dataset, read_dataset, write_dataset
 from tfbs_moe.data.genome import Genome, prepare_genome
@@ -40,6 +40,18 @@ def files(tmp_path):
 def build(files, genome, split="train", kind="dinucleotide_shuffle", **settings):
     given = {"other_peaks": [files["others"]], "blacklist": files["blacklist"], "seed": 3, "name": "e"} | settings
     return build_peaks(files["peaks"], split, kind, genome, SPLIT, **given)
+
+
+def test_what_is_cut_once_gives_every_dataset_that_it_gives_alone(files, genome, tmp_path):
+    cut = cut_peaks(files["peaks"], genome, blacklist=files["blacklist"])
+    for kind in PROVIDERS:
+        for split in SPLITS:
+            together = build_split(cut, split, kind, SPLIT, other_peaks=[files["others"]], seed=3, name="e")
+            alone = build(files, genome, split, kind)
+            pd.testing.assert_frame_equal(together[1], alone[1])
+            for name, (dataset, _) in {"together.h5": together, "alone.h5": alone}.items():
+                write_dataset(dataset, tmp_path / name)
+            assert (tmp_path / "together.h5").read_bytes() == (tmp_path / "alone.h5").read_bytes()
 
 
 @pytest.mark.parametrize("kind", [*PROVIDERS, {"gc_matched": 0.5, "other_peaks": 0.5}])

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
-from tfbs_moe.data.build import PeakSettings, build_peaks
+from tfbs_moe.data.build import PeakSettings, build_split, cut_peaks
 from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, write_dataset
 from tfbs_moe.data.deepbind import build_deepbind
@@ -46,26 +46,28 @@ def build(split, negatives):
         )
     chosen = dict(params.negatives)
     ratio = chosen.pop("ratio")
-    return build_peaks(
-        files.source,
+    return build_split(
+        cut,
         split,
         negatives,
-        genome,
         ChromosomeSplit(tuple(places["validation_chromosomes"]), tuple(places["test_chromosomes"])),
-        peak_settings=PeakSettings(length=length, **params.peaks),
         negative_settings=NegativeSettings(**chosen),
         ratio=ratio,
         other_peaks=list(files.get("others", [])),
-        blacklist=files.get("blacklist") or None,
-        assembly=params.genome["assembly"],
-        translate_names=params.genome["names"] is not None,
         **common,
     )
 
 
 with step(snakemake.log[0]):
     if params.experiment["format"] == "peaks":
-        genome = Genome.open(files.genome)
+        cut = cut_peaks(
+            files.source,
+            Genome.open(files.genome),
+            settings=PeakSettings(length=length, **params.peaks),
+            blacklist=files.get("blacklist") or None,
+            assembly=params.genome["assembly"],
+            translate_names=params.genome["names"] is not None,
+        )
     # All is built before the first is written: a fault leaves nothing half-made behind.
     paths = [Path(path) for path in snakemake.output.datasets]
     built = [build(path.stem, path.parent.name) for path in paths]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,42 +56,114 @@ class PeakSettings:
     min_distance: int = 50
 
 
-def build_peaks(
+@dataclass(frozen=True, eq=False)
+class CutPeaks:
+    """What all datasets of one peak file share, read and cut once; see ``cut_peaks``.
+
+    Attributes:
+        path: the peak file, of SHA-256 ``source_sha256``.
+        genome: the reference.
+        assembly: the assembly the peaks are said to have, if known.
+        translate_names: whether other files' chromosomes may be named in the other style, too.
+        settings: how peaks were chosen and cut.
+        peaks: all that the file holds.
+        banned: places no window may touch, or None.
+        windows: the positives of the whole genome, see ``windows.cut_windows``.
+        codes: their sequence, uint8 (N, L).
+        counts: the ledger so far.
+        left_out: why there are no positives, or None.
+    """
+
+    path: str | Path
+    source_sha256: str
+    genome: Genome
+    assembly: str | None
+    translate_names: bool
+    settings: PeakSettings
+    peaks: pd.DataFrame
+    banned: pd.DataFrame | None
+    windows: pd.DataFrame
+    codes: np.ndarray
+    counts: Counts
+    left_out: LeftOutError | None = None
+
+
+def cut_peaks(
     path: str | Path,
-    split: Split,
-    negatives: str | Mixture,
     genome: Genome,
-    chromosomes: ChromosomeSplit,
     *,
-    peak_settings: PeakSettings | None = None,
-    negative_settings: NegativeSettings | None = None,
-    ratio: float = 1.0,
-    other_peaks: Sequence[str | Path] = (),
+    settings: PeakSettings | None = None,
     blacklist: str | Path | None = None,
     assembly: str | None = None,
     translate_names: bool = False,
+) -> CutPeaks:
+    """Choose the peaks of a file and cut their windows, over the whole genome, so that its splits never disagree.
+
+    Args:
+        path: narrowPeak, broadPeak or BED, plain or gzip.
+        genome: the reference.
+        settings: see ``PeakSettings``.
+        blacklist: BED of places no window may touch, or None.
+        assembly: the assembly the peaks are said to have, by any of its names, if known.
+        translate_names: let peaks and blacklist name chromosomes with ``chr`` where the genome does not, or without it.
+
+    Raises:
+        InputError: a file cannot be used, or peaks and genome do not belong together; the message opens with
+            the peak file's name.
+    """
+    settings = settings or PeakSettings()
+    peaks, counts = read_peaks(path)
+    banned = None if blacklist is None else read_intervals(blacklist)
+    if translate_names:
+        peaks = in_genome_names(peaks, genome, counts, what="peaks")
+        banned = None if banned is None else in_genome_names(banned, genome)
+    check_assembly(peaks, genome, name=str(path), assembly=assembly)
+    reason = None
+    try:
+        windows, codes = _positives(peaks, genome, settings, banned, counts)
+    except LeftOutError as error:
+        windows, codes, reason = peaks[:0], np.zeros((0, settings.length), dtype=np.uint8), error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return CutPeaks(
+        path,
+        sha256_file(path),
+        genome,
+        assembly,
+        translate_names,
+        settings,
+        peaks,
+        banned,
+        windows,
+        codes,
+        counts,
+        reason,
+    )
+
+
+def build_split(
+    cut: CutPeaks,
+    split: Split,
+    negatives: str | Mixture,
+    chromosomes: ChromosomeSplit,
+    *,
+    negative_settings: NegativeSettings | None = None,
+    ratio: float = 1.0,
+    other_peaks: Sequence[str | Path] = (),
     seed: int = 0,
     name: str = "",
     attributes: Mapping[str, Attribute] | None = None,
 ) -> tuple[Dataset, pd.DataFrame]:
-    """Make one split of a dataset from a peak file.
-
-    Peaks are chosen and windows cut over the whole file before it is split, so that the splits of
-    one file never disagree.
+    """Make one split of a dataset from the peaks of a file.
 
     Args:
-        path: narrowPeak, broadPeak or BED, plain or gzip.
+        cut: the positives; see ``cut_peaks``.
         split: ``train``, ``validation`` or ``test``.
         negatives: a kind of ``negatives.PROVIDERS``, or shares by kind.
-        genome: the reference.
         chromosomes: which chromosomes validate and test.
-        peak_settings: see ``PeakSettings``.
         negative_settings: see ``NegativeSettings``.
         ratio: negatives per positive.
         other_peaks: peak files of other factors in the same cell; needed for kind ``other_peaks``.
-        blacklist: BED of places no window may touch, or None.
-        assembly: the assembly the peaks are said to have, by any of its names, if known.
-        translate_names: let peaks and blacklist name chromosomes with ``chr`` where the genome does not, or without it.
         seed: root seed of the study.
         name: the experiment, for the seeds' names.
         attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
@@ -102,38 +175,32 @@ def build_peaks(
         ``negative_settings.minimum_rows`` of a class are left, there are no rows, and ``left_out`` says why.
 
     Raises:
-        InputError: a file cannot be used, or peaks and genome do not belong together; the message opens with
-            the peak file's name.
+        InputError: another factor's file cannot be used; the message opens with the peak file's name.
     """
-    peak_settings = peak_settings or PeakSettings()
     negative_settings = negative_settings or NegativeSettings()
     shares = read_mixture(negatives)
+    genome, length, counts = cut.genome, cut.settings.length, cut.counts.copy()
     regions = chromosomes.regions(split, genome.sizes)
-    peaks, counts = read_peaks(path)
-    banned = None if blacklist is None else read_intervals(blacklist)
-    if translate_names:
-        peaks = in_genome_names(peaks, genome, counts, what="peaks")
-        banned = None if banned is None else in_genome_names(banned, genome)
-    check_assembly(peaks, genome, name=str(path), assembly=assembly)
     facts: dict[str, Attribute] = {
         **(attributes or {}),
         "negatives": _named(shares),
         "split": split,
         "seed": seed,
-        "source_sha256": sha256_file(path),
+        "source_sha256": cut.source_sha256,
     }
     try:
-        windows, codes = _positives(peaks, genome, peak_settings, banned, counts)
-        inside = _inside(windows, regions)
+        if cut.left_out is not None:
+            raise cut.left_out
+        inside = _inside(cut.windows, regions)
         counts.drop("split", int((~inside).sum()), f"outside the {split} split")
-        windows, codes = windows[inside].reset_index(drop=True), codes[inside]
+        windows, codes = cut.windows[inside].reset_index(drop=True), cut.codes[inside]
         counts.require_rows(f"no positive for {split}")
         task = Task(
             windows=windows,
             codes=codes,
             genome=genome,
-            free=_free_of(peaks, banned, genome, regions, peak_settings.length),
-            others=_others(other_peaks, genome, assembly, translate_names, counts) if "other_peaks" in shares else None,
+            free=_free_of(cut.peaks, cut.banned, genome, regions, length),
+            others=_others(other_peaks, cut, counts) if "other_peaks" in shares else None,
             settings=negative_settings,
         )
         made = make_negatives(task, negatives, counts, ratio=ratio, seed=seed, name=f"{name}/{split}")
@@ -143,10 +210,30 @@ def build_peaks(
         require_minimum(dataset, negative_settings.minimum_rows, made.shortage)
     except LeftOutError as error:
         counts.drop("left out", counts.rows, str(error))
-        return left_out_dataset(peak_settings.length, str(error), facts), counts.table()
+        return left_out_dataset(length, str(error), facts), counts.table()
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{cut.path}: {error}") from None
     return dataset, counts.table()
+
+
+def build_peaks(
+    path: str | Path,
+    split: Split,
+    negatives: str | Mixture,
+    genome: Genome,
+    chromosomes: ChromosomeSplit,
+    *,
+    peak_settings: PeakSettings | None = None,
+    blacklist: str | Path | None = None,
+    assembly: str | None = None,
+    translate_names: bool = False,
+    **how: Any,
+) -> tuple[Dataset, pd.DataFrame]:
+    """Make one split of a dataset from a peak file: ``build_split`` of what ``cut_peaks`` cuts."""
+    cut = cut_peaks(
+        path, genome, settings=peak_settings, blacklist=blacklist, assembly=assembly, translate_names=translate_names
+    )
+    return build_split(cut, split, negatives, chromosomes, **how)
 
 
 def _positives(
@@ -186,15 +273,13 @@ def _inside(windows: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
     return inside
 
 
-def _others(
-    paths: Sequence[str | Path], genome: Genome, assembly: str | None, translate_names: bool, counts: Counts
-) -> pd.DataFrame:
+def _others(paths: Sequence[str | Path], cut: CutPeaks, counts: Counts) -> pd.DataFrame:
     tables = []
     for path in paths:
         peaks, its_counts = read_peaks(path)
-        if translate_names:
-            peaks = in_genome_names(peaks, genome)
-        check_assembly(peaks, genome, name=str(path), assembly=assembly)
+        if cut.translate_names:
+            peaks = in_genome_names(peaks, cut.genome)
+        check_assembly(peaks, cut.genome, name=str(path), assembly=cut.assembly)
         counts.note("other peaks", its_counts.rows, f"peaks of {Path(path).name}, of {its_counts.first} lines")
         tables.append(peaks.assign(name=Path(path).name))
     if not tables:

@@ -19,6 +19,12 @@ class Counts:
         self.rows = rows
         self._steps: list[tuple[str, int, int, str]] = []
 
+    def copy(self) -> "Counts":
+        """Return a ledger that goes on from here by itself."""
+        other = Counts(self.rows)
+        other._steps = list(self._steps)
+        return other
+
     @property
     def first(self) -> int:
         """Rows that entered the first step."""
