@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pybedtools
 
 from tfbs_moe.errors import InputError
 
@@ -92,6 +91,9 @@ def _complement(whole: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
         return whole
     if not shutil.which("bedtools"):
         raise InputError("the program bedtools is not on the PATH; install it (conda install -c bioconda bedtools)")
+    # Loaded where it is wanted: predictions need none of it, and would start later.
+    import pybedtools
+
     sizes = {str(chrom): (0, size) for chrom, size in zip(whole.chrom, whole.end, strict=True)}
     try:
         # Subtracting intervals from a whole chromosome takes time with the square of their number.
