@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tfbs_moe.attribution.deeplift import INCOMPLETE
-from tfbs_moe.attribution.explain import Request, Subject, examine, explain, request
+from tfbs_moe.attribution.explain import Request, Subject, chosen_rows, examine, explain, request
 from tfbs_moe.attribution.matches import known_matches
 from tfbs_moe.attribution.methods import attribute, logits
 from tfbs_moe.attribution.motifs import Motif, information, motif_table, motifs_in
@@ -16,6 +16,7 @@ from tfbs_moe.attribution.recovered import filters_of, grouped, joined, recovere
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.data.dataset import make_dataset
 from tfbs_moe.data.jaspar import Matrix
+from tfbs_moe.errors import InputError
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot, one_hot_from_codes
@@ -88,6 +89,36 @@ def test_every_method_is_judged_by_what_is_known(mixture: MixtureOfExperts) -> N
     assert "stability" in tables["gradient"].index
     # What takes many passes is not done again for each substitution.
     assert not {"stability", "sensitivity"} & set(tables["deeplift_shap_corrected"].index)
+
+
+def test_a_set_without_bound_rows_is_explained_by_tables_without_numbers(mixture: MixtureOfExperts) -> None:
+    """No row is chosen; every method has its metrics, of no sequence."""
+    none = pd.DataFrame({"model": [], "seed": [], "row": [], "label": [], "logit": []})
+    unbound = pd.DataFrame({"model": "moe.g", "seed": 0, "row": [0, 1], "label": 0, "logit": 1.0})
+    for predictions in (none, unbound):
+        assert len(chosen_rows(predictions, "moe.g", 0, 5)) == 0
+    with pytest.raises(InputError, match="hold no moe.h of seed 0"):
+        chosen_rows(unbound, "moe.h", 0, 5)
+    what = asked(0)
+    made = subject(mixture, what)
+    for each in explain(made, what):
+        assert each.attributions.attribution.shape == (0, 4, LENGTH) and each.around.empty
+        assert each.summary["n"].eq(0).all() and each.summary["value"].isna().all()
+    examined = examine(made, what)
+    assert examined.equivariance["n"].item() == 0 and examined.sanity["value"].isna().all()
+
+
+def test_a_network_that_learned_nothing_has_attributions_and_no_agreement() -> None:
+    """Weights of zero: all attributions are zero, and no rank correlation exists."""
+    dead = build("convnet", LENGTH, {}, seed=0).eval()
+    with torch.no_grad():
+        for weight in dead.parameters():
+            weight.zero_()
+    what = asked(methods=("gradient", "shiftsmooth"))
+    for each in explain(subject(dead, what), what):
+        assert not each.attributions.attribution.any()
+        table = each.summary.set_index("metric")
+        assert table.loc["ism_rank_correlation", "n"] == 0 and np.isnan(table.loc["ism_rank_correlation", "value"])
 
 
 def test_faithfulness_is_told_of_mixtures_alone(expert: torch.nn.Module) -> None:

@@ -111,13 +111,17 @@ def test_a_test_set_on_which_models_cannot_be_compared_says_why():
     whole = scores()
     one_class = whole.rows(whole.label)
     for given, models, reason in (
-        (whole, [*MODELS, "convnet.C"], "there are no predictions of convnet.C with seed 0"),
+        (whole, ["moe.other", *MODELS], "there are no predictions of moe.other with seed 0"),
+        (whole, [MODELS[0], "convnet.C"], "there are no predictions of convnet.C with seed 0"),
         (one_class, MODELS, f"an AUROC needs bound and unbound rows, and all its {len(one_class.row)} rows are of one"),
         (whole.rows(np.zeros(len(whole.row), dtype=bool)), MODELS, "it has no rows"),
     ):
         (row,) = paper_anova(given, IDENTITY, models, seed=1).to_dict("records")
         assert row["test"] == "paper's ANOVA" and np.isnan([row["statistic"], row["p"], row["effect"]]).all()
         assert f"CTCF_NHA: models cannot be compared on it, since {reason}" in row["sentence"]
+    # An expert that could not be trained leaves the others to be compared.
+    found, without = (paper_anova(whole, IDENTITY, models, seed=1) for models in (MODELS, [*MODELS, "convnet.C"]))
+    pd.testing.assert_frame_equal(found, without)
 
 
 def metrics(factors=8, seeds=(0, 1), gain=0.0, models=MODELS):

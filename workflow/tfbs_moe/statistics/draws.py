@@ -22,6 +22,7 @@ from tfbs_moe.statistics.paper import (
     omnibus_of_draws,
     one_training,
     paper_anova,
+    present_models,
 )
 from tfbs_moe.statistics.results import RESULT_COLUMNS, as_table
 from tfbs_moe.statistics.units import factor_table
@@ -94,7 +95,8 @@ def draws_of(
     model_seed: int = 0,
     draws: int = max(COUNTS),
 ) -> dict[str, np.ndarray]:
-    """Return bootstrap draws of the AUROC of one training of each model, (draws,) by model."""
+    """Return bootstrap draws of the AUROC of one training of each model that was predicted, (draws,) by model."""
+    models = present_models(scores, models, model_seed)
     stream = rng(seed, "growth", identity["experiment"], identity["negatives"])
     values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
     return dict(zip(models, values, strict=True))

@@ -24,6 +24,7 @@ from tfbs_moe.statistics.rounding import varies
 PAPER_ANOVA = "paper's ANOVA"
 DRAWS = 30
 _FEWEST_DRAWS = 2
+_FEWEST_MODELS = 2
 LEVEL = 0.95
 BOOTSTRAP = "bootstrap draw of the test set, one trained model each"
 DROPOUT = "dropout mask at prediction, one trained model each"
@@ -76,6 +77,7 @@ def paper_anova(
         sentence = f"{identity['experiment']}: models cannot be compared on it, since {reason}."
         return as_table([_undefined(models, BOOTSTRAP, 0, sentence)], named)
     stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
+    models = present_models(scores, models, model_seed)
     values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
     results = anova_of_draws(dict(zip(models, values, strict=True)), str(identity["experiment"]), BOOTSTRAP, level)
     return as_table(results, named)
@@ -83,12 +85,19 @@ def paper_anova(
 
 def not_comparable(scores: Scores, models: Sequence[str], model_seed: int) -> str:
     """Say why models cannot be compared on a test set; empty where they can."""
-    absent = [model for model in models if (model, model_seed) not in scores.models]
+    present = present_models(scores, models, model_seed)
+    absent = [model for model in models if model not in present]
     if not len(scores.row):
         return "it has no rows"
     if scores.label.all() or not scores.label.any():
         return f"an AUROC needs bound and unbound rows, and all its {len(scores.row)} rows are of one class"
-    return f"there are no predictions of {', '.join(absent)} with seed {model_seed}" if absent else ""
+    enough = len(present) >= _FEWEST_MODELS and present[0] == models[0]
+    return "" if enough else f"there are no predictions of {', '.join(absent)} with seed {model_seed}"
+
+
+def present_models(scores: Scores, models: Sequence[str], model_seed: int) -> list[str]:
+    """Return those of some models that were predicted; an expert that could not be trained was not."""
+    return [model for model in models if (model, model_seed) in scores.models]
 
 
 def one_training(scores: Scores, models: Sequence[str], model_seed: int) -> Scores:
