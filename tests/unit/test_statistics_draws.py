@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tfbs_moe.errors import InputError
@@ -108,6 +109,18 @@ def test_every_table_of_draws_of_a_study_on_the_authors_files(published):
     assert (drawn[1000] > 20 * drawn[10]).all()
     assert ours[ours["unit"] == "factor"]["n"].tolist() == [2]
     assert set(found["draws"]["source"]) == {"published", "this study"}
+
+
+def test_a_model_that_was_left_out_is_compared_with_nobody_and_the_others_are(published):
+    """The tables are those of a study that never had it; without the first model there is nothing to compare."""
+    more = [MODELS[0], "convnet.gone", *MODELS[1:]]
+    found, plain = (
+        paper_tables(made_sets("flanks"), {"sound": models}, published, seed=1, draws=20) for models in (more, MODELS)
+    )
+    for name, table in plain.items():
+        pd.testing.assert_frame_equal(found[name], table)
+    gone = paper_tables(made_sets("flanks"), {"sound": ["moe.gone", *MODELS]}, published, seed=1, draws=20)
+    assert gone["anova"]["sentence"].str.contains("there are no predictions of moe.gone").all()
 
 
 def test_the_authors_draws_have_no_place_beside_other_files(published):

@@ -166,7 +166,8 @@ def paper_tables(
 
     Args:
         sets: identity (see ``paper_anova``) and predictions of every test set; read one after the other.
-        models: names of the models to compare, by protocol; the first is compared with each of the others.
+        models: names of the models to compare, by protocol; the first is compared with each of the others that were
+            not left out of the study.
         published: from ``read_published_draws``; only factors that the study tests on the authors' files are used.
         seed: the study's root seed.
         model_seed: which training of each model.
@@ -179,7 +180,8 @@ def paper_tables(
     """
     tests, drawn, same_files = [], {}, set()
     for identity, scores in sets:
-        own, protocol = models[str(identity["protocol"])], str(identity["protocol"])
+        protocol = str(identity["protocol"])
+        own = _trained(scores, models[protocol], model_seed)
         tests.append(paper_anova(scores, identity, own, seed=seed, model_seed=model_seed, draws=draws, level=level))
         if identity["negatives"] == SUPPLIED:
             same_files.add(identity["factor"])
@@ -201,3 +203,9 @@ def paper_tables(
         "published": published_anova(theirs, level),
         "draws": pd.concat(curves or [growth([], OURS, BOOTSTRAP)], ignore_index=True),
     }
+
+
+def _trained(scores: Scores, models: Sequence[str], model_seed: int) -> Sequence[str]:
+    """Return the models that were predicted; all of them where the first was not, or fewer than two were."""
+    there = [model for model in models if (model, model_seed) in scores.models]
+    return there if len(there) > 1 and there[0] == models[0] else models
