@@ -180,8 +180,7 @@ def paper_tables(
     """
     tests, drawn, same_files = [], {}, set()
     for identity, scores in sets:
-        protocol = str(identity["protocol"])
-        own = _trained(scores, models[protocol], model_seed)
+        own, protocol = models[str(identity["protocol"])], str(identity["protocol"])
         tests.append(paper_anova(scores, identity, own, seed=seed, model_seed=model_seed, draws=draws, level=level))
         if identity["negatives"] == SUPPLIED:
             same_files.add(identity["factor"])
@@ -203,9 +202,3 @@ def paper_tables(
         "published": published_anova(theirs, level),
         "draws": pd.concat(curves or [growth([], OURS, BOOTSTRAP)], ignore_index=True),
     }
-
-
-def _trained(scores: Scores, models: Sequence[str], model_seed: int) -> Sequence[str]:
-    """Return the models that were predicted; all of them where the first was not, or fewer than two were."""
-    there = [model for model in models if (model, model_seed) in scores.models]
-    return there if len(there) > 1 and there[0] == models[0] else models
