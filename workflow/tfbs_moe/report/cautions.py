@@ -49,11 +49,13 @@ def _below_own_expert(run: Run) -> list[str]:
             present = means.reindex([name for name in experts if name in means.index])
             if mixture not in means.index or present.empty:
                 continue
-            best, its, ours = str(present["value"].idxmax()), present.loc[present["value"].idxmax()], means.loc[mixture]
-            if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
+            best = present.sort_values("value", ascending=False, kind="stable").index[0]
+            its, ours = present.loc[str(best)], means.loc[mixture]
+            if float(ours["value"]) < float(its["lower"]) and float(its["value"]) > float(ours["upper"]):
                 said.append(
-                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(ours['value'])} where the "
-                    f"factor’s own expert ({model_label(best)}) has {number(its['value'])} by itself."
+                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(float(ours['value']))} "
+                    f"where the factor’s own expert ({model_label(str(best))}) has {number(float(its['value']))} by "
+                    "itself."
                 )
     return said
 

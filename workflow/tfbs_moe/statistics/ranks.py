@@ -91,15 +91,16 @@ def _exact_p(ranks: np.ndarray) -> float | None:
         return float(orders) ** (1 - len(ranks))
     if ranks.shape[1] > _MOST_MODELS:
         return None
-    sums, ways = doubled[:1], np.ones(1)
+    sums: np.ndarray = doubled[:1]
+    ways: np.ndarray = np.ones(1)
     for row in doubled[1:]:
-        orders = np.unique(list(permutations(row.tolist())), axis=0)
-        if len(sums) * len(orders) > _MOST_ORDERS:
+        every_order = np.unique(list(permutations(row.tolist())), axis=0)
+        if len(sums) * len(every_order) > _MOST_ORDERS:
             return None
         # Which model has which sum does not matter, so sums that are permutations of one another are counted as one.
-        every = np.sort((sums[:, None] + orders[None]).reshape(-1, len(row)), axis=1)
+        every = np.sort((sums[:, None] + every_order[None]).reshape(-1, len(row)), axis=1)
         sums, place = np.unique(every, axis=0, return_inverse=True)
-        ways = np.bincount(place.ravel(), weights=np.repeat(ways / len(orders), len(orders)))
+        ways = np.bincount(place.ravel(), weights=np.repeat(ways / len(every_order), len(every_order)))
     return float(ways[(sums**2).sum(axis=1) >= observed].sum().clip(0, 1))
 
 

@@ -47,10 +47,13 @@ def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None,
     experiments = chosen.groupby([*keys, "experiment"], sort=False, observed=True)["value"].mean()
     values = experiments.groupby(keys, sort=False, observed=True).mean().dropna().reset_index()
     values["value"] = settled(values["value"].to_numpy(dtype=float))
+    # Without a row the columns of factors have no types in common.
+    values["factor"] = values["factor"].astype(object)
     values = values.merge(_overlap(chosen), on=["factor", "stratum", "negatives"], how="left")
     known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
     columns = ["factor", NEAREST, "nearest_factor", "similarity"]
-    values = values.merge(known.reindex(columns=columns).drop_duplicates("factor"), on="factor", how="left")
+    known = known.reindex(columns=columns).astype({"factor": object}).drop_duplicates("factor")
+    values = values.merge(known, on="factor", how="left")
     elsewhere = (values["set"] == OTHER_CELL) & values[NEAREST].notna()
     return values.assign(metric=metric, **{NEAREST: values[NEAREST].mask(elsewhere, OTHER_CELL)})
 
