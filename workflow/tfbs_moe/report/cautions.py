@@ -44,18 +44,17 @@ def _below_own_expert(run: Run) -> list[str]:
     for protocol in run.study.protocols:
         mixture = f"moe.{run.study.gates(protocol)[0]}"
         for test, names, rows in _tests(run, chosen, protocol):
-            means = rows.groupby("model", sort=False)[_NUMBERS].mean().dropna(subset=["value"])
+            means = rows.groupby("model", sort=False)[_NUMBERS].mean().dropna(subset=["value"]).to_dict("index")
             experts = [f"{kind}.{name}" for kind, name in run.study.experts(protocol) if name in names]
-            present = means.reindex([name for name in experts if name in means.index])
-            if mixture not in means.index or present.empty:
+            present = [name for name in experts if name in means]
+            if mixture not in means or not present:
                 continue
-            best = present.sort_values("value", ascending=False, kind="stable").index[0]
-            its, ours = present.loc[str(best)], means.loc[mixture]
-            if float(ours["value"]) < float(its["lower"]) and float(its["value"]) > float(ours["upper"]):
+            best = max(present, key=lambda name: means[name]["value"])
+            its, ours = means[best], means[mixture]
+            if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
                 said.append(
-                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(float(ours['value']))} "
-                    f"where the factor’s own expert ({model_label(str(best))}) has {number(float(its['value']))} by "
-                    "itself."
+                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(ours['value'])} where the "
+                    f"factor’s own expert ({model_label(best)}) has {number(its['value'])} by itself."
                 )
     return said
 
