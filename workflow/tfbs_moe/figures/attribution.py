@@ -165,7 +165,8 @@ def logos(explained: Explained) -> Drawing:
                 ax.set_yticks([0, _BITS])
                 logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
                 ax.set_title(f"{rule} ({logit}), {explained.name(place)}", loc="left")
-            tables.append(_logo_table(rule, row, name, values, first, explained.label and explained.label[place]))
+            label = None if explained.label is None else explained.label[place]
+            tables.append(_logo_table(rule, row, name, values, first, label))
     axes[-1].set_xlabel("position in the sequence")
     return figure, pd.concat(tables, ignore_index=True)
 

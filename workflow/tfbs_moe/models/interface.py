@@ -135,7 +135,7 @@ class Expert(nn.Module, ABC):
             InputError: the sequences are of another length or no DNA.
         """
         return torch.cat(
-            [logits for (logits,) in predict_in_batches(self, lambda x: (self(x),), sequences, batch_size)]
+            [logits for (logits,) in predict_in_batches(self, lambda x: (self(x),), sequences, self.window, batch_size)]
         )
 
 
@@ -143,6 +143,7 @@ def predict_in_batches(
     model: nn.Module,
     score: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
     sequences: Sequences,
+    window: int,
     batch_size: int,
 ) -> list[tuple[torch.Tensor, ...]]:
     """Return what ``score`` gives for each batch, on the CPU; the model is in evaluation mode meanwhile.
@@ -151,12 +152,12 @@ def predict_in_batches(
     """
     if isinstance(sequences, str):
         raise InputError("one string was given where a list of sequences was expected; put it into a list")
-    if not isinstance(sequences, torch.Tensor | np.ndarray):
-        sequences = list(sequences)
-        if any(not isinstance(one, str) for one in sequences):
-            raise InputError("sequences must be strings, or one one-hot array or tensor (N, 4, L)")
-        sequences = one_hot(sequences) if sequences else np.zeros((0, ALPHABET_SIZE, model.window), dtype=np.uint8)
-    x = torch.as_tensor(sequences)
+    if isinstance(sequences, torch.Tensor | np.ndarray):
+        x = torch.as_tensor(sequences)
+    elif any(not isinstance(one, str) for one in sequences):
+        raise InputError("sequences must be strings, or one one-hot array or tensor (N, 4, L)")
+    else:
+        x = torch.from_numpy(one_hot(sequences)) if len(sequences) else torch.zeros(0, ALPHABET_SIZE, window)
     device = next(model.parameters()).device
     training = {module: module.training for module in model.modules()}
     model.eval()

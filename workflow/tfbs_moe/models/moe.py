@@ -73,5 +73,5 @@ class MixtureOfExperts(nn.Module):
         Raises:
             InputError: the sequences are of another length or no DNA.
         """
-        parts = predict_in_batches(self, self.logits_and_weights, sequences, batch_size)
+        parts = predict_in_batches(self, self.logits_and_weights, sequences, self.window, batch_size)
         return torch.cat([logits for logits, _ in parts]), torch.cat([weights for _, weights in parts])

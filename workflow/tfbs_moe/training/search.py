@@ -184,7 +184,7 @@ def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tup
         raise InputError(f"{folder} holds no search {name}; run its shares first") from None
     rows, counted = [], [0] * search.workers
     for trial in study.get_trials(deepcopy=False):
-        worker = trial.user_attrs.get(_WORKER)
+        worker = int(trial.user_attrs[_WORKER])
         counted[worker] += 1
         if counted[worker] > search.share(worker):
             continue
@@ -203,13 +203,13 @@ def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tup
     if complete.empty:
         log.warning("no trial of the search in %s was completed; the values of the config hold", folder)
     else:
-        row = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
-        params = study.get_trials(deepcopy=False)[int(row["trial"])].params
+        winner = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
+        params = study.get_trials(deepcopy=False)[int(winner["trial"])].params
         best = {
             "network": _part(params, NETWORK),
             "training": _part(params, TRAINING),
-            "trial": int(row["trial"]),
-            "validation_auroc": float(row["validation_auroc"]),
+            "trial": int(winner["trial"]),
+            "validation_auroc": float(winner["validation_auroc"]),
         }
     write_tsv(table, folder / TRIALS)
     write_json(best, folder / BEST)
