@@ -397,8 +397,8 @@ def test_variants_are_read_from_vcf_and_tables(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "part"),
     [
-        ("v.vcf", "no vcf\n", "cannot be read as VCF"),
-        ("v.vcf", VCF + "chr1\tx\n", "after row 3"),
+        ("v.vcf", "no vcf\n", "line 1: the table lacks chrom, pos, ref, alt"),
+        ("v.vcf", VCF + "chr1\tx\n", "line 7: 2 columns where the header has 8"),
         ("v.tsv", "chrom\tpos\n", "lacks ref, alt"),
         ("v.tsv", "chrom\tpos\tref\talt\nchr1\t1e3\tA\tC\n", "line 2: pos is '1e3'"),
         ("v.tsv", "chrom\tpos\tref\talt\nchr1\t13\n", "line 2: 2 columns"),

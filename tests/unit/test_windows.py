@@ -68,7 +68,7 @@ def test_every_rule_drops_what_it_names_and_counts_it(tmp_path):
         "reaches over an end of the chromosome": 2,
         "touches the blacklist": 1,
         "holds an N": 1,
-        "same sequence as a stronger peak's window": 1,
+        "same sequence as a stronger peak's window, on either strand": 1,
         "centre within 50 bases of a stronger peak's": 1,
     }
     assert counts.rows == len(windows) == len(codes)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.apply.windows import Source, Windows
-from tfbs_moe.apply.write import open_sink
+from tfbs_moe.apply.write import Middles, open_sink
 from tfbs_moe.attribution.methods import attribute, logits, settings_of
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
@@ -82,15 +82,16 @@ def explain_file(
         return
     bigwig = str(output).endswith(".bw")
     with ExitStack() as stack:
-        sink = None
+        sink = middles = None
         for windows, X, values, logit in parts:
             if sink is None:
                 tiled = 1 if source.step else 0
                 sink = stack.enter_context(
                     open_sink(output, placed=False, sizes=source.sizes, tiled=tiled, value="attribution")
                 )
+                middles = Middles(source.sizes(), source.step) if bigwig else None
             table = contributions(windows, X, values)
-            sink.write(_middles(table, windows, source.step) if bigwig else table)
+            sink.write(table if middles is None else _shown(table, windows, middles))
             yield windows, X, values, logit
         if sink is None:
             raise InputError("there is nothing to explain: the input holds no sequence")
@@ -111,15 +112,12 @@ def contributions(windows: Windows, X: np.ndarray, values: np.ndarray) -> pd.Dat
     )
 
 
-def _middles(table: pd.DataFrame, windows: Windows, step: int) -> pd.DataFrame:
-    """Keep the bases in the middle of each window, as many as windows are apart, as intervals."""
-    count, length = windows.codes.shape
-    place = np.tile(np.arange(length), count)
-    first = length // 2 - step // 2
-    kept = table[(place >= first) & (place < first + step) & (table["position"] >= 0)]
-    # The last window of a stretch lies closer to the one before.
-    kept = kept.drop_duplicates(["chrom", "position"])
-    return kept.rename(columns={"position": "start"}).assign(end=lambda rows: rows["start"] + 1)
+def _shown(table: pd.DataFrame, windows: Windows, middles: Middles) -> pd.DataFrame:
+    """Keep the bases that each window speaks for, as intervals."""
+    length = windows.codes.shape[1]
+    first, end = (np.repeat(each, length) for each in middles.of(windows.chrom, windows.start, length))
+    kept = table[(table["position"] >= first) & (table["position"] < end)].rename(columns={"position": "start"})
+    return kept.assign(end=kept["start"] + 1)
 
 
 def _to_hdf5(

@@ -11,7 +11,7 @@ from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError
 
 TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
-_VCF_SUFFIXES = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_BCF_MAGIC = b"BCF"
 _NONE = "."
 
 
@@ -38,9 +38,9 @@ def read_variants(path: str | Path) -> Iterator[Allele]:
     """Yield every alternative allele of every row, in the order of the file.
 
     Args:
-        path: VCF (plain, gzip, bgzip) or BCF by its name; otherwise a table with the columns chrom, pos (1-based), ref
-            and alt, and perhaps id, separated by tabs (in a file named .csv by commas), several alternatives by commas
-            (in a .csv by ``/``).
+        path: BCF, or text (plain, gzip, bgzip) with the columns chrom, pos (1-based), ref and alt, and perhaps id:
+            VCF or any table, separated by tabs (in a file named .csv by commas), several alternatives by commas (in a
+            .csv by ``/``).
 
     Raises:
         InputError: the file is missing, damaged or of another format; the message names the line where there is one.
@@ -48,10 +48,12 @@ def read_variants(path: str | Path) -> Iterator[Allele]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    return _from_vcf(path) if path.name.lower().endswith(_VCF_SUFFIXES) else _from_table(path)
+    with open_bytes(path) as handle:
+        binary = handle.read(len(_BCF_MAGIC)) == _BCF_MAGIC
+    return _from_bcf(path) if binary else _from_text(path)
 
 
-def _from_vcf(path: Path) -> Iterator[Allele]:
+def _from_bcf(path: Path) -> Iterator[Allele]:
     # Of what htslib writes to the standard error by itself, users need nothing: chromosomes missing in the header.
     before = pysam.set_verbosity(0)
     rows = 0
@@ -63,14 +65,14 @@ def _from_vcf(path: Path) -> Iterator[Allele]:
                     yield Allele(record.chrom, record.pos, record.id or _NONE, record.ref or "", alternative)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: cannot be read as VCF after row {rows} ({error}). Check it with bcftools view, or give a table "
+            f"{path}: cannot be read as BCF after row {rows} ({error}). Check it with bcftools view, or give a table "
             f"with the columns {' '.join(TABLE_COLUMNS)}"
         ) from None
     finally:
         pysam.set_verbosity(before)
 
 
-def _from_table(path: Path) -> Iterator[Allele]:
+def _from_text(path: Path) -> Iterator[Allele]:
     commas = ".csv" in (suffix.lower() for suffix in path.suffixes)
     separator, between = (",", "/") if commas else ("\t", ",")
     with open_bytes(path) as handle:
@@ -79,13 +81,13 @@ def _from_table(path: Path) -> Iterator[Allele]:
         lines = ((number, line) for number, line in lines if line.strip() and not line.startswith("##"))
         header = next(lines, None)
         if header is None:
-            raise InputError(f"{path} is empty; a table with the columns {' '.join(TABLE_COLUMNS)} was expected")
+            raise InputError(f"{path} is empty; VCF or a table with the columns {' '.join(TABLE_COLUMNS)} was expected")
         titles = [title.strip().lstrip("#").lower() for title in header[1].split(separator)]
         missing = [name for name in TABLE_COLUMNS if name not in titles]
         if missing:
             raise InputError(
                 f"{path}, line {header[0]}: the table lacks {', '.join(missing)}; it has {', '.join(titles)}. Columns "
-                f"{' '.join(TABLE_COLUMNS)} (and id) were expected, or a file named .vcf, .vcf.gz or .bcf"
+                f"{' '.join(TABLE_COLUMNS)} (and id) were expected, as VCF has them"
             )
         for number, line in lines:
             fields = [field.strip() for field in line.split(separator)]

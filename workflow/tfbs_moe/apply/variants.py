@@ -3,7 +3,8 @@
 Both alleles stand in a window of the model's length. The bases before the variant are the same for both; behind it the
 genome goes on until the window is full, so that a shorter allele shows more of it. The longer of the two alleles
 stands in the middle. Bases beyond the end of a chromosome are unknown (N). What two alleles begin or end with alike
-is no part of the variant.
+is no part of the variant, and an insertion or deletion within a repeat is moved to the left as far as it goes (Tan,
+Abecasis & Kang 2015, Bioinformatics 31:2202), so that a variant has one score however it is written.
 """
 
 from collections import deque
@@ -126,7 +127,7 @@ def _windows(
 
 def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[int]) -> tuple[str, list[np.ndarray]]:
     """Return what becomes of an allele, and its windows: reference and alternative, for each offset."""
-    if allele.alternative in (".", "", allele.reference):
+    if allele.alternative.upper() in (".", "", allele.reference.upper()):
         return NO_ALTERNATIVE, []
     if _SYMBOLS & set(allele.alternative):
         return SYMBOLIC, []
@@ -142,20 +143,30 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
         return BEYOND, []
     # All that any window shows lies so many bases to either side.
     reach = window + max(map(abs, offsets))
-    around = genome.padded(allele.chrom, np.array([start - reach]), len(reference) + 2 * reach)[0]
+
+    def flanked(bases: int) -> np.ndarray:
+        return genome.padded(allele.chrom, np.array([start - reach]), bases + 2 * reach)[0]
+
+    around = flanked(len(reference))
     if not np.array_equal(around[reach : reach + len(reference)], reference):
         return MISMATCH, []
-    trimmed, reference, alternative = _trimmed(reference, alternative)
+    begun, reference, alternative = _trimmed(reference, alternative)
+    start, around = start + begun, around[begun:]
+    moving = not (len(reference) and len(alternative))
+    while moving and (steps := _steps_left(around[:reach], np.concatenate([reference, alternative]))):
+        # A repeat may be longer than what was fetched.
+        moving, start = steps == reach, start - steps
+        reference, alternative = np.roll(reference, steps), np.roll(alternative, steps)
+        around = flanked(len(reference))
     longest = max(len(reference), len(alternative))
     if longest + max(map(abs, offsets)) * 2 > window:
         return TOO_LONG, []
     windows = []
-    start = reach + trimmed
     for offset in offsets:
         left = (window - longest) // 2 - offset
         for present in (reference, alternative):
-            behind = start + len(reference)
-            parts = [around[start - left : start], present, around[behind : behind + window - left - len(present)]]
+            behind = reach + len(reference)
+            parts = [around[reach - left : reach], present, around[behind : behind + window - left - len(present)]]
             windows.append(np.concatenate(parts))
     return SCORED, windows
 
@@ -168,6 +179,12 @@ def _trimmed(reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.nd
     while len(reference) and len(alternative) and reference[0] == alternative[0]:
         begun, reference, alternative = begun + 1, reference[1:], alternative[1:]
     return begun, reference, alternative
+
+
+def _steps_left(before: np.ndarray, moved: np.ndarray) -> int:
+    """Return how far bases that are inserted or deleted can move over those before them and nothing change."""
+    differs = before[::-1] != np.resize(moved[::-1], len(before))
+    return int(differs.argmax()) if differs.any() else len(before)
 
 
 def _as_block(codes: np.ndarray) -> Windows:

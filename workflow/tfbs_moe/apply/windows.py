@@ -20,7 +20,7 @@ from tfbs_moe.data.peaks import read_peaks
 from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
+from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
 
 # Windows that travel together; a multiple of what a model takes at once.
 BLOCK_ROWS = 16384
@@ -28,6 +28,7 @@ BLOCK_ROWS = 16384
 _SHORT = "shorter than a window, with unknown bases on both sides"
 _VCF_MAGIC = b"##fileformat=VCF"
 _EMPTY = "windows left out that hold unknown bases alone"
+_BEYOND = "windows left out that lie beyond the end of the chromosome"
 
 Format = Literal["fasta", "intervals", "table", "dataset"]
 _BY_SUFFIX: dict[str, Format] = {
@@ -97,7 +98,7 @@ def open_source(
 
     Args:
         path: FASTA; BED or narrowPeak (with ``genome``); a table with a column ``sequence``, or one sequence a line;
-            or a dataset of a study (HDF5). Plain or gzip.
+            or a dataset of a study (HDF5), whose rows on ``-`` are turned back. Plain or gzip.
         window: bases L that the model takes.
         format: of the file, where its name and first byte do not say.
         genome: FASTA or prepared genome that intervals are cut from.
@@ -295,8 +296,10 @@ def _dataset(path: Path, window: int) -> Source:
     chrom = np.asarray(dataset.chrom, dtype=object)
     places = zip(chrom, dataset.start, strict=True)
     name = np.array([f"{one}:{start}" if one else f"row{row}" for row, (one, start) in enumerate(places)], dtype=object)
+    # Positions count along the genome, so windows read along it.
+    turned = (dataset.strand == "-")[:, None, None]
     whole = Windows(
-        codes_from_one_hot(dataset.one_hot),
+        codes_from_one_hot(np.where(turned, reverse_complement(dataset.one_hot), dataset.one_hot)),
         np.arange(len(dataset), dtype=np.int64),
         name,
         chrom,
@@ -316,7 +319,7 @@ def _intervals(path: Path, genome: Genome, window: int, step: int, tile: bool) -
         raise InputError(
             f"{path}: no interval lies on a chromosome of {genome.path}; it names {odd}. Are they of one assembly?"
         )
-    notes |= _new_notes() | {"on a chromosome that the genome lacks": int((~known).sum())}
+    notes |= _new_notes() | {_BEYOND: 0, "on a chromosome that the genome lacks": int((~known).sum())}
     peaks = peaks[known].reset_index(drop=True)
     return Source(
         lambda: _gathered(_cut_intervals(peaks, genome, window, step if tile else None, notes), window),
@@ -335,6 +338,9 @@ def _cut_intervals(
     for row, (chrom, start, end, summit, name) in enumerate(zip(*columns, strict=True)):
         around = window_start(np.array([summit]), window)
         starts = around if step is None else start + tile_starts(end - start, window, step)
+        on = (starts < genome.sizes[chrom]) & (starts + window > 0)
+        notes[_BEYOND] += int((~on).sum())
+        starts = starts[on]
         label = name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"
         # An interval may be a whole chromosome.
         for first in range(0, len(starts), BLOCK_ROWS):

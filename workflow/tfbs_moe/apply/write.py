@@ -50,7 +50,7 @@ def open_sink(
     Args:
         path: its suffix says the format; ``-`` is TSV on the standard output.
         placed: whether rows have a place, as BED wants.
-        sizes: gives the lengths of the chromosomes, which bigWig wants.
+        sizes: gives the lengths of the chromosomes, which bigWig wants; BED rows end with them.
         tiled: bases from one window to the next, as bigWig wants.
         value: the column that bigWig shows.
 
@@ -69,7 +69,7 @@ def open_sink(
         raise InputError(f"{path}: the name must end with one of {', '.join(FORMATS)}, which says the format")
     if kind.startswith(".bed") and not placed:
         raise InputError(f"{path}: these sequences have no place on a genome, which BED needs; write .tsv or .parquet")
-    lengths = sizes() if sizes and kind == ".bw" and tiled else {}
+    lengths = sizes() if sizes and (kind.startswith(".bed") or (kind == ".bw" and tiled)) else {}
     if kind == ".bw" and not lengths:
         raise InputError(
             f"{path}: bigWig needs windows that tile a genome: give a FASTA of chromosomes, or intervals with --genome "
@@ -84,7 +84,7 @@ def open_sink(
         else:
             compression = "gzip" if kind.endswith(".gz") else None
             sink = _Text(pa.output_stream(str(temporary), compression), header=kind.startswith(".tsv"))
-            sink = _Bed(sink) if kind.startswith(".bed") else sink
+            sink = _Bed(sink, lengths) if kind.startswith(".bed") else sink
         # A sink is closed before its file is renamed, and also when something went wrong.
         stack.callback(sink.close)
         yield sink
@@ -119,14 +119,18 @@ def _plain(table: pa.Table) -> pa.Table:
 
 
 class _Bed(Sink):
-    """BED6 and the other columns behind; the score is the probability in thousandths."""
+    """BED6 and the other columns behind; the score is the probability in thousandths.
 
-    def __init__(self, text: Sink) -> None:
-        self._text = text
+    What reaches over an end of its chromosome ends there.
+    """
+
+    def __init__(self, text: Sink, sizes: Mapping[str, int]) -> None:
+        self._text, self._sizes = text, sizes
 
     def write(self, table: pd.DataFrame) -> None:
         bed = table.assign(
             start=table["start"].clip(lower=0),
+            end=np.fmin(table["end"], table["chrom"].map(self._sizes)).astype(np.int64),
             score=(table["probability"] * _BED_SCORE).round().astype(np.int64),
             strand=".",
         )
@@ -153,6 +157,51 @@ class _Parquet(Sink):
             self._writer.close()
 
 
+class Middles:
+    """Which bases each window speaks for, of windows that tile a genome: those in its middle, each base once."""
+
+    def __init__(self, sizes: Mapping[str, int], step: int) -> None:
+        """Begin a genome of chromosomes of these lengths; windows lie ``step`` bases apart."""
+        self._sizes = sizes
+        self._order = {name: place for place, name in enumerate(sizes)}
+        self._step = step
+        # Chromosome, start and last base of the window before.
+        self._before = (-1, 0, 0)
+
+    def of(self, chrom: np.ndarray, start: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first base and the one behind the last, int64 (N,) each, of the next windows.
+
+        The last window of a stretch ends with it and may lie closer to the one before, which keeps its bases; where
+        none is left, both numbers are one. Nothing reaches over the end of a chromosome.
+
+        Args:
+            chrom: (N,) of the windows.
+            start: int64 (N,), 0-based, may be below 0.
+            length: bases per window.
+
+        Raises:
+            InputError: windows are not in the order of the genome.
+        """
+        number = np.array([self._order[name] for name in chrom], dtype=np.int64)
+        size = np.array([self._sizes[name] for name in chrom], dtype=np.int64)
+        first = np.asarray(start, np.int64) + length // 2 - self._step // 2
+        end = np.minimum(first + self._step, size)
+        whole = zip(self._before, (number, start, end), strict=True)
+        number_before, start_before, end_before = (np.r_[one, each][:-1] for one, each in whole)
+        same = number_before == number
+        wrong = np.flatnonzero((number < number_before) | (same & (start <= start_before)))
+        if len(wrong):
+            raise InputError(
+                f"bigWig wants windows in the order of the genome, and none twice; {chrom[wrong[0]]}:{start[wrong[0]]} "
+                "comes after another that lies behind it. Sort and merge the intervals (bedtools sort -g, bedtools "
+                "merge), or write .bed"
+            )
+        if len(number):
+            self._before = int(number[-1]), int(start[-1]), int(end[-1])
+        first = np.maximum(first, np.where(same, end_before, 0))
+        return first, np.maximum(first, end)
+
+
 class _BigWig(Sink):
     """The value of each window, at the ``tiled`` bases in its middle."""
 
@@ -162,33 +211,14 @@ class _BigWig(Sink):
 
         self._value = value
         self._writer = BigWigWriter(path, dict(sizes), n_jobs=1)
-        self._sizes = sizes
-        self._order = {name: place for place, name in enumerate(sizes)}
-        self._tiled = tiled
-        self._end: tuple[int, int] = (-1, 0)
+        self._middles = Middles(sizes, tiled)
 
     def write(self, table: pd.DataFrame) -> None:
-        middle = (table["start"] + table["end"]) // 2
-        place = table["chrom"].map(self._order)
-        starts = (middle - self._tiled // 2).clip(lower=0)
-        ends = (middle - self._tiled // 2 + self._tiled).clip(upper=table["chrom"].map(self._sizes))
-        number, start, end = (column.to_numpy(np.int64) for column in (place, starts, ends))
-        before = np.r_[self._end[0], number[:-1]], np.r_[self._end[1], end[:-1]]
-        # The last window of a stretch ends with it and may lie closer to the one before.
-        same = before[0] == number
-        if (number < before[0]).any() or (same & (end <= before[1])).any():
-            row = int(np.flatnonzero((number < before[0]) | (same & (end <= before[1])))[0])
-            raise InputError(
-                f"bigWig wants windows in the order of the genome, and none twice; {table['chrom'].iloc[row]}:"
-                f"{table['start'].iloc[row]} comes after another that lies behind it. Sort and merge the intervals "
-                "(bedtools sort -g, bedtools merge), or write .bed"
-            )
-        start = np.where(same, np.maximum(start, before[1]), start)
-        self._writer.write(
-            table["chrom"].to_numpy().astype(str), start, table[self._value].to_numpy(np.float64), ends=end,
-            missing=np.nan,
-        )  # fmt: skip
-        self._end = int(number[-1]), int(end[-1])
+        chrom, starts = table["chrom"].to_numpy(), table["start"].to_numpy(np.int64)
+        start, end = self._middles.of(chrom, starts, int((table["end"] - table["start"]).max()) if len(table) else 0)
+        shown = end > start
+        values = table[self._value].to_numpy(np.float64)[shown]
+        self._writer.write(chrom[shown].astype(str), start[shown], values, ends=end[shown], missing=np.nan)
 
     def close(self) -> None:
         self._writer.close()

@@ -64,7 +64,8 @@ def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> 
     relative = np.divide(score, level, out=np.zeros_like(score, dtype=float), where=level > 0)
     sequence, first, last = (sites[name].to_numpy(dtype=int) for name in ("sequence", "start", "end"))
     turned = (sites["strand"] == "-").to_numpy()[:, None]
-    middle = ((first + last - 1) // 2)[:, None]
+    # Of an even width, the middle is the first of the two as the site reads: on the other strand the right one.
+    middle = (first + last - 1)[:, None] // 2 + (turned & ((last - first) % 2 == 0)[:, None])
     place = middle + np.where(turned, -offsets, offsets)
     inside = (place >= 0) & (place < score.shape[1])
     value = np.where(inside, relative[sequence[:, None], place.clip(0, score.shape[1] - 1)], np.nan)

@@ -1,11 +1,13 @@
 """Integrated gradients: the gradient averaged on the way from a reference to the sequence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tfbs_moe.attribution.parts import ThroughExpert
 from tfbs_moe.attribution.references import Reference, hypothetical, references
 from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.errors import InputError
@@ -31,9 +33,10 @@ def integrated_gradients(
     Contributions times the input add up to the score's difference from the reference (from the mean over
     references, where there are several). A ReLU or a maximum puts a kink on the way, over which no fixed
     grid integrates well; pieces of the way whose integral misses the score's change are therefore halved.
+    Of a part of a mixture (``parts.ThroughExpert``) they are the pieces of the whole mixture.
 
     Args:
-        scorer: the model. One whose value means nothing (``parts.ThroughExpert``) is not refined.
+        scorer: the model.
         x: (N, 4, L).
         rng: where shuffles come from.
         steps: pieces that the way is cut into at first.
@@ -46,13 +49,17 @@ def integrated_gradients(
     """
     if steps < 1 or (tolerance is not None and not tolerance > 0):
         raise InputError(f"steps must be at least 1 and tolerance positive; they are {steps} and {tolerance}")
-    refined = None if getattr(scorer.model, "gradient_only", False) else tolerance
+    whole = replace(scorer, model=scorer.model.mixture) if isinstance(scorer.model, ThroughExpert) else None
+    judged = None if whole is None else whole.mean_gradient
+    score = (whole or scorer).score
     parts = []
     for part in x.split(max(1, scorer.batch_size // (POINTS * steps))):
         start = references(part, reference, shuffles, rng)
         total = torch.zeros_like(part)
         for each in start.unbind(1):
-            mean = mean_gradient_between(scorer.score, scorer.mean_gradient, each, part, steps=steps, tolerance=refined)
+            mean = mean_gradient_between(
+                score, scorer.mean_gradient, each, part, steps=steps, tolerance=tolerance, judged=judged
+            )
             total += hypothetical(mean, each)
         parts.append(total / start.shape[1])
     return torch.cat(parts)
@@ -66,6 +73,7 @@ def mean_gradient_between(
     *,
     steps: int,
     tolerance: float | None,
+    judged: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the mean gradient (N, A, B) on the straight line between inputs (N, A, B).
 
@@ -76,6 +84,7 @@ def mean_gradient_between(
         end: where it ends.
         steps: pieces of the line at first.
         tolerance: what the integral may miss of a score's change; None never halves a piece.
+        judged: the mean gradient whose integral is held against the score's change, where it is another.
     """
     node, weight = np.polynomial.legendre.leggauss(POINTS)
     place, share = start.new_tensor((node + 1) / 2), start.new_tensor(weight / 2)
@@ -86,12 +95,14 @@ def mean_gradient_between(
     for halving in range(HALVINGS + 1):
         near, way = start[row], (end - start)[row]
         points = left[:, None] + size * place
-        mean = mean_gradient(near[:, None] + points[:, :, None, None] * way[:, None], share)
+        copies = near[:, None] + points[:, :, None, None] * way[:, None]
+        mean = mean_gradient(copies, share)
         kept = torch.ones_like(row, dtype=torch.bool)
         if tolerance is not None and halving < HALVINGS:
             ends = [near + each[:, None, None] * way for each in (left, left + size)]
             change = score(ends[1]) - score(ends[0])
-            kept = (size * (mean * way).sum((1, 2)) - change).abs() <= tolerance / steps
+            integral = size * ((mean if judged is None else judged(copies, share)) * way).sum((1, 2))
+            kept = (integral - change).abs() <= tolerance / steps
         total.index_add_(0, row[kept], size * mean[kept])
         if kept.all():
             break

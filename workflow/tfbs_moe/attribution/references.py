@@ -18,6 +18,9 @@ NEUTRAL = 0.25
 def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator) -> Tensor:
     """Return the sequences (N, R, 4, L) that sequences (N, 4, L) are compared with.
 
+    Where a base is unknown it is unknown in the reference, too: what is no base contributes nothing, so that
+    contributions of the bases add up to the whole difference.
+
     Args:
         x: (N, 4, L).
         kind: ``neutral``, columns of 0.25 (R is 1), or ``dinucleotide_shuffle``, exact shuffles of each
@@ -28,8 +31,9 @@ def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator)
     Raises:
         InputError: a soft column (such as neutral padding) cannot be shuffled, or a setting is not allowed.
     """
+    known = (x.sum(1, keepdim=True) > 0).to(x)[:, None]
     if kind == "neutral":
-        return torch.full_like(x, NEUTRAL)[:, None]
+        return NEUTRAL * known.expand(-1, 1, x.shape[1], -1)
     if kind != "dinucleotide_shuffle":
         raise InputError(f"reference must be 'neutral' or 'dinucleotide_shuffle'; it is {kind!r}")
     if count < 1:
@@ -42,7 +46,7 @@ def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator)
         )
     codes = np.repeat(codes_from_one_hot(array), count, axis=0)
     shuffled = one_hot_from_codes(dinucleotide_shuffle(codes, rng))
-    return torch.from_numpy(shuffled).to(x).view(len(x), count, *x.shape[1:])
+    return torch.from_numpy(shuffled).to(x).view(len(x), count, *x.shape[1:]) * known
 
 
 def hypothetical(multipliers: Tensor, reference: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from tfbs_moe.data.assembly import check_assembly, in_genome_names
 from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import (
+    FORWARD,
+    ORIENTATION,
     ROWS_FOUND,
     ROWS_WANTED,
     SMALLER,
@@ -187,6 +189,7 @@ def build_split(
         "split": split,
         "seed": seed,
         "source_sha256": cut.source_sha256,
+        ORIENTATION: FORWARD,
     }
     try:
         if cut.left_out is not None:
@@ -299,7 +302,8 @@ def _dataset(
     paired = bool((negatives.parent != UNPAIRED).any())
     own = np.arange(positives) if paired else np.full(positives, UNPAIRED)
     ends = np.where(negatives.start == UNPLACED, UNPLACED, negatives.start + length)
-    strand = np.where(negatives.chrom == "", "", ".")
+    # Peaks may have a strand, but every window is cut as the genome has it.
+    strand = np.where(np.concatenate([windows.chrom.to_numpy(dtype=np.str_), negatives.chrom]) == "", "", ".")
     return make_dataset(
         one_hot_from_codes(np.concatenate([codes, negatives.codes])),
         np.repeat([1, 0], [positives, len(negatives)]),
@@ -307,7 +311,7 @@ def _dataset(
         chrom=np.concatenate([windows.chrom.to_numpy(dtype=np.str_), negatives.chrom]),
         start=np.concatenate([windows.start.to_numpy(), negatives.start]),
         end=np.concatenate([windows.end.to_numpy(), ends]),
-        strand=np.concatenate([windows.strand.to_numpy(dtype=np.str_), strand]),
+        strand=strand,
         source=np.concatenate([windows.name.to_numpy(dtype=np.str_), negatives.source]),
         attributes=attributes,
     )

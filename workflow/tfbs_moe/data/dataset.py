@@ -45,7 +45,8 @@ class Dataset:
         chrom: str (N,), empty where the place is unknown.
         start: int64 (N,), 0-based, -1 where unknown.
         end: int64 (N,), exclusive, -1 where unknown.
-        strand: str (N,), ``+``, ``-``, ``.`` or empty.
+        strand: str (N,), ``-`` where the sequence is the reverse complement of its place, ``+`` or ``.`` where it reads
+            as the genome does, empty where the place is unknown.
         source: str (N,), what the row was made from, such as a peak's or a sequence's name.
         attributes: what holds for the dataset as a whole.
     """
@@ -127,6 +128,8 @@ def make_dataset(
 
 
 LEFT_OUT, SMALLER = "left_out", "smaller"
+# What ``build`` says of its rows, none of which is reversed; see ``Dataset.strand``.
+ORIENTATION, FORWARD = "orientation", "forward"
 ROWS_FOUND, ROWS_WANTED = "rows_found", "rows_wanted"
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.intervals import FreeSpace
+from tfbs_moe.data.overlap import sequence_ids
 from tfbs_moe.data.peaks import strength_order
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -32,8 +33,8 @@ def cut_windows(
     """Cut a window around every summit and drop what cannot be used.
 
     Rules, in this order: a window on a chromosome the genome lacks, one that reaches over an end, one
-    that touches the blacklist, one that holds an N, one whose sequence was there before (the stronger
-    peak's stays) and one whose centre is closer than ``min_distance`` to a stronger one's are
+    that touches the blacklist, one that holds an N, one whose sequence was there before, on either strand (the
+    stronger peak's stays) and one whose centre is closer than ``min_distance`` to a stronger one's are
     dropped; each is counted.
 
     Args:
@@ -63,7 +64,9 @@ def cut_windows(
     codes = genome.windows(table.chrom, table.start.to_numpy(), length)
     table, codes = _drop_rows(table, codes, (codes == UNKNOWN).any(axis=1), counts, "holds an N")
     repeated = _repeated_sequences(table, codes)
-    table, codes = _drop_rows(table, codes, repeated, counts, "same sequence as a stronger peak's window")
+    table, codes = _drop_rows(
+        table, codes, repeated, counts, "same sequence as a stronger peak's window, on either strand"
+    )
     near = near_stronger(table, min_distance)
     return _drop_rows(table, codes, near, counts, f"centre within {min_distance} bases of a stronger peak's")
 
@@ -107,7 +110,7 @@ def _sorted(table: pd.DataFrame, genome: Genome) -> pd.DataFrame:
 def _repeated_sequences(table: pd.DataFrame, codes: np.ndarray) -> np.ndarray:
     order = strength_order(table)
     repeated = np.zeros(len(table), dtype=bool)
-    repeated[order] = pd.Series([row.tobytes() for row in codes[order]], dtype=object).duplicated().to_numpy()
+    repeated[order] = pd.Series(sequence_ids(codes[order])).duplicated().to_numpy()
     return repeated
 
 
