@@ -148,6 +148,24 @@ def test_a_motif_gate_without_knowledge_is_one_over_logits() -> None:
         assert (told(x, known)[1][:, 1] > told(x)[1][:, 1]).all()
 
 
+@pytest.mark.parametrize("name", list(GATES))
+@pytest.mark.parametrize("experts", [1, K])
+def test_a_gate_whose_experts_are_all_absent_says_a_number_and_learns_from_others(name: str, experts: int) -> None:
+    bonus = {"entropy_bonus": 0.1} if name in ("softmax", "logit", "motif", "attention") else {}
+    gate, x = build_gate(name, experts, E, bonus, seed=0).eval(), embeddings()[:, :experts].clone()
+    there = gate(x)[0].detach()
+    x[:2] = torch.nan
+    logit, weights = gate(x)
+    assert (weights[:2] == 0).all() and torch.isfinite(logit).all() and logit[0] == logit[1]
+    torch.testing.assert_close(logit[2:].detach(), there[2:])
+    if name == "attention":
+        # Nothing is mixed, so that the head speaks alone.
+        torch.testing.assert_close(logit[0], gate.head[-1].bias[0])
+    if any(parameter.requires_grad for parameter in gate.parameters()):
+        (logit.square().sum() + (gate.penalty(weights) or 0.0)).backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in gate.parameters())
+
+
 def test_masked_softmax_with_nobody_there() -> None:
     weights = masked_softmax(torch.randn(2, 3), torch.tensor([[True, False, True], [False, False, False]]))
     assert weights[0, 1] == 0 and float(weights[0].sum()) == pytest.approx(1) and (weights[1] == 0).all()

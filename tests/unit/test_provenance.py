@@ -37,6 +37,14 @@ def test_only_used_modules_count(tmp_path):
     assert not changed_by(tmp_path, "other")
 
 
+def test_modules_that_are_imported_and_not_used_do_not_count(tmp_path):
+    package, script = library(tmp_path)
+    before = [code_digest(script, tmp_path, without) for without in ((), ["tfbs_moe.part.middle"])]
+    (package / "low.py").write_text("X = 1\n")
+    after = [code_digest(script, tmp_path, without) for without in ((), ["tfbs_moe.part.middle"])]
+    assert after[0] != before[0] and after[1] == before[1]
+
+
 def test_the_script_itself_counts(tmp_path):
     package, script = library(tmp_path)
     before = code_digest(script, tmp_path)

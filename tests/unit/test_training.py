@@ -22,13 +22,14 @@ from tfbs_moe.data.shuffles import dinucleotide_counts
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build
-from tfbs_moe.provenance import sha256_file
+from tfbs_moe.provenance import MIXTURE_MODULES, code_files, sha256_file
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.sequence import codes_from_one_hot
 from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fresh import fresh_negatives
+from tfbs_moe.training.held_out import write_held_out
 from tfbs_moe.training.interrupt import Interrupted, watch_signals
 from tfbs_moe.training.loop import DivergedError, fit
 from tfbs_moe.training.optimizer import learning_rate
@@ -92,6 +93,59 @@ def test_finished_work_is_not_repeated_but_a_damaged_one_is(tmp_path: Path, capl
     assert train(tmp_path) == first
     assert bundle.load(tmp_path)
     assert train(tmp_path, seed=5)["weights"] != first["weights"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"checkpoint_seconds": 7.0}, True),
+        ({"mixed_precision": False}, True),
+        ({"momentum": 0.3}, True),
+        ({"optimizer": "sgd"}, False),
+        ({"patience": 3}, False),
+        ({"compile": True}, False),
+    ],
+)
+def test_settings_that_the_weights_do_not_hang_on_are_left_out_of_the_fingerprint(changes: dict, kept: bool) -> None:
+    before, after = (read_settings(SETTINGS | new).decisive("cpu") for new in ({}, changes))
+    assert (before == after) == kept
+
+
+def test_momentum_and_precision_count_where_they_are_used() -> None:
+    sgd = SETTINGS | {"optimizer": "sgd"}
+    assert read_settings(sgd | {"momentum": 0.3}).decisive("cpu") != read_settings(sgd).decisive("cpu")
+    half, whole = (read_settings(SETTINGS | {"mixed_precision": value}) for value in (True, False))
+    assert half.decisive("cuda") != whole.decisive("cuda")
+
+
+def test_work_is_done_again_for_what_it_hangs_on_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And what the digest of an expert's code leaves out is not run when one is trained."""
+    caplog.set_level("INFO")
+    rows, short = subset(TRAIN, np.arange(380, 420)), SETTINGS | {"max_epochs": 1}
+    fixed = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "seed": 1, "folder": tmp_path}
+
+    def is_kept(data: Dataset, settings: dict) -> bool:
+        caplog.clear()
+        train_expert(data, rows, settings=settings, device=CPU, **fixed)
+        return "already trained" in caplog.text
+
+    left_out = {sys.modules[name].__file__ for name in MIXTURE_MODULES}
+    ran = set()
+    sys.setprofile(lambda frame, *_: ran.add(frame.f_code.co_filename))
+    try:
+        assert not is_kept(rows, short)
+        assert is_kept(rows, short | {"checkpoint_seconds": 7.0, "mixed_precision": False, "momentum": 0.3})
+        expert = bundle.load_experts({"x": tmp_path})["x"]
+        write_held_out(expert, rows, np.arange(9), rows, tmp_path / "held_out.h5", {})
+    finally:
+        sys.setprofile(None)
+    assert len(left_out) == 5 and not ran & left_out and sys.modules["tfbs_moe.models.convnet"].__file__ in ran
+    library = Path(bundle.__file__).parents[2]
+    for script in ("train_expert", "search_share"):
+        used = {str(path) for path in code_files(library / "scripts" / f"{script}.py", library, MIXTURE_MODULES)}
+        assert not used & left_out and bundle.__file__ in used
+    # Fresh negatives are made from the row that each is paired with.
+    assert not is_kept(replace(rows, pair=np.r_[np.arange(20), np.arange(20)].astype(np.int32)), short)
 
 
 class StopError(Exception):

@@ -50,6 +50,22 @@ def run(
     return name, search
 
 
+def test_a_search_is_named_after_what_its_outcome_hangs_on(tmp_path: Path) -> None:
+    adamw = {"optimizer": "adamw"}
+    names = [
+        run(tmp_path, 0, **adamw | more)[0]
+        for more in (
+            {},
+            {"checkpoint_seconds": 7.0, "mixed_precision": False, "momentum": 0.3},
+            # Searched: the space says what it is.
+            {"learning_rate": 0.5},
+            {"patience": 2},
+            {"optimizer": "sgd", "momentum": 0.3},
+        )
+    ]
+    assert names[0] == names[1] == names[2] and len(set(names)) == 3
+
+
 def test_search_finds_the_better_half_and_can_go_on(tmp_path: Path) -> None:
     run(tmp_path / "parts", 3)
     run(tmp_path / "parts", 8)

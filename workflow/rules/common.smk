@@ -12,7 +12,7 @@ from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.models.files import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
 from tfbs_moe.patterns import any_of
-from tfbs_moe.provenance import class_digest, code_digest
+from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, deciding
 from tfbs_moe.report.contents import METHODS, document_files
 from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_CONTROL, SUPPLIED, TestSet
 
@@ -78,9 +78,14 @@ wildcard_constraints:
 
 
 @cache
-def code(script):
-    """Return the digest of a script and the library modules it uses, for a rule's params."""
-    return code_digest(LIBRARY / "scripts" / script, LIBRARY)
+def code(script, without=()):
+    """Return the digest of a script and the library modules it uses, for a rule's params; see ``code_digest``."""
+    return code_digest(LIBRARY / "scripts" / script, LIBRARY, without)
+
+
+def decisive(settings):
+    """Return the settings of a model with those of its training that its weights hang on; scripts add the others."""
+    return settings | {"training": deciding(settings["training"], config["device"])}
 
 
 def asked_often(function):
@@ -277,7 +282,7 @@ def search_result(wildcards):
 def expert_settings(wildcards):
     """Return the architecture of an expert and its settings, and the digest of a network of the user's own."""
     settings = STUDY.expert_settings(wildcards.protocol, wildcards.architecture, wildcards.experiment)
-    return settings | OWN_NETWORKS.get(wildcards.architecture, {})
+    return decisive(settings) | OWN_NETWORKS.get(wildcards.architecture, {})
 
 
 @asked_often

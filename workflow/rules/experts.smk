@@ -36,7 +36,7 @@ rule expert:
     params:
         settings=expert_settings,
         deterministic=config["deterministic"],
-        code=code("train_expert.py"),
+        code=code("train_expert.py", MIXTURE_MODULES),
     message:
         "Training the {wildcards.architecture} expert of {wildcards.experiment} ({wildcards.protocol}, seed {wildcards.seed})"
     script:
@@ -57,7 +57,7 @@ use rule expert as expert_fold with:
         settings=expert_settings,
         folds=lambda wildcards: config["protocols"][wildcards.protocol]["folds"],
         deterministic=config["deterministic"],
-        code=code("train_expert.py"),
+        code=code("train_expert.py", MIXTURE_MODULES),
     message:
         "Training the {wildcards.architecture} expert of {wildcards.experiment} without fold {wildcards.fold} ({wildcards.protocol}, seed {wildcards.seed})"
 
@@ -75,7 +75,7 @@ use rule expert as expert_relabelled with:
         settings=expert_settings,
         permuted_labels=True,
         deterministic=config["deterministic"],
-        code=code("train_expert.py"),
+        code=code("train_expert.py", MIXTURE_MODULES),
     message:
         "Training the {wildcards.architecture} expert of {wildcards.experiment} on permuted labels ({wildcards.protocol}, seed {wildcards.seed})"
 

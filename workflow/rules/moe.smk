@@ -97,7 +97,7 @@ rule gate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        gates=lambda wildcards: {wildcards.gate: config["gates"][wildcards.gate]},
+        gates=lambda wildcards: {wildcards.gate: decisive(config["gates"][wildcards.gate])},
         members=lambda wildcards: gate_members(wildcards, wildcards.gate),
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
@@ -123,7 +123,9 @@ use rule gate as control_gates with:
     benchmark:
         f"{BENCHMARKS}/control_gates/{{protocol}}.seed{{seed}}.tsv"
     params:
-        gates=lambda wildcards: STUDY.control_settings(wildcards.protocol),
+        gates=lambda wildcards: {
+            name: decisive(settings) for name, settings in STUDY.control_settings(wildcards.protocol).items()
+        },
         members=lambda wildcards: gate_members(wildcards, STUDY.gates(wildcards.protocol)[0]),
         deterministic=config["deterministic"],
         code=code("train_gate.py"),

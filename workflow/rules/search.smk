@@ -31,7 +31,7 @@ rule search_share:
         search=lambda wildcards: config["experts"][wildcards.architecture]["search"],
         deterministic=config["deterministic"],
         seed=config["seed"],
-        code=code("search_share.py"),
+        code=code("search_share.py", MIXTURE_MODULES),
     message:
         "Searching for the {wildcards.architecture} of {wildcards.experiment} ({wildcards.protocol}, worker {wildcards.worker})"
     script:

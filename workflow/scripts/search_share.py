@@ -12,6 +12,7 @@ params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
+    given = snakemake.config["experts"][wildcards.architecture]
     search = dict(params.search)
     space = search.pop("space")
     name = search_share(
@@ -21,7 +22,10 @@ with step(snakemake.log[0]):
         ),
         architecture=params.settings["architecture"],
         hyperparameters=params.settings["network"],
-        settings=params.settings["training"],
+        # What the weights do not hang on is no param: a change of it searches nothing anew.
+        settings=given["training"]
+        | given["factors"].get(wildcards.experiment, {}).get("training", {})
+        | params.settings["training"],
         space=space,
         search=SearchSettings(**search),
         worker=int(wildcards.worker),

@@ -36,7 +36,10 @@ with step(snakemake.log[0]):
         names += ["fold", fold]
         dealt = deal_folds(train, params.folds)
         learning = subset(train, dealt != int(fold))
-    training = settings["training"] | found["training"]
+    # What the weights do not hang on is no param: a change of it trains nothing anew.
+    given = snakemake.config["experts"][wildcards.architecture]
+    others = given["training"] | given["factors"].get(wildcards.experiment, {}).get("training", {})
+    training = others | settings["training"] | found["training"]
     if params.get("permuted_labels"):
         name |= {"labels": "permuted"}
         names.append("permuted labels")

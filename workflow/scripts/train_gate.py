@@ -26,7 +26,8 @@ with step(snakemake.log[0]):
             params.members,
             gate=settings.get("kind", name),
             hyperparameters=settings["network"],
-            settings=settings["training"],
+            # What the weights do not hang on is no param: a change of it trains nothing anew.
+            settings=snakemake.config["gates"][name]["training"] | settings["training"],
             seed=named_seed(int(wildcards.seed), "gate", name),
             folder=Path(path).parent,
             device=device,

@@ -7,12 +7,16 @@ import ast
 import hashlib
 import importlib.util
 import json
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tfbs_moe.errors import InputError
 
 PACKAGE = "tfbs_moe"
+# What mixtures are made of. The training of an expert imports it, for a bundle may hold either, and runs none of it.
+MIXTURE_MODULES = tuple(f"{PACKAGE}.models.{name}" for name in ("control_gates", "gate", "gates", "moe", "stack"))
 
 
 def sha256_file(path: str | Path) -> str:
@@ -27,7 +31,22 @@ def digest(value: object) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def code_digest(script: str | Path, library: str | Path) -> str:
+def deciding(training: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Return of the settings of a training those on which its weights hang.
+
+    Args:
+        training: see ``training.settings.TrainingSettings``.
+        device: that it computes on, ``cpu`` or ``cuda``.
+    """
+    idle = {"checkpoint_seconds"}
+    if training.get("optimizer") == "adamw":
+        idle.add("momentum")
+    if device == "cpu":
+        idle.add("mixed_precision")
+    return {name: value for name, value in training.items() if name not in idle}
+
+
+def code_digest(script: str | Path, library: str | Path, without: Collection[str] = ()) -> str:
     """Return a digest of a script and of every library module it uses, directly or not.
 
     Snakemake re-runs a rule when its own script changes, not when a module that the script
@@ -37,20 +56,22 @@ def code_digest(script: str | Path, library: str | Path) -> str:
     Args:
         script: a Python file that imports from the library.
         library: the folder that holds the package (the parent of ``tfbs_moe``).
+        without: modules, by their dotted names, that are imported and not used.
     """
-    modules = sorted(code_files(script, library))
+    modules = sorted(code_files(script, library, without))
     parts = [Path(script).read_bytes(), *(module.read_bytes() for module in modules)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def code_files(script: str | Path, library: str | Path) -> set[Path]:
-    """Return the library files reachable from ``script`` through import statements."""
+def code_files(script: str | Path, library: str | Path, without: Collection[str] = ()) -> set[Path]:
+    """Return the library files reachable from ``script`` through import statements, not through those ``without``."""
     found: set[Path] = set()
     waiting = [Path(script).resolve()]
     root = Path(library).resolve()
+    idle = {root.joinpath(*name.split(".")).with_suffix(".py") for name in without}
     while waiting:
         for module in _imports(waiting.pop(), root):
-            if module not in found:
+            if module not in found | idle:
                 found.add(module)
                 waiting.append(module)
     return found

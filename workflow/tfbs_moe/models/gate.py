@@ -68,7 +68,7 @@ class Gate(nn.Module, ABC):
     def forward(
         self, embeddings: torch.Tensor, knowledge: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K) that sum to 1."""
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K); they sum to 1, or to 0 where none is there."""
         present = ~embeddings[:, :, 0].isnan()
         embeddings = torch.where(present.unsqueeze(2), embeddings, 0.0)
         return self.mix(embeddings, present, knowledge if self.informed else None)

@@ -204,8 +204,10 @@ class AttentionGate(Gate):
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         query = self.query(embeddings.flatten(1)).unsqueeze(1)
         placed = embeddings + self.place
-        mixed, weights = self.attention(query, placed, placed, key_padding_mask=~present)
-        return self.head(mixed.squeeze(1)).squeeze(1), weights.squeeze(1)
+        # A softmax over nobody is no number: where no expert is present, attention sees all and counts for nothing.
+        someone = present.any(1, keepdim=True)
+        mixed, weights = self.attention(query, placed, placed, key_padding_mask=~present & someone)
+        return self.head(mixed.squeeze(1) * someone).squeeze(1), weights.squeeze(1) * someone
 
 
 def _check_temperature(gate: Gate) -> None:

@@ -12,7 +12,7 @@ from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.interface import Expert, count_parameters
 from tfbs_moe.models.registry import build, source_digest
-from tfbs_moe.provenance import digest
+from tfbs_moe.provenance import MIXTURE_MODULES, digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.fresh import fresh_negatives
@@ -71,11 +71,12 @@ def train_expert(
         "seed": seed,
         "settings": settings.as_json(),
         "data": {"train": data_record(train), "validation": data_record(validation)},
-        "code_digest": module_digest(__file__),
+        "code_digest": module_digest(__file__, MIXTURE_MODULES),
         "source_sha256": source_digest(architecture),
         "computed_with": machine_record(device),
     }
-    fingerprint = digest({**facts, "architecture": architecture, "hyperparameters": model.hyperparameters})
+    decisive = {**facts, "settings": settings.decisive(device.type)}
+    fingerprint = digest({**decisive, "architecture": architecture, "hyperparameters": model.hyperparameters})
     if is_finished(folder, fingerprint):
         return bundle.describe(folder)
     reason = left_out(train) or left_out(validation)

@@ -108,13 +108,15 @@ def train_gate(
         "fine_tuning_epochs": fine_tuning.epochs if fine_tuning else 0,
         "data": views.description["data"],
         "views_seed": views.description["seed"],
+        "views_crc32": views.checksum(model.informed),
         "without": absent,
         "explained_by_alignment": views.description.get("explained_by_alignment"),
         "code_digest": module_digest(__file__),
         "computed_with": machine_record(device),
     }
     digests = [(entry["name"], entry["weights_sha256"]) for entry in own]
-    fingerprint = digest({**facts, "gate": gate, "hyperparameters": model.hyperparameters, "experts": digests})
+    decisive = {**facts, "settings": settings.decisive(device.type)}
+    fingerprint = digest({**decisive, "gate": gate, "hyperparameters": model.hyperparameters, "experts": digests})
     if is_finished(folder, fingerprint):
         return bundle.describe(folder)
     factors = {entry["name"]: entry["factors"] for entry in own}

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ _LIBRARY = Path(__file__).resolve().parents[2]
 
 
 def data_record(dataset: Dataset) -> dict[str, Any]:
-    """Return what identifies a dataset: a digest of sequences and labels, counts, and its attributes."""
+    """Return what identifies a dataset: a digest of sequences, labels and pairs, counts, and its attributes."""
     content = hashlib.sha256(dataset.one_hot.tobytes())
     content.update(dataset.label.tobytes())
+    # Fresh negatives are made from the row that each is paired with.
+    content.update(dataset.pair.tobytes())
     named = {key: value for key, value in dataset.attributes.items() if isinstance(value, str | int | float | bool)}
     return {
         "sha256": content.hexdigest(),
@@ -51,9 +53,9 @@ def machine_record(device: torch.device) -> dict[str, Any]:
     }
 
 
-def module_digest(module: str) -> str:
-    """Return the digest of a library module (its ``__file__``) and of all that it imports."""
-    return code_digest(module, _LIBRARY)
+def module_digest(module: str, without: Collection[str] = ()) -> str:
+    """Return the digest of a library module (its ``__file__``) and of all that it imports; see ``code_digest``."""
+    return code_digest(module, _LIBRARY, without)
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:

@@ -19,7 +19,7 @@ from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.bundle import LEFT_OUT
 from tfbs_moe.models.registry import ARCHITECTURES, register
-from tfbs_moe.provenance import digest
+from tfbs_moe.provenance import MIXTURE_MODULES, deciding, digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.tables import write_json, write_tsv
 from tfbs_moe.training.expert import train_expert
@@ -99,12 +99,16 @@ def search_share(
 
     folder = Path(folder)
     ranges = read_space(architecture, space)
+    # What is searched hangs on the space, not on the settings.
+    fixed = {name: value for name, value in settings.items() if TRAINING + name not in ranges}
+    kept = {name: value for name, value in hyperparameters.items() if NETWORK + name not in ranges}
     facts = {
-        "architecture": architecture, "hyperparameters": dict(hyperparameters), "settings": dict(settings),
+        "architecture": architecture, "hyperparameters": kept, "settings": deciding(fixed, device.type),
         "space": {name: repr(spec) for name, spec in ranges.items()}, "seed": seed,
         "data": [data_record(train)["sha256"], data_record(validation)["sha256"]],
         # Not how many trials: a search that is given more goes on from those that are there.
-        "search": [search.startup_trials, search.warmup_epochs, search.workers], "code": module_digest(__file__),
+        "search": [search.startup_trials, search.warmup_epochs, search.workers],
+        "code": module_digest(__file__, MIXTURE_MODULES),
     }  # fmt: skip
     name = digest(facts)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

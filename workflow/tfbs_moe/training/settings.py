@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.parameters import as_json, parse
+from tfbs_moe.provenance import deciding
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class TrainingSettings:
     def as_json(self) -> dict[str, Any]:
         """Return the settings as a JSON object."""
         return as_json(self)
+
+    def decisive(self, device: str) -> dict[str, Any]:
+        """Return the settings on which the weights hang that a training on ``device`` (``cpu``, ``cuda``) gives."""
+        return deciding(self.as_json(), device)
 
 
 def read_settings(values: Mapping[str, Any] | TrainingSettings) -> TrainingSettings:

@@ -104,6 +104,11 @@ class Views:
         rest = inputs[:, end:]
         return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
 
+    def checksum(self, informed: bool) -> int:
+        """Return the CRC-32 of what a gate learns from: of what is known of factors where it is ``informed`` alone."""
+        end = len(self.names) * self.embedding_size + _KNOWN
+        return _crc32(self.inputs.numpy()[:, : None if informed else end])
+
 
 def write_views(
     members: Sequence[Member],
