@@ -133,14 +133,16 @@ def scores_of(logit, label, pair=None):
 IDENTITY = dict.fromkeys(["protocol", "experiment", "factor", "cell", "set", "stratum", "negatives"], "x")
 
 
-def test_the_table_has_normal_intervals_and_missing_values():
+def test_the_table_has_intervals_on_the_logit_scale_and_missing_values():
     rng = np.random.default_rng(1)
     label = np.repeat([True, False], 50)
     scores = scores_of(rng.normal(size=(2, 100)) + label, label, np.tile(np.arange(50), 2))
     table = delong_table(scores, IDENTITY, {"all": np.ones(100, bool), "one": np.arange(100) < 51})
     first = table.iloc[0]
-    half = stats.norm.ppf(0.975) * first["standard_error"]
-    assert (first["lower"], first["upper"]) == pytest.approx((first["auroc"] - half, first["auroc"] + half))
+    area = first["auroc"]
+    half = stats.norm.ppf(0.975) * first["standard_error"] / (area * (1 - area))
+    odds = area / (1 - area) * np.exp([-half, half])
+    assert (first["lower"], first["upper"]) == pytest.approx(tuple(odds / (1 + odds)))
     assert first["clusters"] == "pairs"
     assert table[table["rows"] == "one"]["auroc"].isna().all()
 

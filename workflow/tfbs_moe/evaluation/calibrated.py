@@ -1,7 +1,8 @@
 """Probabilities that can be taken at their word: logits set right on validation rows, for each kind of negatives.
 
 Platt (1999): the logit is multiplied by one number (one over the temperature of Guo et al. 2017) and moved by another,
-which maximise the likelihood of validation rows. The order of sequences stays as it was. Validation rows are half
+which maximise the likelihood of validation rows; the first is never below 0, so the order of sequences is not turned
+round. Validation rows are half
 bound, half unbound, so that is what a calibrated probability assumes; ``Calibration.probability`` takes another share.
 """
 
@@ -104,7 +105,8 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         negatives: the kind of the unbound rows.
 
     Returns:
-        The calibration; one that leaves logits as they are where a class is missing.
+        The calibration; one that leaves logits as they are where a class is missing. Where bound rows have the lower
+        logits its scale is 0, and every sequence is as probable as a validation row.
     """
     # Whoever scores sequences with a calibration does not wait for what fits one.
     from sklearn.linear_model import LogisticRegression
@@ -114,6 +116,10 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
     if len(np.unique(label)) == 2:
         fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
         scale, shift, share = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(label.mean())
+        if scale < 0:
+            # The likelihood is concave: of scales that turn nothing round, 0 is the most likely one.
+            scale, shift = 0.0, float(logit(share))
+            log.warning("negatives %s: validation rows that are bound have the lower logits", negatives)
     else:
         log.warning("negatives %s: no calibration, for %d validation rows lack a class", negatives, len(label))
     return Calibration(

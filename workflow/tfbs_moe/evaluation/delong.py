@@ -15,6 +15,7 @@ from scipy import stats
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.bootstrap import resampling_units
 from tfbs_moe.evaluation.evaluate import ALL, IDENTITY, LEVEL
+from tfbs_moe.evaluation.intervals import auroc_interval
 from tfbs_moe.evaluation.scores import Scores
 
 DELONG_COLUMNS = (
@@ -111,25 +112,27 @@ def delong_table(
         scores: predictions of one dataset.
         identity: see ``evaluate``.
         row_sets: names of row sets and their masks (N,); all rows where none are given.
-        level: of the normal intervals, which are cut off at 0 and 1.
+        level: of the intervals (``auroc_interval``).
 
     Returns:
         One row per model × seed × row set, columns ``DELONG_COLUMNS``; missing values where a row set
         has fewer than two rows of a class.
     """
     records: list[dict[str, object]] = []
-    half = float(stats.norm.ppf((1 + level) / 2))
     for rows, mask in (row_sets or {ALL: np.ones(len(scores.row), dtype=bool)}).items():
         part = scores.rows(mask)
         counts = {"n": len(part.row), "n_positive": int(part.label.sum())}
         enough = min(counts["n_positive"], counts["n"] - counts["n_positive"]) >= 2
         found = delong(part.label, part.logit, part.pair) if enough else None
+        if found is not None:
+            errors = np.sqrt(np.diag(found.covariance).clip(0))
+            classes = (counts["n_positive"], counts["n"] - counts["n_positive"])
+            lower, upper = auroc_interval(found.value, errors, *classes, level)
         for index, (model, seed) in enumerate(part.models):
             record = {name: identity[name] for name in IDENTITY} | {"model": model, "seed": seed, "rows": rows} | counts
             if found is not None:
-                value, error = float(found.value[index]), float(np.sqrt(max(found.covariance[index, index], 0)))
-                record |= {"auroc": value, "standard_error": error, "clusters": found.clusters}
-                record |= {"lower": max(value - half * error, 0.0), "upper": min(value + half * error, 1.0)}
+                record |= {"auroc": found.value[index], "standard_error": errors[index], "clusters": found.clusters}
+                record |= {"lower": lower[index], "upper": upper[index]}
             records.append(record)
     return pd.DataFrame(records, columns=list(DELONG_COLUMNS))
 

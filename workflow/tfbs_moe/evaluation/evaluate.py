@@ -7,7 +7,21 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
-from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, auroc, curve_metrics, mean_metrics, row_losses
+from tfbs_moe.evaluation.intervals import auroc_interval, log_interval, logit_interval
+from tfbs_moe.evaluation.metrics import (
+    AUPRC,
+    AUPRC_BASELINE,
+    AUROC,
+    BRIER,
+    CALIBRATION_ERROR,
+    LOG_LOSS,
+    MetricSettings,
+    Ranked,
+    auroc,
+    curve_metrics,
+    mean_metrics,
+    row_losses,
+)
 from tfbs_moe.evaluation.scores import Scores, read_scores
 from tfbs_moe.runtime import rng
 
@@ -47,7 +61,7 @@ def evaluate(
     level: float = LEVEL,
     settings: MetricSettings | None = None,
 ) -> pd.DataFrame:
-    """Evaluate every model and seed on one dataset, with percentile bootstrap intervals.
+    """Evaluate every model and seed on one dataset, with bootstrap intervals (``metric_intervals``).
 
     All models, seeds and protocols share the draws of a dataset and row set, which hang on its name.
 
@@ -81,11 +95,46 @@ def evaluate(
         common = {"rows": rows, "n": len(part.row), "n_positive": int(part.label.sum()), "resampled": units.resampled}
         stream = draw_stream(seed, identity, rows)
         for (model, model_seed), values in zip(part.models, _evaluated(part, draws, stream, settings), strict=True):
-            lower, upper = percentile_interval(values[:, 1:], level)
+            ends = metric_intervals(dict(zip(settings.names, values, strict=True)), part.label, level)
             for index, metric in enumerate(settings.names):
-                value = {"metric": metric, "value": values[index, 0], "lower": lower[index], "upper": upper[index]}
+                lower, upper = ends[metric]
+                value = {"metric": metric, "value": values[index, 0], "lower": lower, "upper": upper}
                 records.append({**identity, "model": model, "seed": model_seed, **common, **value})
     return pd.DataFrame(records, columns=list(METRIC_COLUMNS))
+
+
+def metric_intervals(
+    values: Mapping[str, np.ndarray], label: np.ndarray, level: float
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of every metric, of the kind that covers what it says (``benchmarks/levels.py``).
+
+    AUROC and AUPRC: on the logit scale, from the standard deviation of the draws; Newcombe's where an AUROC is 0 or 1.
+    Log loss and Brier score: on the log scale. The others: percentiles of the draws; none where all draws are at one
+    bound. The calibration error has none: it is above 0 by chance alone, and of draws the more so.
+
+    Args:
+        values: by metric float (1 + draws,), the value of the rows themselves first.
+        label: bool (N,), of the rows.
+        level: of the intervals.
+    """
+    positives = int(label.sum())
+    found = {}
+    for metric, drawn in values.items():
+        value, error = drawn[:1], drawn[1:].std(keepdims=True)
+        if metric == CALIBRATION_ERROR:
+            lower = upper = np.array([np.nan])
+        elif metric == AUROC:
+            lower, upper = auroc_interval(value, error, positives, len(label) - positives, level)
+        elif metric == AUPRC:
+            lower, upper = logit_interval(value, error, level)
+        elif metric in (LOG_LOSS, BRIER):
+            lower, upper = log_interval(value, error, level)
+        else:
+            lower, upper = percentile_interval(drawn[None, 1:], level)
+            if metric != AUPRC_BASELINE and error == 0:
+                lower, upper = lower * np.nan, upper * np.nan
+        found[metric] = float(lower[0]), float(upper[0])
+    return found
 
 
 def draw_stream(seed: int, identity: Mapping[str, object], rows: str) -> np.random.Generator:

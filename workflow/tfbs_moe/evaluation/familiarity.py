@@ -3,7 +3,8 @@
 Lee et al. (2018, A simple unified framework for detecting out-of-distribution samples): the embeddings of sequences
 of one class scatter around the mean of the class, with one covariance for all classes. The classes are the bound
 sequences of each training factor, and the unbound ones. A sequence is as far away as its nearest class
-(Mahalanobis), and as familiar as the share of validation rows that lie at least as far.
+(Mahalanobis), and as familiar as the share of other validation rows that lie at least as far: rows from which means and
+covariance were taken lie nearer to them than any new row would.
 """
 
 import logging
@@ -29,6 +30,8 @@ LEAST_VARIANCE = 1e-3
 # Above this many dimensions the widest directions are found by random projections.
 _EXACT_DIMENSIONS = 1024
 _QUANTILES = 1001
+# Every third row of a class is kept for the distances.
+_KEPT_APART = 3
 _SHAPES = {"centre": 1, "projection": 2, "classes": 2, "distances": 1}
 
 
@@ -40,7 +43,8 @@ class Familiarity:
         centre: float32 (D,), the mean embedding; D is experts × embedding size.
         projection: float32 (D, C), to directions in which the scatter within classes is 1.
         classes: float32 (G, C), the means of the classes there.
-        distances: float32 (Q,), quantiles of the validation rows' distances, ascending.
+        distances: float32 (Q,), quantiles of the distances of validation rows that nothing else was taken from,
+            ascending.
     """
 
     centre: torch.Tensor
@@ -84,7 +88,7 @@ class Familiarity:
 
 
 def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray) -> Familiarity:
-    """Fit to validation rows.
+    """Fit to validation rows: two of three rows of a class say where it lies, the third how far rows of it are.
 
     Args:
         embeddings: float32 (N, K, E).
@@ -100,6 +104,17 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
         log.warning("familiarity: a single validation row of %s, left out", ", ".join(names[sizes < 2]))
         kept = sizes[member] > 1
         return learn_familiarity(embeddings[kept], np.asarray(classes)[kept])
+    within = np.empty(len(member), dtype=np.int64)
+    within[np.argsort(member, kind="stable")] = np.concatenate([np.arange(size) for size in sizes])
+    apart = within % _KEPT_APART == _KEPT_APART - 1
+    if not apart.any():
+        log.warning(
+            "familiarity: too few validation rows to keep some apart; known sequences come out as too unfamiliar"
+        )
+        apart[:] = True
+    elsewhere = embeddings[apart].astype(np.float32)
+    if not apart.all():
+        flat, member = flat[~apart], member[~apart]
     means = np.stack([flat[member == each].mean(axis=0, dtype=np.float64) for each in range(len(names))])
     residuals = flat - means[member].astype(np.float32)
     exact = flat.shape[1] <= _EXACT_DIMENSIONS
@@ -118,6 +133,7 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
     at = (means - centre) @ projection
     arrays = [torch.from_numpy(each.astype(np.float32)) for each in (centre, projection, at)]
     fitted = Familiarity(arrays[0], arrays[1], arrays[2], torch.zeros(1))
-    distances = fitted.distance(torch.from_numpy(embeddings.astype(np.float32))).numpy()
-    quantiles = np.quantile(distances, np.linspace(0, 1, _QUANTILES)).astype(np.float32)
+    distances = fitted.distance(torch.from_numpy(elsewhere)).numpy()
+    # Of this kind of quantile a new row is beyond the 95 % one in 5 % of cases, however few rows there are.
+    quantiles = np.quantile(distances, np.linspace(0, 1, _QUANTILES), method="weibull").astype(np.float32)
     return Familiarity(fitted.centre, fitted.projection, fitted.classes, torch.from_numpy(quantiles))

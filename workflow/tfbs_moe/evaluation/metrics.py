@@ -18,7 +18,7 @@ BRIER = "brier"
 CALIBRATION_ERROR = "calibration_error"
 
 # Few shares are machine numbers; a threshold that meets one exactly must not miss it by a bit.
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def auprc(curve: Curve) -> np.ndarray:
 
 def sensitivity_at(curve: Curve, specificity: float) -> np.ndarray:
     """Highest sensitivity, (B,), among thresholds that keep at least the given specificity."""
-    allowed = (1 - specificity) * curve.negatives * (1 + _TOLERANCE)
+    allowed = (1 - specificity) * curve.negatives * (1 + TOLERANCE)
     group = (curve.false_positive <= allowed[:, None]).sum(axis=1) - 1
     found = _at(curve.true_positive, group) / curve.positives
     return np.where(np.isnan(allowed), np.nan, found)
@@ -163,7 +163,7 @@ def enrichment_at(curve: Curve, fraction: float) -> np.ndarray:
     Within a group of tied scores positives are counted in proportion.
     """
     top = fraction * curve.total
-    group = (curve.above < top[:, None] * (1 - _TOLERANCE)).sum(axis=1)
+    group = (curve.above < top[:, None] * (1 - TOLERANCE)).sum(axis=1)
     low_tp, low = (_at(counts, group - 1) for counts in (curve.true_positive, curve.above))
     high_tp, high = (_at(counts, group) for counts in (curve.true_positive, curve.above))
     found = low_tp + (high_tp - low_tp) * (top - low) / (high - low)

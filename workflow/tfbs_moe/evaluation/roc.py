@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.metrics import Curve, Ranked
+from tfbs_moe.evaluation.metrics import TOLERANCE, Curve, Ranked
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201
@@ -61,15 +61,23 @@ def curve_points(
 
 def _roc(curve: Curve, grid: np.ndarray) -> np.ndarray:
     """Return the true positive rate at each false positive rate of the grid."""
-    x = np.concatenate([[0], curve.false_positive[0] / curve.negatives[0]])
+    # In counts, where what is meant to be equal is.
+    at = _whole(grid * curve.negatives[0])
+    x = np.concatenate([[0], curve.false_positive[0]]).astype(np.float64)
     y = np.concatenate([[0], curve.true_positive[0] / curve.positives[0]])
     # Of several points above one x the last is the highest; where x itself is on the curve, take that one.
-    exact = np.searchsorted(x, grid, side="right") - 1
-    return np.where(x[exact] == grid, y[exact], np.interp(grid, x, y))
+    exact = np.searchsorted(x, at, side="right") - 1
+    return np.where(x[exact] == at, y[exact], np.interp(at, x, y))
 
 
 def _precision_recall(curve: Curve, grid: np.ndarray) -> np.ndarray:
     """Return the precision at the first threshold that reaches each recall of the grid."""
-    recall = curve.true_positive[0] / curve.positives[0]
     precision = curve.true_positive[0] / curve.above[0]
-    return np.asarray(precision[np.searchsorted(recall, np.minimum(grid, recall[-1]), side="left")])
+    at = _whole(grid * curve.positives[0])
+    return np.asarray(precision[np.searchsorted(curve.true_positive[0].astype(np.float64), at, side="left")])
+
+
+def _whole(counts: np.ndarray) -> np.ndarray:
+    """Return counts, those that are whole but for rounding as whole ones."""
+    nearest = np.round(counts)
+    return np.where(np.abs(counts - nearest) < TOLERANCE * np.maximum(nearest, 1), nearest, counts)

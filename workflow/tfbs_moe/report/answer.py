@@ -14,6 +14,7 @@ from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.report.rivals import unequal_rivals
+from tfbs_moe.statistics.results import p_words
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
@@ -85,9 +86,9 @@ def confidence(run: Run) -> float:
     return float(run.study.config["evaluation"]["confidence"])
 
 
-def verdict(value: float, lower: float, upper: float) -> str:
-    """Return ``higher``, ``lower`` or ``not told apart`` for a difference with an interval."""
-    if not (np.isfinite(lower) and np.isfinite(upper)) or lower <= 0 <= upper:
+def verdict(value: float, lower: float, upper: float, p: float, alpha: float) -> str:
+    """Return ``higher``, ``lower`` or ``not told apart`` for a difference with interval and adjusted p."""
+    if not (np.isfinite(lower) and np.isfinite(upper)) or lower <= 0 <= upper or p >= alpha:
         return "not told apart"
     return "higher" if value > 0 else "lower"
 
@@ -117,10 +118,14 @@ def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str)
         return ""
     best = table.to_dict("records")[0]
     bounds = (float(best["effect"]), float(best["effect_lower"]), float(best["effect_upper"]))
-    label, gap, judged = model_label(str(best["rival"])), interval(*bounds, sign=True), verdict(*bounds)
+    p = float(best["p_adjusted"])
+    judged = verdict(*bounds, p, 1 - confidence(run))
+    label, gap = model_label(str(best["rival"])), interval(*bounds, sign=True)
     scope = f"over {best['n']:.0f} factors no expert saw"
     if judged == "not told apart":
         why = "an interval that includes zero" if np.isfinite(bounds).all() else "no interval, for too few factors"
+        if bounds[1] > 0 or bounds[2] < 0:
+            why = f"with {p_words(p)} when every rival compared is allowed for"
         comes = f"comes out {'higher' if bounds[0] < 0 else 'lower'} by" if bounds[0] else "comes out equal, by"
         return (
             f"Its strongest rival in this study, the {label}, {comes} {number(abs(bounds[0]))} on average, but is not "

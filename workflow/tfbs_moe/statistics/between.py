@@ -12,7 +12,7 @@ from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_reported
 from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
-from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, holm, paired_results
+from tfbs_moe.statistics.pairwise import adjusted, paired_results
 from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words
 from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
@@ -21,7 +21,6 @@ from tfbs_moe.statistics.units import UNIT, apart, shared
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"
 PAIRED_DESIGN = "within factors: the factors of both strata, seeds and cells averaged within factor and stratum"
 SMALLEST_STRATUM = 2
-DRAWS = 2000
 
 
 def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
@@ -50,8 +49,7 @@ def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[s
             parts = {str(name): part.to_numpy() for name, part in by_factor.groupby(strata, sort=False)}
             results = _between(parts, metric, level, again)
             paired = [result for table in shared(known, strata) for result in paired_results(table, metric, level)]
-            for test in (PAIRED, WILCOXON):
-                results += [replace(one, design=PAIRED_DESIGN) for one in holm([r for r in paired if r.test == test])]
+            results += [replace(one, design=PAIRED_DESIGN) for one in adjusted(paired, metric, level)]
             tables.append(as_table(results, {"model": named["model"], "strata": strata, "set": "all", **named}))
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": "", "strata": ""})
 
@@ -138,7 +136,9 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
                     effect=difference,
                     effect_lower=difference - half,
                     effect_upper=difference + half,
-                    sentence=difference_sentence(name, other, metric, difference, difference - half, difference + half),
+                    sentence=difference_sentence(
+                        name, other, metric, difference, difference - half, difference + half, p, level=level
+                    ),
                 )
             )
     return results
@@ -146,7 +146,6 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     found = stats.kruskal(*groups)
-    lower, upper = _epsilon_interval(groups, 2 * level - 1)
     verdict = "differs" if found.pvalue < 1 - level else "is not shown to differ"
     return [
         replace(
@@ -158,31 +157,14 @@ def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float
             p=float(found.pvalue),
             p_adjusted=float(found.pvalue),
             effect_name="epsilon squared",
+            # Without an interval: draws of factors spread more than factors do, most of all where strata are alike.
             effect=float(found.statistic) / (common.n - 1),
-            effect_lower=lower,
-            effect_upper=upper,
             sentence=(
                 f"The rank of the {metric} {verdict} between strata: H({len(groups) - 1}) = {found.statistic:.2f}, "
                 f"{p_words(float(found.pvalue))}."
             ),
         )
     ]
-
-
-def _epsilon_interval(groups: list[np.ndarray], level: float) -> tuple[float, float]:
-    """Return the percentile interval of ε² over factors drawn anew within strata, in the same way each time.
-
-    ε² is the share of the ranks' variation that lies between strata.
-    """
-    stream = np.random.default_rng([len(group) for group in groups])
-    drawn = np.concatenate([group[stream.integers(0, len(group), (DRAWS, len(group)))] for group in groups], axis=1)
-    ranks = stats.rankdata(drawn, axis=1) - (drawn.shape[1] + 1) / 2
-    ends = np.cumsum([len(group) for group in groups])[:-1]
-    between = sum(part.shape[1] * part.mean(axis=1) ** 2 for part in np.split(ranks, ends, axis=1))
-    spread = (ranks**2).sum(axis=1)
-    share = np.divide(between, spread, out=np.zeros(DRAWS), where=spread > 0)
-    lower, upper = np.quantile(share, [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)
 
 
 def _dunn(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize, special, stats
 
+from tfbs_moe.evaluation.intervals import newcombe_interval
 from tfbs_moe.statistics.rounding import varies
 
 # Beyond this many units the distribution of the signed-rank sum is normal to four digits.
 EXACT_RANKS = 50
-EDGE = 1e-9
 # From such a t or F on its noncentral distribution is that of its denominator, to the digits that are shown; machine
 # numbers no longer hold the functions much further on.
 LARGE = 1e4
@@ -69,23 +69,9 @@ def common_language(differences: np.ndarray, level: float) -> tuple[float, float
 
 
 def probability_of_superiority(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return how probable a unit of one group is to be higher than one of another (ties count half), with interval.
-
-    Newcombe's (2006) method 5, Stat. Med. 25:559: a score interval, which keeps its width where the groups do not
-    overlap at all.
-    """
+    """Return how probable a unit of one group is to be higher than one of another (ties count half), with interval."""
     share = float((np.sign(first[:, None] - second[None, :]) + 1).mean() / 2)
-    z = float(stats.norm.ppf((1 + level) / 2))
-    half = (len(first) + len(second)) / 2 - 1
-
-    def outside(value: float) -> float:
-        spread = 1 + half * (1 - value) / (2 - value) + half * value / (1 + value)
-        return (value - share) ** 2 - z**2 * value * (1 - value) * spread / (len(first) * len(second))
-
-    # At 0 and at 1 the equation has a root of its own, which is no end of the interval.
-    lower = float(optimize.brentq(outside, 0.0, share - EDGE)) if share > EDGE else 0.0
-    upper = float(optimize.brentq(outside, share + EDGE, 1.0)) if share < 1 - EDGE else 1.0
-    return share, lower, upper
+    return share, *newcombe_interval(share, len(first), len(second), level)
 
 
 def hodges_lehmann(differences: np.ndarray, level: float) -> tuple[float, float, float]:

@@ -13,10 +13,10 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.assumptions import assumption_results
 from tfbs_moe.statistics.omnibus import omnibus_results
-from tfbs_moe.statistics.pairwise import bayesian_results, margin_results, pairwise_results
+from tfbs_moe.statistics.pairwise import NEMENYI, adjusted, bayesian_results, margin_results, pairwise_results
 from tfbs_moe.statistics.power import EFFECTS, TARGET, power_table
 from tfbs_moe.statistics.ranks import rank_table
-from tfbs_moe.statistics.results import as_table
+from tfbs_moe.statistics.results import Result, as_table
 from tfbs_moe.statistics.units import (
     GROUPS,
     ORACLE,
@@ -114,24 +114,28 @@ def compare_models(
 
     Returns:
         Per group: three tests over all models (repeated-measures ANOVA, Friedman, mixed model); for each
-        rival the paired t test, the Wilcoxon test and the mixed model of mixture − rival, each family
-        Holm-adjusted; Nemenyi's test; effect sizes; equivalence and non-inferiority; as an option the Bayesian
-        test. ``headline`` marks the omnibus and the pairwise test that the rule of ``assumptions`` chose.
+        rival the paired t test, the Wilcoxon test and the mixed model of mixture − rival, Holm-adjusted over all
+        rivals, those that lack some factors too; Nemenyi's test; effect sizes; equivalence and non-inferiority; as an
+        option the Bayesian test. ``headline`` marks the omnibus and the pairwise test that the rule of
+        ``assumptions`` chose.
 
     Raises:
         InputError: the metric is not in the table.
     """
     settings = settings or ComparisonSettings()
-    tables = []
+    families: dict[tuple[object, ...], tuple[dict[str, object], list[Result]]] = {}
     for identity, group, models in comparisons(metrics, mixture, rivals, metric):
         table = factor_table(group, models)
+        _, family = families.setdefault(tuple(identity.values()), (identity, []))
         whole, mixed = omnibus_results(table, group, metric, settings.level)
         results = [*whole, *pairwise_results(table, mixed, metric, settings.level)]
         results += margin_results(table, metric, settings.level, settings.margin)
         if settings.bayesian:
             stream = rng(seed, "bayes", *identity.values(), mixture)
             results += bayesian_results(table, metric, settings.level, settings.margin, stream)
-        tables.append(as_table(results, identity))
+        # A rival that comes by itself is ranked among no others.
+        family += [result for result in results if not family or result.test != NEMENYI]
+    tables = [as_table(adjusted(results, metric, settings.level), identity) for identity, results in families.values()]
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {})
 
 

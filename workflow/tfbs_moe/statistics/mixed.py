@@ -64,8 +64,10 @@ class MixedFit:
 def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     """Fit value ~ model + (1 | factor) + (1 | factor : model) + (1 | model : seed) by restricted likelihood.
 
-    With one seed per model the last two terms cannot be told from the residual and are left out; so is a
-    term whose variance the mean squares put at zero or below, where the likelihood has its maximum at zero.
+    With one seed per model the last two terms cannot be told from the residual and are left out, and so they are where
+    one model alone has several, whose mean is taken then. Left out is also a term whose variance the mean squares put
+    at zero or below, where the likelihood has its maximum at zero; where models have one seed or several, it is the
+    mean squares of those with several that say so.
 
     Args:
         values: columns ``factor``, ``model``, ``seed``, ``value``; one row each, on the factors that
@@ -86,12 +88,18 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     factors = rows["factor"].nunique()
     if factors < FEWEST_FACTORS:
         return None
+    seeds = rows.groupby("model", observed=True)["seed"].nunique().reindex(models)
+    several = [model for model in models if seeds[model] > 1]
+    if len(several) < 2:
+        rows = rows.groupby(["factor", "model"], observed=True)["value"].mean().reset_index().assign(seed=0)
+        seeds[:], several = 1, models
     spread, cells = float(rows["value"].std()), _cells(rows, models)
     left = cells - cells.mean(axis=(0, 2), keepdims=True) - cells.mean(axis=(1, 2), keepdims=True)
     if not varies(settled(left.ravel())):
         return None
     # In units of their own spread the likelihood is well scaled.
-    start = {name: value / spread**2 for name, value in moments(cells).items() if name in ALWAYS or value > 0}
+    estimates = moments(_cells(rows[rows["model"].isin(several)], several))
+    start = {name: value / spread**2 for name, value in estimates.items() if name in ALWAYS or value > 0}
     with warnings.catch_warnings():
         # What the warnings say is in ``converged``, which is told on.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -109,7 +117,7 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     components = {name: float(found.get(name, 0.0)) * spread**2 for name in COMPONENTS}
     covariance = np.asarray(fit.cov_params())[1 : len(models), 1 : len(models)] * spread**2
     differences = -np.asarray(fit.fe_params)[1:] * spread
-    df = _satterthwaite(components, *cells.shape)
+    df = _satterthwaite(components, factors, seeds.to_numpy(dtype=float))
     statistic = float(differences @ np.linalg.solve(covariance, differences)) / len(differences)
     return MixedFit(
         models=tuple(models),
@@ -158,9 +166,6 @@ def _cells(rows: pd.DataFrame, models: list[str]) -> np.ndarray:
 
     It serves to find starting values and degrees of freedom; the likelihood sees the rows themselves.
     """
-    seeds = rows.groupby("model", observed=True)["seed"].nunique()
-    if seeds.min() == 1:
-        rows = rows.assign(seed=0)
     wide = rows.pivot_table(index=["factor", "model"], columns="seed", values="value")
     filled = wide.apply(lambda row: row.fillna(row.mean()), axis=1).reindex(
         pd.MultiIndex.from_product([wide.index.unique("factor"), models])
@@ -186,16 +191,16 @@ def _fit(rows: pd.DataFrame, models: list[str], start: dict[str, float]) -> Any:
     return mixed.fit(reml=True, start_params=guess)
 
 
-def _satterthwaite(components: dict[str, float], factors: int, models: int, seeds: float) -> float:
-    """Return the degrees of freedom of a difference of two models, from the mean squares it rests on."""
-    residual = components["residual"]
-    interaction = residual + seeds * components["factor_model"]
+def _satterthwaite(components: dict[str, float], factors: int, seeds: np.ndarray) -> float:
+    """Return the degrees of freedom of a difference of two models with ``seeds`` (k,), from its mean squares."""
+    residual, models, each = components["residual"], len(seeds), float(stats.hmean(seeds))
+    interaction = residual + each * components["factor_model"]
     training = residual + factors * components["training"]
     df_interaction = (factors - 1) * (models - 1)
-    df_training = models * (seeds - 1)
+    df_training = float((seeds - 1).sum())
     if df_training <= 0 or components["training"] == 0:
         return float(df_interaction)
-    df_residual = (factors - 1) * models * (seeds - 1)
+    df_residual = (factors - 1) * df_training
     combined = interaction + training - residual
     spread = interaction**2 / df_interaction + training**2 / df_training + residual**2 / df_residual
     return max(1.0, combined**2 / spread) if spread > 0 else math.inf

@@ -12,7 +12,7 @@ from tfbs_moe.statistics.anova import repeated_measures
 from tfbs_moe.statistics.assumptions import mauchly, normality, ranks_are_reported, residuals
 from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.mixed import FEWEST_FACTORS, MixedFit, fit_mixed
-from tfbs_moe.statistics.ranks import concordance_interval, friedman
+from tfbs_moe.statistics.ranks import friedman
 from tfbs_moe.statistics.results import Result, p_words
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
@@ -85,7 +85,6 @@ def _anova(table: FactorTable, common: Result, metric: str, level: float, normal
 def _friedman(table: FactorTable, common: Result, metric: str, level: float, normal: str) -> Result:
     found = friedman(oriented(table.values, metric))
     words = f"{found.df}, {found.df_error}"
-    lower, upper = concordance_interval(table.values, level)
     asymptotic = f"χ²({found.df}) = {found.chi_squared:.2f}, {p_words(found.p_chi_squared)}"
     source = "p exact, over all orders" if found.exact else "p of F"
     value = "∞" if math.isinf(found.statistic) else f"{found.statistic:.2f}"
@@ -99,8 +98,6 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
         p_adjusted=found.p,
         effect_name="Kendall's W",
         effect=found.concordance,
-        effect_lower=lower,
-        effect_upper=upper,
         check="; ".join(filter(None, [normal, asymptotic, source, common.check])),
         sentence=_sentence(common, f"rank by {metric}", found.p, level, f"F({words}) = {value}"),
     )

@@ -1,11 +1,14 @@
-"""One model against each of its rivals over factors: tests, effect sizes, margins."""
+"""One model against each of its rivals over factors: tests, effect sizes, margins.
+
+What is compared together is adjusted together: ``adjusted`` takes the tests of all rivals of one model, whichever
+factors each was tested on, and says in their sentences what the adjusted p allows to say.
+"""
 
 import math
 from dataclasses import replace
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from tfbs_moe.statistics.assumptions import influence, normality, ranks_are_reported
 from tfbs_moe.statistics.bayes import signed_rank
@@ -14,12 +17,26 @@ from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
 from tfbs_moe.statistics.mixed import MixedFit
 from tfbs_moe.statistics.omnibus import MIXED_DESIGN
 from tfbs_moe.statistics.ranks import critical_difference, mean_ranks, nemenyi
-from tfbs_moe.statistics.results import Result, difference_sentence, interval_words, p_words, signed
+from tfbs_moe.statistics.results import (
+    BETWEEN,
+    Result,
+    adjusted_words,
+    difference_sentence,
+    holm,
+    interval_words,
+    p_words,
+    signed,
+)
 from tfbs_moe.statistics.rounding import varies
-from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
+from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, oriented
 
 PAIRED = "paired t"
 WILCOXON = "Wilcoxon signed-rank"
+CONTRAST = "mixed model contrast"
+EQUIVALENCE = "equivalence (TOST)"
+NON_INFERIORITY = "non-inferiority"
+CLAIMS = {EQUIVALENCE: "equivalent to", NON_INFERIORITY: "no worse than"}
+NEMENYI = "Nemenyi"
 SMALLEST = 2
 
 
@@ -33,13 +50,13 @@ def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, le
         level: of intervals.
 
     Returns:
-        Paired t tests, Wilcoxon tests and contrasts of the mixed model, each family Holm-adjusted; Nemenyi's
-        test; Hedges' g and the common-language effect size.
+        Paired t tests, Wilcoxon tests and contrasts of the mixed model, for ``adjusted``; Nemenyi's test; Hedges' g and
+        the common-language effect size.
     """
     others = range(1, len(table.models))
     results = paired_results(table, metric, level)
     if mixed is not None:
-        results += holm([_contrast(table, mixed, other, metric, level) for other in others])
+        results += [_contrast(table, mixed, other, level) for other in others]
     if len(table.values) >= SMALLEST:
         results += _nemenyi(table, metric, level)
         results += [effect for other in others for effect in _effects(table, other, level)]
@@ -47,47 +64,43 @@ def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, le
 
 
 def paired_results(table: FactorTable, metric: str, level: float) -> list[Result]:
-    """Compare the first column with each other one by paired t and Wilcoxon tests, each family Holm-adjusted."""
+    """Compare the first column with each other one by paired t and Wilcoxon tests, for ``adjusted``."""
     others = range(1, len(table.models))
     checked = [_checked(table, other) for other in others]
-    parametric = [_paired_t(table, other, metric, level, *checked[other - 1]) for other in others]
-    by_ranks = [_wilcoxon(table, other, metric, level, *checked[other - 1]) for other in others]
-    return [*holm(parametric), *holm(by_ranks)]
+    parametric = [_paired_t(table, other, level, *checked[other - 1]) for other in others]
+    return [*parametric, *(_wilcoxon(table, other, metric, level, *checked[other - 1]) for other in others)]
 
 
 def margin_results(table: FactorTable, metric: str, level: float, margin: float) -> list[Result]:
-    """Test whether the first model is equivalent to each other one, and whether it is not inferior."""
+    """Test whether the first model is equivalent to each other one, and whether it is not inferior, for ``adjusted``.
+
+    Effects are the first minus the other, as in every comparison; where a lower metric is better, not to be inferior is
+    to be at most ``margin`` higher.
+    """
     results = []
-    for test, function in (("equivalence (TOST)", equivalence), ("non-inferiority", non_inferiority)):
-        family = []
+    for test, function in ((EQUIVALENCE, equivalence), (NON_INFERIORITY, non_inferiority)):
         for other in range(1, len(table.models)):
             differences = _oriented(table, other, metric)
             if not varies(differences):
                 continue
             found = function(differences, margin, 1 - level)
-            first, second = table.models[0], table.models[other]
-            shown = found.p < 1 - level
-            claim = "equivalent to" if function is equivalence else "no worse than"
-            verb = "is" if shown else "is not shown to be"
-            family.append(
+            turned = metric in LOWER_IS_BETTER
+            sign = -1 if turned else 1
+            lower, upper = (-found.upper, -found.lower) if turned else (found.lower, found.upper)
+            results.append(
                 replace(
                     _common(test, table, other),
                     statistic_name="t",
-                    statistic=found.statistic,
+                    statistic=sign * found.statistic,
                     df=f"{found.df}",
                     p=found.p,
                     effect_name=f"mean difference (margin {margin:g})",
-                    effect=found.effect,
-                    effect_lower=found.lower,
-                    effect_upper=found.upper,
+                    effect=sign * found.effect,
+                    effect_lower=lower,
+                    effect_upper=upper,
                     check="; ".join(filter(None, [f"one-sided, interval of level {2 * level - 1:g}", table.note])),
-                    sentence=(
-                        f"{first} {verb} {claim} {second} in {metric} within a margin of {margin:g}: "
-                        f"{_bounded(found.effect, found.lower, found.upper)}, {p_words(found.p)}."
-                    ),
                 )
             )
-        results += holm(family)
     return results
 
 
@@ -121,26 +134,45 @@ def bayesian_results(
     return results
 
 
-def holm(results: list[Result]) -> list[Result]:
-    """Adjust the p values of comparisons made together (Holm 1979); an undefined one is left out."""
-    defined = [index for index, result in enumerate(results) if not np.isnan(result.p)]
-    if not defined:
-        return results
-    adjusted = multipletests([results[index].p for index in defined], method="holm")[1]
+def adjusted(results: list[Result], metric: str, level: float) -> list[Result]:
+    """Adjust the tests that are in ``results`` for each other, by Holm (1979), and write their sentences.
+
+    Each of the paired t, Wilcoxon, mixed model, equivalence and non-inferiority tests is a family; an undefined p is
+    left out of it.
+    """
     found = list(results)
-    for index, value in zip(defined, adjusted, strict=True):
-        found[index] = replace(found[index], p_adjusted=float(value), adjustment=f"Holm over {len(defined)}")
+    for test in (PAIRED, WILCOXON, CONTRAST, *CLAIMS):
+        family = [index for index, result in enumerate(found) if result.test == test]
+        defined = [index for index in family if not math.isnan(found[index].p)]
+        if defined:
+            values = holm([found[index].p for index in defined])
+            for index, value in zip(defined, values, strict=True):
+                found[index] = replace(found[index], p_adjusted=float(value), adjustment=f"Holm over {len(defined)}")
+        for index in family:
+            found[index] = replace(found[index], sentence=_sentence(found[index], metric, level))
     return found
 
 
-def _paired_t(table: FactorTable, other: int, metric: str, level: float, check: str, by_ranks: bool) -> Result:
+def _sentence(result: Result, metric: str, level: float) -> str:
+    first, second = result.comparison.split(BETWEEN)
+    words = adjusted_words(result.p_adjusted, result.adjustment)
+    bounds = (result.effect, result.effect_lower, result.effect_upper)
+    if result.test == WILCOXON:
+        # What ranks say of the units is there already.
+        return f"{result.sentence[:-1]} ({words})." if words else result.sentence
+    if result.test in CLAIMS:
+        verb = "is" if result.p_adjusted < 1 - level else "is not shown to be"
+        margin = result.effect_name[result.effect_name.index("margin") :].rstrip(")").replace("margin", "margin of")
+        claim = f"{first} {verb} {CLAIMS[result.test]} {second} in {metric} within a {margin}"
+        return f"{claim}: {_bounded(*bounds)}, {words}."
+    return difference_sentence(first, second, metric, *bounds, result.p_adjusted, result.adjustment, level)
+
+
+def _paired_t(table: FactorTable, other: int, level: float, check: str, by_ranks: bool) -> Result:
     differences = table.differences(other)
-    first, second = table.models[0], table.models[other]
     common = replace(_common(PAIRED, table, other), effect_name="mean difference", check=check, headline=not by_ranks)
     if len(differences) < SMALLEST:
-        effect = float(differences.mean()) if len(differences) else math.nan
-        sentence = difference_sentence(first, second, metric, effect, math.nan, math.nan)
-        return replace(common, effect=effect, sentence=sentence)
+        return replace(common, effect=float(differences.mean()) if len(differences) else math.nan)
     mean, spread = float(differences.mean()), float(differences.std(ddof=1)) if varies(differences) else 0.0
     df = len(differences) - 1
     error = spread / math.sqrt(len(differences))
@@ -156,7 +188,6 @@ def _paired_t(table: FactorTable, other: int, metric: str, level: float, check: 
         effect=mean,
         effect_lower=mean - half,
         effect_upper=mean + half,
-        sentence=difference_sentence(first, second, metric, mean, mean - half, mean + half),
     )
 
 
@@ -189,12 +220,12 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
     )
 
 
-def _contrast(table: FactorTable, fit: MixedFit, other: int, metric: str, level: float) -> Result:
+def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Result:
     effect, error = float(fit.differences[other - 1]), float(fit.errors[other - 1])
     half = float(stats.t.ppf((1 + level) / 2, fit.df_error)) * error
     statistic = effect / error if error > 0 else math.nan
     return replace(
-        _common("mixed model contrast", table, other),
+        _common(CONTRAST, table, other),
         design=MIXED_DESIGN,
         statistic_name="t",
         statistic=statistic,
@@ -204,9 +235,6 @@ def _contrast(table: FactorTable, fit: MixedFit, other: int, metric: str, level:
         effect=effect,
         effect_lower=effect - half,
         effect_upper=effect + half,
-        sentence=difference_sentence(
-            table.models[0], table.models[other], metric, effect, effect - half, effect + half
-        ),
     )
 
 
@@ -221,7 +249,7 @@ def _nemenyi(table: FactorTable, metric: str, level: float) -> list[Result]:
         adjusted = float(p[0, other])
         results.append(
             replace(
-                _common("Nemenyi", table, other),
+                _common(NEMENYI, table, other),
                 statistic_name="q",
                 statistic=abs(difference) / math.sqrt(models * (models + 1) / (6 * len(values))) * math.sqrt(2),
                 df=f"{models}, ∞",
@@ -284,7 +312,7 @@ def _oriented(table: FactorTable, other: int, metric: str) -> np.ndarray:
 def _common(test: str, table: FactorTable, other: int) -> Result:
     return Result(
         test=test,
-        comparison=f"{table.models[0]} − {table.models[other]}",
+        comparison=f"{table.models[0]}{BETWEEN}{table.models[other]}",
         design=DESIGN,
         unit=UNIT,
         n=len(table.values),
@@ -295,4 +323,6 @@ def _common(test: str, table: FactorTable, other: int) -> Result:
 def _bounded(effect: float, lower: float, upper: float) -> str:
     if math.isinf(upper):
         return f"{signed(effect)}, at least {signed(lower)}"
+    if math.isinf(lower):
+        return f"{signed(effect)}, at most {signed(upper)}"
     return interval_words(effect, lower, upper)

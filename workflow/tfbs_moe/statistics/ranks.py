@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -23,9 +24,10 @@ class Friedman:
         df: k − 1.
         df_error: (k − 1)(n − 1).
         p: exact, over all ways in which the factors could have ranked the models, where these can be counted; else of
-            F, which holds its level but with the fewest factors and models.
+            F, but never below what full agreement has, which no order can go below.
         exact: whether it is.
-        concordance: Kendall's W, 0 to 1: how alike the factors rank the models.
+        concordance: Kendall's W, 0 to 1: how alike the factors rank the models. It has no interval: draws of factors
+            with replacement agree more than factors do, and next to 0 no interval from them holds its level.
     """
 
     chi_squared: float
@@ -69,7 +71,7 @@ def friedman(values: np.ndarray) -> Friedman:
         statistic,
         df,
         df_error,
-        p if exact is None else exact,
+        max(p, _least_p(ranks)) if exact is None else exact,
         min(concordance, 1.0),
         exact is not None,
     )
@@ -84,11 +86,8 @@ def _exact_p(ranks: np.ndarray) -> float | None:
     # Whole numbers: midranks are halves.
     doubled = np.sort((2 * ranks).astype(np.int64), axis=1)
     observed = int(((2 * ranks).sum(axis=0).round().astype(np.int64) ** 2).sum())
-    if (doubled == doubled[0]).all() and (ranks == ranks[0]).all():
-        # All agree: one order of those that the first factor could have had, again and again.
-        _, ties = np.unique(doubled[0], return_counts=True)
-        orders = math.factorial(ranks.shape[1]) // math.prod(map(math.factorial, ties.tolist()))
-        return float(orders) ** (1 - len(ranks))
+    if (ranks == ranks[0]).all():
+        return _least_p(ranks)
     if ranks.shape[1] > _MOST_MODELS:
         return None
     sums: np.ndarray = doubled[:1]
@@ -104,21 +103,15 @@ def _exact_p(ranks: np.ndarray) -> float | None:
     return float(ways[(sums**2).sum(axis=1) >= observed].sum().clip(0, 1))
 
 
-def concordance_interval(values: np.ndarray, level: float, draws: int = 2000) -> tuple[float, float]:
-    """Return the percentile interval of Kendall's W over factors drawn anew, in the same way each time."""
-    count, models = values.shape
-    centred = stats.rankdata(values, axis=1) - (models + 1) / 2
-    rows = np.random.default_rng(count).integers(0, count, (draws, count))
-    between = count * (centred[rows].mean(axis=1) ** 2).sum(axis=1)
-    spread = (centred**2).sum(axis=1)[rows].sum(axis=1)
-    usable = spread > 0
-    if not usable.any():
-        return math.nan, math.nan
-    tail = (1 - level) / 2
-    lower, upper = np.quantile(between[usable] / spread[usable], [tail, 1 - tail])
-    return float(lower), float(upper)
+def _least_p(ranks: np.ndarray) -> float:
+    """Return how probable it is that every factor orders the models as one of them does: no p can be below."""
+    whole = math.factorial(ranks.shape[1])
+    ties = (np.unique(row, return_counts=True)[1].tolist() for row in ranks)
+    orders = [whole // math.prod(map(math.factorial, counts)) for counts in ties]
+    return max(orders) / math.prod(orders)
 
 
+@cache
 def critical_difference(models: int, count: int, level: float) -> float:
     """Return the difference in mean rank that Nemenyi's test asks for."""
     quantile = float(stats.studentized_range.ppf(level, models, np.inf))
@@ -130,8 +123,11 @@ def nemenyi(values: np.ndarray) -> np.ndarray:
     count, models = values.shape
     ranks = mean_ranks(values)
     scale = math.sqrt(models * (models + 1) / (6 * count))
-    q = np.abs(ranks[:, None] - ranks[None, :]) / scale * math.sqrt(2)
-    return np.asarray(stats.studentized_range.sf(q, models, np.inf))
+    first, second = np.triu_indices(models, 1)
+    q = np.abs(ranks[first] - ranks[second]) / scale * math.sqrt(2)
+    p = np.ones((models, models))
+    p[first, second] = p[second, first] = stats.studentized_range.sf(q, models, np.inf)
+    return p
 
 
 def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.DataFrame:

@@ -1,13 +1,16 @@
 """What one statistical test says, as one row of a table."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
+import numpy as np
 import pandas as pd
 
 IDENTITY = ("protocol", "set", "negatives", "rows", "metric")
 SMALLEST_P = 0.001
+# Of the two models of a comparison.
+BETWEEN = " − "
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,34 @@ def unsigned(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def difference_sentence(first: str, second: str, what: str, effect: float, lower: float, upper: float) -> str:
-    """Say in plain words what a difference and its interval allow to say, and no more."""
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return p values (n,) of tests made together, adjusted by Holm (1979); statsmodels collects garbage each time."""
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    found = np.empty(len(values))
+    found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
+    return found
+
+
+def adjusted_words(p: float, adjustment: str) -> str:
+    """Return an adjusted p as text, ``p = .054, Holm over 2``; empty where there is none."""
+    if math.isnan(p):
+        return ""
+    return f"{p_words(p)}, {adjustment}" if adjustment != "none" else p_words(p)
+
+
+def difference_sentence(
+    first: str,
+    second: str,
+    what: str,
+    effect: float,
+    lower: float,
+    upper: float,
+    p: float = math.nan,
+    adjustment: str = "none",
+    level: float = 0.95,
+) -> str:
+    """Say in plain words what a difference, its interval and its adjusted p allow to say, and no more."""
     if math.isnan(lower) or math.isnan(upper):
         if math.isnan(effect):
             return f"{first} and {second} cannot be compared: no unit has both."
@@ -99,12 +128,16 @@ def difference_sentence(first: str, second: str, what: str, effect: float, lower
             f"{_comes_out(first, second, what, effect)}: {signed(effect)}, which cannot be compared with chance, for "
             "there are too few units for an interval."
         )
-    numbers = interval_words(effect, lower, upper)
-    if lower > 0:
-        return f"{first} has a higher {what} than {second}: {numbers}."
-    if upper < 0:
-        return f"{first} has a lower {what} than {second}: {numbers}."
-    return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {numbers}, which includes zero."
+    numbers, words = interval_words(effect, lower, upper), adjusted_words(p, adjustment)
+    told = f"{numbers} ({words})" if words else numbers
+    if lower <= 0 <= upper:
+        return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {told}, which includes zero."
+    if p >= 1 - level:
+        return (
+            f"{_comes_out(first, second, what, effect)}: {told}; with all comparisons allowed for no difference is "
+            "shown."
+        )
+    return f"{first} has a {'higher' if lower > 0 else 'lower'} {what} than {second}: {told}."
 
 
 def _comes_out(first: str, second: str, what: str, effect: float) -> str:

@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.bootstrap import PAIRS
 from tfbs_moe.evaluation.delong import delong
 from tfbs_moe.evaluation.scores import Scores
-from tfbs_moe.statistics.results import Result, as_table, difference_sentence
+from tfbs_moe.statistics.results import BETWEEN, Result, as_table, difference_sentence, holm
 
 TEST = "DeLong"
 DESIGN = "one test set, trained models fixed, mean over their seeds; both models on the same rows"
@@ -63,15 +62,25 @@ def compare_within(
     return pd.concat(tables, ignore_index=True)
 
 
-def adjust_over_factors(tables: pd.DataFrame) -> pd.DataFrame:
-    """Adjust p for the test sets on which the same two models are compared (Holm), and say so."""
+def adjust_over_factors(tables: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Adjust p for the test sets on which the same two models are compared (Holm), and say so in the sentences."""
     found = tables.copy()
     for _, family in tables.groupby(list(FAMILY), sort=False, observed=True):
         defined = family.index[family["p"].notna()]
         if len(defined):
-            found.loc[defined, "p_adjusted"] = multipletests(family.loc[defined, "p"], method="holm")[1]
+            found.loc[defined, "p_adjusted"] = holm(family.loc[defined, "p"].to_numpy())
             found.loc[defined, "adjustment"] = f"Holm over {len(defined)} test sets"
+    for index, row in found[found["p"].notna()].to_dict("index").items():
+        found.loc[index, "sentence"] = _sentence(row, level)
     return found
+
+
+def _sentence(row: Mapping[str, object], level: float) -> str:
+    numbers = [float(str(row[name])) for name in ("effect", "effect_lower", "effect_upper", "p_adjusted")]
+    first, second = str(row["comparison"]).split(BETWEEN)
+    return f"{row['experiment']}: " + difference_sentence(
+        first, second, "auroc", *numbers, str(row["adjustment"]), level
+    )
 
 
 def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], level: float) -> list[Result]:
@@ -82,7 +91,7 @@ def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], 
     for other in others:
         common = Result(
             test=TEST,
-            comparison=f"{mixture} − {other}",
+            comparison=f"{mixture}{BETWEEN}{other}",
             design=DESIGN,
             unit=ROW if found is None else UNITS.get(found.clusters, ROW),
             n=len(scores.row) if found is None or found.clusters != PAIRS else len(np.unique(scores.pair)),
@@ -108,7 +117,7 @@ def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], 
                 effect_upper=effect + half,
                 check=f"covariance of AUROCs from {found.clusters}",
                 sentence=f"{dataset}: "
-                + difference_sentence(mixture, other, "auroc", effect, effect - half, effect + half),
+                + difference_sentence(mixture, other, "auroc", effect, effect - half, effect + half, p, level=level),
             )
         )
     return results

@@ -1,0 +1,215 @@
+"""Metrics, curves, intervals, calibration and familiarity against scikit-learn, scipy and plain code."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+
+from tfbs_moe.evaluation.calibrated import calibrate, quality
+from tfbs_moe.evaluation.delong import delong, delong_table
+from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, metric_intervals
+from tfbs_moe.evaluation.familiarity import learn_familiarity
+from tfbs_moe.evaluation.intervals import auroc_interval, log_interval, logit_interval, newcombe_interval
+from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.scores import UNPAIRED, Scores
+from tfbs_moe.statistics.within import compare_within
+
+SEEDS = range(5)
+NAMES = dict.fromkeys(IDENTITY, "x")
+COARSE = (0, 1, 3)
+
+
+def scores(label: np.ndarray, *logits: np.ndarray, pair: np.ndarray | None = None) -> Scores:
+    logit, count = np.array(logits, dtype=float), len(label)
+    pair = np.full(count, UNPAIRED) if pair is None else pair
+    models = tuple((f"moe.m{index}", 0) for index in range(len(logit)))
+    return Scores(np.arange(count), label.astype(bool), pair, models, logit, expit(logit))
+
+
+def drawn(seed: int, digits: int, positives: int = 20, negatives: int = 23) -> Scores:
+    """Return one model's scores; few digits make ties."""
+    draw = np.random.default_rng(seed)
+    label = draw.permutation(np.arange(positives + negatives) < positives)
+    return scores(label, (draw.normal(size=len(label)) + label).round(digits))
+
+
+@pytest.mark.parametrize(("seed", "digits"), list(product(SEEDS, COARSE)))
+def test_metrics_agree_with_scikit_learn(seed: int, digits: int) -> None:
+    given = drawn(seed, digits)
+    label, logit, probability = given.label, given.logit[0], given.probability[0]
+    found = evaluate(given, NAMES, seed=0, draws=10).set_index("metric")["value"]
+    assert found["auroc"] == pytest.approx(roc_auc_score(label, logit))
+    assert found["auprc"] == pytest.approx(average_precision_score(label, logit))
+    assert found["log_loss"] == pytest.approx(log_loss(label, probability))
+    assert found["brier"] == pytest.approx(brier_score_loss(label, probability))
+    bins = np.minimum((probability * 10).astype(int), 9)
+    gaps = [abs((probability - label)[bins == each].mean()) * (bins == each).mean() for each in np.unique(bins)]
+    assert found["calibration_error"] == pytest.approx(sum(gaps))
+    false, true, _ = roc_curve(label, logit, drop_intermediate=False)
+    assert found["sensitivity_at_specificity_0.95"] == pytest.approx(true[false <= 0.05 + 1e-12].max())
+
+
+@pytest.mark.parametrize(("seed", "digits"), list(product(SEEDS, COARSE)))
+def test_curves_are_those_of_scikit_learn_at_every_point(seed: int, digits: int) -> None:
+    """Shares such as 3 / 20 and the grid's 0.15 are the same number, whatever their last bits say."""
+    given = drawn(seed, digits)
+    label, logit, points = given.label, given.logit[0], 201
+    found = curve_points(given, NAMES, points).set_index("curve")
+    precision, recall, _ = precision_recall_curve(label, logit)
+    counts = np.round(recall[:-1] * 20).astype(int)
+    false, true, _ = roc_curve(label, logit, drop_intermediate=False)
+    wrong = np.round(false * 23).astype(int)
+    for step, y in enumerate(found.loc["precision_recall", "y"]):
+        # Recall at least step / 200, in whole numbers; thresholds run from the lowest up.
+        reached = np.flatnonzero(counts * (points - 1) >= step * 20)
+        assert y == pytest.approx(precision[reached[-1]]), step
+    for step, y in enumerate(found.loc["roc", "y"]):
+        on = wrong * (points - 1) == step * 23
+        assert y == pytest.approx(true[on].max() if on.any() else np.interp(step / (points - 1), false, true)), step
+
+
+def placements(label: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    above = (np.sign(logit[label][:, None] - logit[~label][None]) + 1) / 2
+    return above.mean(axis=1), above.mean(axis=0)
+
+
+@pytest.mark.parametrize(("seed", "digits"), list(product(SEEDS, COARSE)))
+def test_delongs_interval_is_on_the_logit_scale(seed: int, digits: int) -> None:
+    given = drawn(seed, digits)
+    row = delong_table(given, NAMES).iloc[0]
+    of_bound, of_unbound = placements(given.label, given.logit[0])
+    area = roc_auc_score(given.label, given.logit[0])
+    error = np.sqrt(of_bound.var(ddof=1) / 20 + of_unbound.var(ddof=1) / 23)
+    assert (row["auroc"], row["standard_error"]) == pytest.approx((area, error))
+    half = 1.959963984540054 * error / (area * (1 - area))
+    odds = area / (1 - area) * np.exp([-half, half])
+    assert row[["lower", "upper"]].to_list() == pytest.approx(list(odds / (1 + odds)))
+
+
+def test_perfect_separation_leaves_room() -> None:
+    """Newcombe's equation, solved anew: no interval of a finite sample is a point."""
+    for first, second in [(1, 1), (2, 2), (5, 3), (30, 30), (500, 500)]:
+        label = np.arange(first + second) < first
+        half = (first + second) / 2 - 1
+
+        def outside(area: float, first: int = first, second: int = second, half: float = half) -> float:
+            variance = area * (1 - area) / first / second
+            variance *= 1 + half * (1 - area) / (2 - area) + half * area / (1 + area)
+            return (1 - area) / np.sqrt(variance) - 1.959963984540054
+
+        expected = optimize.brentq(outside, 1e-9, 1 - 1e-9)
+        assert newcombe_interval(1.0, first, second, 0.95) == (pytest.approx(expected, abs=1e-6), 1)
+        assert newcombe_interval(0.0, first, second, 0.95) == (0, pytest.approx(1 - expected, abs=1e-6))
+        if first > 1:
+            row = delong_table(scores(label, label), NAMES).iloc[0]
+            assert (row["auroc"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
+        row = evaluate(scores(label, label), NAMES, seed=0, draws=20).set_index("metric").loc["auroc"]
+        assert (row["value"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
+
+
+def test_intervals_on_their_scales() -> None:
+    value, error = np.array([0.0, 0.3, 0.9, 1.0]), np.array([0.0, 0.1, 0.05, 0.0])
+    lower, upper = logit_interval(value, error, 0.9)
+    z = stats.norm.isf(0.05)
+    logits = np.log(value[1:3] / (1 - value[1:3]))
+    scaled = z * error[1:3] / (value[1:3] * (1 - value[1:3]))
+    np.testing.assert_allclose(lower[1:3], expit(logits - scaled))
+    np.testing.assert_allclose(upper[1:3], expit(logits + scaled))
+    assert np.isnan([*lower[[0, 3]], *upper[[0, 3]]]).all()
+    lower, upper = log_interval(value, error, 0.9)
+    np.testing.assert_allclose(np.log(upper[1:] / lower[1:]), 2 * z * error[1:] / value[1:])
+    assert np.isnan(lower[0])
+    lower, upper = auroc_interval(value, error, 9, 9, 0.9)
+    assert (lower[0], upper[3]) == (0, 1) and upper[0] == pytest.approx(1 - lower[3])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_intervals_of_metrics_are_those_of_their_draws(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    given = drawn(seed, 3, 60, 60)
+    found = evaluate(given, NAMES, seed=seed, draws=1500).set_index("metric")
+    bound, unbound = np.flatnonzero(given.label), np.flatnonzero(~given.label)
+    area = np.array([
+        roc_auc_score(given.label[rows], given.logit[0][rows])
+        for rows in (np.concatenate([draw.choice(bound, 60), draw.choice(unbound, 60)]) for _ in range(300))
+    ])  # fmt: skip
+    lower, upper = logit_interval(found.loc[["auroc"], "value"].to_numpy(), area.std(keepdims=True), 0.95)
+    assert found.loc["auroc", ["lower", "upper"]].to_list() == pytest.approx([lower[0], upper[0]], abs=0.02)
+    # The error is 0 at best and never below, by chance and in draws: no interval from them holds.
+    assert found.loc["calibration_error", ["lower", "upper"]].isna().all() and found.loc["calibration_error", "value"]
+
+
+def test_a_metric_that_stands_at_its_bound_in_every_draw_has_no_interval() -> None:
+    label = np.arange(40) < 20
+    found = evaluate(scores(label, label * 20 - 10.0), NAMES, seed=0, draws=50).set_index("metric")
+    assert (found.loc["auprc", "value"], found.loc["enrichment_at_0.1", "value"]) == (1, 2)
+    for metric in ("auprc", "enrichment_at_0.1", "sensitivity_at_specificity_0.95"):
+        assert found.loc[metric, ["lower", "upper"]].isna().all(), metric
+    assert found.loc["auprc_baseline", ["lower", "upper"]].to_list() == [0.5, 0.5]
+    nothing = metric_intervals({"auroc": np.full(5, np.nan), "brier": np.full(5, np.nan)}, label, 0.95)
+    assert np.isnan(list(nothing.values())).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_calibration_is_the_most_likely_scale_that_turns_nothing_round(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(0, 2, 300)
+    for slope in (-1.0, -0.2, 0.3, 1.0):
+        label = draw.random(300) < expit(slope * logits + 0.4)
+        found = calibrate(label, logits, "flanks")
+        # Found anew by a bounded search.
+        loss = lambda at, label=label: log_loss(label, expit(at[0] * logits + at[1]))  # noqa: E731
+        best = optimize.minimize(loss, [0.5, 0.0], bounds=[(0, None), (None, None)], method="L-BFGS-B", tol=1e-12)
+        assert (found.scale, found.shift) == pytest.approx(tuple(best.x), abs=2e-3)
+        assert found.scale >= 0 and found.after["log_loss"] <= found.before["log_loss"] + 1e-9
+        assert (np.diff(found.logit(np.sort(logits))) >= 0).all()
+        if found.scale == 0:
+            assert found.probability(logits) == pytest.approx(label.mean(), rel=1e-6)
+        else:
+            fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None], label)
+            assert found.scale == pytest.approx(fitted.coef_[0, 0], abs=1e-4)
+    assert quality(np.array([1]), np.array([0.0]))["brier"] == 0.25
+
+
+@pytest.mark.parametrize(("rows", "size"), [(60, 2), (60, 16), (300, 64), (1200, 16)])
+def test_a_twentieth_of_new_rows_of_a_known_law_is_unfamiliar(rows: int, size: int) -> None:
+    """Few rows in many directions too, where rows that were fitted lie far nearer than new ones."""
+    shares = []
+    for seed in range(40 if rows < 1000 else 6):
+        draw = np.random.default_rng(seed)
+        embedded = [draw.normal(size=(count, 2, size)).astype(np.float32) for count in (rows, 1000)]
+        fitted = learn_familiarity(embedded[0], ["a", "unbound"] * (rows // 2))
+        shares.append(float((fitted.of(torch.from_numpy(embedded[1])) < 0.05).float().mean()))
+    error = np.std(shares, ddof=1) / np.sqrt(len(shares))
+    assert np.mean(shares) == pytest.approx(0.05, abs=max(4 * error, 0.005)), shares
+    assert error < 0.01
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_models_on_one_test_set(seed: int) -> None:
+    """DeLong's z of a difference from placements; models that differ by rounding have none."""
+    draw = np.random.default_rng(seed)
+    label = np.arange(40) < 18
+    first, second = draw.normal(size=(2, 40)) + label
+    given = scores(label, first, second, first * 3 + 1)
+    row, same = compare_within(given, NAMES, "moe.m0").to_dict("records")
+    (a, b), (c, d) = placements(label, first), placements(label, second)
+    difference = a.mean() - c.mean()
+    error = np.sqrt((a - c).var(ddof=1) / 18 + (b - d).var(ddof=1) / 22)
+    assert row["effect"] == pytest.approx(difference) and row["statistic"] == pytest.approx(difference / error)
+    assert row["p"] == pytest.approx(2 * stats.norm.sf(abs(difference / error)))
+    assert same["effect"] == 0 and np.isnan(same["p"]) and "have the same auroc" in same["sentence"]
+    covariance = delong(label, given.logit, given.pair).covariance
+    assert covariance == pytest.approx(covariance.T) and np.linalg.eigvalsh(covariance).min() > -1e-12

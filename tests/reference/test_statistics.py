@@ -1,0 +1,396 @@
+"""Tests over factors against scipy, statsmodels, scikit-posthocs and plain code, on random numbers and at the edges."""
+
+import math
+from itertools import permutations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.anova import AnovaRM
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+from tfbs_moe.statistics.ablation import ablation
+from tfbs_moe.statistics.anova import repeated_measures
+from tfbs_moe.statistics.between import compare_strata
+from tfbs_moe.statistics.effects import eta_interval, hedges, hodges_lehmann
+from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
+from tfbs_moe.statistics.matrix import mean_interval, negatives_matrix
+from tfbs_moe.statistics.mixed import fit_mixed
+from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
+from tfbs_moe.statistics.ranks import friedman, nemenyi
+from tfbs_moe.statistics.regression import regress
+from tfbs_moe.statistics.results import holm
+from tfbs_moe.statistics.strata import factor_values
+from tfbs_moe.statistics.trust import familiarity_evidence
+from tfbs_moe.statistics.units import FactorTable
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+
+SEEDS = range(5)
+MIXTURE = "moe.softmax"
+RIVALS = ("convnet.A", "convnet.B", "control.mean")
+
+
+def test_friedmans_exact_p_is_that_of_every_order() -> None:
+    """Ties within factors, one or two factors, agreement: counted one by one."""
+    for seed, (factors, models) in product(SEEDS, [(2, 2), (3, 2), (4, 2), (2, 3), (3, 3), (4, 3), (2, 4)]):
+        values = np.random.default_rng(seed).integers(0, 3, (factors, models)).astype(float)
+        ranks = stats.rankdata(values, axis=1)
+        if (ranks == ranks[:, :1]).all():
+            continue
+        sums = [np.sum(orders, axis=0) for orders in product(*(list(permutations(row)) for row in ranks))]
+        spread = (np.array(sums) ** 2).sum(axis=1)
+        expected = (spread >= (ranks.sum(axis=0) ** 2).sum() - 1e-9).mean()
+        assert friedman(values).p == pytest.approx(expected, rel=1e-9), values
+    assert friedman(np.array([[1.0, 0], [1, 0]])).p == 0.5
+    assert [friedman(np.tile([1.0, 0], (count, 1))).p for count in (2, 3, 4)] == [0.5, 0.25, 0.125]
+
+
+def test_no_p_of_friedmans_test_is_below_that_of_full_agreement() -> None:
+    """Also where orders are too many to count."""
+    for models, factors in product((5, 8, 27), (2, 3, 6)):
+        agree = np.tile(np.arange(float(models)), (factors, 1))
+        nearly = agree.copy()
+        nearly[0, [0, 1]] = nearly[0, [1, 0]]
+        assert friedman(nearly).p >= friedman(agree).p > 0
+        assert friedman(agree).p == pytest.approx(1 / math.factorial(models) ** (factors - 1))
+
+
+def test_kendalls_w_and_nemenyi_by_the_book() -> None:
+    for seed in SEEDS:
+        values = np.random.default_rng(seed).integers(0, 6, (9, 4)).astype(float)
+        ranks = stats.rankdata(values, axis=1)
+        # Siegel and Castellan (1988), with their correction for ties.
+        ties = sum(count**3 - count for row in ranks for count in np.unique(row, return_counts=True)[1])
+        squares = ((ranks.sum(axis=0) - 9 * 2.5) ** 2).sum()
+        assert friedman(values).concordance == pytest.approx(12 * squares / (9**2 * (4**3 - 4) - 9 * ties))
+        expected = scikit_posthocs.posthoc_nemenyi_friedman(values).to_numpy()
+        np.testing.assert_allclose(nemenyi(values), expected, atol=1e-6)
+
+
+def noncentral_t(statistic: float, df: int, noncentrality: float) -> float:
+    """P(T <= t), from its definition: a normal number over the root of a chi-squared one."""
+    z = np.linspace(-9, 9, 40_001)
+    squares = np.where(z < 0, stats.chi2.ppf(stats.norm.cdf(z), df), stats.chi2.isf(stats.norm.sf(z), df))
+    below = stats.norm.cdf(statistic * np.sqrt(squares / df) - noncentrality)
+    return float(np.trapezoid(stats.norm.pdf(z) * below, z))
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 13])
+def test_hedges_interval_ends_where_the_noncentral_t_says(count: int) -> None:
+    for seed, scale in product(SEEDS, (0.0, 1.0, 20.0)):
+        differences = np.random.default_rng(seed).normal(scale, 1, count)
+        effect, lower, upper = hedges(differences, 0.95)
+        cohen = differences.mean() / differences.std(ddof=1)
+        # The unbiased g of Hedges (1981); with one degree of freedom it is not defined, and d stands as it is.
+        correction = effect / cohen
+        if count > 2:
+            half = (count - 1) / 2
+            exact = math.gamma(half) / (math.sqrt(half) * math.gamma(half - 0.5))
+            assert correction == pytest.approx(exact)
+        statistic = cohen * math.sqrt(count)
+        for end, probability in ((lower, 0.975), (upper, 0.025)):
+            found = noncentral_t(statistic, count - 1, end / correction * math.sqrt(count))
+            assert found == pytest.approx(probability, abs=1e-7), (seed, scale)
+
+
+def test_hedges_at_the_edges() -> None:
+    assert hedges(np.array([0.05, 0.0535]), 0.95) == pytest.approx((20.91, 0.5719, 46.895), rel=1e-3)
+    assert np.isnan(hedges(np.full(3, 0.1), 0.95)).all() and np.isnan(hedges(np.array([0.1]), 0.95)).all()
+    for gap in (1e-3, 1e-5, 1e-8):
+        effect, lower, upper = hedges(np.array([0.1, 0.1 + gap]), 0.95)
+        assert 0 < lower < effect < upper
+        # Nothing but the spread's own chance is left: sd over sigma is a chi of one degree of freedom.
+        if gap < 1e-4:
+            assert lower / effect == pytest.approx(stats.chi2.ppf(0.025, 1) ** 0.5, rel=1e-2)
+            assert upper / effect == pytest.approx(stats.chi2.ppf(0.975, 1) ** 0.5, rel=1e-2)
+    # An interval leaves zero out exactly where the t test says so.
+    for seed in range(40):
+        differences = np.random.default_rng(seed).normal(0.5, 1, 2)
+        _, lower, upper = hedges(differences, 0.95)
+        assert (lower <= 0 <= upper) == (stats.ttest_1samp(differences, 0).pvalue >= 0.05)
+
+
+def test_the_interval_of_eta_squared_ends_where_the_noncentral_f_says() -> None:
+    for statistic, (df, df_error) in product((1.2, 4.0, 30.0), [(1, 1), (2, 4), (4, 88)]):
+        for end, probability in zip(eta_interval(statistic, df, df_error, 0.9), (0.95, 0.05), strict=True):
+            noncentrality = end * (df + df_error + 1) / (1 - end)
+            found = stats.ncf.cdf(statistic, df, df_error, noncentrality)
+            assert found == pytest.approx(probability, abs=1e-6) or (end == 0 and found < probability)
+    for edge in (0.0, 1e12, 1e30):
+        lower, upper = eta_interval(edge, 2, 4, 0.9)
+        assert 0 <= lower <= upper <= 1
+    assert np.isnan(eta_interval(math.inf, 2, 4, 0.9)).all()
+
+
+def metrics(values: np.ndarray, models: tuple[str, ...], metric: str = "auroc", which: str = UNSEEN) -> pd.DataFrame:
+    """Return a table of metrics of values (factors, models, seeds); what is NaN has no row."""
+    names = {"protocol": "sound", "cell": "K562", "set": which, "stratum": which, "negatives": "supplied"}
+    rows = [
+        names | {"experiment": f"F{factor}_{which}", "factor": f"F{factor}", "model": models[model], "seed": seed}
+        | {"rows": "all", "metric": metric, "value": value, "n_positive": 10}
+        for (factor, model, seed), value in np.ndenumerate(values) if np.isfinite(value)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def of_test(table: pd.DataFrame, test: str) -> pd.DataFrame:
+    return table[table["test"] == test].set_index("comparison")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_factor_in_two_sets_is_one_unit_in_every_test(seed: int) -> None:
+    """Six factors in their own cell and in another, with a loss of .02 that only pairs show, and unseen ones."""
+    draw = np.random.default_rng(seed)
+    own = 0.85 + draw.normal(0, 0.08, (6, 1, 1))
+    elsewhere = own - 0.02 + draw.normal(0, 0.003, (6, 1, 1))
+    unseen = metrics(0.7 + draw.normal(0, 0.05, (5, 1, 1)), (MIXTURE,))
+    unseen["factor"] = "U" + unseen["factor"]
+    table = pd.concat(
+        [metrics(own, (MIXTURE,), which=IN_DISTRIBUTION), metrics(elsewhere, (MIXTURE,), which=OTHER_CELL), unseen]
+    )
+    values = factor_values(table)
+    found = compare_strata(values)
+    found = found[found["strata"] == "stratum"]
+    own, elsewhere, new = own.ravel(), elsewhere.ravel(), unseen["value"].to_numpy()
+    paired = of_test(found, PAIRED).iloc[0]
+    expected = stats.ttest_rel(own, elsewhere)
+    assert paired["n"] == 6 and paired["p"] == pytest.approx(expected.pvalue) and expected.pvalue < 0.001
+    # Independent groups hold the factor once: its own cell.
+    assert of_test(found, "Welch's ANOVA").iloc[0]["n"] == 11
+    welch = stats.ttest_ind(own, new, equal_var=False)
+    assert of_test(found, "Games–Howell").iloc[0]["p"] == pytest.approx(welch.pvalue, abs=1e-6)
+    assert of_test(found, "Kruskal–Wallis").iloc[0]["p"] == pytest.approx(stats.kruskal(own, new).pvalue)
+    known = pd.DataFrame(
+        {"factor": values["factor"].unique(), "similarity": draw.normal(size=11), "nearest_factor": "F0"}
+    )
+    slopes = regress(factor_values(table, known))
+    assert set(slopes["n"].astype(int)) <= {5, 0} and "Over 5 unseen factors" in slopes["sentence"].iloc[0]
+    trust = table.assign(
+        auroc=table["value"], familiarity_bound=draw.normal(size=len(table)), unfamiliar_bound=0.1,
+    )  # fmt: skip
+    once = trust[trust["set"] != OTHER_CELL]
+    rho = familiarity_evidence(trust).iloc[0]
+    expected = stats.spearmanr(once["familiarity_bound"], once["auroc"])
+    assert rho["n"] == 11 and rho[["rank_correlation", "p"]].to_list() == pytest.approx(list(expected))
+
+
+def test_seeds_and_cells_are_averaged_alike_in_every_table() -> None:
+    """Uneven designs: factors with one, two or three experiments, of one to three seeds each."""
+    draw = np.random.default_rng(0)
+    shapes = [(1, 3), (2, 1), (3, 2), (1, 1), (2, 3)]
+    rows = [
+        {"protocol": "p", "set": UNSEEN, "stratum": UNSEEN, "negatives": "flanks", "rows": "all", "metric": "auroc"}
+        | {"factor": f"F{factor}", "experiment": f"F{factor}_{cell}", "seed": seed, "model": model, "n_positive": 9}
+        | {"value": draw.uniform(0.5, 1)}
+        for factor, (cells, seeds) in enumerate(shapes)
+        for cell in range(cells)
+        for seed in range(seeds + cell)
+        for model in (MIXTURE, RIVALS[0])
+    ]
+    table = pd.DataFrame(rows)
+    units = {
+        model: np.array([
+            np.mean([experiment["value"].mean() for _, experiment in factor.groupby("experiment")])
+            for _, factor in own.groupby("factor")
+        ])
+        for model, own in table.groupby("model")
+    }  # fmt: skip
+    for model in (MIXTURE, RIVALS[0]):
+        values = factor_values(table).query("model == @model").sort_values("factor")["value"]
+        np.testing.assert_allclose(values, units[model], atol=1e-11)
+        row = negatives_matrix(table, {"p": "flanks"}).query("model == @model").iloc[0]
+        assert row[["value", "lower", "upper"]].to_list() == pytest.approx(list(mean_interval(units[model], 0.95)))
+        interval = stats.ttest_1samp(units[model], 0).confidence_interval()
+        assert row[["lower", "upper"]].to_list() == pytest.approx([interval.low, interval.high])
+    gap = ablation(table, {("p", RIVALS[0]): {"gate": "a"}, ("p", MIXTURE): {"gate": "b"}}).iloc[1]
+    test = stats.ttest_rel(units[MIXTURE], units[RIVALS[0]])
+    assert gap["difference"] == pytest.approx((units[MIXTURE] - units[RIVALS[0]]).mean())
+    assert gap["difference_lower"] == pytest.approx(test.confidence_interval().low)
+    paired = of_test(compare_models(table, MIXTURE), PAIRED).iloc[0]
+    assert (paired["p"], paired["statistic"]) == pytest.approx((test.pvalue, test.statistic))
+
+
+def test_holm_agrees_with_statsmodels() -> None:
+    for seed in SEEDS:
+        p = np.random.default_rng(seed).choice([0.001, 0.01, 0.02, 0.02, 0.3, 0.9], 7)
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert holm([0.04]).tolist() == [0.04]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rivals_that_lack_a_factor_are_adjusted_with_the_others(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    values = 0.8 + draw.normal(0, 0.01, (8, 5, 2))
+    values[:, 0] += 0.01
+    # A factor's matrix, where only some have one.
+    values[draw.permutation(8)[:4], 4] = np.nan
+    found = compare_models(metrics(values, (MIXTURE, *RIVALS, "control.matrix")), MIXTURE)
+    wide = values.mean(axis=2)
+    for test, function in ((PAIRED, stats.ttest_rel), (WILCOXON, stats.wilcoxon)):
+        kept = [np.isfinite(wide[:, rival]) for rival in range(1, 5)]
+        raw = [function(wide[rows, 0], wide[rows, rival + 1]).pvalue for rival, rows in enumerate(kept)]
+        family = of_test(found, test)
+        assert family["n"].tolist() == [8, 8, 8, 4] and set(family["adjustment"]) == {"Holm over 4"}
+        assert family["p"].to_numpy() == pytest.approx(raw)
+        assert family["p_adjusted"].to_numpy() == pytest.approx(multipletests(raw, method="holm")[1])
+    for test in ("mixed model contrast", "equivalence (TOST)", "non-inferiority"):
+        family = of_test(found, test)
+        assert len(family) == 4
+        assert family["p_adjusted"].to_numpy() == pytest.approx(multipletests(family["p"], method="holm")[1])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_sentence_claims_what_the_adjusted_p_allows(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    values = 0.8 + draw.normal(0, 0.02, (7, 1, 1)) + draw.normal(0, 0.008, (7, 4, 2))
+    values[:, 0] += 0.009 * (seed % 3)
+    found = compare_models(metrics(values, (MIXTURE, *RIVALS)), MIXTURE)
+    for test in (PAIRED, "mixed model contrast"):
+        for comparison, row in of_test(found, test).iterrows():
+            first, second = str(comparison).split(" − ")
+            claimed = f"{first} has a higher" in row["sentence"] or f"{first} has a lower" in row["sentence"]
+            assert claimed == (row["p_adjusted"] < 0.05), row["sentence"]
+            assert f"Holm over {len(RIVALS)}" in row["sentence"] and second in row["sentence"]
+    margins = found[found["test"].isin(["equivalence (TOST)", "non-inferiority"])]
+    for row in margins.to_dict("records"):
+        assert ("is not shown to be" in row["sentence"]) == (row["p_adjusted"] >= 0.05)
+        shown = f"p = {row['p_adjusted']:.3f}".replace("0.", ".", 1) if row["p_adjusted"] >= 0.001 else "p < .001"
+        assert shown in row["sentence"]
+
+
+def test_a_margin_that_holds_alone_and_not_among_others_is_not_claimed() -> None:
+    """Before the mend: "is equivalent", p = .027, where p adjusted was .054."""
+    draw = np.random.default_rng(0)
+    values = np.full((8, 3, 1), 0.8) + draw.normal(0, 0.05, (8, 1, 1))
+    noise = stats.zscore(draw.normal(size=8), ddof=1)[:, None] * 0.01
+    t = stats.t.isf(0.027, 7)
+    # Mean difference and spread such that the one-sided p against the margin of .01 is .027.
+    values[:, 1] += 0.01 - t * 0.01 / math.sqrt(8) + noise
+    values[:, 2] += 0.01 - t * 0.01 / math.sqrt(8) + noise[::-1]
+    rows = of_test(compare_models(metrics(values, (MIXTURE, *RIVALS[:2])), MIXTURE), "non-inferiority")
+    assert rows["p"].to_numpy() == pytest.approx([0.027] * 2) and rows["p_adjusted"].to_numpy() == pytest.approx(0.054)
+    assert rows["sentence"].str.contains(r"is not shown to be no worse than .*p = \.054, Holm over 2").all()
+
+
+@pytest.mark.parametrize("metric", ["auroc", "log_loss", "brier", "calibration_error"])
+def test_margins_have_the_sign_of_every_comparison(metric: str) -> None:
+    """The first minus the other; no worse is less where less is better."""
+    draw = np.random.default_rng(3)
+    values = 0.3 + draw.normal(0, 0.002, (9, 2, 1))
+    better = -0.02 if metric != "auroc" else 0.02
+    values[:, 0] += better
+    table = metrics(values, (MIXTURE, RIVALS[0]), metric)
+    found = compare_models(table, MIXTURE, metric=metric, settings=ComparisonSettings(margin=0.01))
+    difference = values[:, 0, 0] - values[:, 1, 0]
+    rows = {test: of_test(found, test).iloc[0] for test in (PAIRED, "non-inferiority", "equivalence (TOST)")}
+    assert all(row["effect"] == pytest.approx(difference.mean()) for row in rows.values())
+    inferior = rows["non-inferiority"]
+    side = {"alternative": "greater" if metric == "auroc" else "less"}
+    worst = -0.01 if metric == "auroc" else 0.01
+    assert inferior["p"] == pytest.approx(stats.ttest_1samp(difference, worst, **side).pvalue)
+    assert "is no worse than" in inferior["sentence"]
+    bound = stats.ttest_1samp(difference, 0, **side).confidence_interval()
+    assert (inferior["effect_lower"], inferior["effect_upper"]) == pytest.approx((bound.low, bound.high))
+    tost = rows["equivalence (TOST)"]
+    assert tost["p"] == pytest.approx(ttost_paired(difference, np.zeros(9), -0.01, 0.01)[0])
+    ends = stats.ttest_1samp(difference, 0).confidence_interval(0.9)
+    assert (tost["effect_lower"], tost["effect_upper"]) == pytest.approx((ends.low, ends.high))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 9])
+def test_wilcoxon_counts_every_sign(count: int) -> None:
+    """Ties and zeros too (Pratt 1959): p is the share of all signs that are as far out."""
+    for seed in SEEDS:
+        differences = np.random.default_rng(seed).integers(-2, 4, count) / 10
+        values = 0.5 + np.stack([differences, np.zeros(count)], axis=1)
+        names = tuple(f"F{factor}" for factor in range(count))
+        _, found = paired_results(FactorTable(values, names, (MIXTURE, RIVALS[0])), "auroc", 0.95)
+        if not differences.any():
+            assert math.isnan(found.p)
+            continue
+        ranks = stats.rankdata(np.abs(differences))[differences != 0]
+        signs = np.array(list(product((-1, 1), repeat=len(ranks))))
+        far = np.abs((signs * ranks).sum(axis=1))
+        observed = abs((np.sign(differences[differences != 0]) * ranks).sum())
+        assert found.test == WILCOXON and found.p == pytest.approx((far >= observed - 1e-9).mean())
+
+
+def test_the_hodges_lehmann_interval_is_every_difference_that_the_test_keeps() -> None:
+    for seed in SEEDS:
+        differences = np.random.default_rng(seed).normal(0.3, 1, 9)
+        _, lower, upper = hodges_lehmann(differences, 0.95)
+        for shift, kept in [(lower - 1e-6, False), (lower + 1e-6, True), (upper - 1e-6, True), (upper + 1e-6, False)]:
+            assert (stats.wilcoxon(differences - shift, method="exact").pvalue > 0.05) == kept
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_mixed_model_of_uneven_seeds_keeps_factor_by_model(seed: int) -> None:
+    """A rival of one seed beside rivals of several: the error of a difference is not that of single trainings."""
+    draw = np.random.default_rng(seed)
+    factors, sd = 12, 0.03
+    values = np.full((factors, 3, 4), np.nan)
+    cell = 0.8 + draw.normal(0, 0.1, (factors, 1)) + draw.normal(0, sd, (factors, 3))
+    for model, seeds in enumerate((1, 4, 4)):
+        values[:, model, :seeds] = cell[:, [model]] + draw.normal(0, 0.001, (factors, seeds))
+    names = (MIXTURE, *RIVALS[:2])
+    fit = fit_mixed(metrics(values, names), list(names))
+    assert fit is not None
+    # Seeds all but agree, so the model is the repeated-measures ANOVA of their means.
+    means = np.nanmean(values, axis=2)
+    anova = repeated_measures(means)
+    assert fit.statistic == pytest.approx(anova.statistic, rel=0.05)
+    assert fit.p == pytest.approx(anova.p, rel=0.15)
+    assert fit.components["factor_model"] == pytest.approx(anova.sum_error / anova.df_error, rel=0.05)
+    # Where one model alone has several, their mean is taken.
+    alone = metrics(values[:, :2], names[:2])
+    alone_fit, test = fit_mixed(alone, list(names[:2])), stats.ttest_rel(means[:, 0], means[:, 1])
+    assert alone_fit is not None and alone_fit.p == pytest.approx(test.pvalue, rel=1e-4)
+
+
+def test_repeated_measures_agrees_with_statsmodels() -> None:
+    for seed, (factors, models) in product(SEEDS, [(2, 2), (2, 5), (3, 3), (13, 4)]):
+        values = np.random.default_rng(seed).normal(size=(factors, models))
+        long = pd.DataFrame(values).rename_axis("unit").reset_index().melt("unit", var_name="model")
+        expected = AnovaRM(long, "value", "unit", within=["model"]).fit().anova_table.iloc[0]
+        found = repeated_measures(values)
+        assert (found.statistic, found.p) == pytest.approx((expected["F Value"], expected["Pr > F"]), rel=1e-8)
+
+
+SHAPES = [(1, 2, 1), (1, 3, 2), (2, 2, 1), (2, 3, 2), (3, 2, 2), (3, 3, 1), (4, 3, 2)]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("count", "models", "seeds"), SHAPES)
+def test_no_study_is_too_odd_for_its_tables(count: int, models: int, seeds: int) -> None:
+    """Perfect, identical, shifted, coarse models: each test has a row, no number is infinite but a margin's end."""
+    draw = np.random.default_rng(count)
+    shape = (count, models, seeds)
+    perfect = np.where(np.arange(models)[None, :, None] == 0, 1.0, 0.5) * np.ones(shape)
+    level = draw.uniform(0.5, 1, (count, 1, 1))
+    one_off = perfect.copy()
+    one_off[0, -1, -1] = 0.51
+    for values in (
+        np.ones(shape), perfect, one_off, level * np.ones(shape), draw.integers(5, 8, shape) / 10,
+        level + draw.normal(0, 1e-13, shape), level + draw.normal(0, 1e-9, shape),
+    ):  # fmt: skip
+        found = compare_models(metrics(values, (MIXTURE, *RIVALS)[:models]), MIXTURE)
+        assert found["sentence"].ne("").all() and not found["sentence"].str.contains("nan|inf").any()
+        assert found["p"].dropna().between(0, 1).all()
+        assert not np.isinf(found[["p", "p_adjusted", "effect"]].to_numpy(dtype=float)).any()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_regression_agrees_with_statsmodels_or_has_no_numbers(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    values = metrics(draw.uniform(0.6, 0.9, (9, 1, 1)), (MIXTURE,)).assign(overlap=0.1, similarity=draw.normal(size=9))
+    row = regress(values.assign(metric="auroc")).iloc[0]
+    fit = sm.OLS(values["value"], sm.add_constant(values["similarity"])).fit(cov_type="HC3", use_t=True)
+    expected = (fit.params.iloc[1], fit.pvalues.iloc[1], *fit.conf_int().iloc[1])
+    assert row[["effect", "p", "effect_lower", "effect_upper"]].to_list() == pytest.approx(list(expected))
+    # One factor decides the slope alone: its leverage is 1, and HC3 divides by nothing.
+    lone = values.assign(similarity=np.where(np.arange(9) == 4, 1.0, 0.0))
+    assert regress(lone)["p"].isna().all()
