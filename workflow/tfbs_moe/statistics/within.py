@@ -3,8 +3,9 @@
 What is said here holds for the factor at hand and these trained models; ``factors`` speaks of factors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,17 +71,18 @@ def adjust_over_factors(tables: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         if len(defined):
             found.loc[defined, "p_adjusted"] = holm(family.loc[defined, "p"].to_numpy())
             found.loc[defined, "adjustment"] = f"Holm over {len(defined)} test sets"
-    for index, row in found[found["p"].notna()].to_dict("index").items():
-        found.loc[index, "sentence"] = _sentence(row, level)
+    defined = found["p"].notna()
+    found.loc[defined, "sentence"] = [_sentence(row, level) for row in found[defined].to_dict("records")]
     return found
 
 
-def _sentence(row: Mapping[str, object], level: float) -> str:
-    numbers = [float(str(row[name])) for name in ("effect", "effect_lower", "effect_upper", "p_adjusted")]
-    first, second = str(row["comparison"]).split(BETWEEN)
-    return f"{row['experiment']}: " + difference_sentence(
-        first, second, "auroc", *numbers, str(row["adjustment"]), level
+def _sentence(row: Mapping[Hashable, Any], level: float) -> str:
+    effect, lower, upper = row["effect"], row["effect_lower"], row["effect_upper"]
+    first, second = row["comparison"].split(BETWEEN)
+    words = difference_sentence(
+        first, second, "auroc", effect, lower, upper, row["p_adjusted"], row["adjustment"], level
     )
+    return f"{row['experiment']}: {words}"
 
 
 def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], level: float) -> list[Result]:
