@@ -71,8 +71,8 @@ def adjust_over_factors(tables: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         if len(defined):
             found.loc[defined, "p_adjusted"] = holm(family.loc[defined, "p"].to_numpy())
             found.loc[defined, "adjustment"] = f"Holm over {len(defined)} test sets"
-    defined = found["p"].notna()
-    found.loc[defined, "sentence"] = [_sentence(row, level) for row in found[defined].to_dict("records")]
+    tested = found["p"].notna()
+    found.loc[tested, "sentence"] = [_sentence(row, level) for row in found[tested].to_dict("records")]
     return found
 
 
