@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -37,31 +38,33 @@ class KmerIndex:
 
     def shared_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
-        return self._rows_with(codes, np.ones(len(self.words), dtype=bool))
-
-    def rows_shared(self, codes: np.ndarray, reference_codes: np.ndarray) -> np.ndarray:
-        """Return bool (N,): which of the indexed sequences (N, L) share a k-mer with a reference (M, L2).
-
-        The reference streams past the index, so that one index serves many references.
-        """
-        return self._rows_with(codes, self._held_by(reference_codes))
-
-    def _held_by(self, codes: np.ndarray) -> np.ndarray:
-        """Return bool (D,): which k-mers of this index some sequence (M, L) holds."""
-        held = np.zeros(len(self.words), dtype=bool)
-        for _, words, valid in _blocks(codes, self.k):
-            place, found = self._find(words)
-            held[place[found & valid]] = True
-        return held
-
-    def _rows_with(self, codes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         rows = np.zeros(len(codes), dtype=bool)
         for block, words, valid in _blocks(codes, self.k):
-            place, found = self._find(words)
-            hit = found & valid
-            hit[hit] = wanted[place[hit]]
-            rows[block] |= hit.any(axis=1)
+            rows[block] |= (self._find(words)[1] & valid).any(axis=1)
         return rows
+
+    def held_by(self, codes: np.ndarray) -> np.ndarray:
+        """Return bool (D,): which k-mers of this index some sequence (M, L) holds; the sequences stream past."""
+        held = np.zeros(len(self.words), dtype=bool)
+        for _, words, valid in _blocks(codes, self.k):
+            # Looked up in order, words find the index in the processor's cache.
+            place, found = self._find(distinct(words[valid]))
+            held[place[found]] = True
+        return held
+
+    def membership(self, codes: np.ndarray) -> csr_array:
+        """Return bool (N, D): which k-mers of this index each sequence (N, L) holds.
+
+        Times ``held_by`` of a reference it says which sequences share a k-mer with that: one look-up for many of them.
+        """
+        rows, places = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+        for block, words, valid in _blocks(codes, self.k):
+            place, found = self._find(words)
+            row, column = np.nonzero(found & valid)
+            rows.append(row + block.start)
+            places.append(place[row, column])
+        row, place = np.concatenate(rows), np.concatenate(places)
+        return csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=(len(codes), len(self.words)))
 
     def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the place of each word in the index, and whether it is there at all."""
@@ -85,7 +88,8 @@ def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = 
     Returns:
         bool (N,).
     """
-    return KmerIndex.build(query_codes, k).rows_shared(query_codes, reference_codes)
+    index = KmerIndex.build(query_codes, k)
+    return np.asarray(index.membership(query_codes) @ index.held_by(reference_codes).astype(np.int32) > 0)
 
 
 def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:

@@ -30,9 +30,15 @@ def training_overlaps(
     Returns:
         For each set N rows: ``row``, ``overlaps_training``, and ``shares_kmer_<experiment>`` for each experiment.
     """
-    codes = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
-    index = KmerIndex.build(codes, k)
-    shares = {f"shares_kmer_{name}": index.rows_shared(codes, positives) for name, positives in training}
+    # Bound rows are the same for every kind of negatives.
+    rows = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
+    once, number = np.unique(rows, axis=0, return_inverse=True)
+    index = KmerIndex.build(once, k)
+    members = index.membership(once)
+    shares = {
+        f"shares_kmer_{name}": (members @ index.held_by(positives).astype(np.int32) > 0)[number.ravel()]
+        for name, positives in training
+    }
     row = np.concatenate([np.arange(len(test), dtype=np.int32) for test in tests])
     anywhere = np.any(list(shares.values()), axis=0) if shares else np.zeros(len(row), dtype=bool)
     table = pd.DataFrame({"row": row, "overlaps_training": anywhere, **shares})
