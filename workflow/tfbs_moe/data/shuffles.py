@@ -3,7 +3,6 @@
 import numpy as np
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 
 BLOCK = 2
 _SEED_LIMIT = 2**31
@@ -12,10 +11,8 @@ _SEED_LIMIT = 2**31
 def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shuffle every sequence so that it keeps all its dinucleotide counts and both end letters.
 
-    A shuffle is a random Eulerian path through the graph of the sequence's own dinucleotides
-    (Altschul and Erickson 1985, Mol Biol Evol 2:526), drawn by tangermeme. N counts as a letter of
-    its own. Paths with the same counts are not all equally likely. Every row has a seed of its own, so
-    it does not depend on the rows after it.
+    Every sequence with these is equally likely (see ``eulerian``). N counts as a letter of its own. Every row has a
+    seed of its own, so it does not depend on the rows after it.
 
     Args:
         codes: uint8 (N, L), 0 to 3 for A, C, G, T and 4 for N.
@@ -25,17 +22,12 @@ def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndar
         uint8 (N, L). A row may equal its original: a homopolymer has only one such path; see
         ``unchanged``.
     """
-    # torch and numba take seconds to import; block shuffles and readers of this module do without.
-    import torch
-    from tangermeme import ersatz
+    # numba takes most of a second to import; block shuffles and readers of this module do without.
+    from tfbs_moe.data.eulerian import euler_paths
 
     _check_codes(codes)
     seeds = rng.integers(_SEED_LIMIT, size=len(codes))
-    if not codes.size:
-        return codes.copy()
-    one_hot = torch.from_numpy(one_hot_from_codes(codes).astype(np.int8))
-    shuffled = ersatz.dinucleotide_shuffle(one_hot, n=1, random_state=seeds, allow_N=True)
-    return codes_from_one_hot(shuffled[:, 0].numpy())
+    return np.asarray(euler_paths(codes, seeds)) if codes.size else codes.copy()
 
 
 def block_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

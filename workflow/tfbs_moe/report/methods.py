@@ -9,7 +9,10 @@ from tfbs_moe.config import load_schema
 from tfbs_moe.study import CONTROLS, Study
 
 NEGATIVES = {
-    "dinucleotide_shuffle": "shuffles of the bound sequences that keep all dinucleotide counts (Altschul and Erickson)",
+    "dinucleotide_shuffle": (
+        "shuffles of the bound sequences that keep all dinucleotide counts, each as likely as any other (Altschul and "
+        "Erickson; Kandel et al.)"
+    ),
     "block_shuffle": (
         "the authors’ shuffles, which permute non-overlapping pairs of bases and do not keep dinucleotide counts"
     ),

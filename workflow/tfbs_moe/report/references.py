@@ -87,6 +87,12 @@ _WORKS = (
         _negatives("dinucleotide_shuffle"),
     ),
     Reference(
+        "even_shuffle",
+        "Kandel D, Matias Y, Unger R, Winkler P (1996) Shuffling biological sequences. Discrete Applied Mathematics "
+        "71:171–185. doi:10.1016/S0166-218X(97)81456-4",
+        _negatives("dinucleotide_shuffle"),
+    ),
+    Reference(
         "comparison",
         "Demšar J (2006) Statistical comparisons of classifiers over multiple data sets. Journal of Machine Learning "
         "Research 7:1–30.",
