@@ -23,6 +23,7 @@ SHORT = {
     "replicates": [0],
     "synthetic": {"scale": 0.02, "peak_scale": PEAK_SCALE},
     "protocols": {"paper": {"pooled": ["convnet"]}},
+    "controls": ["random"],
     "experts": {"convnet": {"training": {"max_epochs": 3}}},
     "gates": {"softmax": {"training": {"max_epochs": 3}}},
     "evaluation": {"bootstrap": 100},
