@@ -1,15 +1,22 @@
 """What gates learn from, and what they are judged and calibrated on: the experts here are as they were drawn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from planted_rows import CPU, HYPERPARAMETERS, WINDOW, planted
-from tfbs_moe.data.dataset import Dataset, write_dataset
+from tfbs_moe.data.dataset import Dataset, concatenate, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.reserved import is_reserved
+from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
+from tfbs_moe.evaluation.calibrated import Calibration, calibrate, read_calibrations
 from tfbs_moe.models import bundle
-from tfbs_moe.models.registry import build
+from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.tables import read_json
 from tfbs_moe.training.gate import train_gate
 from tfbs_moe.training.views import Member, read_views, write_views
 
@@ -17,10 +24,10 @@ SHORT = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 32, "max_epo
 TRAINING, VALIDATION = 80, 60
 
 
-def member(folder: Path, name: str, seed: int, factor: str | None = None, **more: object) -> Member:
+def member(folder: Path, name: str, seed: int, **hyperparameters: float) -> Member:
     """Write an expert as it was drawn."""
-    bundle.save(build("convnet", WINDOW, HYPERPARAMETERS, seed=seed), folder / name)
-    return Member(name, str(folder / name), (name,), (factor or f"factor {name}",), **more)
+    bundle.save(build("convnet", WINDOW, HYPERPARAMETERS | hyperparameters, seed=seed), folder / name)
+    return Member(name, str(folder / name), (name,), (f"factor {name}",))
 
 
 def written(folder: Path, name: str, *parts: Dataset) -> tuple[Path, Path]:
@@ -80,3 +87,83 @@ def test_a_gate_is_trained_anew_for_what_it_learns_from_alone(
     assert not is_kept(other, "motif")
     assert not is_kept(views, "logit")
     assert is_kept(other, "logit")
+
+
+def placed(dataset: Dataset, start: np.ndarray, negatives_elsewhere: int) -> Dataset:
+    """Set bound rows at their places, and a negative of each elsewhere."""
+    half = len(dataset) // 2
+    where = np.r_[start, start + negatives_elsewhere]
+    return replace(
+        dataset,
+        pair=np.r_[np.arange(half), np.arange(half)].astype(np.int32),
+        chrom=np.full(len(dataset), "chr1"),
+        start=where,
+        end=where + dataset.length,
+        strand=np.full(len(dataset), "."),
+    )
+
+
+def test_a_quarter_of_the_rows_is_reserved_the_same_in_every_file() -> None:
+    rows = planted(2000, 3)
+    start = np.random.default_rng(0).integers(0, 10**8, 1000)
+    kept = is_reserved(placed(rows, start, 10**6))
+    assert 0.2 < kept.mean() < 0.3
+    assert (kept[:1000] == kept[1000:]).all(), "pairs stay together"
+    # Another kind of negatives, another experiment that holds half of the places a few bases on.
+    assert (is_reserved(placed(planted(2000, 4), start, 5 * 10**7))[:1000] == kept[:1000]).all()
+    near = is_reserved(placed(subset(rows, np.r_[500:1000, 1500:2000]), start[500:] + 7, 10**6))
+    assert (near[:500] == kept[500:1000]).mean() > 0.99
+    # Without places, by the sequence, either strand.
+    plain = is_reserved(rows)
+    turned = np.ascontiguousarray(rows.one_hot[:, ::-1, ::-1])
+    assert 0.2 < plain.mean() < 0.3 and (is_reserved(replace(rows, one_hot=turned)) == plain).all()
+    assert len(is_reserved(subset(rows, np.arange(0)))) == 0
+
+
+def noisy(count: int, seed: int) -> Dataset:
+    """Rows whose labels are a coin's: whoever is sure of one has learnt it by heart."""
+    return replace(planted(count, seed), label=np.random.default_rng(seed).integers(0, 2, count).astype(np.uint8))
+
+
+@pytest.mark.parametrize("rows", ["held_out", "expert_split", "pooled_random"])
+def test_what_an_overfitted_gate_promises_holds_for_rows_that_it_did_not_see(rows: str, tmp_path: Path) -> None:
+    members = [member(tmp_path, name, place, motifs=64, weight_sd=1.0) for place, name in enumerate("AB")]
+    parts = {name: (noisy(150, place), noisy(400, 10 + place)) for place, name in enumerate("AB")}
+    data = {name: written(tmp_path, name, *part) for name, part in parts.items()}
+    views = read_views(looked((members, data), tmp_path / "views", rows))
+    learning = ~views.judging
+    label, embeddings = views.label[learning], views.unpack(views.inputs)[0][learning]
+    gate = build_gate("softmax", 2, views.embedding_size, {}, seed=0)
+    optimizer = torch.optim.Adam(gate.parameters(), lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = binary_cross_entropy_with_logits(gate(embeddings)[0], torch.from_numpy(label).float())
+        loss.backward()
+        optimizer.step()
+    folders = {each.name: each.folder for each in members}
+    bundle.save_mixture(gate, folders, tmp_path / "gate", {"rows": rows}, {name: [f"factor {name}"] for name in "AB"})
+    calibrate_mixture(
+        tmp_path / "gate", {"coin": [paths[1] for paths in data.values()]},
+        device=CPU, seed=0, batch_size=512, knowledge={},
+    )  # fmt: skip
+    assert read_json(tmp_path / "gate" / "calibration.json")["may_have_taught"] == (rows == "pooled_random")
+    own = read_calibrations(tmp_path / "gate")["coin"]
+    free = [part[1] for part in parts.values()]
+    assert own.rows == sum(is_reserved(part).sum() for part in free)
+    mixture = bundle.load(tmp_path / "gate")
+
+    def said(*datasets: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        every = concatenate(datasets)
+        return every.label, mixture.predict(every.one_hot)[0].numpy()
+
+    def broken(fitted: Calibration) -> float:
+        """Return by how many of its standard errors the log loss of fresh rows is above the one that is promised."""
+        loss = np.logaddexp(0, np.where(fresh[0] == 1, -1, 1) * fitted.logit(fresh[1]))
+        noise = loss.std() * (1 / len(loss) + 1 / fitted.rows) ** 0.5
+        return (loss.mean() - fitted.after["log_loss"]) / noise
+
+    fresh = said(noisy(4000, 77))
+    by_heart = calibrate(label, mixture.gate(embeddings)[0].detach().numpy(), "coin")
+    assert broken(by_heart) > 6
+    if rows != "pooled_random":
+        assert abs(broken(own)) < 3

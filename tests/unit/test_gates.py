@@ -12,6 +12,7 @@ from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
+from tfbs_moe.data.reserved import is_reserved
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.model_list import read_list, write_list
 from tfbs_moe.models import bundle
@@ -212,16 +213,19 @@ def trained(study: tuple[list[Member], dict], views: Path, folder: Path, **chang
 def test_views_are_what_the_experts_say(study: tuple[list[Member], dict], tmp_path: Path) -> None:
     knowledge = {"A": FactorKnowledge("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 3.0})}
     views = read_views(looked(study, tmp_path, knowledge=knowledge))
-    assert views.inputs.shape == (2200, 2 * 32 + 4 + 3) and views.judging.sum() == 600
+    every = concatenate([_free(study, name, split) for split in (0, 1) for name in study[1]])
+    free = [len(_free(study, name, 1)) for name in "AB"]
+    assert views.inputs.shape == (len(every), 2 * 32 + 4 + 3) and views.judging.sum() == sum(free)
+    # About a quarter of the validation rows are kept for calibration.
+    assert 190 < free[0] < 260 and 190 < free[1] < 260
     found, source, draw, known = views.unpack(views.inputs)
     stack = {member.name: bundle.load_experts({"x": member.folder})["x"] for member in study[0]}
-    every = concatenate([_read(study, name, split) for split in (0, 1) for name in study[1]])
     x = torch.from_numpy(every.one_hot).float()
     with torch.no_grad():
         for place, expert in enumerate(stack.values()):
             torch.testing.assert_close(found[:, place], expert.embed(x), rtol=1e-4, atol=1e-5)
     assert (views.label == every.label).all() and ((draw >= 0) & (draw < 1)).all()
-    assert source.tolist() == [0] * 800 + [1] * 800 + [0] * 300 + [1] * 300
+    assert source.tolist() == [0] * 800 + [1] * 800 + [0] * free[0] + [1] * free[1]
     assert known[:800, 0].std() > 0.5 and known[800:1600].isnan().all()
     torch.testing.assert_close(known[0, 1:], torch.tensor([1.0, 0.2]))
     assert views.hidden.tolist() == [[True, False], [False, True]]
@@ -235,6 +239,12 @@ def _read(study: tuple[list[Member], dict], name: str, split: int):
     from tfbs_moe.data.dataset import read_dataset
 
     return read_dataset(study[1][name][split])
+
+
+def _free(study: tuple[list[Member], dict], name: str, split: int):
+    """Return the rows that teach gates or choose their epochs."""
+    rows = _read(study, name, split)
+    return subset(rows, ~is_reserved(rows)) if split else rows
 
 
 @pytest.mark.parametrize("name", list(GATES))
@@ -276,7 +286,7 @@ def test_experts_learn_on_with_their_gate(study: tuple[list[Member], dict], tmp_
 def test_best_expert_is_chosen_by_validation(study: tuple[list[Member], dict], tmp_path: Path) -> None:
     written = trained(study, looked(study, tmp_path / "views"), tmp_path / "gate", gate="best_expert")
     areas = written["metrics"]["validation_auroc_of_experts"]
-    pooled = concatenate([_read(study, name, 1) for name in ("A", "B")])
+    pooled = concatenate([_free(study, name, 1) for name in ("A", "B")])
     x = torch.from_numpy(pooled.one_hot).float()
     for member in study[0]:
         expert = bundle.load_experts({"x": member.folder})["x"]
@@ -287,17 +297,20 @@ def test_best_expert_is_chosen_by_validation(study: tuple[list[Member], dict], t
 
 def test_rows_that_gates_learn_from(study: tuple[list[Member], dict], tmp_path: Path) -> None:
     leader = np.r_[np.arange(50), np.arange(50), 100 + np.r_[np.arange(20), np.arange(20)]]
-    learning, judging = choose_rows(100, leader, "expert_split", None, 0)
-    assert (learning == np.arange(100)).all() and (judging == np.arange(100, 140)).all()
-    learning, judging = choose_rows(100, leader, "pooled_random", None, 0)
+    kept = np.isin(leader, np.arange(100, 108))
+    free = [row for row in range(100, 140) if not kept[row]]
+    for choice in ("expert_split", "out_of_fold"):
+        learning, judging = choose_rows(100, leader, kept, choice, None, 0)
+        assert (learning == np.arange(100)).all() and (judging == free).all()
+    learning, judging = choose_rows(100, leader, kept, "pooled_random", None, 0)
     assert len(learning) == 112 and sorted([*learning, *judging]) == list(range(140))
-    learning, judging = choose_rows(100, leader, "held_out", None, 0)
-    assert len(learning) == 30 and min(*learning, *judging) == 100
+    learning, judging = choose_rows(100, leader, kept, "held_out", None, 0)
+    assert len(learning) == 18 and sorted([*learning, *judging]) == free
     assert not set(leader[learning]) & set(leader[judging])
-    few, fewer = choose_rows(100, leader, "expert_split", 20, 0)
+    few, fewer = choose_rows(100, leader, kept, "expert_split", 20, 0)
     assert len(few) == 20 and len(fewer) == 5
     with pytest.raises(InputError, match="rows of the gate are 'all'; known are 'expert_split'"):
-        choose_rows(100, leader, "all", None, 0)
+        choose_rows(100, leader, kept, "all", None, 0)
 
 
 def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(

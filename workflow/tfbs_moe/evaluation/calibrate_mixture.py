@@ -10,6 +10,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset, read_dataset, subset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
 from tfbs_moe.evaluation.calibrated import calibrate
@@ -36,6 +37,10 @@ def calibrate_mixture(
 ) -> dict[str, Any]:
     """Fit calibrations and familiarity to validation rows, and write them into a mixture's bundle.
 
+    Calibrations are fitted to the rows that are kept for it (``data.reserved``), for on rows that taught a gate its
+    probabilities are better than elsewhere. A gate that learned from all rows together has none that it surely did not
+    see; ``calibration.json`` says so (``may_have_taught``).
+
     Args:
         folder: of the bundle; takes ``calibration.json`` and ``familiarity.safetensors``.
         validation: datasets of all training experiments, by kind of negatives; familiarity is fitted to the first kind.
@@ -58,9 +63,12 @@ def calibrate_mixture(
     calibrations, learnt = [], False
     for negatives, paths in validation.items():
         most = MOST_NUMBERS // width // max(len(paths), 1)
-        datasets = [part for path in paths if len(part := _some(read_dataset(path), most, seed))]
+        # Familiarity takes all rows; after it those that calibrate are enough.
+        chosen = [_some(read_dataset(path), most, seed, only_reserved=learnt) for path in paths]
+        datasets = [dataset for dataset, _ in chosen if len(dataset)]
         if not datasets:
             continue
+        reserved = np.concatenate([kept for _, kept in chosen])
         parts = []
         for dataset in datasets:
             known = knowledge.get(str(dataset.attributes["factor"])) if informed else None
@@ -75,24 +83,31 @@ def calibrate_mixture(
             )
         label = np.concatenate([dataset.label for dataset in datasets])
         logits = np.concatenate([logit for logit, _ in parts])
-        calibrations.append(calibrate(label, logits, negatives).as_json())
+        calibrations.append(calibrate(label[reserved], logits[reserved], negatives).as_json())
         if not learnt:
             factors = [str(dataset.attributes["factor"]) for dataset in datasets for _ in range(len(dataset))]
             classes = np.where(label == 1, np.array(factors, dtype=object), UNBOUND)
             learn_familiarity(np.concatenate([embedded for _, embedded in parts]), list(classes)).save(folder)
             learnt = True
-    written = {"calibrations": calibrations, "mixture_sha256": description["weights"]["sha256"], "seed": seed}
+    written = {
+        "calibrations": calibrations,
+        "may_have_taught": description.get("rows") == POOLED_RANDOM,
+        "mixture_sha256": description["weights"]["sha256"],
+        "seed": seed,
+    }
     write_json(written, Path(folder) / CALIBRATION)
     return written
 
 
-def _some(dataset: Dataset, most: int, seed: int) -> Dataset:
-    """Return at most so many rows of a dataset, drawn at random, in their order."""
-    if len(dataset) <= most:
-        return dataset
-    experiment = str(dataset.attributes.get("experiment", ""))
-    drawn = rng(seed, "calibration", experiment).choice(len(dataset), most, replace=False)
-    return subset(dataset, np.sort(drawn))
+def _some(dataset: Dataset, most: int, seed: int, *, only_reserved: bool) -> tuple[Dataset, np.ndarray]:
+    """Return at most so many rows of a dataset, drawn at random, in their order, and which of them calibrate."""
+    # Before rows are taken out, as it hangs on pairs.
+    reserved = is_reserved(dataset)
+    rows = np.flatnonzero(reserved) if only_reserved else np.arange(len(dataset))
+    if len(rows) > most:
+        experiment = str(dataset.attributes.get("experiment", ""))
+        rows = np.sort(rng(seed, "calibration", experiment).choice(rows, most, replace=False))
+    return subset(dataset, rows), reserved[rows]
 
 
 def _embed(

@@ -25,7 +25,7 @@ NEGATIVES = {
 GATE_ROWS = {
     "expert_split": "the experts’ training rows, chosen on their validation rows",
     "pooled_random": "all rows split at random, as the authors did",
-    "held_out": "three quarters of the experts’ validation rows, chosen on the rest",
+    "held_out": "three quarters of the experts’ validation rows that do not calibrate, chosen on the rest of these",
     "out_of_fold": "the training rows as experts of folds see them that were trained without them",
 }
 _STOPPED_ON = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from tfbs_moe.data.reserved import POOLED_RANDOM
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import table_of
@@ -14,8 +15,9 @@ from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, int
 LEVEL = 0.05
 
 _MEANING = (
-    "Probabilities are calibrated on validation rows of the training factors, for each kind of negatives apart "
-    "(Platt’s scale and shift, which change no order and no AUROC). They assume as many bound as unbound sequences. "
+    "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
+    "the gate nor chose its epoch, for each kind of negatives apart (Platt’s scale and shift, which change no order "
+    "and no AUROC). They assume as many bound as unbound sequences. "
     "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
     "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
 )
@@ -23,7 +25,7 @@ _MEANING = (
 
 def trust(run: Run) -> Section:
     """Return what calibration gains, and whether familiarity foretells failure, over factors."""
-    blocks: list[Block] = [Text(_MEANING)]
+    blocks: list[Block] = [Text(_MEANING), *_taught(run)]
     sentences = [*_calibrated(run), *_familiar(run)]
     blocks += [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(TRUST))]
     for path, title in (
@@ -33,6 +35,17 @@ def trust(run: Run) -> Section:
     ):
         blocks.append(Fold(title, [table_of(run, path, f"{title}.")]))
     return Section("trust", "What can be trusted", blocks)
+
+
+def _taught(run: Run) -> list[Block]:
+    """Say which protocols calibrate on rows that the gate may have learned from, as the authors chose its rows."""
+    recipes = run.study.config["protocols"]
+    named = [name for name in run.study.protocols if recipes[name]["gate_rows"] == POOLED_RANDOM]
+    text = (
+        f"Of the protocol {', '.join(named)} the rows that calibrate may have taught the gate, which learned from rows "
+        "of all splits (pooled_random): its calibrated probabilities may be too sure."
+    )
+    return [Text(text)] if named else []
 
 
 def _first(run: Run, table: pd.DataFrame | None) -> list[pd.DataFrame]:

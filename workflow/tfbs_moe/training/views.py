@@ -18,6 +18,7 @@ import torch
 from tfbs_moe.data.dataset import UNPAIRED, Dataset, read_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
@@ -132,6 +133,7 @@ def write_views(
             were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, pairs
             together. ``out_of_fold``: training rows teach, seen by experts of folds that were trained without them,
             whose embeddings a linear map, fitted on validation rows, brings to those of the expert itself.
+            But with ``pooled_random`` the validation rows that calibrate (``data.reserved``) neither teach nor choose.
         seed: root of the streams.
         device: to compute on.
         max_rows: at most so many rows that teach, drawn at random, and a quarter as many that choose.
@@ -150,6 +152,7 @@ def write_views(
     sources = [(name, split) for split in range(len(SPLITS)) for name in data]
     records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     pairs: list[np.ndarray] = []
+    reserved: list[np.ndarray] = []
     sizes: list[int] = []
     factors: dict[str, str] = {}
     for name, split in sources:
@@ -158,9 +161,10 @@ def write_views(
         factors[name] = str(dataset.attributes.get("factor", name))
         pairs.append(np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair) + sum(sizes))
         sizes.append(len(dataset))
+        reserved.append(is_reserved(dataset) if split else np.zeros(len(dataset), dtype=bool))
     training_sizes = dict(zip(data, sizes, strict=False))
     training = sum(training_sizes.values())
-    learning, judging = choose_rows(training, np.concatenate(pairs), rows, max_rows, seed)
+    learning, judging = choose_rows(training, np.concatenate(pairs), np.concatenate(reserved), rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
         "max_rows": max_rows,
@@ -259,29 +263,30 @@ def _crc32(rows: np.ndarray) -> int:
 
 
 def choose_rows(
-    training: int, leader: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+    training: int, leader: np.ndarray, reserved: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows of all datasets, training ones first, teach a gate and which choose its epoch.
 
     Args:
         training: how many rows are training rows.
         leader: int (rows,), the row that each is paired with, its own where it has no pair.
+        reserved: bool (rows,), the validation rows that calibrate.
         choice: see ``write_views``.
         max_rows: see ``write_views``.
         seed: root of the draws.
     """
     total = len(leader)
-    if choice == "pooled_random":
+    free = training + np.flatnonzero(~reserved[training:])
+    if choice == POOLED_RANDOM:
         order = rng(seed, "gate_rows").permutation(total)
         cut = int(_TRAINING_SHARE[choice] * total)
         learning, judging = order[:cut], order[cut:]
     elif choice == "held_out":
-        held = np.arange(training, total)
-        groups = rng(seed, "gate_rows").permutation(np.unique(leader[held]))
-        teach = np.isin(leader[held], groups[: int(_TRAINING_SHARE[choice] * len(groups))])
-        learning, judging = held[teach], held[~teach]
+        groups = rng(seed, "gate_rows").permutation(np.unique(leader[free]))
+        teach = np.isin(leader[free], groups[: int(_TRAINING_SHARE[choice] * len(groups))])
+        learning, judging = free[teach], free[~teach]
     elif choice in ("expert_split", "out_of_fold"):
-        learning, judging = np.arange(training), np.arange(training, total)
+        learning, judging = np.arange(training), free
     else:
         known = ", ".join(repr(name) for name in get_args(RowChoice))
         raise InputError(f"rows of the gate are {choice!r}; known are {known}")
