@@ -262,18 +262,22 @@ def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("bounds", "expected"),
+    ("bounds", "p", "expected"),
     [
-        ((0.02, 0.01, 0.03), "higher"),
-        ((-0.02, -0.03, -0.01), "lower"),
-        ((0.02, -0.01, 0.05), "not told apart"),
-        ((0.02, 0.0, 0.04), "not told apart"),
-        ((0.02, np.nan, np.nan), "not told apart"),
+        ((0.02, 0.01, 0.03), 0.001, "higher"),
+        ((-0.02, -0.03, -0.01), 0.001, "lower"),
+        ((0.02, 0.01, 0.03), 0.05, "not told apart"),
+        ((0.02, 0.01, 0.03), np.nan, "higher"),
+        ((0.02, -0.01, 0.05), 0.001, "not told apart"),
+        ((0.02, 0.0, 0.04), 0.001, "not told apart"),
+        ((0.02, np.nan, np.nan), 0.001, "not told apart"),
     ],
 )
-def test_a_verdict_needs_an_interval_without_zero(bounds: tuple[float, float, float], expected: str) -> None:
-    """Zero at the very end of the interval, or no interval, is no verdict."""
-    assert verdict(*bounds) == expected
+def test_a_verdict_needs_an_interval_without_zero_and_a_small_p(
+    bounds: tuple[float, float, float], p: float, expected: str
+) -> None:
+    """Zero at the very end of the interval, no interval, or an adjusted p at the level is no verdict."""
+    assert verdict(*bounds, p, 0.05) == expected
 
 
 def test_the_strongest_rival_comes_first_with_its_interval(run: Run) -> None:
