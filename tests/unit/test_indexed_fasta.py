@@ -281,7 +281,7 @@ def test_processes_may_make_an_index_at_once(tmp_path, sequences, pack):
     folder = tmp_path / "genome"
     folder.mkdir()
     path = pack(write_fasta(folder / "a.fa", sequences))
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
         readers = [pool.submit(read_together, path, tmp_path / "go") for _ in range(4)]
         (tmp_path / "go").touch()
         assert [reader.result(60) for reader in readers] == [sequences] * 4

@@ -82,8 +82,8 @@ def test_calibration_is_said_and_judged(run_folder, mixture):
     assert fitted["after"]["log_loss"] <= fitted["before"]["log_loss"]
     trust = pd.read_csv(run_folder / "evaluation" / "trust.tsv", sep="\t")
     known = trust[trust["set"] == "in_distribution"]
-    # Called unfamiliar below 5 %: so many of what the experts know, to the scatter of some hundred rows.
-    assert known["unfamiliar_bound"].between(0.01, 0.12).all()
+    # Called unfamiliar below 5 %: so many of what the experts know, to the scatter of the 70 rows that are kept apart.
+    assert known["unfamiliar_bound"].between(0.005, 0.16).all()
     assert (trust["log_loss_calibrated"].notna() & trust["familiarity_bound"].between(0, 1)).all()
 
 

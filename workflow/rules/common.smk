@@ -77,6 +77,12 @@ wildcard_constraints:
     model="[A-Za-z0-9_.]+",
 
 
+def library_file(path):
+    """Return a file of the library as an input: relative to the study's folder, so that both can move together."""
+    here, found = Path.cwd(), LIBRARY / path
+    return str(found.relative_to(here) if found.is_relative_to(here) else found)
+
+
 @cache
 def code(script, without=()):
     """Return the digest of a script and the library modules it uses, for a rule's params; see ``code_digest``."""

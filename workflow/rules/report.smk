@@ -20,8 +20,10 @@ rule build_report:
         attributions=lambda wildcards: ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,
-        templates=[LIBRARY / "tfbs_moe/report/templates" / name for name in ("index.html.j2", "style.css", "script.js")],
-        schema=LIBRARY / "schemas/config.schema.yaml",
+        templates=[
+            library_file(f"tfbs_moe/report/templates/{name}") for name in ("index.html.j2", "style.css", "script.js")
+        ],
+        schema=library_file("schemas/config.schema.yaml"),
     output:
         report(
             f"{RUN}/report/index.html",
@@ -55,7 +57,7 @@ rule write_documents:
         models=rules.build_report.input.models,
         config=rules.run_config.output.config,
         published=PUBLISHED,
-        schema=LIBRARY / "schemas/config.schema.yaml",
+        schema=library_file("schemas/config.schema.yaml"),
     output:
         [f"{RUN}/{path}" for path in DOCUMENTS if path != METHODS],
         report(

@@ -120,8 +120,12 @@ def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> p
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put tables below each other; of one without rows the columns have no types, and it counts only where all are."""
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    """Put tables below each other; of one without rows the columns have no types, and it counts only where all are.
+
+    Where none has rows, the header is that of the table with the most columns.
+    """
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled or [max(parts, key=lambda part: len(part.columns))], ignore_index=True)
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
