@@ -212,7 +212,7 @@ def suffix(kinds):
     return "".join(f"_{kind}" for kind in kinds if kind in (OTHER_PEAKS, SUPPLIED))
 
 
-# The outputs of a rule are fixed: experiments that are tested on the same kinds of negatives share one of each rule
+# The outputs of a rule are fixed, so experiments that are tested on the same kinds of negatives share one of each rule
 # that makes something of all their test rows in one job.
 TESTED = {}
 for experiment, tests in groupby(STUDY.test_sets, key=lambda test: test.experiment):
