@@ -10,18 +10,25 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.metrics import (
     MetricSettings,
     Ranked,
-    auprc,
-    auroc,
-    curve_metrics,
-    enrichment_at,
     mean_metrics,
+    ranking_metrics,
     row_losses,
-    sensitivity_at,
 )
 
 
 def ones(count):
     return np.ones((1, count), dtype=np.uint8)
+
+
+def ranking(label, logit, weights=None, **settings):
+    """Return the metrics of the order, of one set of rows: name to number."""
+    weights = np.ones(len(label), dtype=np.uint8) if weights is None else weights
+    chosen = MetricSettings(**settings)
+    found = ranking_metrics(Ranked(label, logit), weights[None], chosen)
+    return {name: float(value[0]) for name, value in found.items()} | {
+        "sensitivity": float(found[chosen.sensitivity_name][0]),
+        "enrichment": float(found[chosen.enrichment_name][0]),
+    }
 
 
 def sigmoid(logit):
@@ -44,9 +51,8 @@ def weighted_scores(draw):
 @given(weighted_scores())
 def test_weighted_metrics_agree_with_scikit_learn(case):
     label, logit, weights = case
-    chosen = MetricSettings(calibration_bins=5)
-    curve = Ranked(label, logit).curve(weights[None])
-    found = curve_metrics(curve, chosen) | mean_metrics(row_losses(label, logit, sigmoid(logit), 5), weights[None])
+    losses = mean_metrics(row_losses(label, logit, sigmoid(logit), 5), weights[None])
+    found = ranking(label, logit, weights) | {name: value[0] for name, value in losses.items()}
     probability = sigmoid(logit)
     expected = {
         "auroc": sk.roc_auc_score(label, logit, sample_weight=weights),
@@ -56,7 +62,7 @@ def test_weighted_metrics_agree_with_scikit_learn(case):
         "brier": sk.brier_score_loss(label, probability, sample_weight=weights),
     }
     for name, value in expected.items():
-        assert found[name][0] == pytest.approx(value, abs=1e-9), name
+        assert found[name] == pytest.approx(value, abs=1e-9), name
 
 
 @settings(max_examples=60)
@@ -64,28 +70,32 @@ def test_weighted_metrics_agree_with_scikit_learn(case):
 def test_a_weight_is_the_same_as_a_row_that_often(case):
     label, logit, weights = case
     repeated = np.repeat(np.arange(len(label)), weights)
-    chosen = MetricSettings()
-    by_weight = curve_metrics(Ranked(label, logit).curve(weights[None]), chosen)
-    by_row = curve_metrics(Ranked(label[repeated], logit[repeated]).curve(ones(len(repeated))), chosen)
-    for name, value in by_row.items():
-        assert by_weight[name][0] == pytest.approx(value[0], abs=1e-12), name
+    assert ranking(label, logit, weights) == pytest.approx(ranking(label[repeated], logit[repeated]), abs=1e-12)
+
+
+def test_many_draws_at_once_are_each_draw_by_itself():
+    rng = np.random.default_rng(8)
+    label, logit = rng.random(70) < 0.5, np.round(rng.normal(size=70), 1)
+    weights = rng.integers(0, 4, (9, 70)).astype(np.uint8)
+    together = ranking_metrics(Ranked(label, logit), weights, MetricSettings())
+    for number, row in enumerate(weights):
+        assert {name: value[number] for name, value in together.items()}.items() <= ranking(label, logit, row).items()
 
 
 def test_constant_scores_say_nothing():
     label = np.repeat([True, False], [3, 5])
-    curve = Ranked(label, np.zeros(8)).curve(ones(8))
-    assert auroc(curve)[0] == 0.5
-    assert auprc(curve)[0] == pytest.approx(3 / 8)
-    assert enrichment_at(curve, 0.5)[0] == pytest.approx(1)
-    assert sensitivity_at(curve, 0.9)[0] == 0
+    found = ranking(label, np.zeros(8), enrichment_fraction=0.5, specificity=0.9)
+    assert found["auroc"] == 0.5
+    assert found["auprc"] == pytest.approx(3 / 8)
+    assert found["enrichment"] == pytest.approx(1)
+    assert found["sensitivity"] == 0
 
 
 def test_perfect_and_reversed_scores():
     label = np.repeat([True, False], 4)
-    up, down = (Ranked(label, sign * label.astype(float)).curve(ones(8)) for sign in (1, -1))
-    assert (auroc(up)[0], auroc(down)[0]) == (1, 0)
-    assert sensitivity_at(up, 0.99)[0] == 1
-    assert enrichment_at(up, 0.25)[0] == 2
+    up = ranking(label, label.astype(float), specificity=0.99, enrichment_fraction=0.25)
+    assert (up["auroc"], ranking(label, -label.astype(float))["auroc"]) == (1, 0)
+    assert (up["sensitivity"], up["enrichment"]) == (1, 2)
 
 
 def test_sensitivity_is_the_highest_allowed_point_of_the_roc_curve():
@@ -95,14 +105,14 @@ def test_sensitivity_is_the_highest_allowed_point_of_the_roc_curve():
     false_rate, true_rate, _ = sk.roc_curve(label, logit, drop_intermediate=False)
     for specificity in (0.8, 0.9, 0.95, 0.99):
         expected = true_rate[false_rate <= 1 - specificity + 1e-12].max()
-        assert sensitivity_at(Ranked(label, logit).curve(ones(500)), specificity)[0] == pytest.approx(expected)
+        assert ranking(label, logit, specificity=specificity)["sensitivity"] == pytest.approx(expected)
 
 
 def test_sensitivity_keeps_a_threshold_that_meets_the_specificity_exactly():
     # One of ten negatives lies above: specificity is 0.9, which has no exact binary form.
     label = np.r_[np.ones(10), np.zeros(10)].astype(bool)
     logit = np.r_[np.full(10, 2.0), [3.0], np.arange(9) - 20.0]
-    assert sensitivity_at(Ranked(label, logit).curve(ones(20)), 0.9)[0] == 1
+    assert ranking(label, logit, specificity=0.9)["sensitivity"] == 1
 
 
 def test_calibration_error_of_a_hand_made_case():
@@ -123,9 +133,9 @@ def test_log_loss_of_extreme_logits_is_finite():
 def test_without_a_class_ranking_metrics_are_missing_and_losses_are_not():
     label = np.ones(4, dtype=bool)
     logit = np.arange(4.0)
-    found = curve_metrics(Ranked(label, logit).curve(ones(4)), MetricSettings())
-    assert np.isnan(found["auroc"][0])
-    assert found["auprc"][0] == 1
+    found = ranking(label, logit)
+    assert np.isnan([found["auroc"], found["sensitivity"]]).all()
+    assert (found["auprc"], found["enrichment"]) == (1, 1)
     losses = mean_metrics(row_losses(label, logit, sigmoid(logit), 10), ones(4))
     assert np.isfinite(losses["log_loss"][0])
 

@@ -17,10 +17,10 @@ from tfbs_moe.evaluation.metrics import (
     LOG_LOSS,
     MetricSettings,
     Ranked,
-    auroc,
-    curve_metrics,
     mean_metrics,
+    ranking_metrics,
     row_losses,
+    weighted_means,
 )
 from tfbs_moe.evaluation.scores import Scores, read_scores
 from tfbs_moe.runtime import rng
@@ -145,8 +145,9 @@ def draw_stream(seed: int, identity: Mapping[str, object], rows: str) -> np.rand
 def auroc_draws(scores: Scores, draws: int, stream: np.random.Generator) -> np.ndarray:
     """Return the AUROC of every model in every bootstrap draw, float (K, draws)."""
     ranked = [Ranked(scores.label, logit) for logit in scores.logit]
+    settings = MetricSettings()
     blocks = draw_counts(resampling_units(scores.label, scores.pair), draws, stream)
-    parts = [[auroc(model.curve(weights)) for model in ranked] for weights in blocks]
+    parts = [[ranking_metrics(model, weights, settings)[AUROC] for model in ranked] for weights in blocks]
     return np.concatenate([np.stack(part) for part in parts], axis=1)
 
 
@@ -162,20 +163,23 @@ def _evaluated(
         row_losses(scores.label, logit, probability, settings.calibration_bins)
         for logit, probability in zip(scores.logit, scores.probability, strict=True)
     ]
-    values = np.empty((len(ranked), len(settings.names), 1 + draws))
-    done = 0
-    for weights in _weights(scores, draws, stream):
-        for model, loss, found in zip(ranked, losses, values, strict=True):
-            metrics = curve_metrics(model.curve(weights), settings) | mean_metrics(loss, weights)
-            for index, name in enumerate(settings.names):
-                found[index, done : done + len(weights)] = metrics[name]
+    every_row = np.ones((1, len(scores.row)), dtype=np.uint8)
+    values = np.full((len(ranked), len(settings.names), 1 + draws), np.nan)
+    for model, loss, found in zip(ranked, losses, values, strict=True):
+        metrics = ranking_metrics(model, every_row, settings) | mean_metrics(loss, every_row)
+        found[:, 0] = [metrics[name][0] for name in settings.names]
+    # In one product for all models; the residuals of the calibration error are left out, which has no interval.
+    mean_names, columns = [LOG_LOSS, BRIER], np.concatenate([loss[:, :2] for loss in losses], axis=1)
+    done = 1
+    for weights in draw_counts(resampling_units(scores.label, scores.pair), draws, stream):
+        drawn = slice(done, done + len(weights))
+        means = weighted_means(columns, weights).reshape(len(weights), len(ranked), 2)
+        for number, (model, found) in enumerate(zip(ranked, values, strict=True)):
+            metrics = ranking_metrics(model, weights, settings) | dict(zip(mean_names, means[:, number].T, strict=True))
+            for name, value in metrics.items():
+                found[settings.names.index(name), drawn] = value
         done += len(weights)
     yield from values
-
-
-def _weights(scores: Scores, draws: int, stream: np.random.Generator) -> Iterator[np.ndarray]:
-    yield np.ones((1, len(scores.row)), dtype=np.uint8)
-    yield from draw_counts(resampling_units(scores.label, scores.pair), draws, stream)
 
 
 def _name(identity: Mapping[str, object]) -> str:

@@ -6,6 +6,7 @@ set itself is the draw in which every row has weight one, so there is one way to
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from tfbs_moe.errors import InputError
@@ -69,45 +70,8 @@ class MetricSettings:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """Weighted counts at each distinct score, from the highest down: int (B, G) each.
-
-    Attributes:
-        positive: weight of the positives with this very score.
-        negative: weight of the negatives with this very score.
-        true_positive: weight of the positives at or above the score.
-        above: weight of all rows at or above the score.
-    """
-
-    positive: np.ndarray
-    negative: np.ndarray
-    true_positive: np.ndarray
-    above: np.ndarray
-
-    @property
-    def false_positive(self) -> np.ndarray:
-        """Weight of the negatives at or above the score."""
-        return self.above - self.true_positive
-
-    @property
-    def positives(self) -> np.ndarray:
-        """Weight of all positives, float (B,); NaN where there is none."""
-        return _or_nan(self.true_positive[:, -1])
-
-    @property
-    def negatives(self) -> np.ndarray:
-        """Weight of all negatives, float (B,); NaN where there is none."""
-        return _or_nan(self.above[:, -1] - self.true_positive[:, -1])
-
-    @property
-    def total(self) -> np.ndarray:
-        """Weight of all rows, float (B,)."""
-        return self.above[:, -1].astype(np.float64)
-
-
 class Ranked:
-    """One model's scores on one dataset, sorted once.
+    """One model's scores on one dataset, sorted once, from the highest down.
 
     Args:
         label: bool (N,).
@@ -116,58 +80,93 @@ class Ranked:
 
     def __init__(self, label: np.ndarray, logit: np.ndarray) -> None:
         self.order = np.argsort(-logit, kind="stable")
-        self.label = label[self.order].astype(np.uint8)
+        self.label = label[self.order]
         ordered = logit[self.order]
-        ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(logit) > 0))
-        # Without ties every row ends a group, and there is nothing to pick out.
-        self.ends = None if len(ends) == len(logit) else ends
+        # Rows of equal scores share a threshold: whether a row is the last of its score.
+        self.last = np.append(ordered[1:] != ordered[:-1], len(logit) > 0)
 
-    def curve(self, weights: np.ndarray) -> Curve:
-        """Count what lies above each distinct score, for weights uint8 (B, N)."""
-        ordered = np.take(weights, self.order, axis=1)
-        positive = ordered * self.label
-        # int32: five times faster to sum up than floats, and enough for any test set.
-        true_positive = np.cumsum(positive, axis=1, dtype=np.int32)
-        above = np.cumsum(ordered, axis=1, dtype=np.int32)
-        if self.ends is None:
-            return Curve(positive, ordered - positive, true_positive, above)
-        true_positive, above = true_positive[:, self.ends], above[:, self.ends]
-        tied = np.diff(true_positive, axis=1, prepend=0)
-        return Curve(tied, np.diff(above, axis=1, prepend=0) - tied, true_positive, above)
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many positives and how many negatives lie at or above each distinct score, int (G,) each."""
+        positives = np.cumsum(self.label, dtype=np.int64)
+        above = np.arange(1, len(self.label) + 1)
+        return positives[self.last], (above - positives)[self.last]
 
 
-def auroc(curve: Curve) -> np.ndarray:
-    """Area under the ROC curve, (B,); ties count half (Mann and Whitney 1947)."""
-    negative, positive = (counts.astype(np.float64) for counts in (curve.negative, curve.positive))
-    pairs = np.vecdot(negative, curve.true_positive.astype(np.float64)) - np.vecdot(negative, positive) / 2
-    return np.asarray(pairs / (curve.positives * curve.negatives))
+def ranking_metrics(ranked: Ranked, weights: np.ndarray, settings: MetricSettings) -> dict[str, np.ndarray]:
+    """Return the metrics that depend on the order of the scores alone, float (B,) each; NaN without the class it needs.
 
+    AUROC: ties count half (Mann and Whitney 1947). AUPRC: average precision, the sum of precision × gain in recall,
+    without interpolation. Sensitivity: the highest among thresholds that keep at least the given specificity.
+    Enrichment: the share of positives among the top-scored fraction of rows, over their share in all rows; within a
+    group of tied scores positives are counted in proportion.
 
-def auprc(curve: Curve) -> np.ndarray:
-    """Average precision, (B,): the sum of precision × gain in recall, without interpolation."""
-    precision = curve.true_positive / np.maximum(curve.above, 1)
-    return np.asarray(np.vecdot(curve.positive.astype(np.float64), precision) / curve.positives)
-
-
-def sensitivity_at(curve: Curve, specificity: float) -> np.ndarray:
-    """Highest sensitivity, (B,), among thresholds that keep at least the given specificity."""
-    allowed = (1 - specificity) * curve.negatives * (1 + TOLERANCE)
-    group = (curve.false_positive <= allowed[:, None]).sum(axis=1) - 1
-    found = _at(curve.true_positive, group) / curve.positives
-    return np.where(np.isnan(allowed), np.nan, found)
-
-
-def enrichment_at(curve: Curve, fraction: float) -> np.ndarray:
-    """Share of positives among the top-scored fraction of rows, over their share in all rows: (B,).
-
-    Within a group of tied scores positives are counted in proportion.
+    Args:
+        ranked: a model's scores on N rows.
+        weights: uint8 (B, N), how often each row counts.
+        settings: choices of the metrics.
     """
-    top = fraction * curve.total
-    group = (curve.above < top[:, None] * (1 - TOLERANCE)).sum(axis=1)
-    low_tp, low = (_at(counts, group - 1) for counts in (curve.true_positive, curve.above))
-    high_tp, high = (_at(counts, group) for counts in (curve.true_positive, curve.above))
-    found = low_tp + (high_tp - low_tp) * (top - low) / (high - low)
-    return np.asarray(found / top * curve.total / curve.positives)
+    positive = np.where(ranked.label, 255, 0).astype(np.uint8)
+    values = _ranking_metrics(
+        ranked.order, positive, ranked.last, weights, settings.specificity, settings.enrichment_fraction
+    )
+    names = (AUROC, AUPRC, AUPRC_BASELINE, settings.sensitivity_name, settings.enrichment_name)
+    return dict(zip(names, values, strict=True))
+
+
+@numba.njit(cache=True, nogil=True)
+def _ranking_metrics(
+    order: np.ndarray,
+    positive: np.ndarray,
+    last: np.ndarray,
+    weights: np.ndarray,
+    specificity: float,
+    fraction: float,
+) -> np.ndarray:
+    """Return float (5, B), one pass down the scores for each row of weights (B, N).
+
+    ``positive``, uint8 (N,), has all bits set for a positive: to keep a weight or not then takes no branch, which a
+    processor would guess wrong half of the time.
+    """
+    draws, rows = weights.shape
+    found = np.full((5, draws), np.nan)
+    zero = np.int64(0)
+    for draw in range(draws):
+        drawn = weights[draw]
+        total, positives = zero, zero
+        for at in range(rows):
+            total += drawn[order[at]]
+            positives += drawn[order[at]] & positive[at]
+        if total == 0:
+            continue
+        negatives = total - positives
+        allowed = (1 - specificity) * negatives * (1 + TOLERANCE)
+        top = fraction * total
+        nearly_top = top * (1 - TOLERANCE)
+        tied, tied_positive, above, true_positive = zero, zero, zero, zero
+        twice_pairs, sensitive = zero, zero
+        precision, in_top = 0.0, 0.0
+        for at in range(rows):
+            tied += drawn[order[at]]
+            tied_positive += drawn[order[at]] & positive[at]
+            if not last[at]:
+                continue
+            twice_pairs += (tied - tied_positive) * (2 * true_positive + tied_positive)
+            if above < nearly_top and nearly_top <= above + tied:
+                in_top = true_positive + tied_positive * (top - above) / tied
+            true_positive += tied_positive
+            above += tied
+            precision += tied_positive * true_positive / max(above, 1)
+            if above - true_positive <= allowed:
+                sensitive = true_positive
+            tied, tied_positive = zero, zero
+        found[2, draw] = positives / total
+        if positives:
+            found[1, draw] = precision / positives
+            found[4, draw] = in_top / top * total / positives
+            if negatives:
+                found[0, draw] = twice_pairs / (2 * positives * negatives)
+                found[3, draw] = sensitive / positives
+    return found
 
 
 def row_losses(label: np.ndarray, logit: np.ndarray, probability: np.ndarray, bins: int) -> np.ndarray:
@@ -198,17 +197,6 @@ def calibration_bin(probability: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.nan_to_num(probability) * bins, 0, bins - 1).astype(np.int64)
 
 
-def curve_metrics(curve: Curve, settings: MetricSettings) -> dict[str, np.ndarray]:
-    """Return the metrics that depend on the order of the scores alone, (B,) each."""
-    return {
-        AUROC: auroc(curve),
-        AUPRC: auprc(curve),
-        AUPRC_BASELINE: curve.positives / curve.total,
-        settings.sensitivity_name: sensitivity_at(curve, settings.specificity),
-        settings.enrichment_name: enrichment_at(curve, settings.enrichment_fraction),
-    }
-
-
 def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Return the metrics that are means over rows, (B,) each.
 
@@ -216,7 +204,7 @@ def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarra
         losses: float (N, 2 + bins) of ``row_losses``.
         weights: uint8 (B, N).
     """
-    means = weights.astype(np.float64) @ losses / weights.sum(axis=1, dtype=np.float64)[:, None]
+    means = weighted_means(losses, weights)
     return {
         LOG_LOSS: means[:, 0],
         BRIER: means[:, 1],
@@ -225,11 +213,6 @@ def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarra
     }
 
 
-def _at(counts: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return the count (B,) at one group of scores per draw; 0 before the first group."""
-    found = counts[np.arange(len(counts)), np.maximum(group, 0)]
-    return np.where(group >= 0, found, 0)
-
-
-def _or_nan(count: np.ndarray) -> np.ndarray:
-    return np.where(count > 0, count, np.nan)
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the means (B, K) of columns (N, K) over rows that count as often as weights, uint8 (B, N), say."""
+    return np.asarray(weights.astype(np.float64) @ values / weights.sum(axis=1, dtype=np.float64)[:, None])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.metrics import TOLERANCE, Curve, Ranked
+from tfbs_moe.evaluation.metrics import TOLERANCE, Ranked
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201
@@ -48,33 +48,32 @@ def curve_points(
     if scores.label.all() or not scores.label.any():
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     grid = np.linspace(0, 1, points)
-    weights = np.ones((1, len(scores.row)), dtype=np.uint8)
     frames = []
     for model in scores.names():
-        curves = [Ranked(scores.label, scores.of(model, seed)).curve(weights) for seed in scores.seeds(model)]
+        counts = [Ranked(scores.label, scores.of(model, seed)).counts() for seed in scores.seeds(model)]
         for name, sample in (("roc", _roc), ("precision_recall", _precision_recall)):
-            y = np.stack([sample(curve, grid) for curve in curves])
-            found = {"y": y.mean(axis=0), "lower": y.min(axis=0), "upper": y.max(axis=0), "seeds": len(curves)}
+            y = np.stack([sample(true, false, grid) for true, false in counts])
+            found = {"y": y.mean(axis=0), "lower": y.min(axis=0), "upper": y.max(axis=0), "seeds": len(counts)}
             frames.append(pd.DataFrame({**identity, "model": model, "curve": name, "x": grid, **found}))
     return pd.concat(frames, ignore_index=True)[list(CURVE_COLUMNS)]
 
 
-def _roc(curve: Curve, grid: np.ndarray) -> np.ndarray:
-    """Return the true positive rate at each false positive rate of the grid."""
+def _roc(true_positive: np.ndarray, false_positive: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Return the true positive rate at each false positive rate of the grid, from the counts at each threshold (G,)."""
     # In counts, where what is meant to be equal is.
-    at = _whole(grid * curve.negatives[0])
-    x = np.concatenate([[0], curve.false_positive[0]]).astype(np.float64)
-    y = np.concatenate([[0], curve.true_positive[0] / curve.positives[0]])
+    at = _whole(grid * false_positive[-1])
+    x = np.concatenate([[0], false_positive]).astype(np.float64)
+    y = np.concatenate([[0], true_positive / true_positive[-1]])
     # Of several points above one x the last is the highest; where x itself is on the curve, take that one.
     exact = np.searchsorted(x, at, side="right") - 1
     return np.where(x[exact] == at, y[exact], np.interp(at, x, y))
 
 
-def _precision_recall(curve: Curve, grid: np.ndarray) -> np.ndarray:
+def _precision_recall(true_positive: np.ndarray, false_positive: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return the precision at the first threshold that reaches each recall of the grid."""
-    precision = curve.true_positive[0] / curve.above[0]
-    at = _whole(grid * curve.positives[0])
-    return np.asarray(precision[np.searchsorted(curve.true_positive[0].astype(np.float64), at, side="left")])
+    precision = true_positive / (true_positive + false_positive)
+    at = _whole(grid * true_positive[-1])
+    return np.asarray(precision[np.searchsorted(true_positive.astype(np.float64), at, side="left")])
 
 
 def _whole(counts: np.ndarray) -> np.ndarray:
