@@ -19,7 +19,6 @@ from tfbs_moe.evaluation.predict import predict_dataset, predict_datasets, predi
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.evaluation.seed_averages import seed_averages
-from tfbs_moe.evaluation.subsets import evaluate_subsets
 from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.models import bundle
 from tfbs_moe.models.moe import MixtureOfExperts
@@ -169,7 +168,7 @@ def test_datasets_are_predicted_together_as_each_alone_and_models_are_read_once(
     monkeypatch.setattr(
         bundle, "load", lambda folder, device, load=bundle.load: loaded.append(folder) or load(folder, device)
     )
-    together = list(predict_datasets(folders, [dataset, *others]))
+    together = [table for table, _ in predict_datasets(folders, [dataset, *others])]
     assert [folder for folder in loaded if folder.parent.name != "experts"] == [folder for *_, folder in folders]
     for table, expected in zip(together, alone, strict=True):
         pd.testing.assert_frame_equal(table, expected)
@@ -181,10 +180,10 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
     identity = dict.fromkeys(IDENTITY, "x")
     given = [(name, codes_from_one_hot(dataset.one_hot[:5])) for name in "AB"]
     known = FactorKnowledge((), (), {})
-    mixtures = [model for model in folders if model[0].startswith("moe.")]
     found = {}
     for name, rows in (("some", dataset), ("none", read_dataset(tmp_path / "none.h5"))):
-        write_parquet(predict_dataset(folders, rows, knowledge=known), tmp_path / "predictions.parquet")
+        predicted, subsets = next(predict_datasets(folders, [rows], knowledge=known, seed=0))
+        write_parquet(predicted, tmp_path / "predictions.parquet")
         write_parquet(training_overlaps([rows], given, 21)[0], tmp_path / "audit.parquet")
         predictions, audit = (read_parquet(tmp_path / f"{file}.parquet") for file in ("predictions", "audit"))
         scores = read_scores(predictions)
@@ -198,7 +197,7 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
             "gate_weights": gate_weights(predictions, identity, seed=0, draws=5),
             "gate_use": gate_use(predictions, identity),
             "trust": trust(predictions, {}, identity),
-            "subsets": evaluate_subsets(mixtures, [(rows, identity)], seed=0)[0],
+            "subsets": subsets,
         }
     assert all(len(table) for name, table in found["some"].items() if name != "trust")
     for name, table in found["none"].items():

@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from tfbs_moe.data.dataset import Dataset, make_dataset
 from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.subsets import evaluate_subsets, expert_subsets
+from tfbs_moe.evaluation.predict import predict_datasets
+from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes
@@ -45,12 +46,14 @@ def test_a_subset_is_the_gate_with_the_others_absent(tmp_path: Path) -> None:
         bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3}, seed=place), folders[name])
     bundle.save_mixture(build_gate("softmax", 2, 32, {}, seed=5), folders, tmp_path / "moe")
     rows = dataset()
-    one_class, other = make_dataset(rows.one_hot[:30], rows.label[:30]), IDENTITY | {"negatives": "flanks"}
-    tests = [(one_class, IDENTITY), (rows, IDENTITY), (rows, other)]
-    empty, table, again = evaluate_subsets([("moe.softmax", 3, tmp_path / "moe")], tests, seed=0)
+    one_class = make_dataset(rows.one_hot[:30], rows.label[:30])
+    mixtures = [("moe.softmax", 3, tmp_path / "moe"), ("control.gate", 3, tmp_path / "moe")]
+    found = list(predict_datasets(mixtures, [one_class, rows, rows], seed=0, batch_size=7))
+    empty, table, again = (subsets for _, subsets in found)
     assert empty.empty and list(empty.columns) == list(table.columns)
-    assert set(again["negatives"]) == {"flanks"}
-    pd.testing.assert_frame_equal(again.drop(columns="negatives"), table.drop(columns="negatives"))
+    assert set(table["model"]) == {"moe.softmax"}
+    pd.testing.assert_frame_equal(again, table)
+    assert all(subsets.empty for _, subsets in predict_datasets(mixtures, [rows]))
     assert list(table["present"]) == ["A; B", "A", "B"] and list(table["absent"]) == ["", "B", "A"]
     assert set(table["seed"]) == {3} and set(table["n"]) == {60}
     model = bundle.load(tmp_path / "moe")

@@ -6,7 +6,6 @@ set itself is the draw in which every row has weight one, so there is one way to
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from tfbs_moe.errors import InputError
@@ -17,9 +16,6 @@ AUPRC_BASELINE = "auprc_baseline"
 LOG_LOSS = "log_loss"
 BRIER = "brier"
 CALIBRATION_ERROR = "calibration_error"
-
-# Few shares are machine numbers; a threshold that meets one exactly must not miss it by a bit.
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -105,68 +101,15 @@ def ranking_metrics(ranked: Ranked, weights: np.ndarray, settings: MetricSetting
         weights: uint8 (B, N), how often each row counts.
         settings: choices of the metrics.
     """
+    # numba takes longer to import than all the rest, and a trained mixture at work has no metrics to compute.
+    from tfbs_moe.evaluation.ranking import measure_draws
+
     positive = np.where(ranked.label, 255, 0).astype(np.uint8)
-    values = _ranking_metrics(
+    values = measure_draws(
         ranked.order, positive, ranked.last, weights, settings.specificity, settings.enrichment_fraction
     )
     names = (AUROC, AUPRC, AUPRC_BASELINE, settings.sensitivity_name, settings.enrichment_name)
     return dict(zip(names, values, strict=True))
-
-
-@numba.njit(cache=True, nogil=True)
-def _ranking_metrics(
-    order: np.ndarray,
-    positive: np.ndarray,
-    last: np.ndarray,
-    weights: np.ndarray,
-    specificity: float,
-    fraction: float,
-) -> np.ndarray:
-    """Return float (5, B), one pass down the scores for each row of weights (B, N).
-
-    ``positive``, uint8 (N,), has all bits set for a positive: to keep a weight or not then takes no branch, which a
-    processor would guess wrong half of the time.
-    """
-    draws, rows = weights.shape
-    found = np.full((5, draws), np.nan)
-    zero = np.int64(0)
-    for draw in range(draws):
-        drawn = weights[draw]
-        total, positives = zero, zero
-        for at in range(rows):
-            total += drawn[order[at]]
-            positives += drawn[order[at]] & positive[at]
-        if total == 0:
-            continue
-        negatives = total - positives
-        allowed = (1 - specificity) * negatives * (1 + TOLERANCE)
-        top = fraction * total
-        nearly_top = top * (1 - TOLERANCE)
-        tied, tied_positive, above, true_positive = zero, zero, zero, zero
-        twice_pairs, sensitive = zero, zero
-        precision, in_top = 0.0, 0.0
-        for at in range(rows):
-            tied += drawn[order[at]]
-            tied_positive += drawn[order[at]] & positive[at]
-            if not last[at]:
-                continue
-            twice_pairs += (tied - tied_positive) * (2 * true_positive + tied_positive)
-            if above < nearly_top and nearly_top <= above + tied:
-                in_top = true_positive + tied_positive * (top - above) / tied
-            true_positive += tied_positive
-            above += tied
-            precision += tied_positive * true_positive / max(above, 1)
-            if above - true_positive <= allowed:
-                sensitive = true_positive
-            tied, tied_positive = zero, zero
-        found[2, draw] = positives / total
-        if positives:
-            found[1, draw] = precision / positives
-            found[4, draw] = in_top / top * total / positives
-            if negatives:
-                found[0, draw] = twice_pairs / (2 * positives * negatives)
-                found[3, draw] = sensitive / positives
-    return found
 
 
 def row_losses(label: np.ndarray, logit: np.ndarray, probability: np.ndarray, bins: int) -> np.ndarray:

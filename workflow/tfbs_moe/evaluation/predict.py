@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.matrix_scan import best_hit, tell
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.familiarity import Familiarity
+from tfbs_moe.evaluation.gate_use import MIXTURE
 from tfbs_moe.evaluation.scores import WEIGHT
+from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits, subset_rows
 from tfbs_moe.evaluation.trust import FAMILIARITY
 from tfbs_moe.models import bundle
 from tfbs_moe.models.interface import Expert
@@ -30,6 +33,7 @@ CONTROL_MAX = "control.max"
 CONTROL_ORACLE = "control.oracle"
 CONTROL_MATRIX = "control.matrix"
 CONTROL_GC = "control.gc"
+SUBSET_COLUMNS = ("model", "seed", *MEASURED)
 
 Model = Expert | MixtureOfExperts
 
@@ -44,6 +48,7 @@ class Output:
         experts: names of the K experts.
         familiarity: float32 (N,), see ``familiarity.Familiarity``; None where it is not known.
         is_logit: whether a probability can be made of it; a score alone has none.
+        subsets: float32 (S, N), the logits while experts are away (``subsets.subset_logits``); None where not asked.
     """
 
     logit: np.ndarray
@@ -51,6 +56,7 @@ class Output:
     experts: tuple[str, ...] = ()
     familiarity: np.ndarray | None = None
     is_logit: bool = True
+    subsets: np.ndarray | None = None
 
 
 def predict_dataset(
@@ -61,7 +67,7 @@ def predict_dataset(
     knowledge: FactorKnowledge | None = None,
 ) -> pd.DataFrame:
     """Predict every row of one dataset with every model; see ``predict_datasets``."""
-    return next(predict_datasets(models, [dataset], device, batch_size, knowledge))
+    return next(predict_datasets(models, [dataset], device, batch_size, knowledge))[0]
 
 
 def predict_datasets(
@@ -70,11 +76,12 @@ def predict_datasets(
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
     knowledge: FactorKnowledge | None = None,
-) -> Iterator[pd.DataFrame]:
-    """Predict every row of datasets of one factor with every model.
+    seed: int | None = None,
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Predict every row of datasets of one factor with every model, and with mixtures while experts are away.
 
-    Each model is read once, and one seed's models are in memory at a time. Where a mixture holds an expert that is
-    predicted by itself as well, the expert's embedding is computed once. For each seed, ``control.mean`` and
+    Each model is read once, and one seed's models are in memory at a time. An expert that several mixtures hold, or
+    that is predicted by itself as well, is computed once. For each seed, ``control.mean`` and
     ``control.max`` are the mean and the maximum of the logits of its experts, where it has two or more, and
     ``control.oracle`` is the expert that does best on the very rows of a dataset, by their labels: no model, but what
     choosing one expert could reach.
@@ -87,31 +94,39 @@ def predict_datasets(
         device: where to compute.
         batch_size: rows in memory at a time.
         knowledge: of the factor of the datasets, for mixtures that may look at it and for ``control.matrix``.
+        seed: root of the stream that subsets of many experts are drawn from; without it no expert is ever away.
 
     Yields:
-        The table of predictions of ``docs/architecture.md`` of each dataset.
+        Of each dataset: the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
+        subset of its experts, columns ``SUBSET_COLUMNS``; no rows where the dataset lacks a class.
 
     Raises:
         InputError: a model is named twice, was built for another sequence length, or gives a logit
             that is not finite.
     """
-    names = [(name, seed) for name, seed, _ in models]
-    for name, seed in names:
-        if names.count((name, seed)) > 1:
-            raise InputError(f"model {name}, seed {seed} is named twice among the models to predict with")
+    names = [(name, replicate) for name, replicate, _ in models]
+    for name, replicate in names:
+        if names.count((name, replicate)) > 1:
+            raise InputError(f"model {name}, seed {replicate} is named twice among the models to predict with")
     outputs: list[dict[tuple[str, int], Output]] = [{} for _ in datasets]
-    for seed in sorted({seed for _, seed in names}):
-        folders = {name: folder for name, its_seed, folder in models if its_seed == seed}
+    for replicate in sorted({replicate for _, replicate in names}):
+        folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
         loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
         familiar = {name: Familiarity.read(folder) for name, folder in folders.items()}
         experts = [name for name, model in loaded.items() if _is_expert(name, model)]
+        away = (
+            {}
+            if seed is None
+            else {name: expert_subsets(len(mixture.names), seed) for name, mixture in _mixtures(loaded)}
+        )
         for dataset, its_outputs in zip(datasets, outputs, strict=True):
             told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
-            found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar)
+            found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar, away)
             found |= _controls({name: found[name] for name in experts}, dataset)
             found |= _scores(dataset, knowledge)
-            its_outputs |= {(name, seed): output for name, output in found.items()}
-    yield from map(_table, datasets, outputs)
+            its_outputs |= {(name, replicate): output for name, output in found.items()}
+    for dataset, its_outputs in zip(datasets, outputs, strict=True):
+        yield _table(dataset, its_outputs), _subset_table(dataset, its_outputs, seed)
 
 
 def predict_models(
@@ -121,6 +136,7 @@ def predict_models(
     batch_size: int = BATCH_SIZE,
     told: Mapping[str, np.ndarray | None] | None = None,
     familiar: Mapping[str, Familiarity | None] | None = None,
+    away: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> dict[str, Output]:
     """Predict one-hot sequences with models that are in memory.
 
@@ -131,6 +147,7 @@ def predict_models(
         batch_size: rows in memory at a time.
         told: knowledge (N, 1 + K) for a mixture, by name; see ``models.gate.Gate``.
         familiar: tells how familiar sequences are to a mixture, by name.
+        away: subsets of experts that a mixture is tried with alone, by name.
 
     Raises:
         InputError: a logit is not finite.
@@ -138,7 +155,7 @@ def predict_models(
     stacks = _stacks(models)
     modes = {name: model.training for name, model in models.items()}
     known_to = {name: one.to(device) for name, one in (familiar or {}).items() if one is not None}
-    parts: dict[str, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]] = {name: [] for name in models}
+    parts: dict[str, list[tuple[torch.Tensor | None, ...]]] = {name: [] for name in models}
     try:
         for model in models.values():
             model.eval()
@@ -150,8 +167,8 @@ def predict_models(
                     for name, rows in (told or {}).items()
                     if rows is not None
                 }
-                for name, logit, weights, familiarity in _predict_batch(models, stacks, x, known, known_to):
-                    parts[name].append((logit.cpu(), weights.cpu(), None if familiarity is None else familiarity.cpu()))
+                for name, *found in _predict_batch(models, stacks, x, known, known_to, away or {}):
+                    parts[name].append(tuple(None if one is None else one.cpu() for one in found))
     finally:
         for name, model in models.items():
             model.train(modes[name])
@@ -164,8 +181,12 @@ def _predict_batch(
     x: torch.Tensor,
     known: Mapping[str, torch.Tensor],
     familiar: Mapping[str, Familiarity],
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-    """Yield name, logit (B,), weights (B, K) and familiarity (B,) of every model for one batch (B, 4, L)."""
+    away: Mapping[str, Sequence[tuple[int, ...]]],
+) -> Iterator[tuple[Any, ...]]:
+    """Yield name, logit (B,), weights (B, K), familiarity (B,) and subsets (B, S) of every model for a batch (B, 4, L).
+
+    The last two are None for what has none.
+    """
     embeddings: dict[str, torch.Tensor] = {}
 
     def embedded(name: str) -> torch.Tensor:
@@ -179,13 +200,14 @@ def _predict_batch(
         if isinstance(model, MixtureOfExperts):
             embedding = embedded(stacks[name][0])
             familiarity = familiar[name].of(embedding) if name in familiar else None
-            yield name, *model.gate(embedding, known.get(name)), familiarity
+            tried = subset_logits(model.gate, embedding, known.get(name), away[name]).T if name in away else None
+            yield name, *model.gate(embedding, known.get(name)), familiarity, tried
         elif name in stacks:
             mixture, position = stacks[name]
             embedding = embedded(mixture)[:, position, : model.embedding_size]
-            yield name, model.classify(embedding), x.new_empty((len(x), 0)), None
+            yield name, model.classify(embedding), x.new_empty((len(x), 0)), None, None
         else:
-            yield name, model(x), x.new_empty((len(x), 0)), None
+            yield name, model(x), x.new_empty((len(x), 0)), None, None
 
 
 def _stacks(models: dict[str, Model]) -> dict[str, tuple[str, int]]:
@@ -242,6 +264,13 @@ def _load(name: str, folder: str | Path, datasets: Sequence[Dataset], device: to
     return model
 
 
+def _mixtures(models: Mapping[str, Model]) -> Iterator[tuple[str, MixtureOfExperts]]:
+    """Yield the mixtures that are no controls, by name."""
+    for name, model in models.items():
+        if isinstance(model, MixtureOfExperts) and name.startswith(MIXTURE):
+            yield name, model
+
+
 def _is_expert(name: str, model: Model) -> bool:
     return isinstance(model, Expert) and not name.startswith(CONTROL)
 
@@ -283,18 +312,31 @@ def _scores(dataset: Dataset, knowledge: FactorKnowledge | None) -> dict[str, Ou
     return scores
 
 
-def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]) -> Output:
+def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor | None, ...]]) -> Output:
     experts = model.names if isinstance(model, MixtureOfExperts) else ()
     if not parts:
         return Output(np.empty(0, np.float32), np.empty((0, len(experts)), np.float32), experts)
-    logit = torch.cat([logit for logit, *_ in parts]).numpy().astype(np.float32, copy=False)
-    weights = torch.cat([weight for _, weight, _ in parts]).numpy().astype(np.float32, copy=False)
-    told = [familiarity for *_, familiarity in parts if familiarity is not None]
-    familiarity = torch.cat(told).numpy() if told else None
+    logit, weights, familiarity, tried = map(_whole, zip(*parts, strict=True))
+    assert logit is not None and weights is not None
     if not np.isfinite(logit).all():
         row = int(np.flatnonzero(~np.isfinite(logit))[0])
         raise InputError(f"model {name} gives a logit that is not finite at row {row}; its weights are damaged")
-    return Output(logit, weights, experts, familiarity)
+    return Output(logit, weights, experts, familiarity, subsets=None if tried is None else tried.T)
+
+
+def _whole(parts: tuple[torch.Tensor | None, ...]) -> np.ndarray | None:
+    present = [part for part in parts if part is not None]
+    return torch.cat(present).numpy().astype(np.float32, copy=False) if present else None
+
+
+def _subset_table(dataset: Dataset, outputs: dict[tuple[str, int], Output], seed: int | None) -> pd.DataFrame:
+    rows = [
+        {"model": name, "seed": replicate} | row
+        for (name, replicate), output in outputs.items()
+        if output.subsets is not None and seed is not None
+        for row in subset_rows(output.experts, expert_subsets(len(output.experts), seed), output.subsets, dataset.label)
+    ]
+    return pd.DataFrame(rows, columns=list(SUBSET_COLUMNS))
 
 
 def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataFrame:

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.metrics import TOLERANCE, Ranked
+from tfbs_moe.evaluation.metrics import Ranked
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201
+# Of a count, by which rounding may carry it from a whole number.
+TOLERANCE = 1e-9
 CURVE_COLUMNS = (
     "protocol",
     "model",
