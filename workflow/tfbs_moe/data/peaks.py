@@ -12,6 +12,7 @@ the file has none) and ``summit_known``.
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,11 @@ _NARROW_COLUMNS = 10
 # BED12 and gappedPeak (BED12+3) hold blocks, not a summit, in their tenth column.
 _BLOCK_COLUMNS = (12, 15)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_BLANK = re.compile(r"[^\S\t\n]")
 _MAX_NUMBER_LENGTH = 40
+# Whole columns of numbers, one a line, that need no second look: up to 15 digits, which a float holds exactly.
+_PLAIN_WHOLE = re.compile(r"(\d{1,15}\n)*", re.ASCII)
+_PLAIN = re.compile(r"([+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?\n)*", re.ASCII)
 _MISSING = frozenset({".", "", "NA", "nan", "NaN"})
 _INFINITE = {"inf": math.inf, "Inf": math.inf, "-inf": -math.inf, "-Inf": -math.inf}
 _HEADER = re.compile(r"(track|browser)(\s|$)|#")
@@ -52,10 +57,6 @@ _TOO_FAR = "end beyond any chromosome"
 _NO_NAME = "no chromosome name"
 _BAD_STRENGTH = "score, signal, p or q is no number"
 _BAD_SUMMIT = "summit is no whole number"
-
-
-class _UnusableError(Exception):
-    """A row cannot be used; the message is the reason it is counted under."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +131,14 @@ def read_intervals(path: str | Path) -> pd.DataFrame:
 def _parse(path: Path) -> "_Parsed":
     numbered, lines = _rows(path)
     width = _usual_width(path, [fields for _, fields in numbered])
-    layout = _layout(width, [fields for _, fields in numbered if len(fields) == width])
-    kept: list[tuple[object, ...]] = []
-    faults: list[_Fault] = []
+    usual = [(line, fields) for line, fields in numbered if len(fields) == width]
+    layout = _layout(width, [fields for _, fields in usual])
+    table, faults = _columns(usual, width, layout)
     for line, fields in numbered:
-        try:
-            kept.append(_row(fields, width, layout))
-        except _UnusableError as error:
-            faults.append(_Fault(line, str(error), " ".join(fields)[:_SHOWN]))
-    return _Parsed(pd.DataFrame(kept, columns=[*COLUMNS[:-2], _OFFSET]), faults, len(numbered), lines)
+        if len(fields) != width:
+            reason = _TOO_NARROW if len(fields) < 3 else _WRONG_WIDTH
+            faults.append(_Fault(line, reason, " ".join(fields)[:_SHOWN]))
+    return _Parsed(table, sorted(faults, key=lambda fault: fault.line), len(numbered), lines)
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], int]:
@@ -149,14 +149,19 @@ def _rows(path: Path) -> tuple[list[tuple[int, list[str]]], int]:
         raise InputError(f"{path} is binary; a text file of peaks, plain or gzip, was expected")
     # A letter outside UTF-8 can stand in a name; no column that is used holds one.
     text = data.decode("utf-8-sig", errors="replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
+    # Nearly no file has blanks beside its tabs.
+    blanks = _BLANK.search(text) is not None
     rows: list[tuple[int, list[str]]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or _HEADER.match(line):
             continue
-        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        fields = line.split("\t") if "\t" in line else line.split()
+        if blanks:
+            fields = [field.strip() for field in fields]
         if not rows and fields[0].lower() in _COLUMN_TITLES and not any(map(_NUMBER.fullmatch, fields[1:3])):
             _refuse_one_based(path, number, fields)
             continue
@@ -196,42 +201,72 @@ def _layout(width: int, rows: list[list[str]]) -> str:
     return "bed" if 2 * coloured > len(rows) else "broad"
 
 
-def _row(fields: list[str], width: int, layout: str) -> tuple[object, ...]:
-    if len(fields) < 3:
-        raise _UnusableError(_TOO_NARROW)
-    if len(fields) != width:
-        raise _UnusableError(_WRONG_WIDTH)
-    if not fields[0]:
-        raise _UnusableError(_NO_NAME)
-    start, end = _whole(fields[1], _NO_NUMBER), _whole(fields[2], _NO_NUMBER)
-    if start < 0:
-        raise _UnusableError(_NEGATIVE)
-    if start >= end:
-        raise _UnusableError(_NOT_BEFORE)
-    if end > MAX_COORDINATE:
-        raise _UnusableError(_TOO_FAR)
-    name = fields[3] if width > 3 else "."
-    score = _strength(fields[4]) if width > 4 else math.nan
-    strand = fields[5] if width >= _BED_COLUMNS and fields[5] in ("+", "-") else "."
-    if layout == "bed":
-        return fields[0], start, end, name, score, strand, math.nan, math.nan, math.nan, _UNKNOWN_OFFSET
-    signal, p, q = map(_strength, fields[6:9])
-    offset = _UNKNOWN_OFFSET
-    if layout == "narrow" and fields[9] not in _MISSING:
-        offset = _whole(fields[9], _BAD_SUMMIT)
-    return fields[0], start, end, name, score, strand, signal, _available(p), _available(q), offset
+def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tuple[pd.DataFrame, list[_Fault]]:
+    """Turn rows of ``width`` fields into columns; a row counts as unusable for the first reason that is found."""
+    count = len(rows)
+    texts = list(zip(*(fields for _, fields in rows), strict=True))
+    reasons: dict[int, str] = {}
+
+    def faulty(wrong: np.ndarray, reason: str) -> None:
+        for row in np.flatnonzero(wrong):
+            reasons.setdefault(int(row), reason)
+
+    def numbers(column: int, read: Callable[[str], float], plain: re.Pattern[str], reason: str) -> np.ndarray:
+        """Return float (N,). A column that is plain throughout, as nearly all are, is not read number by number."""
+        joined = "\n".join(texts[column]) + "\n"
+        if plain.fullmatch(joined):
+            return np.fromiter(map(float, texts[column]), dtype=np.float64, count=count)
+        values = np.full(count, np.nan)
+        for row, text in enumerate(texts[column]):
+            try:
+                values[row] = read(text)
+            except ValueError:
+                reasons.setdefault(row, reason)
+        return values
+
+    faulty(np.array([not chrom for chrom in texts[0]], dtype=bool), _NO_NAME)
+    start, end = (numbers(column, _whole, _PLAIN_WHOLE, _NO_NUMBER) for column in (1, 2))
+    faulty(start < 0, _NEGATIVE)
+    faulty(start >= end, _NOT_BEFORE)
+    faulty(end > MAX_COORDINATE, _TOO_FAR)
+    missing, unknown = np.full(count, np.nan), np.full(count, _UNKNOWN_OFFSET, dtype=np.float64)
+    score = numbers(4, _strength, _PLAIN, _BAD_STRENGTH) if width > 4 else missing
+    signal, p, q = missing, missing, missing
+    if layout != "bed":
+        signal, p, q = (numbers(column, _strength, _PLAIN, _BAD_STRENGTH) for column in (6, 7, 8))
+    offset = numbers(9, _offset, _PLAIN_WHOLE, _BAD_SUMMIT) if layout == "narrow" else unknown
+    strand = np.array(texts[5] if width >= _BED_COLUMNS else ["."] * count, dtype=object)
+    columns = {
+        "chrom": np.array(texts[0], dtype=object),
+        "start": start,
+        "end": end,
+        "name": np.array(texts[3] if width > 3 else ["."] * count, dtype=object),
+        "score": score,
+        "strand": np.where(np.isin(strand, ["+", "-"]), strand, "."),
+        "signal": signal,
+        # -1 says that there is none.
+        "p": np.where(p == _NOT_AVAILABLE, np.nan, p),
+        "q": np.where(q == _NOT_AVAILABLE, np.nan, q),
+        _OFFSET: offset,
+    }
+    usable = np.ones(count, dtype=bool)
+    usable[list(reasons)] = False
+    faults = [_Fault(rows[row][0], reason, " ".join(rows[row][1])[:_SHOWN]) for row, reason in reasons.items()]
+    return pd.DataFrame({name: values[usable] for name, values in columns.items()}), faults
 
 
-def _whole(text: str, reason: str) -> int:
-    """Read a whole number, which some programs write as 1e+05 or 100.0."""
-    if text.isascii() and text.isdigit() and len(text) < _MAX_NUMBER_LENGTH:
-        return int(text)
+def _whole(text: str) -> float:
+    """Read a whole number, which some programs write as 1e+05 or 100.0; ValueError for anything else."""
     if len(text) >= _MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
-        raise _UnusableError(reason)
+        raise ValueError(text)
     value = float(text)
     if not math.isfinite(value) or value != int(value):
-        raise _UnusableError(reason)
-    return int(value)
+        raise ValueError(text)
+    return value
+
+
+def _offset(text: str) -> float:
+    return _UNKNOWN_OFFSET if text in _MISSING else _whole(text)
 
 
 def _strength(text: str) -> float:
@@ -240,13 +275,8 @@ def _strength(text: str) -> float:
     if text in _INFINITE:
         return _INFINITE[text]
     if not _NUMBER.fullmatch(text):
-        raise _UnusableError(_BAD_STRENGTH)
+        raise ValueError(text)
     return float(text)
-
-
-def _available(value: float) -> float:
-    """Return a p- or q-value, for which -1 says that there is none."""
-    return math.nan if value == _NOT_AVAILABLE else value
 
 
 def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFrame:
