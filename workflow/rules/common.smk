@@ -218,12 +218,11 @@ TESTED = {}
 for experiment, tests in groupby(STUDY.test_sets, key=lambda test: test.experiment):
     TESTED.setdefault(tuple(test.negatives for test in tests), []).append(experiment)
 
-# What one job builds of an experiment: kinds of negatives and splits, by the name of the rule. Both splits that a
-# training needs, of one kind, as another protocol's kind shall not make experts train again; and the test rows of all
-# kinds, but those that change with the peaks of other experiments apart.
-DATASET_JOBS = {"training_dataset": (["{negatives}"], ["train", "validation"])}
-for kind in dict.fromkeys(test.negatives for test in STUDY.test_sets):
-    DATASET_JOBS.setdefault(f"test_dataset{suffix([kind])}", ([], ["test"]))[0].append(kind)
+# What one job builds: kinds of negatives and splits, and which experiments, by the name of the rule. Both splits that a
+# training needs, of one kind, as another protocol's kind shall not make experts train again; and all test rows.
+DATASET_JOBS = {"training_dataset": (["{negatives}"], ["train", "validation"], STUDY.training)} | {
+    f"test_dataset{suffix(kinds)}": (kinds, ["test"], experiments) for kinds, experiments in TESTED.items()
+}
 
 
 def with_kinds(pattern, kinds):

@@ -48,7 +48,7 @@ rule genome:
         "../scripts/prepare_genome.py"
 
 
-for name, (kinds, splits) in DATASET_JOBS.items():
+for name, (kinds, splits, experiments) in DATASET_JOBS.items():
 
     rule:
         name:
@@ -65,6 +65,8 @@ for name, (kinds, splits) in DATASET_JOBS.items():
             f"{LOGS}/datasets/{'.'.join(['{experiment}', *kinds])}.{name}.log",
         benchmark:
             f"{BENCHMARKS}/{name}/{'.'.join(['{experiment}', *kinds])}.tsv"
+        wildcard_constraints:
+            experiment=any_of(experiments),
         priority: PRIORITY_DATA
         conda:
             "../../envs/data.yaml"
