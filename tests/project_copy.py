@@ -1,12 +1,15 @@
 """A copy of the project to run Snakemake in, so that tests can change code and delete results."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,12 +65,46 @@ class Project:
 
 
 def copy_project(folder: Path) -> Project:
-    """Copy what the workflow needs, without anything downloaded or computed."""
+    """Copy what the workflow needs, without anything downloaded or computed; the library comes compiled.
+
+    What was compiled is taken for good as long as its source is as old and as long: a copy's is.
+    """
+    compile_kernels()
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("downloads", "__pycache__"))
+            shutil.copytree(source, folder / part, ignore=_left_behind)
         else:
             shutil.copy2(source, folder / part)
     return Project(folder)
+
+
+def _left_behind(folder: str, names: list[str]) -> set[str]:
+    """Leave downloads, and of a cache what another process is writing, which ends differently until it is whole."""
+    compiled = Path(folder).name == "__pycache__"
+    return {name for name in names if name == "downloads" or (compiled and not name.endswith((".pyc", ".nbi", ".nbc")))}
+
+
+@cache
+def compile_kernels() -> None:
+    """Have numba compile, in the checkout, what most studies run: else each copy would, and twice for two jobs at once.
+
+    Processes of the tests take turns: the first one compiles, the others find it done.
+    """
+    from tfbs_moe.data.shuffles import dinucleotide_shuffle
+    from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, ranking_metrics
+    from tfbs_moe.models.letter_scan import read_letters, scan, scan_gradient
+
+    lock = os.open(ROOT / "workflow", os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        dinucleotide_shuffle(np.zeros((1, 8), np.uint8), np.random.default_rng(0))
+        ranking_metrics(
+            Ranked(np.array([True, False]), np.array([1.0, 0.0])), np.ones((1, 2), np.uint8), MetricSettings()
+        )
+        letters, _ = read_letters(np.zeros((1, 4, 8), np.float32), 0)
+        scanned = scan(letters, np.ones((1, 4, 4), np.float32), np.zeros(1, np.float32), True, True)
+        scan_gradient(scanned, letters, np.ones((1, 2), np.float32), 4)
+    finally:
+        os.close(lock)
