@@ -17,6 +17,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from tfbs_moe.auroc import auroc
 from tfbs_moe.evaluation.calibrated import calibrate, quality
 from tfbs_moe.evaluation.delong import delong, delong_table
 from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, metric_intervals
@@ -36,6 +37,16 @@ def scores(label: np.ndarray, *logits: np.ndarray, pair: np.ndarray | None = Non
     pair = np.full(count, UNPAIRED) if pair is None else pair
     models = tuple((f"moe.m{index}", 0) for index in range(len(logit)))
     return Scores(np.arange(count), label.astype(bool), pair, models, logit, expit(logit))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("values", [2, 5, 10_000])
+def test_the_area_of_one_list_of_scores(seed, values):
+    draw = np.random.default_rng(seed)
+    label = np.append(draw.random(40) < 0.3, [True, False])
+    score = draw.integers(values, size=42).astype(np.float32)
+    assert auroc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+    assert auroc(label.astype(np.uint8), np.zeros(42)) == 0.5
 
 
 def drawn(seed: int, digits: int, positives: int = 20, negatives: int = 23) -> Scores:

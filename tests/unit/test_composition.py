@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 
 from tfbs_moe.data.composition import composition_auroc, word_counts
 from tfbs_moe.data.dataset import Dataset, make_dataset
 from tfbs_moe.data.grouping import draw_groups, row_groups
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
+from tfbs_moe.runtime import named_seed
 from tfbs_moe.sequence import encode, one_hot_from_codes
 
 
@@ -47,6 +53,23 @@ def test_exact_shuffles_cannot_be_told_by_dinucleotides_and_block_shuffles_can()
     assert exact[1] == exact[2] == 0.5
     block = aurocs(dataset(codes, block_shuffle(codes, np.random.default_rng(1))))
     assert block[1] == 0.5 and block[2] > 0.8
+
+
+@pytest.mark.parametrize("count", [20, 150])
+def test_composition_is_judged_as_scikit_learn_judges_it(count):
+    """The regression, its scaling and the area, fold by fold."""
+    codes, made = biased_codes(count), biased_codes(count, 1, gc=0.45)
+    found = aurocs(dataset(codes, made, paired=False), seed=3, name="e")
+    both, label = np.concatenate([codes, made]), np.repeat([1, 0], count)
+    folds = GroupKFold(5, shuffle=True, random_state=named_seed(3, "composition folds", "e") % 2**32)
+    splits = list(folds.split(both, groups=row_groups(both, np.full(2 * count, -1))))
+    for k, penalty in {1: 1e3, 2: 1e2, 3: 1e1, 6: 0.01}.items():
+        counts, model = word_counts(both, k), make_pipeline(MaxAbsScaler(), LogisticRegression(C=penalty, max_iter=300))
+        fitted = [
+            (model.fit(counts[train], label[train]).decision_function(counts[test]), test) for train, test in splits
+        ]
+        wanted = np.mean([roc_auc_score(label[test], score) for score, test in fitted])
+        assert found[k] == pytest.approx(wanted, abs=1e-9), k
 
 
 def test_negatives_of_another_gc_are_told_by_letters():

@@ -1,8 +1,7 @@
 """Intervals of statistics that cannot be below 0 or above 1, where a value ± its error would cross the bound."""
 
 import numpy as np
-from scipy import optimize, stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 
 EDGE = 1e-9
 
@@ -17,14 +16,14 @@ def logit_interval(value: np.ndarray, error: np.ndarray, level: float) -> tuple[
     """
     inside = (value > 0) & (value < 1)
     share = np.where(inside, value, np.nan)
-    half = stats.norm.ppf((1 + level) / 2) * error / (share * (1 - share))
+    half = ndtri((1 + level) / 2) * error / (share * (1 - share))
     return expit(logit(share) - half), expit(logit(share) + half)
 
 
 def log_interval(value: np.ndarray, error: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the normal interval of positive numbers on the log scale; missing at 0. Arguments as above."""
     positive = np.where(value > 0, value, np.nan)
-    factor = np.exp(stats.norm.ppf((1 + level) / 2) * error / positive)
+    factor = np.exp(ndtri((1 + level) / 2) * error / positive)
     return positive / factor, positive * factor
 
 
@@ -44,7 +43,10 @@ def newcombe_interval(share: float, first: int, second: int, level: float) -> tu
     Newcombe's (2006) method 5, Stat. Med. 25:559: a score interval, which keeps its width where the groups do not
     overlap at all.
     """
-    z = float(stats.norm.ppf((1 + level) / 2))
+    # It takes most of a second to import, for what few test sets need.
+    from scipy.optimize import brentq
+
+    z = float(ndtri((1 + level) / 2))
     half = (first + second) / 2 - 1
 
     def outside(value: float) -> float:
@@ -52,6 +54,6 @@ def newcombe_interval(share: float, first: int, second: int, level: float) -> tu
         return (value - share) ** 2 - z**2 * value * (1 - value) * spread / (first * second)
 
     # At 0 and at 1 the equation has a root of its own, which is no end of the interval.
-    lower = float(optimize.brentq(outside, 0.0, share - EDGE)) if share > EDGE else 0.0
-    upper = float(optimize.brentq(outside, share + EDGE, 1.0)) if share < 1 - EDGE else 1.0
+    lower = float(brentq(outside, 0.0, share - EDGE)) if share > EDGE else 0.0
+    upper = float(brentq(outside, share + EDGE, 1.0)) if share < 1 - EDGE else 1.0
     return lower, upper

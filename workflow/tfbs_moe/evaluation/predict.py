@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import roc_auc_score
 
+from tfbs_moe.auroc import auroc
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
@@ -293,7 +293,7 @@ def _controls(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]
         CONTROL_MAX: Output(logits.max(axis=0), none),
     }
     if len(np.unique(dataset.label)) > 1:
-        areas = [roc_auc_score(dataset.label, one) for one in logits]
+        areas = [auroc(dataset.label, one) for one in logits]
         controls[CONTROL_ORACLE] = Output(logits[int(np.argmax(areas))], none)
     return controls
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
+from tfbs_moe.auroc import auroc
 from tfbs_moe.evaluation.scores import Scores
 
 COLUMNS = ("rows", "seeds", "auroc", "auroc_sd", "auroc_averaged", "n")
@@ -34,8 +34,8 @@ def seed_averages(scores: Scores, identity: Mapping[str, object], row_sets: Mapp
             logits = np.stack([part.of(model, seed) for seed in part.seeds(model)])
             if len(logits) < LEAST_SEEDS:
                 continue
-            single = [float(roc_auc_score(part.label, logit)) if both else np.nan for logit in logits]
-            averaged = float(roc_auc_score(part.label, logits.mean(axis=0))) if both else np.nan
+            single = [auroc(part.label, logit) if both else np.nan for logit in logits]
+            averaged = auroc(part.label, logits.mean(axis=0)) if both else np.nan
             found = (rows, len(logits), np.mean(single), np.std(single, ddof=1), averaged, len(part.row))
             records.append({**identity, "model": model, **dict(zip(COLUMNS, found, strict=True))})
     return pd.DataFrame(records, columns=[*identity, "model", *COLUMNS])

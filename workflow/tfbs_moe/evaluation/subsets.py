@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
+from tfbs_moe.auroc import auroc
 from tfbs_moe.models.gate import Gate
 from tfbs_moe.runtime import rng
 
@@ -80,7 +80,7 @@ def subset_rows(
             "present": SEPARATOR.join(names[place] for place in present),
             "n_present": len(present),
             "absent": SEPARATOR.join(name for place, name in enumerate(names) if place not in present),
-            "value": float(roc_auc_score(label, logit)),
+            "value": auroc(label, logit),
             "n": len(label),
         }
         for present, logit in zip(subsets, logits, strict=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
+from tfbs_moe.auroc import auroc
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import Calibration, quality
 
@@ -57,7 +57,7 @@ def trust(
         after = quality(label, calibration.logit(logit))
         found: dict[str, object] = {"calibrated_on": calibration.negatives, **quality(label, logit)}
         found |= {f"{name}_calibrated": value for name, value in after.items()}
-        found["auroc"] = float(roc_auc_score(label, logit)) if len(np.unique(label)) > 1 else np.nan
+        found["auroc"] = auroc(label, logit) if len(np.unique(label)) > 1 else np.nan
         for name, rows in (("bound", label == 1), ("unbound", label == 0)):
             found[f"familiarity_{name}"] = float(familiar[rows].mean()) if rows.any() else np.nan
             found[f"unfamiliar_{name}"] = float((familiar[rows] < UNFAMILIAR).mean()) if rows.any() else np.nan
