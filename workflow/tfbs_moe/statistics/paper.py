@@ -8,6 +8,7 @@ against it; ``tfbs_moe.statistics.factors`` is the one to draw conclusions from.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -163,13 +164,13 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
         return []
     df_error = sum(map(len, groups)) - len(groups)
     error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
-    tukey = stats.tukey_hsd(*groups)
-    interval = tukey.confidence_interval(level)
+    # scipy's tukey_hsd compares every pair, of which these are few.
+    beyond = _studentized_range(level, len(groups), df_error)
     results = []
     for other in range(1, len(models)):
-        difference = float(tukey.statistic[0, other])
-        scale = np.sqrt(error / 2 * (1 / len(groups[0]) + 1 / len(groups[other])))
-        adjusted = float(tukey.pvalue[0, other])
+        difference = float(groups[0].mean() - groups[other].mean())
+        scale = float(np.sqrt(error / 2 * (1 / len(groups[0]) + 1 / len(groups[other]))))
+        adjusted = float(stats.studentized_range.sf(abs(difference) / scale, len(groups), df_error))
         results.append(
             Result(
                 test="paper's Tukey HSD",
@@ -178,15 +179,15 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
                 unit=unit,
                 n=len(groups[0]) + len(groups[other]),
                 statistic_name="q",
-                statistic=abs(difference) / float(scale),
+                statistic=abs(difference) / scale,
                 df=f"{len(models)}, {df_error:g}",
                 p=adjusted,
                 p_adjusted=adjusted,
                 adjustment=f"Tukey HSD over all pairs of {len(models)} models",
                 effect_name="difference of means",
                 effect=difference,
-                effect_lower=float(interval.low[0, other]),
-                effect_upper=float(interval.high[0, other]),
+                effect_lower=difference - beyond * scale,
+                effect_upper=difference + beyond * scale,
                 check=CAUTION,
                 sentence=(
                     f"{dataset}: {models[0]} − {models[other]} = {signed(difference, 4)} over draws of one trained "
@@ -195,6 +196,11 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
             )
         )
     return results
+
+
+@cache
+def _studentized_range(level: float, groups: int, df_error: int) -> float:
+    return float(stats.studentized_range.ppf(level, groups, df_error))
 
 
 def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
