@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.compare import compare_methods
 from tfbs_moe.attribution.motifs import Motif, match_motifs, motif_table, sentence
 from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
 from tfbs_moe.attribution.summary import labelled
@@ -16,13 +15,15 @@ from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.evaluation.seed_averages import seed_averages
 from tfbs_moe.evaluation.subsets import expert_subsets
-from tfbs_moe.figures.aggregate import mean_and_interval, paired_differences
+from tfbs_moe.figures.aggregate import paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.ablation import ablation
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
+from tfbs_moe.statistics.methods import compare_methods
 from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
+from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import read_parquet, read_tsv, write_json, write_parquet, write_tsv
 
@@ -217,12 +218,11 @@ def _tests(metrics: pd.DataFrame) -> pd.DataFrame:
         results = [
             Result("repeated-measures ANOVA", "all", "", "factor", 6, "F", 9.0, "2, 10", 0.01, sentence="They differ.")
         ]
-        for rival, values in group.groupby("rival", sort=False):
-            found = mean_and_interval(values["difference"].to_numpy())
+        for found in over_factors(group, ["rival"], 0.95, "difference").to_dict("records"):
             results.append(
                 Result(
-                    "paired t", f"moe.softmax − {rival}", "", "factor", int(found["n_factors"]),
-                    effect_name="mean difference", effect=found["value"],
+                    "paired t", f"moe.softmax − {found['rival']}", "", "factor", int(found["n_factors"]),
+                    p=1e-4, p_adjusted=1e-3, effect_name="mean difference", effect=found["value"],
                     effect_lower=found["lower"], effect_upper=found["upper"], headline=True,
                 )
             )  # fmt: skip

@@ -18,7 +18,7 @@ from tfbs_moe.statistics.anova import repeated_measures
 from tfbs_moe.statistics.between import compare_strata
 from tfbs_moe.statistics.effects import eta_interval, hedges, hodges_lehmann
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
-from tfbs_moe.statistics.matrix import mean_interval, negatives_matrix
+from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.mixed import fit_mixed
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
 from tfbs_moe.statistics.ranks import friedman, nemenyi
@@ -26,7 +26,7 @@ from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.results import holm
 from tfbs_moe.statistics.strata import factor_values
 from tfbs_moe.statistics.trust import familiarity_evidence
-from tfbs_moe.statistics.units import FactorTable
+from tfbs_moe.statistics.units import FactorTable, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 SEEDS = range(5)

@@ -69,8 +69,8 @@ def test_curves_rank_the_truth_above_chance():
     noise = (attribute(model, X, "random") * X).sum(1)
     results = [perturbation_curves(model, X, score, shuffles=3, batch_size=50) for score in (good, noise)]
     (best_deleted, best_inserted), (deleted, inserted) = results
-    assert mean_change(best_deleted).mean() < mean_change(deleted).mean()
-    assert mean_change(best_inserted).mean() > mean_change(inserted).mean()
+    assert mean_change(best_deleted, X.shape[2]).mean() < mean_change(deleted, X.shape[2]).mean()
+    assert mean_change(best_inserted, X.shape[2]).mean() > mean_change(inserted, X.shape[2]).mean()
     np.testing.assert_allclose(best_deleted[:, -1], best_inserted[:, 0], atol=1e-4)
     np.testing.assert_allclose(best_deleted[:, 0], logits(model, X), atol=1e-4)
     again = perturbation_curves(model, X, good, shuffles=3, batch_size=7)
@@ -79,7 +79,7 @@ def test_curves_rank_the_truth_above_chance():
 
 def test_mean_change_is_the_area():
     curve = np.array([[4.0, 2.0, 0.0]])
-    np.testing.assert_allclose(mean_change(curve, shares=(0.5, 1.0)), [-2])
+    np.testing.assert_allclose(mean_change(curve, 20, shares=(0.5, 1.0)), [-2])
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def test_datasets_that_were_left_out_or_made_smaller_are_warned_of():
     assert said.sentence.tolist() == [
         "gone: left out: 3 bound and 3 unbound rows are left",
         "empty: left out: it has no rows",
-        f"b: made smaller: 150 of 340 bound rows have a partner and are kept. {short}",
+        f"b: made smaller: 150 of 340 bound rows are kept. {short}",
     ]
     assert set(found.warnings.dataset) <= {"gone", "empty", "b"}
 

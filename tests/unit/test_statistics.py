@@ -229,7 +229,8 @@ def test_equal_models_are_not_told_apart():
     found = compare_models(same, "moe.softmax").set_index("test")
     assert np.isnan(found.loc["Wilcoxon signed-rank", "p"])
     assert "equal on every factor" in found.loc["Wilcoxon signed-rank", "sentence"]
-    assert "includes zero" in found.loc["paired t", "sentence"]
+    assert found.loc["paired t", ["effect_lower", "p"]].isna().all()
+    assert "have the same auroc" in found.loc["paired t", "sentence"]
 
 
 def test_an_unknown_metric_is_named():
@@ -238,9 +239,9 @@ def test_an_unknown_metric_is_named():
 
 
 def test_sentences_claim_nothing_when_the_interval_includes_zero():
-    assert "higher" in difference_sentence("a", "b", "AUROC", 0.02, 0.01, 0.03)
-    assert "lower" in difference_sentence("a", "b", "AUROC", -0.02, -0.03, -0.01)
-    unclear = difference_sentence("a", "b", "AUROC", 0.02, -0.01, 0.05)
+    assert "higher" in difference_sentence("a", "b", "AUROC", 0.02, 0.01, 0.03, 0.001)
+    assert "lower" in difference_sentence("a", "b", "AUROC", -0.02, -0.03, -0.01, 0.001)
+    unclear = difference_sentence("a", "b", "AUROC", 0.02, -0.01, 0.05, 0.2)
     assert "a comes out higher in AUROC than b, but no difference is shown" in unclear
     assert "+0.020 [−0.010, +0.050]" in unclear
     assert (p_words(0.0123), p_words(1e-9), p_words(float("nan"))) == ("p = .012", "p < .001", "p not defined")

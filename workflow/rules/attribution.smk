@@ -85,6 +85,7 @@ for protocol in STUDY.protocols:
                 if not key.startswith(("motif_", "modisco_"))
             },
             draws=config["evaluation"]["bootstrap"],
+            level=config["evaluation"]["confidence"],
             seed=config["seed"],
             matches_code=None if PLANTED else code("matrix_matches.py"),
             predicting=PREDICTING,
@@ -125,6 +126,7 @@ rule attribution_summary:
         runtime=10,
     params:
         tables=EXAMINED,
+        level=config["evaluation"]["confidence"],
         code=code("attribution_summary.py"),
     message:
         "Joining what attribution says of all protocols and test sets, and comparing the methods"

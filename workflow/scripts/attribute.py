@@ -48,6 +48,7 @@ with step(snakemake.log[0]):
             batch_size=settings["batch_size"],
             seed=params.seed,
             draws=params.draws,
+            level=params.level,
         )
     )
     outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output if path.endswith(".h5")}

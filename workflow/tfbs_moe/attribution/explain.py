@@ -122,6 +122,7 @@ class Request:
         batch_size: rows per pass.
         seed: root seed.
         draws: bootstrap draws of the summary.
+        level: coverage of its intervals.
         flanks: uint8 (N, 4, L + 2n), the rows with what really lies around them, where a method needs it.
     """
 
@@ -138,6 +139,7 @@ class Request:
     batch_size: int
     seed: int
     draws: int
+    level: float = 0.95
     flanks: np.ndarray | None = None
 
 
@@ -319,7 +321,8 @@ def _few(what: Request) -> np.ndarray:
 
 
 def _summary(judged: pd.DataFrame, what: Request) -> pd.DataFrame:
-    return summarise(judged, seed=what.seed, resamples=what.draws, names=(what.dataset.attributes["experiment"],))
+    names = (what.dataset.attributes["experiment"],)
+    return summarise(judged, seed=what.seed, resamples=what.draws, level=what.level, names=names)
 
 
 def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def perturbation_curves(
     if not all(0 <= share <= 1 for share in shares):
         raise InputError(f"shares of positions must lie between 0 and 1; they are {list(shares)}")
     length = X.shape[2]
-    counts = [0, *(round(share * length) for share in shares)]
+    counts = _counts(length, shares)
     rank = np.empty(score.shape, dtype=np.int64)
     np.put_along_axis(rank, np.argsort(-score, axis=1, kind="stable"), np.arange(length)[None], axis=1)
     stream = named_rng(seed, "perturbation curves")
@@ -64,7 +64,7 @@ def perturbation_curves(
         part = slice(first, first + at_once)
         x = torch.from_numpy(X[part].astype(np.float32))
         others = references(x, reference, shuffles, stream).numpy()
-        top = rank[part][:, None, None, None] < np.array(counts)[:, None, None]
+        top = rank[part][:, None, None, None] < counts[:, None, None]
         own = X[part, None, None].astype(np.float32)
         mixed = np.stack([np.where(top, others[:, :, None], own), np.where(top, own, others[:, :, None])])
         value = logits(model, mixed.reshape(-1, 4, length), device=device, batch_size=batch_size)
@@ -72,14 +72,24 @@ def perturbation_curves(
     return curves[0], curves[1]
 
 
-def mean_change(curve: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray:
+def mean_change(curve: np.ndarray, length: int, shares: Sequence[float] = SHARES) -> np.ndarray:
     """Return the mean change of the logit (N,) over shares from 0 to the last: the area between curve and start.
 
     A good attribution makes deletion fall early (more negative) and insertion rise early (more positive).
+
+    Args:
+        curve: logits (N, len(shares) + 1), from ``perturbation_curves``.
+        length: positions of a sequence, of which shares are whole numbers.
+        shares: those of the curve.
     """
-    place = np.array([0.0, *shares])
+    place = _counts(length, shares) / length
     change = curve - curve[:, :1]
     return np.trapezoid(change, place, axis=1) / (place[-1] - place[0])
+
+
+def _counts(length: int, shares: Sequence[float]) -> np.ndarray:
+    """Return how many of so many positions each share is, 0 before them."""
+    return np.array([0, *(round(share * length) for share in shares)])
 
 
 def infidelity(

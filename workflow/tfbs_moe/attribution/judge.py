@@ -82,6 +82,6 @@ def judge(
         # What lowers the logit counts against deletion and insertion, so here the sign stays.
         signed = (attribution * X).sum(axis=1)
         deleted, inserted = perturbation_curves(model, X, signed, seed=seed, device=device, batch_size=batch_size)
-        columns["deletion"], columns["insertion"] = mean_change(deleted), mean_change(inserted)
+        columns["deletion"], columns["insertion"] = (mean_change(curve, X.shape[2]) for curve in (deleted, inserted))
         columns["infidelity"] = infidelity(model, X, attribution, seed=seed, device=device, batch_size=batch_size)
     return pd.DataFrame(columns)

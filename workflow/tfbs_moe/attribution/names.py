@@ -45,7 +45,7 @@ METRIC_LABELS = {
     "ism_top_overlap": "ten strongest positions shared with mutagenesis",
     "stability": "stability under substitutions",
     "shift_stability": "stability under a shift by one base",
-    "sensitivity": "sensitivity to noise",
+    "sensitivity": "largest change under one substitution",
     "deletion": "deletion curve",
     "insertion": "insertion curve",
     "infidelity": "infidelity (0 is perfect)",

@@ -9,12 +9,16 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 
-LEVEL = 0.95
 _CHUNK_VALUES = 2**22
 
 
 def summarise(
-    per_sequence: pd.DataFrame, *, seed: int, resamples: int = 2000, names: tuple[object, ...] = ()
+    per_sequence: pd.DataFrame,
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
+    names: tuple[object, ...] = (),
 ) -> pd.DataFrame:
     """Reduce metrics per sequence to their means over sequences with percentile bootstrap intervals.
 
@@ -25,6 +29,7 @@ def summarise(
         per_sequence: one row per sequence, one column per metric.
         seed: root seed; all metrics of one call see the same draws of sequences.
         resamples: bootstrap draws.
+        level: coverage of the intervals.
         names: of the stream, so that different tables draw differently.
 
     Returns:
@@ -37,7 +42,7 @@ def summarise(
     for metric in per_sequence.columns:
         values = per_sequence[metric].to_numpy(dtype=float)
         values = values[np.isfinite(values)]
-        lower, upper = _interval(values, resamples, named_rng(seed, "attribution summary", *names))
+        lower, upper = _interval(values, resamples, level, named_rng(seed, "attribution summary", *names))
         value = values.mean() if len(values) else np.nan
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])
@@ -48,7 +53,7 @@ def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
     return table.assign(**names)[[*names, *table.columns]]
 
 
-def _interval(values: np.ndarray, resamples: int, stream: np.random.Generator) -> tuple[float, float]:
+def _interval(values: np.ndarray, resamples: int, level: float, stream: np.random.Generator) -> tuple[float, float]:
     count = len(values)
     if count < 2:
         return np.nan, np.nan
@@ -58,5 +63,5 @@ def _interval(values: np.ndarray, resamples: int, stream: np.random.Generator) -
         values[stream.integers(count, size=(min(at_once, resamples - done), count))].mean(axis=1)
         for done in range(0, resamples, at_once)
     ]
-    lower, upper = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    lower, upper = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)

@@ -102,7 +102,7 @@ def _of_dataset(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object
         return
     if pd.notna(row["smaller"]):
         found, wanted = row["rows_found"], row["rows_wanted"]
-        sentence = f"made smaller: {found} of {wanted} bound rows have a partner and are kept. {row['smaller']}"
+        sentence = f"made smaller: {found} of {wanted} bound rows are kept. {row['smaller']}"
         yield _finding("warning", row, "smaller", found, wanted, sentence)
     yield from _size(row, limits)
     yield from _repeats(row, limits)
@@ -171,7 +171,9 @@ def _kind(row: dict) -> Iterator[dict[str, object]]:
         yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what it says.")
     elif declared not in _COMPATIBLE:
         in_order, negatives = row["dinucleotide_shuffles_in_order"], row["rows"] - row["positives"]
-        paired = f" ({in_order} of {negatives} in the order of the positives: they are pairs)" if in_order else ""
+        # Of negatives in a random order one stands at its positive's place, on average.
+        pairs = in_order > negatives / 2
+        paired = f" ({in_order} of {negatives} in the order of the positives: they are pairs)" if pairs else ""
         yield _finding("note", row, "negatives_found", found, "", f"{sentence}{paired}.")
 
 

@@ -52,13 +52,17 @@ def best_hit(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:
 
 
 def _scores(one_hot: np.ndarray, of: Sequence[Matrix]) -> list[torch.Tensor]:
-    """Return the log-odds of every place, strand and matrix, in parts of the rows: (n, places)."""
+    """Return the log-odds of every place, strand and matrix, in parts of the rows: (n, places).
+
+    A matrix wider than the rows is laid over them wherever it covers them whole; bases that are not there say nothing.
+    """
     kernels = []
     for matrix in of:
         odds = np.log((matrix.probabilities + PSEUDO) / (1 + len(ALPHABET) * PSEUDO) * len(ALPHABET))
         both = np.stack([odds, odds[::-1, ::-1]]).astype(np.float32)
         kernels.append(torch.from_numpy(np.ascontiguousarray(both)))
+    reach = [(kernel, max(0, kernel.shape[2] - one_hot.shape[2])) for kernel in kernels]
     return [
-        torch.cat([F.conv1d(part.float(), kernel).flatten(1) for kernel in kernels], dim=1)
+        torch.cat([F.conv1d(part.float(), kernel, padding=beyond).flatten(1) for kernel, beyond in reach], dim=1)
         for part in torch.from_numpy(np.ascontiguousarray(one_hot)).split(_ROWS_PER_PASS)
     ]

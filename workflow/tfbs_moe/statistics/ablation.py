@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from tfbs_moe.statistics.matrix import mean_interval
-from tfbs_moe.statistics.units import UNIT, of_metric
+from tfbs_moe.statistics.units import UNIT, by_factor, mean_interval, of_metric
 
 _GROUPS = ["set", "negatives", "rows"]
 _KEYS = ["protocol", "model"]
@@ -31,10 +30,7 @@ def ablation(
         mixtures.
     """
     chosen = of_metric(metrics, "auroc")
-    cells = chosen.groupby([*_KEYS, *_GROUPS, "factor", "experiment"], sort=False, observed=True)["value"].mean()
-    factors = (
-        cells.groupby([*_KEYS, *_GROUPS, "factor"], sort=False, observed=True).mean().rename("value").reset_index()
-    )
+    factors = by_factor(chosen, [*_KEYS, *_GROUPS], ["value"])
     reference = next(iter(variants))
     first = factors[(factors["protocol"] == reference[0]) & (factors["model"] == reference[1])]
     base = first.drop(columns=_KEYS).rename(columns={"value": "base"})

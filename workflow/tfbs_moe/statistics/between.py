@@ -13,7 +13,7 @@ from statsmodels.stats.oneway import anova_oneway
 from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_reported
 from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
 from tfbs_moe.statistics.pairwise import adjusted, paired_results
-from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words
+from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words, significant
 from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
 from tfbs_moe.statistics.units import UNIT, apart, shared
@@ -83,7 +83,7 @@ def _welch(groups: list[np.ndarray], common: Result, metric: str, level: float) 
     statistic, (df, df_error) = float(found.statistic), (float(value) for value in found.df)
     lower, upper = eta_interval(statistic, df, df_error, 2 * level - 1)
     words = f"{df:g}, {df_error:.3g}"
-    verdict = "differs" if found.pvalue < 1 - level else "is not shown to differ"
+    verdict = "differs" if significant(float(found.pvalue), level) else "is not shown to differ"
     return [
         replace(
             common,
@@ -146,7 +146,7 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     found = stats.kruskal(*groups)
-    verdict = "differs" if found.pvalue < 1 - level else "is not shown to differ"
+    verdict = "differs" if significant(float(found.pvalue), level) else "is not shown to differ"
     return [
         replace(
             common,

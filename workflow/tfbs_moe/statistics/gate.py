@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.evaluation.gate_use import MIXTURE
-from tfbs_moe.statistics.matrix import mean_interval
-from tfbs_moe.statistics.units import UNIT, by_factor
+from tfbs_moe.statistics.units import UNIT, over_factors
 
 _GROUPS = ["protocol", "model", "set", "negatives"]
 LOSS_COLUMNS = (*_GROUPS, "absent", "value", "lower", "upper", "n", "unit")
@@ -88,9 +87,5 @@ def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
 
 
 def _over_factors(table: pd.DataFrame, by: str, level: float, columns: tuple[str, ...]) -> pd.DataFrame:
-    factors = by_factor(table, [*_GROUPS, by], ["value"])
-    records = [
-        (*names, *mean_interval(values.to_numpy(), level), len(values), UNIT)
-        for names, values in factors.groupby([*_GROUPS, by], sort=False)["value"]
-    ]
-    return pd.DataFrame(records, columns=list(columns))
+    means = over_factors(table, [*_GROUPS, by], level).rename(columns={"n_factors": "n"})
+    return means.assign(unit=UNIT)[list(columns)]

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from tfbs_moe.statistics.units import UNIT, of_metric
+from tfbs_moe.statistics.units import UNIT, of_metric, over_factors
 
 MATRIX_COLUMNS = (
     "protocol",
@@ -40,22 +38,6 @@ def negatives_matrix(
     """
     chosen = of_metric(metrics, metric)
     chosen = chosen[chosen["protocol"].isin(list(trained_on))].dropna(subset=["value"])
-    keys = ["protocol", "negatives", "model", "set", "rows"]
-    experiments = chosen.groupby([*keys, "factor", "experiment"], sort=False, observed=True)["value"].mean()
-    factors = experiments.groupby([*keys, "factor"], sort=False, observed=True).mean()
-    records = []
-    for names, values in factors.groupby(keys, sort=False, observed=True):
-        protocol, tested, model, its_set, rows = map(str, names)
-        mean, lower, upper = mean_interval(values.to_numpy(), level)
-        records.append((protocol, trained_on[protocol], tested, model, its_set, rows, metric, mean, lower, upper))
-    table = pd.DataFrame(records, columns=list(MATRIX_COLUMNS[:10]))
-    counts = factors.groupby(keys, sort=False, observed=True).size().to_numpy()
-    return table.assign(n=counts, unit=UNIT)
-
-
-def mean_interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return a mean and its t interval, which is missing with one value."""
-    if len(values) < 2:
-        return float(values.mean()), float("nan"), float("nan")
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * float(values.std(ddof=1)) / np.sqrt(len(values))
-    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+    means = over_factors(chosen, ["protocol", "negatives", "model", "set", "rows"], level)
+    table = means.rename(columns={"negatives": "tested_on", "n_factors": "n"})
+    return table.assign(trained_on=table["protocol"].map(trained_on), metric=metric, unit=UNIT)[list(MATRIX_COLUMNS)]

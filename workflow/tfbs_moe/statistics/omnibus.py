@@ -13,7 +13,7 @@ from tfbs_moe.statistics.assumptions import mauchly, normality, ranks_are_report
 from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.mixed import FEWEST_FACTORS, MixedFit, fit_mixed
 from tfbs_moe.statistics.ranks import friedman
-from tfbs_moe.statistics.results import Result, p_words
+from tfbs_moe.statistics.results import Result, p_words, significant
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
 MIXED_DESIGN = "mixed model: model fixed; factor, factor × model and training (model × seed) random"
@@ -141,7 +141,7 @@ def _sentence(common: Result, metric: str, p: float, level: float, statistic: st
             f"Over {common.n} factors no test can compare the {models} models in {metric}: they are equal, or differ "
             "on every factor by the same amount."
         )
-    verdict = "differ" if p < 1 - level else "are not shown to differ"
+    verdict = "differ" if significant(p, level) else "are not shown to differ"
     return f"Over {common.n} factors the {models} models {verdict} in {metric}: {statistic}, {p_words(p)}."
 
 

@@ -26,9 +26,10 @@ from tfbs_moe.statistics.results import (
     interval_words,
     p_words,
     signed,
+    significant,
 )
 from tfbs_moe.statistics.rounding import varies
-from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, oriented
+from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, mean_interval, oriented
 
 PAIRED = "paired t"
 WILCOXON = "Wilcoxon signed-rank"
@@ -161,7 +162,7 @@ def _sentence(result: Result, metric: str, level: float) -> str:
         # What ranks say of the units is there already.
         return f"{result.sentence[:-1]} ({words})." if words else result.sentence
     if result.test in CLAIMS:
-        verb = "is" if result.p_adjusted < 1 - level else "is not shown to be"
+        verb = "is" if significant(result.p_adjusted, level) else "is not shown to be"
         margin = result.effect_name[result.effect_name.index("margin") :].rstrip(")").replace("margin", "margin of")
         claim = f"{first} {verb} {CLAIMS[result.test]} {second} in {metric} within a {margin}"
         return f"{claim}: {_bounded(*bounds)}, {words}."
@@ -173,12 +174,10 @@ def _paired_t(table: FactorTable, other: int, level: float, check: str, by_ranks
     common = replace(_common(PAIRED, table, other), effect_name="mean difference", check=check, headline=not by_ranks)
     if len(differences) < SMALLEST:
         return replace(common, effect=float(differences.mean()) if len(differences) else math.nan)
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1)) if varies(differences) else 0.0
+    mean, lower, upper = mean_interval(differences, level)
     df = len(differences) - 1
-    error = spread / math.sqrt(len(differences))
-    half = float(stats.t.ppf((1 + level) / 2, df)) * error
     # Differences that are all the same leave no error to hold their mean against.
-    statistic = mean / error if error > 0 else math.nan
+    statistic = mean / float(stats.sem(differences)) if varies(differences) else math.nan
     return replace(
         common,
         statistic_name="t",
@@ -186,8 +185,8 @@ def _paired_t(table: FactorTable, other: int, level: float, check: str, by_ranks
         df=f"{df}",
         p=float(2 * stats.t.sf(abs(statistic), df)),
         effect=mean,
-        effect_lower=mean - half,
-        effect_upper=mean + half,
+        effect_lower=lower,
+        effect_upper=upper,
     )
 
 
@@ -222,8 +221,9 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
 
 def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Result:
     effect, error = float(fit.differences[other - 1]), float(fit.errors[other - 1])
+    error = error if error > 0 else math.nan
     half = float(stats.t.ppf((1 + level) / 2, fit.df_error)) * error
-    statistic = effect / error if error > 0 else math.nan
+    statistic = effect / error
     return replace(
         _common(CONTRAST, table, other),
         design=MIXED_DESIGN,

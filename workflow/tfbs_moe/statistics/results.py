@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.statistics.rounding import DIGITS
+
 IDENTITY = ("protocol", "set", "negatives", "rows", "metric")
 SMALLEST_P = 0.001
 # Of the two models of a comparison.
@@ -77,6 +79,11 @@ def p_words(p: float) -> str:
     return f"p = {p:.3f}".replace("0.", ".", 1)
 
 
+def significant(p: float, level: float) -> bool:
+    """Say whether a p is below 1 − level by more than rounding; one that is not defined is not."""
+    return round(p, DIGITS) < round(1 - level, DIGITS)
+
+
 def interval_words(value: float, lower: float, upper: float, plus: bool = True) -> str:
     """Return ``+0.022 [−0.006, +0.051]``; unsigned where asked."""
     write = signed if plus else unsigned
@@ -116,7 +123,7 @@ def difference_sentence(
     effect: float,
     lower: float,
     upper: float,
-    p: float = math.nan,
+    p: float,
     adjustment: str = "none",
     level: float = 0.95,
 ) -> str:
@@ -126,17 +133,15 @@ def difference_sentence(
             return f"{first} and {second} cannot be compared: no unit has both."
         return (
             f"{_comes_out(first, second, what, effect)}: {signed(effect)}, which cannot be compared with chance, for "
-            "there are too few units for an interval."
+            "there are too few units for an interval, or all differ by the same amount."
         )
     numbers, words = interval_words(effect, lower, upper), adjusted_words(p, adjustment)
     told = f"{numbers} ({words})" if words else numbers
     if lower <= 0 <= upper:
         return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {told}, which includes zero."
-    if p >= 1 - level:
-        return (
-            f"{_comes_out(first, second, what, effect)}: {told}; with all comparisons allowed for no difference is "
-            "shown."
-        )
+    if not significant(p, level):
+        why = f"{p_words(p)}, so" if math.isnan(p) else "with all comparisons allowed for"
+        return f"{_comes_out(first, second, what, effect)}: {told}; {why} no difference is shown."
     return f"{first} has a {'higher' if lower > 0 else 'lower'} {what} than {second}: {told}."
 
 

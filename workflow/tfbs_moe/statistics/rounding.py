@@ -12,8 +12,8 @@ NOISE = 10.0 ** (-2 * DIGITS)
 
 
 def settled(values: np.ndarray) -> np.ndarray:
-    """Return values without the digits that rounding makes."""
-    return np.asarray(np.round(values, DIGITS))
+    """Return values without the digits that rounding makes, and zero without its sign."""
+    return np.asarray(np.round(values, DIGITS) + 0.0)
 
 
 def varies(values: np.ndarray) -> bool:

@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from tfbs_moe.statistics.matrix import mean_interval
 from tfbs_moe.statistics.rounding import settled
-from tfbs_moe.statistics.units import UNIT, of_metric
+from tfbs_moe.statistics.units import UNIT, mean_interval, of_metric
 from tfbs_moe.study import OTHER_CELL
 
 GROUPS = ("protocol", "negatives", "rows", "model")

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tfbs_moe.statistics.matrix import mean_interval
 from tfbs_moe.statistics.rounding import settled, varies
-from tfbs_moe.statistics.units import UNIT, apart, by_factor
+from tfbs_moe.statistics.units import UNIT, apart, by_factor, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 _GROUPS = ["protocol", "model", "negatives"]

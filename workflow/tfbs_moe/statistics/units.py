@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.statistics.rounding import settled
+from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.study import SETS
 
 UNIT = "factor"
@@ -16,6 +17,8 @@ GROUPS = ("protocol", "set", "negatives", "rows")
 # The expert that does best by the test labels: what choosing could reach, no model.
 ORACLE = "control.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
+# Beginnings of metrics that do not lie between 0 and 1.
+_UNBOUNDED = ("log_loss", "enrichment", "ism_rank", "gradient_rank", "site_distance", "matrix_distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,61 @@ def by_factor(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -
     """
     cells = table.groupby([*keys, "factor", "experiment"], sort=False)[list(values)].mean()
     return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
+
+
+def first_kind(table: pd.DataFrame, by: str = "experiment") -> pd.DataFrame:
+    """Return the rows on the first kind of negatives that each experiment was tested on, of which sentences speak.
+
+    Args:
+        table: ``negatives`` and the column ``by``.
+        by: what has a first kind of its own; factors or sets, where a table has no experiments.
+    """
+    return table[table["negatives"] == table.groupby(by, sort=False)["negatives"].transform("first")]
+
+
+def on_shared_tests(table: pd.DataFrame, compared: str) -> pd.DataFrame:
+    """Return the rows, with a value, of the experiments that have one of everything in the column ``compared``."""
+    known = table.dropna(subset=["value"])
+    present = known.groupby("experiment")[compared].transform("nunique")
+    return known[present == known[compared].nunique()]
+
+
+def over_factors(table: pd.DataFrame, keys: Sequence[str], level: float, value: str = "value") -> pd.DataFrame:
+    """Average a number over factors, each of them once: seeds and test sets are averaged within a factor first.
+
+    Args:
+        table: ``factor`` ``experiment``, the columns of ``keys`` and the number; what is missing counts nowhere.
+        keys: what is kept apart.
+        level: of the t intervals, whose unit is the factor.
+        value: name of the number. Intervals of ``value`` end where the metric does, if ``metric`` is among the keys.
+
+    Returns:
+        One row per keys, in the order in which they first come: ``value`` ``lower`` ``upper`` ``n_factors``.
+    """
+    records = []
+    for names, group in by_factor(table, keys, [value]).groupby(list(keys), sort=False):
+        found = dict(zip(keys, names, strict=True))
+        values = group[value].dropna().to_numpy(dtype=float)
+        mean, lower, upper = mean_interval(values, level, str(found.get("metric", "")) if value == "value" else "")
+        records.append(found | {"value": mean, "lower": lower, "upper": upper, "n_factors": len(values)})
+    return pd.DataFrame(records, columns=[*keys, "value", "lower", "upper", "n_factors"])
+
+
+def mean_interval(values: np.ndarray, level: float, metric: str = "") -> tuple[float, float, float]:
+    """Return a mean and its t interval, which is missing with one value, or with several that are all the same.
+
+    Args:
+        values: one per factor.
+        level: coverage of the interval.
+        metric: what is averaged; the interval of one that lies between 0 and 1 ends there, which takes nothing from
+            its coverage. No metric: any number may come out, as of differences.
+    """
+    mean = float(np.mean(values)) if len(values) else np.nan
+    half = np.nan
+    if varies(values):
+        half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))
+    least, most = (-np.inf, np.inf) if not metric or metric.startswith(_UNBOUNDED) else (0.0, 1.0)
+    return mean, float(np.clip(mean - half, least, most)), float(np.clip(mean + half, least, most))
 
 
 def apart(values: pd.DataFrame, group: str) -> tuple[pd.DataFrame, str]:

@@ -104,7 +104,9 @@ def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], 
             results.append(replace(common, sentence=sentence))
             continue
         effect, error = found.contrast(_weights(scores, mixture) - _weights(scores, other))
-        statistic = effect / error if error > 0 else float("nan")
+        # Models that say the same leave no error to hold their difference against.
+        error = error if error > 0 else float("nan")
+        statistic = effect / error
         p = float(2 * stats.norm.sf(abs(statistic)))
         half = float(stats.norm.ppf((1 + level) / 2)) * error
         results.append(

@@ -1,4 +1,4 @@
-"""Methods compared with the factor as the unit: the rows behind what the study says about attribution."""
+"""Methods of attribution compared with the factor as the unit: the rows behind what the study says of them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from tfbs_moe.attribution.names import CORRECTED, METRIC_LABELS, in_words
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.results import holm, interval_words, signed, significant
+from tfbs_moe.statistics.rounding import settled
+from tfbs_moe.statistics.units import by_factor, mean_interval
 
-LEVEL = 0.95
 SMALLEST = 3
 # Of these a smaller value is the better one.
 LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
@@ -31,7 +32,7 @@ class Comparison:
         method: the method.
         reference: the method it is compared with.
         difference: mean over factors of method - reference.
-        lower: of the 95 % interval of a paired t test, NaN with fewer than three factors.
+        lower: of the interval of a paired t test, NaN with fewer than three factors and where all differ alike.
         upper: likewise.
         n_factors: factors that have both.
         p: of Wilcoxon's signed-rank test.
@@ -54,7 +55,7 @@ class Comparison:
 
 
 def compare_methods(
-    summary: pd.DataFrame, *, reference: str = "gradient", metrics: Sequence[str] | None = None
+    summary: pd.DataFrame, *, reference: str = "gradient", metrics: Sequence[str] | None = None, level: float = 0.95
 ) -> pd.DataFrame:
     """Compare every method with one of them over factors, for the experts of each architecture and for mixtures.
 
@@ -67,6 +68,7 @@ def compare_methods(
         summary: rows of ``attributions/summary.tsv``, with the ``factor`` of each experiment.
         reference: the method that the others are compared with.
         metrics: which; all in which a method can be better or worse, where none are named.
+        level: of the intervals; 1 − level is the family-wise error of what sentences claim.
 
     Returns:
         One row per protocol, kind of model, metric and method, with the columns of ``Comparison``. With fewer
@@ -86,42 +88,39 @@ def compare_methods(
     kind = kind.where(kind != "moe", "mixtures").where(kind == "moe", kind + " experts")
     found: list[Comparison] = []
     for names, group in table.assign(models=kind)[wanted].groupby(["protocol", "models", "metric"], sort=False):
-        found += _compared(group, reference, *map(str, names))
-        found += _compared(group[group["method"].str.endswith(CORRECTED)], reference + CORRECTED, *map(str, names))
+        found += _compared(group, reference, level, *map(str, names))
+        corrected = group[group["method"].str.endswith(CORRECTED)]
+        found += _compared(corrected, reference + CORRECTED, level, *map(str, names))
     return pd.DataFrame([asdict(each) for each in found], columns=[field.name for field in fields(Comparison)])
 
 
-def _compared(group: pd.DataFrame, reference: str, protocol: str, models: str, metric: str) -> list[Comparison]:
-    by_experiment = group.groupby(["factor", "experiment", "model", "method"])["value"].mean()
-    wide = by_experiment.groupby(["factor", "method"]).mean().unstack("method")
+def _compared(
+    group: pd.DataFrame, reference: str, level: float, protocol: str, models: str, metric: str
+) -> list[Comparison]:
+    wide = by_factor(group, ["method"], ["value"]).pivot(index="factor", columns="method", values="value")
     if reference not in wide:
         return []
-    methods = [method for method in dict.fromkeys(group["method"]) if method != reference]
     found = [
-        Comparison(protocol, models, metric, method, reference, *_tested((wide[method] - wide[reference]).dropna()))
-        for method in methods
+        Comparison(protocol, models, metric, method, reference, *_tested(wide[method] - wide[reference], level))
+        for method in dict.fromkeys(group["method"])
+        if method != reference
     ]
     tested = [place for place, each in enumerate(found) if np.isfinite(each.p)]
-    if tested:
-        adjusted = multipletests([found[place].p for place in tested], method="holm")[1]
-        for place, value in zip(tested, adjusted, strict=True):
-            found[place] = replace(found[place], p_adjusted=float(value))
-    return [replace(each, sentence=_sentence(each)) for each in found]
+    for place, value in zip(tested, holm([found[place].p for place in tested]), strict=True):
+        found[place] = replace(found[place], p_adjusted=float(value))
+    return [replace(each, sentence=_sentence(each, level)) for each in found]
 
 
-def _tested(difference: pd.Series) -> tuple[float, float, float, int, float]:
-    """Return mean, lower and upper end, number and p-value of differences."""
-    values = difference.to_numpy()
-    count = len(values)
-    mean = float(values.mean()) if count else np.nan
-    if count < SMALLEST:
-        return mean, np.nan, np.nan, count, np.nan
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, count - 1) * stats.sem(values))
-    p = float(stats.wilcoxon(values).pvalue) if np.any(values) else 1.0
-    return mean, mean - reach, mean + reach, count, p
+def _tested(difference: pd.Series, level: float) -> tuple[float, float, float, int, float]:
+    """Return mean, lower and upper end, number and p-value of the differences of the factors that have both."""
+    values = settled(difference.dropna().to_numpy(dtype=float))
+    mean, lower, upper = mean_interval(values, level)
+    if len(values) < SMALLEST:
+        return mean, np.nan, np.nan, len(values), np.nan
+    return mean, lower, upper, len(values), float(stats.wilcoxon(values).pvalue) if np.any(values) else 1.0
 
 
-def _sentence(found: Comparison) -> str:
+def _sentence(found: Comparison, level: float) -> str:
     """Say what follows, each method by the name a reader knows it by."""
     method, reference = in_words(found.method), in_words(found.reference)
     what = f"({found.models}, {METRIC_LABELS.get(found.metric, found.metric)})"
@@ -133,11 +132,13 @@ def _sentence(found: Comparison) -> str:
     verdict = "better" if worth > 0 else "worse"
     comes = f"{first} comes out {verdict} than {reference} {what}" if worth else f"{together} come out equal"
     if found.n_factors < SMALLEST:
-        return f"{comes}: {found.difference:+.3f}; with {found.n_factors} factor(s) they cannot be told apart."
-    interval = f"{found.difference:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}] over {found.n_factors} factors"
-    if found.lower <= 0 <= found.upper:
+        return f"{comes}: {signed(found.difference)}; with {found.n_factors} factor(s) they cannot be told apart."
+    alike = f"{signed(found.difference)} on each of"
+    numbers = f"{interval_words(found.difference, found.lower, found.upper)} over"
+    interval = f"{alike if np.isnan(found.lower) else numbers} {found.n_factors} factors"
+    if not (found.lower > 0 or found.upper < 0):
         return f"{comes}, but they are not shown to differ: {interval}."
-    if not found.p_adjusted <= 1 - LEVEL:
+    if not significant(found.p_adjusted, level):
         return (
             f"{first} comes out {verdict} than {reference} {what}: {interval}; with every method compared "
             f"allowed for it is not shown (Wilcoxon's p by Holm {found.p_adjusted:.2g})."
