@@ -20,6 +20,7 @@ from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
 from tfbs_moe.statistics.draws import growth
+from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.tables import read_tsv, write_tsv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,14 +169,14 @@ def _cells_and_strata() -> pd.DataFrame:
 
 def test_a_factor_in_two_cells_counts_once_in_every_mean() -> None:
     """Two unseen factors, .6 and .8, are no three test sets."""
-    means = aggregate.over_factors(_cells_and_strata()).set_index("set")
+    means = aggregate.over_factors(_cells_and_strata(), 0.95).set_index("set")
     assert means["n_factors"].to_dict() == {"unseen": 2, "in_distribution": 1, "other_cell": 1}
     assert means.loc["unseen", ["value", "lowest", "highest"]].tolist() == pytest.approx([0.7] * 3)
 
 
 def test_strata_of_a_users_own_are_drawn_and_sets_keep_their_order() -> None:
     """Names that the project does not know are panels of their own, in the order of the table."""
-    figure, table = comparison.strata(_cells_and_strata())
+    figure, table = comparison.strata(_cells_and_strata(), 0.95)
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert titles == ["other cell (n = 1)", "zinc fingers (n = 1)", "bzip (n = 1)", "mine (n = 1)"]
     assert table.set_index("experiment").loc[["C1", "C2"], "mean"].tolist() == pytest.approx([0.6, 0.6])
@@ -196,18 +197,15 @@ def test_every_set_is_drawn_where_experts_are_away_and_draws_are_counted() -> No
 
 def test_the_mean_over_factors_has_the_t_interval() -> None:
     """Known answer: 0.6, 0.7, 0.8 have mean 0.7 and half-width 4.3027 · 0.1 / √3."""
-    found = aggregate.mean_and_interval(np.array([0.6, 0.7, 0.8]))
-    assert found["value"] == pytest.approx(0.7)
-    assert found["upper"] - found["value"] == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
-    assert np.isnan(aggregate.mean_and_interval(np.array([0.6]), metric="auroc")["lower"])
+    mean, _, upper = mean_interval(np.array([0.6, 0.7, 0.8]), 0.95)
+    assert mean == pytest.approx(0.7)
+    assert upper - mean == pytest.approx(4.302653 * 0.1 / np.sqrt(3), rel=1e-6)
+    assert np.isnan(mean_interval(np.array([0.6]), 0.95, "auroc")[1])
     # What lies between 0 and 1 has an interval that does; a difference, or a loss, may lie anywhere.
     few = np.array([0.5, 0.9])
-    assert (aggregate.mean_and_interval(few, metric="auroc")["lower"], aggregate.mean_and_interval(few)["lower"]) == (
-        0.0,
-        pytest.approx(0.7 - 12.706 * 0.2, abs=1e-3),
-    )
-    assert aggregate.mean_and_interval(few, metric="auroc")["upper"] == 1.0
-    assert aggregate.mean_and_interval(few, metric="log_loss")["upper"] > 3
+    assert mean_interval(few, 0.95, "auroc")[1:] == (0.0, 1.0)
+    assert mean_interval(few, 0.95)[1] == pytest.approx(0.7 - 12.706 * 0.2, abs=1e-3)
+    assert mean_interval(few, 0.95, "log_loss")[2] > 3
 
 
 def test_overlap_counts_bound_rows_only() -> None:
@@ -346,7 +344,7 @@ def test_in_real_dna_methods_are_held_against_matrices_and_their_control(source:
     summary = read_tsv(source.folder / "attributions/summary.tsv")
     summary = summary[summary["metric"] == "site_average_precision"]
     names = ["matrix_average_precision", "shuffled_matrix_average_precision"]
-    _, table = attribution.localisation(pd.concat([summary.assign(metric=name) for name in names]))
+    _, table = attribution.localisation(pd.concat([summary.assign(metric=name) for name in names]), 0.95)
     assert list(dict.fromkeys(table["metric"])) == names
 
 

@@ -15,6 +15,7 @@ from tfbs_moe.figures.style import (
     nothing_to_draw,
     styled,
 )
+from tfbs_moe.statistics.units import first_kind
 
 FEWEST = 2
 
@@ -26,8 +27,7 @@ def ablation(table: pd.DataFrame) -> Drawing:
     Args:
         table: ``statistics/ablation.tsv``.
     """
-    first = table.groupby("set", sort=False)["negatives"].transform("first")
-    shown = table[(table["rows"] == "all") & (table["negatives"] == first)]
+    shown = first_kind(table[table["rows"] == "all"], "set")
     mixtures = list(dict.fromkeys(zip(shown["protocol"], shown["model"], strict=True)))
     if len(mixtures) < FEWEST:
         return nothing_to_draw("The study has one mixture; there is nothing to compare it with.")
@@ -41,7 +41,8 @@ def ablation(table: pd.DataFrame) -> Drawing:
         here = shown[shown["set"] == name].set_index(["protocol", "model"])
         part = here.reindex(mixtures)[["difference", "difference_lower", "difference_upper"]]
         dots(ax, part.set_axis(["value", "lower", "upper"], axis=1), np.arange(len(mixtures)), style, size=4.5)
-        ax.set(title=f"{aggregate.SETS[name]}, {int(here['n'].max())} factors", xlabel="AUROC: mixture − first one")
+        counts = "–".join(str(int(count)) for count in sorted({here["n"].min(), here["n"].max()}))
+        ax.set(title=f"{aggregate.SETS[name]}, {counts} factors", xlabel="AUROC: mixture − first one")
         labels = [f"{protocol}: {model.removeprefix('moe.').replace('_', ' ')}" for protocol, model in mixtures]
         ax.set_yticks(range(len(mixtures)), labels)
         ax.tick_params(axis="y", length=0)

@@ -1,21 +1,17 @@
 """Means over seeds and over factors, as the figures and the report show them."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from tfbs_moe.statistics import units
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 SETS = {IN_DISTRIBUTION: "in-distribution", OTHER_CELL: "other cell", UNSEEN: "unseen factors"}
 ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
 # Those of the project's own tables; others follow in the order of the table.
 STRATA = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN, "within_family", "cross_family", "non_motif")
-CONFIDENCE = 0.95
 _CHANCE = 0.5
 _MARGIN = 0.06
-_UNBOUNDED = ("log_loss", "enrichment")
 _TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
 
 
@@ -40,7 +36,7 @@ def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.DataFrame:
+def over_factors(metrics: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Average a metrics table over the factors of each set, with a t interval whose unit is the factor.
 
     Args:
@@ -52,29 +48,12 @@ def over_factors(metrics: pd.DataFrame, confidence: float = CONFIDENCE) -> pd.Da
         ``n_factors`` ``seeds``, and ``lowest`` ``highest``, the extremes of the single seeds' means.
     """
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
-    by_seed = (
-        within_factors(metrics, [*keys, "seed"]).groupby([*keys, "seed"], sort=False, as_index=False)["value"].mean()
-    )
-    spread = by_seed.groupby(keys, sort=False, as_index=False).agg(
+    by_seed = units.by_factor(metrics, [*keys, "seed"], ["value"])
+    single = by_seed.groupby([*keys, "seed"], sort=False)[["value"]].mean().reset_index()
+    spread = single.groupby(keys, sort=False, as_index=False).agg(
         lowest=("value", "min"), highest=("value", "max"), seeds=("seed", "nunique")
     )
-    rows = []
-    for key, group in within_factors(over_seeds(metrics), keys).groupby(keys, sort=False):
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | mean_and_interval(group["value"].to_numpy(dtype=float), confidence, metric=str(key[-1]))
-        )
-    columns = [*keys, "value", "lower", "upper", "n_factors"]
-    return pd.DataFrame(rows, columns=columns).merge(spread, on=keys, how="left")
-
-
-def within_factors(table: pd.DataFrame, keys: Sequence[str], value: str = "value") -> pd.DataFrame:
-    """Average the test sets of each factor: cells of one factor are one unit.
-
-    Returns:
-        One row per keys × factor, in the order in which they first come, with the mean of ``value``.
-    """
-    return table.groupby([*keys, "factor"], sort=False)[[value]].mean().reset_index()
+    return units.over_factors(metrics, keys, confidence).merge(spread, on=keys, how="left")
 
 
 def ordered_strata(table: pd.DataFrame) -> list[str]:
@@ -100,29 +79,6 @@ def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
     joined = rivals.merge(ours, on=keys, suffixes=("_rival", "_model"))
     joined["difference"] = joined["value_model"] - joined["value_rival"]
     return joined.rename(columns={"model": "rival"})
-
-
-def mean_and_interval(
-    values: np.ndarray, confidence: float = CONFIDENCE, metric: str | None = None
-) -> dict[str, float]:
-    """Return mean, t interval and number of finite values; one value alone has no interval (NaN).
-
-    Args:
-        values: one per factor.
-        confidence: coverage of the interval.
-        metric: what is averaged; the interval of one that lies between 0 and 1 ends there, which takes nothing from
-            its coverage. No metric: any number may come out, as of differences.
-    """
-    values = values[np.isfinite(values)]
-    count = len(values)
-    mean = float(values.mean()) if count else float("nan")
-    half = float("nan")
-    if count > 1:
-        half = float(stats.t.ppf((1 + confidence) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
-    least, most = (-np.inf, np.inf) if metric is None or metric.startswith(_UNBOUNDED) else (0.0, 1.0)
-    # Python's max would make a number of a missing end.
-    lower, upper = (float(np.clip(end, least, most)) for end in (mean - half, mean + half))
-    return {"value": mean, "lower": lower, "upper": upper, "n_factors": count}
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:

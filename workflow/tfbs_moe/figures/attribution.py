@@ -30,6 +30,7 @@ from tfbs_moe.figures.style import (
     styled,
 )
 from tfbs_moe.sequence import ALPHABET
+from tfbs_moe.statistics.units import over_factors
 
 LETTER_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
 SITE_METRICS = {
@@ -166,17 +167,18 @@ def logos(explained: Explained) -> Drawing:
                 logit = f"{explained.logit[place]:+.2f}".replace("-", "−")
                 ax.set_title(f"{rule} ({logit}), {explained.name(place)}", loc="left")
             label = None if explained.label is None else explained.label[place]
-            tables.append(_logo_table(rule, row, name, values, first, label))
+            tables.append(_logo_table(rule, row, name, sequence, values, first, label))
     axes[-1].set_xlabel("position in the sequence")
     return figure, pd.concat(tables, ignore_index=True)
 
 
 @styled
-def localisation(summary: pd.DataFrame) -> Drawing:
-    """Draw how well each method finds known sites: a mark per test set, and their mean with its interval.
+def localisation(summary: pd.DataFrame, confidence: float) -> Drawing:
+    """Draw how well each method finds known sites: a mark per test set, and the mean over factors with its interval.
 
     Args:
         summary: rows of ``attributions/summary.tsv``; the mixtures among them are drawn.
+        confidence: coverage of the intervals, the factor as the unit.
     """
     metrics = SITE_METRICS
     table = _of_mixtures(summary, metrics)
@@ -193,23 +195,23 @@ def localisation(summary: pd.DataFrame) -> Drawing:
     axes = grid_of_axes(figure, len(panels), columns, sharey=True)
     rows = []
     for ax, (panel, part) in zip(axes, panels, strict=True):
-        chance = part.loc[part["method"] == "random", "value"]
-        if len(chance):
-            ax.axvline(chance.mean(), color=MUTED, linewidth=0.7, linestyle=":")
+        means = over_factors(part, ["metric", "protocol", "model", "method"], confidence)
+        rows.append(means)
+        for chance in means.loc[means["method"] == "random", "value"]:
+            ax.axvline(chance, color=MUTED, linewidth=0.7, linestyle=":")
         for place, method in enumerate(methods):
             if place % 2 == 0:
                 ax.axhspan(place - 0.5, place + 0.5, color=GRID, alpha=0.45, linewidth=0)
             values = part.loc[part["method"] == method, "value"]
-            mean = aggregate.mean_and_interval(values.to_numpy(dtype=float))
+            mean = means[means["method"] == method]
             ax.plot(values, np.full(len(values), place + 0.2), "|", color=MUTED, markersize=5)
-            ax.plot([mean["lower"], mean["upper"]], [place - 0.1] * 2, color=INK, linewidth=0.9)
-            ax.plot(mean["value"], place - 0.1, "o", color=INK, markersize=4)
-            rows.append(dict(zip(["metric", "protocol", "model"], panel, strict=True)) | {"method": method} | mean)
+            ax.plot(mean[["lower", "upper"]].T, [place - 0.1] * 2, color=INK, linewidth=0.9)
+            ax.plot(mean["value"], [place - 0.1] * len(mean), "o", color=INK, markersize=4)
         ax.set(title=f"{metrics[panel[0]]}\n{panel[1]}, {panel[2]}", xlim=(0, 1))
         ax.set_yticks(range(len(methods)), [METHOD_LABELS.get(method, method) for method in methods])
         ax.tick_params(axis="y", length=0)
     axes[0].set_ylim(len(methods) - 0.5, -0.5)
-    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+    return figure, pd.concat(rows, ignore_index=True)
 
 
 @styled
@@ -326,9 +328,11 @@ def _boxes(ax: Axes, inside: np.ndarray) -> None:
         )
 
 
-def _logo_table(rule: str, row: int, track: str, values: np.ndarray, first: int, label: str | None) -> pd.DataFrame:
-    """Return the letter and its height at every position of one track; positions count from ``first``."""
-    letters = np.array(list(ALPHABET))[np.abs(values).argmax(axis=0)]
+def _logo_table(
+    rule: str, row: int, track: str, sequence: np.ndarray, values: np.ndarray, first: int, label: str | None
+) -> pd.DataFrame:
+    """Return the sequence's letter, N if unknown, and its height at every position; positions count from ``first``."""
+    letters = np.where(sequence.any(axis=0), np.array(list(ALPHABET))[sequence.argmax(axis=0)], "N")
     return pd.DataFrame(
         {
             "rule": rule,

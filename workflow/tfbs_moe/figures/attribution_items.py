@@ -75,8 +75,8 @@ def _shift_curves(protocol: str) -> FigureItem:
         caption=words(
             """
             Corrected ShiftSmooth of the mixture by its largest shift to either side; a shift of 0 is the corrected
-            gradient. Thin lines are test sets, the thick one their mean with the t interval over test sets. Where
-            the curves are level, shifts change nothing: see how far each model is from equivariance.
+            gradient. Thin lines are test sets, the thick one the mean over factors with its t interval. Where the
+            curves are level, shifts change nothing: see how far each model is from equivariance.
             """
         ),
         alt="Line plots, one panel per measure, largest shift on the horizontal axis.",
@@ -93,7 +93,7 @@ def _cost(protocol: str) -> FigureItem:
         caption=words(
             """
             What each attribution method of the mixture scores, against how often it shows the network a changed copy
-            of each sequence. Marks are means over test sets, bars their t intervals; the horizontal axis is
+            of each sequence. Marks are means over factors, bars their t intervals; the horizontal axis is
             logarithmic. Noise, which asks the network nothing, has no place on it.
             """
         ),
@@ -180,8 +180,8 @@ def localisation_item() -> FigureItem:
         caption=words(
             """
             How well each attribution method of the mixture ranks the positions of known sites above the other
-            positions of the same sequence: small marks are test sets, dots their mean with the t interval over
-            test sets. The dotted line is a random attribution. Sites are those that were planted; in real DNA, the
+            positions of the same sequence: small marks are test sets, dots means over factors with the t interval.
+            The dotted line is a random attribution. Sites are those that were planted; in real DNA, the
             best match of the factor's JASPAR matrix in each sequence that has one, and as a control that of the
             matrix with its columns shuffled.
             """

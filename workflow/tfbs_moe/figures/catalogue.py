@@ -8,7 +8,6 @@ from tfbs_moe.figures.item import (
     ABLATION,
     CURVES,
     DRAWS,
-    FACTOR_STATISTICS,
     GATE_LOSSES,
     GATE_NUMBERS,
     GATE_WEIGHTS,
@@ -16,6 +15,7 @@ from tfbs_moe.figures.item import (
     RANKS,
     FigureItem,
     first_test_sets,
+    percent,
     search_folders,
     training_folders,
     words,
@@ -93,7 +93,7 @@ def _auroc(study: Study, protocol: str) -> FigureItem:
         caption=words(
             f"""
             AUROC of every model on every test set: mean over {seeds} training seed(s); bars are the
-            {confidence:.0%} bootstrap interval over test rows, averaged over seeds. Left: all test rows. Right:
+            {percent(confidence)} bootstrap interval over test rows, averaged over seeds. Left: all test rows. Right:
             only rows that share nothing with the training data. The dotted line at 0.5 is a coin.
             """
         ),
@@ -111,7 +111,7 @@ def _set_means(study: Study, protocol: str) -> FigureItem:
         title=f"Mean AUROC on seen and unseen factors, protocol {protocol}",
         caption=words(
             f"""
-            Mean AUROC over the factors of each set, averaged over training seeds. Bars are the {confidence:.0%}
+            Mean AUROC over the factors of each set, averaged over training seeds. Bars are the {percent(confidence)}
             t interval with the factor as the unit. Intervals of two models may overlap and their paired
             difference still be sure: see the differences by factor.
             """
@@ -181,8 +181,8 @@ def _strata(study: Study, protocol: str) -> FigureItem:
         caption=words(
             f"""
             AUROC by stratum of the experiments table: small marks are test sets, large ones the mean over factors with
-            its {confidence:.0%} t interval; n is the number of factors. All rows, mean over
-            training seeds.
+            its {percent(confidence)} t interval; n is the number of factors. All rows, first kind of negatives, mean
+            over training seeds.
             """
         ),
         alt="Dot plot with intervals: one row per model, one panel per stratum.",
@@ -246,6 +246,7 @@ def _draws(protocol: str) -> FigureItem:
 
 def _differences(study: Study, protocol: str) -> FigureItem:
     gate = study.gates(protocol)[0]
+    confidence = study.config["evaluation"]["confidence"]
     return FigureItem(
         name=f"differences.{protocol}",
         kind="differences",
@@ -253,12 +254,13 @@ def _differences(study: Study, protocol: str) -> FigureItem:
         caption=words(
             f"""
             AUROC of the mixture ({gate}) minus AUROC of a rival on the same test rows, mean over training
-            seeds: one small mark per factor; large marks are means over factors with the t interval, the factor
-            as the unit. Where a bar crosses zero the mixture and the rival are not told apart.
+            seeds: one small mark per test set; large marks are means over factors with the {percent(confidence)}
+            t interval, the factor as the unit. Where a bar crosses zero the mixture and the rival are not told apart.
+            First kind of negatives.
             """
         ),
         alt="Dot plot of differences: one row per rival model, one panel per set of factors; zero is marked.",
-        inputs=(METRICS, FACTOR_STATISTICS),
+        inputs=(METRICS,),
         parameters={"protocol": protocol, "model": f"moe.{gate}"},
     )
 

@@ -23,6 +23,7 @@ from tfbs_moe.figures.style import (
     styled,
 )
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.statistics.units import first_kind, over_factors
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 _MOST_PANELS_PER_ROW = 4
@@ -71,30 +72,22 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
 
 
 @styled
-def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggregate.CONFIDENCE) -> Drawing:
+def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
     """Draw the mean of one metric over the factors of each stratum, a mark per factor beside it.
 
     Args:
         metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        metric: which metric.
         confidence: coverage of the intervals, the factor as the unit.
+        metric: which metric.
     """
     chosen = metrics[(metrics["metric"] == metric) & (metrics["rows"] == "all")]
-    first = chosen.groupby("experiment", sort=False)["negatives"].transform("first")
-    single = aggregate.over_seeds(chosen[chosen["negatives"] == first])
+    single = aggregate.over_seeds(first_kind(chosen))
     if single.empty:
         return nothing_to_draw(f"No {metric} was measured.")
     models = ordered_models(single["model"])
     styles = model_styles(models)
     shown = aggregate.ordered_strata(single)
-    factors = aggregate.within_factors(single, ["stratum", "model"])
-    means = pd.DataFrame(
-        [
-            {"stratum": stratum, "model": model}
-            | aggregate.mean_and_interval(part["value"].to_numpy(), confidence, metric)
-            for (stratum, model), part in factors.groupby(["stratum", "model"], sort=False)
-        ]
-    )
+    means = over_factors(single, ["stratum", "model", "metric"], confidence).drop(columns="metric")
     figure = new_figure(TWO_COLUMNS, 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW))
     axes = grid_of_axes(figure, len(shown), min(_MOST_PANELS_PER_ROW, len(shown)), sharex=True, sharey=True)
     for ax, stratum in zip(axes, shown, strict=True):
@@ -116,12 +109,15 @@ def strata(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggre
 
 
 @styled
-def negatives_matrix(metrics: pd.DataFrame, trained_on: dict[str, str], metric: str = AUROC) -> Drawing:
+def negatives_matrix(
+    metrics: pd.DataFrame, trained_on: dict[str, str], confidence: float, metric: str = AUROC
+) -> Drawing:
     """Draw mean metric of the mixtures, protocols (with what they train on) against kinds of test negatives.
 
     Args:
         metrics: rows of ``evaluation/metrics.tsv`` of all protocols.
         trained_on: kind of training negatives by protocol.
+        confidence: coverage of the intervals, the factor as the unit.
         metric: which metric.
     """
     chosen = metrics[
@@ -129,7 +125,7 @@ def negatives_matrix(metrics: pd.DataFrame, trained_on: dict[str, str], metric: 
     ]
     if chosen.empty:
         return nothing_to_draw(f"No mixture has a {metric}.")
-    means = aggregate.over_factors(chosen)
+    means = aggregate.over_factors(chosen, confidence)
     means["trained_on"] = means["protocol"].map(trained_on)
     means["row"] = means["protocol"] + " · " + means["trained_on"].str.replace("_", " ")
     if means["model"].nunique() > 1:

@@ -17,6 +17,7 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
+from tfbs_moe.statistics.units import first_kind
 
 ROC = "roc"
 PRECISION_RECALL = "precision_recall"
@@ -38,7 +39,7 @@ def curve_panels(curves: pd.DataFrame, curve: str) -> Drawing:
         curves: rows of ``evaluation/curves.tsv`` of one protocol.
         curve: ``roc`` or ``precision_recall``.
     """
-    table = _first_negatives(curves[curves["curve"] == curve])
+    table = first_kind(curves[curves["curve"] == curve])
     if table.empty:
         return nothing_to_draw("No test set holds both bound and unbound rows.")
     keys = ["experiment", "model"]
@@ -69,7 +70,7 @@ def reliability_panels(reliability: pd.DataFrame, model: str) -> Drawing:
         reliability: rows of ``evaluation.calibration.reliability`` of one protocol.
         model: which model; one line per seed.
     """
-    table = _first_negatives(reliability[reliability["model"] == model])
+    table = first_kind(reliability[reliability["model"] == model])
     if table.empty:
         return nothing_to_draw(f"{model} gives no probabilities.")
     figure, axes, tests = _panels(table)
@@ -96,11 +97,6 @@ def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes], pd.DataFrame]:
     for ax, title in zip(axes, tests["label"], strict=True):
         ax.set(title=title, xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=_TICKS, yticks=_TICKS)
     return figure, axes, tests
-
-
-def _first_negatives(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep each experiment's first kind of negatives; the others have the matrix of negatives."""
-    return table[table["negatives"] == table.groupby("experiment", sort=False)["negatives"].transform("first")]
 
 
 def _label(axes: list[Axes], x: str, y: str) -> None:

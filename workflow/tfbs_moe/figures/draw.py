@@ -53,10 +53,6 @@ _RANK_COLUMNS = (
     "protocol", "set", "negatives", "rows", "metric", "model", "mean_rank", "n", "critical_difference", "groups",
 )  # fmt: skip
 _DRAWS_COLUMNS = ("source", "experiment", "protocol", "set", "draws", "statistic")
-_TEST_COLUMNS = (
-    "protocol", "set", "negatives", "rows", "metric", "test", "comparison", "n", "effect",
-    "effect_lower", "effect_upper",
-)  # fmt: skip
 _TRIAL_COLUMNS = ("trial", "state", "validation_auroc")
 _HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
 
@@ -131,15 +127,11 @@ def _auroc(item: FigureItem, source: Source) -> Drawing:
 
 
 def _set_means(item: FigureItem, source: Source) -> Drawing:
-    return performance.set_means(_metrics(item, source), confidence=source.confidence)
+    return performance.set_means(_metrics(item, source), source.confidence)
 
 
 def _differences(item: FigureItem, source: Source) -> Drawing:
-    protocol = item.parameters["protocol"]
-    tests = read_tsv(source.folder / item.inputs[1], _TEST_COLUMNS)
-    return performance.factor_differences(
-        _metrics(item, source), tests[tests["protocol"] == protocol], item.parameters["model"]
-    )
+    return performance.factor_differences(_metrics(item, source), item.parameters["model"], source.confidence)
 
 
 def _curves(item: FigureItem, source: Source) -> Drawing:
@@ -166,13 +158,13 @@ def _schematic(item: FigureItem, source: Source) -> Drawing:
 
 
 def _strata(item: FigureItem, source: Source) -> Drawing:
-    return comparison.strata(_metrics(item, source), confidence=source.confidence)
+    return comparison.strata(_metrics(item, source), source.confidence)
 
 
 def _negatives(item: FigureItem, source: Source) -> Drawing:
     protocols = source.study.config["protocols"]
     trained_on = {name: str(recipe["training_negatives"]) for name, recipe in protocols.items()}
-    return comparison.negatives_matrix(read_metrics(source.folder / item.inputs[0]), trained_on)
+    return comparison.negatives_matrix(read_metrics(source.folder / item.inputs[0]), trained_on, source.confidence)
 
 
 def _critical_difference(item: FigureItem, source: Source) -> Drawing:
@@ -198,7 +190,7 @@ def _grid(item: FigureItem, source: Source) -> Drawing:
 
 def _shift_curves(item: FigureItem, source: Source) -> Drawing:
     shifts = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "shifts", "metric", "value"))
-    return methods.shift_curves(shifts[shifts["protocol"] == item.parameters["protocol"]])
+    return methods.shift_curves(shifts[shifts["protocol"] == item.parameters["protocol"]], source.confidence)
 
 
 def _around(item: FigureItem, source: Source) -> Drawing:
@@ -208,7 +200,8 @@ def _around(item: FigureItem, source: Source) -> Drawing:
 
 def _cost(item: FigureItem, source: Source) -> Drawing:
     summary = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "method", "passes", "metric", "value"))
-    return methods.cost_against_quality(summary[summary["protocol"] == item.parameters["protocol"]])
+    own = summary[summary["protocol"] == item.parameters["protocol"]]
+    return methods.cost_against_quality(own, source.confidence)
 
 
 def _motifs(item: FigureItem, source: Source) -> Drawing:
@@ -285,7 +278,7 @@ def _logos(item: FigureItem, source: Source) -> Drawing:
 
 
 def _localisation(item: FigureItem, source: Source) -> Drawing:
-    return attribution.localisation(read_tsv(source.folder / item.inputs[0]))
+    return attribution.localisation(read_tsv(source.folder / item.inputs[0]), source.confidence)
 
 
 def _metrics(item: FigureItem, source: Source) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
+from tfbs_moe.statistics.units import first_kind
 
 
 @styled
@@ -27,7 +28,7 @@ def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Dra
         numbers: rows of ``statistics/gate_numbers.tsv`` of the same protocol.
         model: which mixture.
     """
-    losses, numbers = (_first_negatives(table[table["model"] == model]) for table in (losses, numbers))
+    losses, numbers = (first_kind(table[table["model"] == model], "set") for table in (losses, numbers))
     if losses.empty:
         return nothing_to_draw(f"No subsets of the experts of {model} were tried.")
     experts = list(dict.fromkeys(losses["absent"]))
@@ -53,7 +54,3 @@ def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Dra
     shared_legend(figure, lost, columns=len(sets))
     both = [losses.assign(panel="one expert away"), numbers.assign(panel="so many experts")]
     return figure, pd.concat(both, ignore_index=True)
-
-
-def _first_negatives(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["negatives"] == table["negatives"].iloc[0]] if len(table) else table

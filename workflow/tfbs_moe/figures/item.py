@@ -86,6 +86,11 @@ def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
     ]
 
 
+def percent(share: float) -> str:
+    """Return a share as ``95%``, ``97.5%``: a level is never rounded to another one."""
+    return f"{100 * share:g}%"
+
+
 def words(text: str) -> str:
     """Return a text written over several lines as one line."""
     return " ".join(text.split())

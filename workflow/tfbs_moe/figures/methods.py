@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
-from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
     INK,
     MUTED,
@@ -18,6 +16,7 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
+from tfbs_moe.statistics.units import over_factors
 
 _QUALITY = ("ism_rank_correlation", "site_average_precision", "matrix_average_precision")
 CURVE_METRICS = {"gradient_rank_correlation": "rank correlation with no shift"} | {
@@ -36,11 +35,12 @@ _LEGEND_HEIGHT = 0.55
 
 
 @styled
-def shift_curves(shifts: pd.DataFrame, metrics: Mapping[str, str] = CURVE_METRICS) -> Drawing:
+def shift_curves(shifts: pd.DataFrame, confidence: float, metrics: Mapping[str, str] = CURVE_METRICS) -> Drawing:
     """Draw how ShiftSmooth of the mixtures is judged over its number of shifts.
 
     Args:
         shifts: rows of ``attributions/shifts.tsv`` of one protocol.
+        confidence: coverage of the intervals, the factor as the unit.
         metrics: measures and their titles, in the order of the panels; those without a value are left out.
     """
     table, panels = _of_mixtures(shifts, metrics)
@@ -52,16 +52,13 @@ def shift_curves(shifts: pd.DataFrame, metrics: Mapping[str, str] = CURVE_METRIC
         here = table[table["metric"] == metric]
         for _, line in here.groupby(["model", "experiment"], sort=False):
             ax.plot(line["shifts"], line["value"], color=MUTED, linewidth=0.5, alpha=0.7)
-        points = [
-            {"metric": metric, "model": model, "shifts": n} | aggregate.mean_and_interval(part["value"].to_numpy(float))
-            for (model, n), part in here.groupby(["model", "shifts"], sort=True)
-        ]
-        for _, line in pd.DataFrame(points).groupby("model", sort=False):
+        points = over_factors(here.sort_values("shifts"), ["metric", "model", "shifts"], confidence)
+        for _, line in points.groupby("model", sort=False):
             ax.fill_between(line["shifts"], line["lower"], line["upper"], color=INK, alpha=0.12, lw=0)
             ax.plot(line["shifts"], line["value"], "o-", color=INK, markersize=3)
         ax.set(title=metrics[metric], xlabel="largest shift, bases", xticks=sorted(here["shifts"].unique()))
-        rows += points
-    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
+        rows.append(points)
+    return figure, pd.concat(rows, ignore_index=True)
 
 
 @styled
@@ -98,11 +95,14 @@ def around_sites(around: pd.DataFrame) -> Drawing:
 
 
 @styled
-def cost_against_quality(summary: pd.DataFrame, metrics: Mapping[str, str] = COST_METRICS) -> Drawing:
+def cost_against_quality(
+    summary: pd.DataFrame, confidence: float, metrics: Mapping[str, str] = COST_METRICS
+) -> Drawing:
     """Draw what each method of the mixtures scores against how often it asks the network.
 
     Args:
         summary: rows of ``attributions/summary.tsv`` of one protocol.
+        confidence: coverage of the intervals, the factor as the unit.
         metrics: measures and their titles, in the order of the panels; those without a value are left out.
     """
     table, panels = _of_mixtures(summary, metrics)
@@ -112,27 +112,24 @@ def cost_against_quality(summary: pd.DataFrame, metrics: Mapping[str, str] = COS
     methods = list(dict.fromkeys(table["method"]))
     figure = new_figure(TWO_COLUMNS, _PANEL_HEIGHT + _LEGEND_HEIGHT)
     axes = grid_of_axes(figure, len(panels), len(panels))
+    # Mutagenesis agrees with itself.
+    itself = table["metric"].str.startswith("ism_") & table["method"].str.startswith("ism")
+    table = table.assign(value=table["value"].mask(itself))
     rows = []
     for ax, metric in zip(axes, panels, strict=True):
-        here = table[table["metric"] == metric]
+        means = over_factors(table[table["metric"] == metric], ["metric", "method"], confidence).set_index("method")
+        means = means.reindex(methods)
         for place, method in enumerate(methods):
-            part = here[here["method"] == method]
-            # Mutagenesis agrees with itself.
-            values = part["value"].to_numpy(float) if not _itself(metric, method) else np.empty(0)
-            mean = aggregate.mean_and_interval(values)
+            mean = means.loc[method]
             passes = int(table.loc[table["method"] == method, "passes"].iloc[0])
             color, marker = _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
             label = METHOD_LABELS.get(method, method)
             ax.plot([passes] * 2, [mean["lower"], mean["upper"]], color=color, linewidth=0.8)
             ax.plot(passes, mean["value"], linestyle="none", markersize=4, label=label, color=color, marker=marker)
-            rows.append({"metric": metric, "method": method, "passes": passes} | mean)
+            rows.append({"metric": metric, "method": method, "passes": passes} | dict(mean.drop("metric")))
         ax.set(title=metrics[metric], xscale="log", xlabel="passes through the network per sequence")
     shared_legend(figure, axes[0], columns=3)
-    return figure, pd.DataFrame(rows).rename(columns={"n_factors": "n_test_sets"})
-
-
-def _itself(metric: str, method: str) -> bool:
-    return metric.startswith("ism_") and method.startswith("ism")
+    return figure, pd.DataFrame(rows)
 
 
 def _of_mixtures(table: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:

@@ -21,12 +21,10 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
+from tfbs_moe.statistics.units import first_kind, over_factors
 
 AUROC = "auroc"
 CHANCE = 0.5
-PAIRED_TEST = "paired t"
-"""The test in ``statistics/factors.tsv`` whose effect is a mean difference with an interval."""
-MINUS = " − "
 _ROW_HEIGHT = 0.105
 """Inches per mark in a dot plot."""
 
@@ -65,13 +63,13 @@ def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
 
 
 @styled
-def set_means(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = aggregate.CONFIDENCE) -> Drawing:
+def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
     """Draw the mean of one metric over the factors of each set, per model, with the factor as the unit.
 
     Args:
         metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        metric: which metric.
         confidence: coverage of the intervals.
+        metric: which metric.
     """
     chosen = metrics[metrics["metric"] == metric]
     table = aggregate.over_factors(chosen, confidence)
@@ -104,25 +102,20 @@ def set_means(metrics: pd.DataFrame, metric: str = AUROC, confidence: float = ag
 
 
 @styled
-def factor_differences(metrics: pd.DataFrame, tests: pd.DataFrame, model: str, metric: str = AUROC) -> Drawing:
+def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, metric: str = AUROC) -> Drawing:
     """Draw one model minus each rival: a mark per test set, and the mean over factors with its interval.
 
     Args:
         metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        tests: rows of ``statistics/factors.tsv`` of the same protocol, which hold means and intervals.
         model: the model that rivals are subtracted from.
+        confidence: coverage of the intervals, the factor as the unit: those of the paired t test.
         metric: which metric.
     """
-    marks = aggregate.paired_differences(metrics[metrics["metric"] == metric], model)
+    marks = first_kind(aggregate.paired_differences(metrics[metrics["metric"] == metric], model))
     if marks.empty:
         return nothing_to_draw(f"There is no rival to compare {model} with.")
-    first = marks.groupby("experiment", sort=False)["negatives"].transform("first")
-    marks = marks[marks["negatives"] == first]
-    tests = tests[(tests["test"] == PAIRED_TEST) & (tests["metric"] == metric)]
-    tests = tests[tests["comparison"].str.startswith(f"{model}{MINUS}") & tests["negatives"].isin(marks["negatives"])]
-    means = tests.assign(rival=tests["comparison"].str.split(MINUS).str[1]).rename(
-        columns={"effect": "value", "effect_lower": "lower", "effect_upper": "upper"}
-    )
+    kept = ["rival", "set", "rows"]
+    means = over_factors(marks, kept, confidence, "difference")
     rivals = ordered_models(marks["rival"])
     styles = model_styles([model, *rivals])
     panels = [
@@ -151,12 +144,8 @@ def factor_differences(metrics: pd.DataFrame, tests: pd.DataFrame, model: str, m
     for ax in axes[-columns:]:
         ax.set_xlabel(f"{metric_label(metric)}: {styles[model].label} − rival")
     axes[0].set_ylim(len(rivals) - 0.5, -0.5)
-    kept = ["rival", "set", "negatives", "rows"]
-    mean_columns = [*kept, "value", "lower", "upper", "n"]
-    table = marks[[*kept, "experiment", "factor", "difference"]].merge(
-        means[mean_columns].rename(columns={"value": "mean", "n": "n_factors"}), on=kept, how="left"
-    )
-    return figure, table
+    marks = marks[[*kept, "negatives", "experiment", "factor", "difference"]]
+    return figure, marks.merge(means.rename(columns={"value": "mean"}), on=kept, how="left")
 
 
 def dots(

@@ -18,6 +18,8 @@ RUN_AGAIN = "the authors' code, run again"
 TOLERANCE = 0.03
 """How far from the authors' retrained figure still counts as reproduced."""
 SUPPLIED = "supplied"
+# Their numbers have no interval over factors, and ours beside them show none.
+_UNSHOWN = 0.95
 
 
 def read_published(path: str | Path) -> pd.DataFrame:
@@ -40,7 +42,7 @@ def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     theirs = published[(published["evaluation"] == LEGACY) & (published["metric"] == "auroc")]
     by_factor = aggregate.over_seeds(ours)
     by_factor["name"] = by_factor["factor"]
-    by_set = aggregate.over_factors(ours)
+    by_set = aggregate.over_factors(ours, _UNSHOWN)
     by_set["name"] = by_set["set"].map(aggregate.SETS)
     columns = ["protocol", "model", "name", "set", "value", "lowest", "highest"]
     mine = pd.concat([by_factor[columns], by_set[columns]], ignore_index=True)
@@ -72,7 +74,7 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
         & (metrics["model"] == model)
     ]
     legacy = published[published["evaluation"] == LEGACY]
-    means = aggregate.over_factors(ours) if len(ours) else pd.DataFrame(columns=["set"])
+    means = aggregate.over_factors(ours, _UNSHOWN) if len(ours) else pd.DataFrame(columns=["set"])
     whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(legacy, name)]
     means = means[means["set"].isin(whole)]
     table = means.assign(reference=means["set"].map(reference))
@@ -84,5 +86,5 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
 
 
 def _factors_of(table: pd.DataFrame, set_name: str) -> set[str]:
-    """Return the factors that the rows of a table have in one set."""
-    return set(table.loc[table["set"] == set_name, "factor"].dropna())
+    """Return the factors that have a value in one set."""
+    return set(table.loc[(table["set"] == set_name) & table["value"].notna(), "factor"].dropna())

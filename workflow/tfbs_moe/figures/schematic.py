@@ -57,6 +57,7 @@ def schematic(study: Study) -> Drawing:
 def _boxes(study: Study) -> list[_Box]:
     config = study.config
     trained = [study.experiments[name]["factor"] for name in study.training]
+    taught = list(dict.fromkeys(trained))
     unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
     tested_on = f"{len(unseen)} unseen factors\n{_names(unseen)}"
     if elsewhere:
@@ -65,7 +66,7 @@ def _boxes(study: Study) -> list[_Box]:
     tested = list(dict.fromkeys(test.negatives for test in study.test_sets))
     gates = list(dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol)))
     boxes = [
-        _Box("training factors", "data", 0.74, f"{len(trained)} training factors\n{_names(trained)}"),
+        _Box("training factors", "data", 0.74, f"{len(taught)} training factors\n{_names(taught)}"),
         _Box("unseen factors", "data", 0.18, tested_on),
         _Box(
             "training rows",

@@ -14,6 +14,7 @@ from tfbs_moe.figures.style import (
     ordered_models,
     styled,
 )
+from tfbs_moe.statistics.units import first_kind
 
 ANY = "any"
 _SHARES = "shares_kmer_"
@@ -77,8 +78,8 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
     table = chosen.groupby(keys, sort=False, as_index=False).agg(
         value=("value", "mean"), lower=("lower", "mean"), upper=("upper", "mean"), seeds=("seed", "nunique")
     )
-    first = table.groupby("experiment", sort=False)["negatives"].transform("first")
-    shown = table[(table["negatives"] == first) & table["label"].isin(["bound", "unbound"])]
+    shown = first_kind(table)
+    shown = shown[shown["label"].isin(["bound", "unbound"])]
     labels = [label for label in ("bound", "unbound") if (shown["label"] == label).any()]
     tests = aggregate.ordered_tests(shown)
     figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * len(tests))

@@ -8,13 +8,14 @@ import pandas as pd
 
 from tfbs_moe.attribution.names import in_words
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS
-from tfbs_moe.figures.performance import MINUS, PAIRED_TEST
+from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.report.rivals import unequal_rivals
-from tfbs_moe.statistics.results import p_words
+from tfbs_moe.statistics.pairwise import PAIRED
+from tfbs_moe.statistics.results import BETWEEN, p_words, significant
+from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
@@ -31,7 +32,8 @@ _SET_WORDS = {
 def answer(run: Run) -> list[str]:
     """Return the answer of a study in a few sentences, the main protocol first.
 
-    A difference is called one only where its interval leaves out zero.
+    All speak of the first kind of negatives that each experiment is tested on, and of factors as the unit. A difference
+    is called one only where its interval leaves out zero and its adjusted p is small.
     """
     metrics = run.table(METRICS)
     if metrics is None:
@@ -39,9 +41,11 @@ def answer(run: Run) -> list[str]:
     metrics = metrics[metrics["metric"] == _AUROC]
     protocol = main_protocol(run)
     model = f"moe.{run.study.gates(protocol)[0]}"
-    sentences = [_levels(run, metrics, protocol, model), _strongest_rival(run, metrics, protocol, model)]
-    sentences += [*unequal_rivals(run, protocol, run.study.gates(protocol)[0]), _matrix(run, metrics, protocol, model)]
-    sentences += [_overlap(run, metrics, protocol, model), _reproduced(run, metrics), _gate(run, protocol, model)]
+    own = first_kind(metrics[metrics["protocol"] == protocol])
+    several = metrics["negatives"].nunique() > 1
+    sentences = [_levels(run, own, protocol, model, several), _strongest_rival(run, protocol, model, several)]
+    sentences += [*unequal_rivals(run, protocol, run.study.gates(protocol)[0]), _matrix(run, own, protocol, model)]
+    sentences += [_overlap(run, own, model), _reproduced(run, metrics), _gate(run, protocol, model)]
     sentences.append(_localised(run, protocol, model))
     return [sentence for sentence in sentences if sentence]
 
@@ -63,20 +67,21 @@ def differences(run: Run, protocol: str, model: str, set_name: str, rows: str = 
     if tests is None or metrics is None:
         return pd.DataFrame()
     chosen = tests[
-        (tests["headline"].astype(bool) if "headline" in tests else tests["test"] == PAIRED_TEST)
+        (tests["headline"].astype(bool) if "headline" in tests else tests["test"] == PAIRED)
         & (tests["protocol"] == protocol)
         & (tests["set"] == set_name)
         & (tests["rows"] == rows)
         & (tests["metric"] == _AUROC)
-        & tests["comparison"].str.startswith(f"{model}{MINUS}")
+        & tests["comparison"].str.startswith(f"{model}{BETWEEN}")
     ]
-    chosen = chosen[chosen["negatives"] == chosen["negatives"].iloc[0]] if len(chosen) else chosen
-    means = aggregate.over_factors(
-        metrics[(metrics["metric"] == _AUROC) & (metrics["protocol"] == protocol)], confidence(run)
-    )
+    chosen = first_kind(chosen, "set")
+    measured = metrics[(metrics["metric"] == _AUROC) & (metrics["protocol"] == protocol)]
+    # A rival may have values on factors that the mixture has none on.
+    ours = set(measured.loc[(measured["model"] == model) & measured["value"].notna(), "factor"])
     keys = ["model", "set", "negatives", "rows"]
+    means = over_factors(measured[measured["factor"].isin(ours)], keys, confidence(run))
     means = means[[*keys, "value"]].rename(columns={"value": "rival_mean", "model": "rival"})
-    rivals = chosen.assign(rival=chosen["comparison"].str.split(MINUS).str[1])
+    rivals = chosen.assign(rival=chosen["comparison"].str.split(BETWEEN).str[1])
     joined = rivals.merge(means, on=["rival", *keys[1:]], how="left")
     return joined.sort_values("rival_mean", ascending=False, kind="stable", ignore_index=True)
 
@@ -86,30 +91,34 @@ def confidence(run: Run) -> float:
     return float(run.study.config["evaluation"]["confidence"])
 
 
-def verdict(value: float, lower: float, upper: float, p: float, alpha: float) -> str:
-    """Return ``higher``, ``lower`` or ``not told apart`` for a difference with interval and adjusted p."""
-    if not (np.isfinite(lower) and np.isfinite(upper)) or lower <= 0 <= upper or p >= alpha:
+def verdict(lower: float, upper: float, p: float, level: float) -> str:
+    """Return ``higher``, ``lower`` or ``not told apart`` for the interval of a difference and its adjusted p."""
+    if not significant(p, level) or not (lower > 0 or upper < 0):
         return "not told apart"
-    return "higher" if value > 0 else "lower"
+    return "higher" if lower > 0 else "lower"
 
 
-def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
-    means = _means(run, metrics, protocol, model, "all")
-    parts = []
-    for name, words in _SET_WORDS.items():
-        row = means.get(name)
-        if row is not None:
-            parts.append(f"{interval(row['value'], row['lower'], row['upper'])} on {row['n_factors']:.0f} {words}")
+def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several: bool) -> str:
+    chosen = metrics[(metrics["model"] == model) & (metrics["rows"] == "all")].dropna(subset=["value"])
+    means = _means(run, chosen, "set")
+    parts = [
+        f"{interval(means[name]['value'], means[name]['lower'], means[name]['upper'])} on "
+        f"{means[name]['n_factors']} {words}"
+        for name, words in _SET_WORDS.items()
+        if name in means
+    ]
     if not parts:
         return ""
     listed = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+    kinds = ", ".join(dict.fromkeys(chosen["negatives"])).replace("_", " ")
+    against = f"; negatives: the first kind that each experiment is tested on, {kinds}" if several else ""
     return (
         f"Under the protocol “{protocol}” the {model_label(model)} tells bound from unbound sequence with a mean "
-        f"AUROC of {listed} (brackets: {confidence(run):.0%} interval, the factor as the unit)."
+        f"AUROC of {listed} (brackets: {percent(confidence(run))} interval, the factor as the unit{against})."
     )
 
 
-def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
+def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     table = differences(run, protocol, model, UNSEEN)
     # Another mixture is no rival, and one that is defined for some factors alone (their matrix) is spoken of by itself.
     table = table[~table["rival"].str.startswith("moe.")] if len(table) else table
@@ -117,52 +126,58 @@ def _strongest_rival(run: Run, metrics: pd.DataFrame, protocol: str, model: str)
     if table.empty:
         return ""
     best = table.to_dict("records")[0]
-    bounds = (float(best["effect"]), float(best["effect_lower"]), float(best["effect_upper"]))
+    effect, lower, upper = (float(best[name]) for name in ("effect", "effect_lower", "effect_upper"))
     p = float(best["p_adjusted"])
-    judged = verdict(*bounds, p, 1 - confidence(run))
-    label, gap = model_label(str(best["rival"])), interval(*bounds, sign=True)
+    judged = verdict(lower, upper, p, confidence(run))
+    label, gap = model_label(str(best["rival"])), interval(effect, lower, upper, sign=True)
     scope = f"over {best['n']:.0f} factors no expert saw"
+    scope += f" (negatives: {best['negatives'].replace('_', ' ')})" if several else ""
+    # The rank test, where the rule chose it, gives a Hodges–Lehmann difference.
+    usually = "on average" if best["test"] == PAIRED else "typically"
     if judged == "not told apart":
-        why = "an interval that includes zero" if np.isfinite(bounds).all() else "no interval, for too few factors"
-        if bounds[1] > 0 or bounds[2] < 0:
+        why = "an interval that includes zero"
+        if not (np.isfinite(lower) and np.isfinite(upper)):
+            why = "no interval, for too few factors or the same difference on each"
+        elif lower > 0 or upper < 0:
             why = f"with {p_words(p)} when every rival compared is allowed for"
-        comes = f"comes out {'higher' if bounds[0] < 0 else 'lower'} by" if bounds[0] else "comes out equal, by"
+        comes = f"comes out {'higher' if effect < 0 else 'lower'} by {number(abs(effect))} {usually}, but"
         return (
-            f"Its strongest rival in this study, the {label}, {comes} {number(abs(bounds[0]))} on average, but is not "
-            f"told apart from it {scope}: mixture − rival is {gap}, {why}."
+            f"Its strongest rival in this study, the {label}, {comes if effect else 'comes out equal and'} is not told "
+            f"apart from it {scope}: mixture − rival is {gap}, {why}."
         )
-    return f"It is {judged} than its strongest rival in this study, the {label}, {scope}: by {gap} on average."
+    return f"It is {judged} than its strongest rival in this study, the {label}, {scope}: by {gap} {usually}."
 
 
 def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     """Say what the factors' own matrices reach alone, on the unseen factors that have one, beside the mixtures."""
-    chosen = metrics[(metrics["protocol"] == protocol) & (metrics["set"] == UNSEEN) & (metrics["rows"] == "all")]
-    known = list(dict.fromkeys(chosen.loc[chosen["model"] == MATRIX, "factor"]))
-    if not known:
-        return ""
     mixtures = [f"moe.{gate}" for gate in run.study.gates(protocol)]
     informed = [name for name in mixtures if run.study.is_informed(name.removeprefix("moe.")) and name != model]
-    means = {}
-    for name in (MATRIX, model, *informed):
-        here = chosen[(chosen["model"] == name) & chosen["factor"].isin(known)]
-        means[name] = here.groupby("factor")["value"].mean().mean()
-    said = "; ".join(f"{model_label(name)} {number(means[name])}" for name in (model, *informed))
+    chosen = metrics[(metrics["set"] == UNSEEN) & (metrics["rows"] == "all")]
+    shared = on_shared_tests(chosen[chosen["model"].isin([MATRIX, model, *informed])], "model")
+    means = _means(run, shared, "model")
+    if MATRIX not in means or model not in means:
+        return ""
+    known = list(dict.fromkeys(shared["factor"]))
+    others = [name for name in (model, *informed) if name in means]
+    said = "; ".join(f"{model_label(name)} {number(means[name]['value'])}" for name in others)
     which = "the one unseen factor" if len(known) == 1 else f"the {len(known)} unseen factors"
     return (
         f"On {which} with a known motif ({', '.join(map(str, known))}) the JASPAR matrix alone, without any training, "
-        f"has a mean AUROC of {number(means[MATRIX])} ({said})."
+        f"has a mean AUROC of {number(means[MATRIX]['value'])} ({said})."
         + (" The informed mixture is told that matrix." if informed else "")
     )
 
 
-def _overlap(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
-    every = _means(run, metrics, protocol, model, "all").get(UNSEEN)
-    free = _means(run, metrics, protocol, model, "overlap_free").get(UNSEEN)
-    if every is None or free is None or not np.isfinite(free["value"]):
+def _overlap(run: Run, metrics: pd.DataFrame, model: str) -> str:
+    chosen = metrics[(metrics["model"] == model) & (metrics["set"] == UNSEEN)]
+    means = _means(run, on_shared_tests(chosen, "rows"), "rows")
+    if len(means) < len(aggregate.ROWS):
         return ""
+    every, free = (means[rows] for rows in aggregate.ROWS)
     return (
         "On test rows that share no sequence with training the mean on unseen factors is "
-        f"{interval(free['value'], free['lower'], free['upper'])}, against {number(every['value'])} on all rows."
+        f"{interval(free['value'], free['lower'], free['upper'])}, against {number(every['value'])} on all rows of the "
+        f"same {free['n_factors']} factors."
     )
 
 
@@ -193,10 +208,18 @@ def _gate(run: Run, protocol: str, model: str) -> str:
     ]
     if chosen.empty:
         return ""
-    means = chosen.groupby("expert", sort=False)["value"].mean().sort_values(ascending=False)
-    names = [model_label(name) if "." in name else name for name in map(str, means.index)]
-    parts = [f"{share:.0%} to {name}" for name, share in zip(names, means, strict=True)]
-    return f"On bound sequences of factors no expert saw, the gate gives on average {', '.join(parts)}."
+    # An expert that a training does without has no row there, and no weight.
+    shares = first_kind(chosen).pivot_table("value", ["factor", "experiment", "seed"], "expert").fillna(0.0)
+    shares = shares.melt(value_name="value", ignore_index=False).reset_index()
+    means = over_factors(shares, ["expert"], confidence(run)).sort_values("value", ascending=False, kind="stable")
+    parts = [
+        f"{row['value']:.0%} to {model_label(row['expert']) if '.' in row['expert'] else row['expert']}"
+        for row in means.to_dict("records")
+    ]
+    return (
+        f"On bound sequences of the {means['n_factors'].max()} factors no expert saw, the gate gives on average "
+        f"{', '.join(parts)}."
+    )
 
 
 def _localised(run: Run, protocol: str, model: str) -> str:
@@ -205,24 +228,18 @@ def _localised(run: Run, protocol: str, model: str) -> str:
         return ""
     chosen = summary[
         (summary["metric"] == SITE_PRECISION) & (summary["protocol"] == protocol) & (summary["model"] == model)
-    ].dropna(subset=["value"])
-    if chosen.empty:
+    ]
+    means = over_factors(on_shared_tests(chosen, "method"), ["method", "metric"], confidence(run))
+    ranked = [
+        f"{in_words(row['method'])} {interval(row['value'], row['lower'], row['upper'])}"
+        for row in means.sort_values("value", ascending=False, kind="stable").to_dict("records")
+    ]
+    if not ranked:
         return ""
-    parts = []
-    for method, group in chosen.groupby("method", sort=False):
-        found = aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), confidence(run), SITE_PRECISION)
-        parts.append(
-            (found["value"], f"{in_words(str(method))} {interval(found['value'], found['lower'], found['upper'])}")
-        )
-    ranked = [text for _, text in sorted(parts, key=lambda part: -part[0])]
-    return f"Average precision at the known sites, mean over test sets: {'; '.join(ranked)}."
+    return f"Average precision at the known sites, mean over {means['n_factors'].max()} factors: {'; '.join(ranked)}."
 
 
-def _means(run: Run, metrics: pd.DataFrame, protocol: str, model: str, rows: str) -> dict[str, dict[Hashable, Any]]:
-    """Return the mean over factors of each set, for the first kind of negatives."""
-    chosen = metrics[(metrics["protocol"] == protocol) & (metrics["model"] == model) & (metrics["rows"] == rows)]
-    if chosen.empty:
-        return {}
-    chosen = chosen[chosen["negatives"] == chosen.groupby("experiment")["negatives"].transform("first")]
-    table = aggregate.over_factors(chosen, confidence(run))
-    return {str(row["set"]): row for row in table.drop_duplicates("set").to_dict("records")}
+def _means(run: Run, metrics: pd.DataFrame, by: str) -> dict[str, dict[Hashable, Any]]:
+    """Return the mean over factors for everything that is named in a column."""
+    table = over_factors(metrics, [by, "metric"], confidence(run))
+    return {str(row[by]): row for row in table.to_dict("records")}

@@ -15,6 +15,7 @@ from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
+from tfbs_moe.statistics.units import by_factor
 
 _TRUTHS = ("site_average_precision", "matrix_average_precision", "ism_rank_correlation")
 """Measures by which methods are compared in words: the first that the run has."""
@@ -58,14 +59,16 @@ def attribution(run: Run) -> Section:
 
 
 def _table(run: Run) -> Table | Missing:
-    """Return every measure averaged over test sets, with the test sets one by one in the file to save."""
+    """Return every measure averaged over factors, with the test sets one by one in the file to save."""
     table = run.table(ATTRIBUTION_SUMMARY)
-    caption = "Every measure of every method, means over test sets; the saved file has each test set with its interval."
+    caption = "Every measure of every method, means over factors; the saved file has each test set with its interval."
     if table is None:
         return Missing(caption, run.why_missing(ATTRIBUTION_SUMMARY))
     keys = ["protocol", "model", "method", "passes", "metric"]
-    means = table.groupby(keys, sort=False, as_index=False).agg(
-        value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), test_sets=("value", "count")
+    means = (
+        by_factor(table, keys, ["value"])
+        .groupby(keys, sort=False, as_index=False)
+        .agg(value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), factors=("value", "count"))
     )
     shown = make_table(means, caption, ATTRIBUTION_SUMMARY.split(".")[0])
     content = table.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
@@ -113,10 +116,11 @@ def _equivariance(run: Run) -> list[Block]:
         "gradient_cosine",
         "gradient_change",
     ]
-    means = table.groupby(["protocol", "model"], sort=False, as_index=False)[measures].mean()
+    keys = ["protocol", "model"]
+    means = by_factor(table, keys, measures).groupby(keys, sort=False, as_index=False)[measures].mean()
     caption = (
         f"How far each model’s logit and gradient move when a sequence is shifted by up to {table['shifts'].max()} "
-        "base(s) and moved back: means over test sets."
+        "base(s) and moved back: means over factors."
     )
     every = make_table(table, "Equivariance on every test set.", EQUIVARIANCE.split(".")[0])
     said = [sentence for row in means.to_dict("records") if (sentence := _why(run, row))]
@@ -131,6 +135,7 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
     if summary is None:
         return ""
     mine = summary[(summary["protocol"] == row["protocol"]) & (summary["model"] == row["model"])]
+    mine = by_factor(mine, ["method", "metric"], ["value"])
 
     def mean(method: str, metric: str) -> float:
         return float(mine.loc[(mine["method"] == method) & (mine["metric"] == metric), "value"].mean())
@@ -153,11 +158,15 @@ def _sanity(run: Run) -> list[Block]:
     if table is None:
         return [Missing("Randomised weights and labels", run.why_missing(SANITY))]
     keys = ["protocol", "model", "randomised", "method", "step", "layer"]
-    means = table.groupby(keys, sort=False, as_index=False).agg(
-        rank_correlation=("value", "mean"),
-        lowest=("value", "min"),
-        highest=("value", "max"),
-        test_sets=("value", "count"),
+    means = (
+        by_factor(table, keys, ["value"])
+        .groupby(keys, sort=False, as_index=False)
+        .agg(
+            rank_correlation=("value", "mean"),
+            lowest=("value", "min"),
+            highest=("value", "max"),
+            factors=("value", "count"),
+        )
     )
     weights, labels = (means[means["randomised"] == kind] for kind in ("weights", "labels"))
     last = weights[weights["step"] == weights.groupby(keys[:4])["step"].transform("max")]

@@ -12,11 +12,13 @@ import pandas as pd
 
 from tfbs_moe.assemblies import NO_GENOME, PLANTED
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.item import METRICS, percent
 from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.inputs import DATASETS, Run
 from tfbs_moe.report.methods import NEGATIVES
 from tfbs_moe.report.page import Block, Items, Missing, Table, Text, make_table
+from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import SUPPLIED
 from tfbs_moe.tables import read_json
 
@@ -123,7 +125,7 @@ def _model_card(run: Run, protocol: str, gate: str) -> Card:
     recipe = study.config["protocols"][protocol]
     trained = [study.experiments[name] for name in study.training]
     members = study.gate_members(protocol, gate)
-    factors = ", ".join(row["factor"] for row in trained)
+    factors = ", ".join(dict.fromkeys(row["factor"] for row in trained))
     blocks: list[Block] = [
         Text("What it is", style="heading"),
         Text(
@@ -193,14 +195,10 @@ def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
     single = _metrics_of(run, protocol, model, "Metrics by stratum")
     if isinstance(single, Missing):
         return single
-    keys = ["stratum", "negatives", "rows", "metric"]
-    rows = [
-        dict(zip(keys, key, strict=True))
-        | aggregate.mean_and_interval(group["value"].to_numpy(dtype=float), metric=str(key[-1]))
-        for key, group in aggregate.within_factors(single, keys).groupby(keys, sort=False)
-    ]
-    table = pd.DataFrame(rows).rename(columns={"value": "mean", "n_factors": "factors"})
-    caption = "Means over the factors of each stratum, with the t interval over them."
+    level = confidence(run)
+    table = over_factors(single, ["stratum", "negatives", "rows", "metric"], level)
+    table = table.rename(columns={"value": "mean", "n_factors": "factors"})
+    caption = f"Means over the factors of each stratum, with the {percent(level)} t interval over them."
     return make_table(table, caption, f"card-{protocol}-{model}")
 
 

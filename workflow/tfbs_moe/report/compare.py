@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
@@ -16,6 +15,8 @@ from tfbs_moe.report.build import write_page
 from tfbs_moe.report.inputs import Run, models_of
 from tfbs_moe.report.methods import parameters
 from tfbs_moe.report.page import Block, Items, Section, Text, interval, make_table, number
+from tfbs_moe.statistics.rounding import settled
+from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.tables import read_json, write_tsv
 
 _KEYS = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
@@ -111,8 +112,8 @@ def summary(comparison: Comparison) -> list[str]:
     ]
     for row in shown.to_dict("records"):
         bounds = (row["value"], row["lower"], row["upper"])
-        apart = np.isfinite(row["lower"]) and not row["lower"] <= 0 <= row["upper"]
-        verdict = ("higher" if row["value"] > 0 else "lower") if apart else "not told apart"
+        apart = "higher" if row["lower"] > 0 else "lower" if row["upper"] < 0 else "not told apart"
+        verdict = apart if settled(row["value"]) else "the same"
         sentences.append(
             f"{row['protocol']}, {model_label(row['model'])}, {aggregate.SETS[row['set']]}, "
             f"{row['negatives'].replace('_', ' ')}: AUROC is {verdict} in {comparison.second}, "
@@ -145,12 +146,7 @@ def _metrics(first: Run, second: Run) -> pd.DataFrame:
 def _sets(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Average differences over the factors of each set."""
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
-    rows = [
-        dict(zip(keys, key, strict=True))
-        | aggregate.mean_and_interval(group["difference"].to_numpy(dtype=float), confidence)
-        for key, group in aggregate.within_factors(both, keys, "difference").groupby(keys, sort=False)
-    ]
-    return pd.DataFrame(rows)
+    return over_factors(both, keys, confidence, "difference")
 
 
 def _settings(first: Run, second: Run) -> pd.DataFrame:

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import ABLATION, METRICS
+from tfbs_moe.figures.item import ABLATION, METRICS, percent
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.explore import explorers
 from tfbs_moe.report.inputs import DATASETS, WARNINGS, Run, trained_list
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.seeds import retrainings
+from tfbs_moe.statistics.units import first_kind
 from tfbs_moe.study import SUPPLIED
 
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
@@ -20,6 +21,7 @@ _LEFT_OUT = (
 )
 # Warnings of one kind that are shown one by one.
 _MOST_ALIKE = 3
+_SCARCE = ("min_", "smaller")
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
 _CURVE_KINDS = ("curves", "calibration")
 _METRICS_CAPTION = (
@@ -59,7 +61,13 @@ def results(run: Run) -> Section:
     else:
         auroc = metrics[metrics["metric"] == "auroc"]
         means = aggregate.over_factors(auroc, confidence(run)).drop(columns="metric")
-        blocks.append(make_table(means, "Mean AUROC over the factors of each set; interval: factor as unit.", "means"))
+        blocks.append(
+            make_table(
+                means,
+                f"Mean AUROC over the factors of each set; {percent(confidence(run))} t interval, the factor as unit.",
+                "means",
+            )
+        )
         blocks += (
             [Fold("What more trainings would give", found)] if (found := retrainings(run, confidence(run))) else []
         )
@@ -120,7 +128,7 @@ def _warnings(run: Run) -> list[Block]:
         found.append(_SHUFFLED)
     table = run.table(DATASETS)
     if table is not None:
-        tests = table[(table["split"] == "test") & table["overlapping"].notna()]
+        tests = first_kind(table[(table["split"] == "test") & table["overlapping"].notna()])
         shares = (tests["overlapping"] / tests["positives"]).to_numpy(dtype=float)
         order = np.argsort(-shares, kind="stable")
         names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
@@ -133,9 +141,13 @@ def _warnings(run: Run) -> list[Block]:
 
 
 def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
-    """Show warnings of one kind: all if they are few, else the one with the highest value, and the rest folded."""
+    """Show warnings of one kind: all if they are few, else the worst one, and the rest folded, the worse first."""
     value = pd.to_numeric(warnings["value"], errors="coerce")
-    sentences = warnings.loc[value.sort_values(ascending=False, kind="stable").index, "sentence"].tolist()
+    # Of what there should be enough of, the least is the worst.
+    if scarce := str(warnings["what"].iloc[0]).startswith(_SCARCE):
+        value /= pd.to_numeric(warnings["threshold"], errors="coerce")
+    order = value.sort_values(ascending=scarce, kind="stable").index
+    sentences = warnings.loc[order, "sentence"].tolist()
     if len(sentences) <= _MOST_ALIKE:
         return [Text(sentence, style=style) for sentence in sentences]
     rest = Fold(f"{len(sentences) - 1} more like it", [Items(sentences[1:])])

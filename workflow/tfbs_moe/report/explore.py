@@ -8,6 +8,7 @@ from tfbs_moe.figures.item import CURVES, GATE_WEIGHTS, METRICS
 from tfbs_moe.figures.style import ModelStyle, model_styles
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Explorer, Missing
+from tfbs_moe.statistics.units import first_kind
 
 MOST_MODELS = 12
 """Models that a chart can hold; mixtures and controls go before experts."""
@@ -50,8 +51,7 @@ def _auroc(metrics: pd.DataFrame) -> Explorer:
 
 def _roc(curves: pd.DataFrame) -> Explorer:
     table = curves[curves["curve"] == "roc"]
-    table = table[table["negatives"] == table.groupby("experiment", sort=False)["negatives"].transform("first")]
-    table, styles = _limited(table)
+    table, styles = _limited(first_kind(table))
     tests = aggregate.ordered_tests(table)
     label = dict(zip(tests["experiment"], tests["label"], strict=True))
     lines = []
@@ -72,9 +72,8 @@ def _roc(curves: pd.DataFrame) -> Explorer:
 
 
 def _gate(weights: pd.DataFrame) -> Explorer:
-    first = weights["negatives"] == weights.groupby("experiment", sort=False)["negatives"].transform("first")
     keys = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "label", "expert"]
-    table = weights[first].groupby(keys, sort=False, as_index=False).agg(value=("value", "mean"))
+    table = first_kind(weights).groupby(keys, sort=False, as_index=False).agg(value=("value", "mean"))
     tests = aggregate.ordered_tests(table.drop(columns="label"))
     table = table.rename(columns={"label": "labelled"}).merge(tests[["experiment", "label"]], on="experiment")
     styles = model_styles([f"expert.{name}" for name in _values(table["expert"])])

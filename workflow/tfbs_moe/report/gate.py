@@ -1,13 +1,12 @@
 """The section on what the gate does."""
 
-import pandas as pd
-
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import GATE_LIKENESS, GATE_LOSSES, GATE_NUMBERS, GATE_USE, GATE_WEIGHTS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Fold, Items, Section, Text, interval
+from tfbs_moe.statistics.units import by_factor, first_kind
 from tfbs_moe.study import UNSEEN
 
 
@@ -29,51 +28,63 @@ def gate(run: Run) -> Section:
 
 
 def _collapsed(run: Run) -> list[str]:
+    """Say on which test sets, of all kinds of negatives, and how often mixtures settled on one expert."""
     table = run.table(GATE_USE)
     if table is None:
         return []
-    fallen = table[table["collapsed"].astype(bool)]
-    return [
-        f"Under the protocol “{protocol}” the {model_label(str(model))} has collapsed onto one expert on "
-        f"{group['experiment'].nunique()} of {_tests(table, protocol, model)} test sets "
-        f"({', '.join(dict.fromkeys(group['experiment']))}): there it is no mixture. An entropy bonus or a higher "
-        "temperature works against it."
-        for (protocol, model), group in fallen.groupby(["protocol", "model"], sort=False)
-    ]
-
-
-def _tests(table: pd.DataFrame, protocol: object, model: object) -> int:
-    return int(table.loc[(table["protocol"] == protocol) & (table["model"] == model), "experiment"].nunique())
+    said = []
+    for (protocol, model), group in table.groupby(["protocol", "model"], sort=False):
+        kinds = group["negatives"].str.replace("_", " ")
+        tests = group["experiment"] + (" (" + kinds + ")" if group["negatives"].nunique() > 1 else "")
+        collapsed = group["collapsed"].astype(bool)
+        if not collapsed.any():
+            continue
+        seeds = group["seed"].nunique()
+        times = tests[collapsed].value_counts(sort=False)
+        each = [f"{name}{'' if count == seeds else f', {count} of {seeds} seeds'}" for name, count in times.items()]
+        said.append(
+            f"Under the protocol “{protocol}” the {model_label(str(model))} has collapsed onto one expert on "
+            f"{len(times)} of {tests.nunique()} test sets, {collapsed.sum()} of {len(group)} times with each seed "
+            f"counted ({'; '.join(each)}): there it is no mixture. An entropy bonus or a higher temperature works "
+            "against it."
+        )
+    return said
 
 
 def _evenness(run: Run) -> list[str]:
     table = run.table(GATE_USE)
     if table is None:
         return []
+    factors = by_factor(first_kind(table), ["protocol", "model"], ["effective_experts", "entropy"])
     return [
         f"{protocol}: the {model_label(str(model))} weighs {group['effective_experts'].mean():.1f} experts a sequence "
-        f"(e to the entropy; {group['entropy'].mean():.0%} of the entropy of equal weights)."
-        for (protocol, model), group in table.groupby(["protocol", "model"], sort=False)
+        f"(e to the entropy; {group['entropy'].mean():.0%} of the entropy of equal weights), mean over {len(group)} "
+        "factors."
+        for (protocol, model), group in factors.groupby(["protocol", "model"], sort=False)
     ]
 
 
 def _missed(run: Run) -> list[str]:
-    """Say which expert the first mixture of each protocol misses most, in each set."""
+    """Say which expert the first mixture of each protocol misses most, in each set, if it misses one at all."""
     table = run.table(GATE_LOSSES)
     said = []
     for protocol in run.study.protocols if table is not None else []:
         assert table is not None
         model = f"moe.{run.study.gates(protocol)[0]}"
-        own = table[(table["protocol"] == protocol) & (table["model"] == model)]
+        own = table[(table["protocol"] == protocol) & (table["model"] == model)].dropna(subset=["value"])
         for name, words in aggregate.SETS.items():
-            here = own[own["set"] == name].sort_values("value", ascending=False, kind="stable")
-            if len(here):
-                most = here.iloc[0]
-                lost = interval(most["value"], most["lower"], most["upper"], sign=True)
-                said.append(
-                    f"{protocol}, {words}: without {most['absent']} the {model_label(model)} loses most, {lost} in "
-                    "AUROC."
-                )
+            here = first_kind(own[own["set"] == name], "set").sort_values("value", ascending=False, kind="stable")
+            if here.empty:
+                continue
+            most = here.iloc[0]
+            lost = interval(most["value"], most["lower"], most["upper"], sign=True)
+            what = f"without {most['absent']} the {model_label(model)} loses most"
+            if most["value"] <= 0:
+                what = f"the {model_label(model)} loses nothing without any one expert; without {most['absent']} it is"
+            said.append(
+                f"{protocol}, {words}, {most['negatives'].replace('_', ' ')}: {what}, {lost} in AUROC (mean over "
+                f"{most['n']:.0f} factors)."
+            )
     return said
 
 
@@ -81,7 +92,7 @@ def _alike(run: Run) -> list[str]:
     table = run.table(GATE_LIKENESS)
     if table is None:
         return []
-    unseen = table[table["set"] == UNSEEN]
+    unseen = first_kind(table[table["set"] == UNSEEN], "factor")
     return [
         f"{protocol}: on {int(group['agree'].astype(bool).sum())} of {len(group)} unseen factors with a known matrix "
         f"the {model_label(str(model))} gives most weight to the expert whose factor’s matrix is most like theirs."

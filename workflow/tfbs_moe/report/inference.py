@@ -163,7 +163,8 @@ def _draws(run: Run) -> list[Block]:
             f"With {whose}, F on {most['experiment']} goes from {least['statistic']:,.0f} at {least['draws']:.0f} "
             f"draws per model to {most['statistic']:,.0f} at {most['draws']:.0f}"
         )
-        level = group[group["draws"].isna() & (group["set"] == most["set"])].to_dict("records")
+        its_own = (group["set"] == most["set"]) & (group["negatives"] == most["negatives"])
+        level = group[group["draws"].isna() & its_own & group["statistic"].notna()].to_dict("records")
         if level:
             row = level[0]
             text += (

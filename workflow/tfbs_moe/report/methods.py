@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.config import load_schema
+from tfbs_moe.figures.item import percent
 from tfbs_moe.study import CONTROLS, Study
 
 NEGATIVES = {
@@ -56,7 +57,7 @@ def _data(study: Study) -> str:
     if "deepbind" in kinds:
         parts.append(
             "Prepared files hold bound sequences without coordinates; their rows were split at random into training "
-            f"and validation ({config['splits']['validation_fraction']:.0%})."
+            f"and validation ({percent(config['splits']['validation_fraction'])})."
         )
     if "peaks" in kinds:
         splits = config["splits"]
@@ -97,7 +98,7 @@ def _told(study: Study, gate: str) -> str:
     settings = study.config["gates"][gate]
     parts = [f"a {settings['kind']} gate"] if settings.get("kind", gate) != gate else []
     parts += [f"with the pooled {', '.join(settings['pooled'])}"] if settings["pooled"] else []
-    parts += [f"{settings['unseen']:.0%} of rows without the expert of their factor"] if settings["unseen"] else []
+    parts += [f"{percent(settings['unseen'])} of rows without the expert of their factor"] if settings["unseen"] else []
     parts += ["told the factor’s JASPAR matrix"] if study.is_informed(gate) else []
     parts += [f"experts trained on for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
     return f" ({'; '.join(parts)})" if parts else ""
@@ -117,7 +118,7 @@ def _evaluation(study: Study) -> str:
     evaluation = study.config["evaluation"]
     settings = study.config["statistics"]
     return (
-        f"Intervals of single test sets ({evaluation['confidence']:.0%}) come from {evaluation['bootstrap']:,} "
+        f"Intervals of single test sets ({percent(evaluation['confidence'])}) come from {evaluation['bootstrap']:,} "
         "bootstrap draws that keep a bound sequence and the negative made from it together: from their standard "
         "deviation, on the logit scale for areas and on the log scale for losses; percentiles for the others, none for "
         "the calibration "

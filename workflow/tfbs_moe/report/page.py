@@ -37,7 +37,7 @@ _CSS_PIXELS_PER_INCH = 130
 _DECIMALS = 3
 _FEWEST_ROWS = 3
 """Rows from which a column that says one thing throughout is said once."""
-_SMALL_NUMBERS = ("p", "p_adjusted")
+_SMALL_NUMBERS = ("p", "p_adjusted", "tomtom_p", "q")
 
 
 @dataclass(frozen=True)
@@ -186,13 +186,10 @@ def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
 
     A column in which all of several rows agree is said once, in the caption.
     """
-    shown, said = _without_constants(frame)
-    numeric = [_is_number(shown[column]) for column in shown.columns]
     # A missing value turns a column of counts into floats; its cells are counts all the same.
-    counts = [
-        name for name, is_number in zip(shown.columns, numeric, strict=True) if is_number and _all_whole(shown[name])
-    ]
-    shown = shown.astype(dict.fromkeys(counts, "Int64"))
+    counts = [name for name in frame.columns if _is_number(frame[name]) and _all_whole(frame[name])]
+    shown, said = _without_constants(frame.astype(dict.fromkeys(counts, "Int64")))
+    numeric = [_is_number(shown[column]) for column in shown.columns]
     rows = [
         [
             _cell(value, is_number, name in _SMALL_NUMBERS)
@@ -211,8 +208,8 @@ def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     if len(frame) < _FEWEST_ROWS:
         return frame, ""
     constant = [name for name in frame.columns[1:] if frame[name].nunique(dropna=False) == 1]
-    cells = [(str(name), _cell(frame[name].iloc[0], _is_number(frame[name]), False)[0]) for name in constant]
-    said = [f"{name}: {value}".replace("_", " ") for name, value in cells if value not in ("–", "")]
+    cells = [(name, _cell(frame[name].iloc[0], _is_number(frame[name]), name in _SMALL_NUMBERS)) for name in constant]
+    said = [f"{name}: {value}".replace("_", " ") for name, (value, _) in cells if value not in ("–", "")]
     return frame.drop(columns=constant), f" Throughout, {'; '.join(said)}." if said else ""
 
 

@@ -109,7 +109,7 @@ def _glance(run: Run) -> Section:
         for name, row in study.experiments.items()
     ]
     unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
-    trained = [study.experiments[name]["factor"] for name in study.training]
+    trained = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
     seeds = len(study.config["replicates"])
     facts = [
         f"{len(trained)} factors with an expert: {', '.join(trained)}.",

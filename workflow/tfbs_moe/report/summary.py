@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.item import METRICS, percent
 from tfbs_moe.figures.style import model_label, ordered_models
 from tfbs_moe.report.answer import answer, confidence, differences
 from tfbs_moe.report.cautions import cautions
@@ -11,6 +11,8 @@ from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
 from tfbs_moe.report.seeds import retrainings
+from tfbs_moe.statistics.results import p_words
+from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
 from tfbs_moe.study import UNSEEN
 
 _AUROC = "auroc"
@@ -29,7 +31,7 @@ def summary_document(run: Run) -> str:
     metrics = metrics[metrics["metric"] == _AUROC]
     for protocol in study.protocols:
         own = metrics[metrics["protocol"] == protocol]
-        own = own[own["negatives"] == own.groupby("experiment")["negatives"].transform("first")]
+        own = first_kind(own)
         model = f"moe.{study.gates(protocol)[0]}"
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
         blocks += [_means(own, confidence(run)), _factors(own), _seeds(own)]
@@ -38,7 +40,7 @@ def summary_document(run: Run) -> str:
 
 
 def _means(metrics: pd.DataFrame, level: float) -> Block:
-    table = aggregate.over_factors(metrics, level)
+    table = over_factors(metrics, ["model", "set", "rows", "metric"], level)
     columns = list(dict.fromkeys(zip(table["set"], table["rows"], strict=True)))
     records = []
     for model in ordered_models(table["model"]):
@@ -49,7 +51,10 @@ def _means(metrics: pd.DataFrame, level: float) -> Block:
             row = own.loc[key] if key in own.index else None
             record[name] = "" if row is None else f"{_cell(row)} ({row['n_factors']:.0f})"
         records.append(record)
-    caption = f"Mean AUROC over factors [{level:.0%} t interval, the factor as the unit] (number of factors)."
+    caption = (
+        f"Mean AUROC over factors [{percent(level)} t interval, the factor as the unit] (number of factors); "
+        f"negatives: {', '.join(dict.fromkeys(metrics['negatives'])).replace('_', ' ')}."
+    )
     return make_table(pd.DataFrame(records), caption, "means")
 
 
@@ -70,7 +75,7 @@ def _factors(metrics: pd.DataFrame) -> Block:
 
 def _seeds(metrics: pd.DataFrame) -> Block:
     chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "control.pooled_"))]
-    factors = aggregate.within_factors(chosen, ["model", "set", "seed"])
+    factors = by_factor(chosen, ["model", "set", "seed"], ["value"])
     means = factors.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
     means["column"] = means["set"].map(aggregate.SETS) + ", seed " + means["seed"].astype(str)
     wide = means.pivot_table(index="model", columns="column", values="value", sort=False, observed=True)
@@ -88,11 +93,12 @@ def _rivals(run: Run, protocol: str, model: str) -> list[Block]:
         {
             "rival": [model_label(str(rival)) for rival in table["rival"]],
             "difference": [interval(float(value), float(low), float(high), sign=True) for value, low, high in gaps],
-            "p, Holm": [number(float(p)) for p in table["p_adjusted"]],
+            "p, Holm": [p_words(p).removeprefix("p ").removeprefix("= ") for p in table["p_adjusted"]],
             "factors": table["n"].astype(int),
         }
     )
     caption = (
-        f"The {model_label(model)} minus each rival on factors no expert saw, all rows: the test that the rule chose."
+        f"The {model_label(model)} minus each rival on factors no expert saw, all rows: the test that the rule chose; "
+        f"negatives: {table['negatives'].iloc[0].replace('_', ' ')}."
     )
     return [make_table(shown, caption, "rivals")]

@@ -1,19 +1,17 @@
 """The section on what a mixture's probabilities are worth, and on what it knows it does not know."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import pandas as pd
 
 from tfbs_moe.data.reserved import POOLED_RANDOM
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.common import table_of
 from tfbs_moe.report.inputs import CALIBRATION, FAMILIARITY, TRUST, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval, number
+from tfbs_moe.statistics.results import p_words, significant
 
-LEVEL = 0.05
-
+_SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
 _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
     "the gate nor chose its epoch, for each kind of negatives apart (Platt’s scale and shift, which change no order "
@@ -59,13 +57,14 @@ def _first(run: Run, table: pd.DataFrame | None) -> list[pd.DataFrame]:
 def _calibrated(run: Run) -> list[str]:
     said = []
     for own in _first(run, run.table(CALIBRATION)):
-        for row in own.to_dict("records"):
+        for row in own.dropna(subset=["gain"]).to_dict("records"):
             gain = interval(row["gain"], row["lower"], row["upper"], sign=True)
             said.append(
                 f"{row['protocol']}, {aggregate.SETS[row['set']]}, {_words(row['negatives'])}: calibration on "
                 f"{_words(row['calibrated_on'])} takes {gain} off the log loss of the {model_label(row['model'])} "
-                f"({row['log_loss']:.3f} as it came); the calibration error goes from {row['calibration_error']:.3f} "
-                f"to {row['calibration_error_calibrated']:.3f} (means over {row['n']} factors)."
+                f"({number(row['log_loss'])} as it came); the calibration error goes from "
+                f"{number(row['calibration_error'])} to {number(row['calibration_error_calibrated'])} (means over "
+                f"{row['n']} factors)."
             )
     return said
 
@@ -74,28 +73,25 @@ def _familiar(run: Run) -> list[str]:
     said = []
     for own in _first(run, run.table(FAMILIARITY)):
         for row in own.to_dict("records"):
-            difference = interval(row["difference"], row["lower"], row["upper"], sign=True)
-            text = (
-                f"{row['protocol']}, {_words(row['negatives'])}: {row['unfamiliar_unseen']:.1%} of the bound sequences "
-                f"of unseen factors are unfamiliar and {row['unfamiliar_known']:.1%} of those of training factors "
-                f"(difference {difference}{_elsewhere(row)})"
-            )
+            shares = [
+                f"{row[f'unfamiliar_{key}']:.1%} for {row[f'n_{key}']} {words}"
+                for key, words in _SETS.items()
+                if pd.notna(row[f"unfamiliar_{key}"])
+            ]
+            parts = [f"unfamiliar bound sequences: {', '.join(shares)}"] if shares else []
+            if pd.notna(row["difference"]):
+                gap = interval(row["difference"], row["lower"], row["upper"], sign=True)
+                parts[0] += f" (difference of the first two {gap})"
             if pd.notna(row["rank_correlation"]):
                 rho = number(row["rank_correlation"], sign=True)
-                text += (
-                    f"; over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
-                    f"(p = {row['p']:.2g})"
+                foretold = significant(row["p"], confidence(run))
+                parts.append(
+                    f"over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
+                    f"({p_words(row['p'])}){'' if foretold else ': it does not foretell how well the mixture does'}"
                 )
-                if row["p"] > LEVEL:
-                    text += ": it does not foretell how well the mixture does"
-            said.append(f"{text}.")
+            if parts:
+                said.append(f"{row['protocol']}, {_words(row['negatives'])}: {'; '.join(parts)}.")
     return said
-
-
-def _elsewhere(row: Mapping[Hashable, Any]) -> str:
-    """Say how many sequences of training factors are unfamiliar in another cell, where one was tested."""
-    share = row["unfamiliar_other_cell"]
-    return f"; in another cell {share:.1%} of theirs, over {row['n_other_cell']} factors" if pd.notna(share) else ""
 
 
 def _words(kind: str) -> str:

@@ -1,0 +1,499 @@
+"""Sentences, tables and figures of the report against plain loops over the rows, on tables with every trouble at once.
+
+Two kinds of negatives (and a factor with a third one alone), several cells and seeds, missing values, models that say
+the same, two factors.
+"""
+
+import base64
+import re
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from tfbs_moe.attribution.faithfulness import SHARES, mean_change
+from tfbs_moe.attribution.names import METRIC_LABELS
+from tfbs_moe.attribution.summary import summarise
+from tfbs_moe.data.audit import audit
+from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
+from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.jaspar import matrix_by_id
+from tfbs_moe.data.matrix_scan import best_hit, occupancy
+from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.figures import attribution, comparison, gate, methods, performance
+from tfbs_moe.figures.item import (
+    ATTRIBUTION_SUMMARY,
+    GATE_LIKENESS,
+    GATE_LOSSES,
+    GATE_USE,
+    GATE_WEIGHTS,
+    METRICS,
+    percent,
+)
+from tfbs_moe.report import answer, cards, evidence, seeds, summary, trust
+from tfbs_moe.report import attribution as report_attribution
+from tfbs_moe.report import gate as report_gate
+from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, FAMILIARITY, SEED_AVERAGES, Run
+from tfbs_moe.report.page import make_table
+from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.methods import compare_methods
+from tfbs_moe.statistics.results import difference_sentence, significant
+from tfbs_moe.statistics.units import mean_interval
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+
+MODEL, MATRIX, MEAN = "moe.softmax", "control.matrix", "control.mean"
+SHUFFLE, MATCHED, SUPPLIED = "dinucleotide_shuffle", "gc_matched", "supplied"
+SEEDS = (0, 1, 2)
+# Experiment: factor, set, kinds of negatives in the order of the study.
+TESTS = {
+    "T_own": ("T", IN_DISTRIBUTION, (SHUFFLE, MATCHED)),
+    "S_own": ("S", IN_DISTRIBUTION, (SHUFFLE, MATCHED)),
+    "T_away": ("T", OTHER_CELL, (SHUFFLE, MATCHED)),
+    "A1": ("A", UNSEEN, (SHUFFLE, MATCHED)),
+    "A2": ("A", UNSEEN, (SHUFFLE, MATCHED)),
+    "A3": ("A", UNSEEN, (SHUFFLE, MATCHED)),
+    "B1": ("B", UNSEEN, (SHUFFLE, MATCHED)),
+    "C1": ("C", UNSEEN, (SHUFFLE, MATCHED)),
+    "C2": ("C", UNSEEN, (SHUFFLE, MATCHED)),
+    "D1": ("D", UNSEEN, (SUPPLIED,)),
+}
+
+
+def run_of(tables: dict[str, pd.DataFrame], level: float = 0.95) -> Run:
+    """Return a run of one protocol and one gate with some tables."""
+    study = SimpleNamespace(
+        gates=lambda _: ["softmax"],
+        protocols=["sound"],
+        is_informed=lambda _: False,
+        config={"evaluation": {"confidence": level}},
+    )
+    return Run(Path(), study, pd.DataFrame(), tables)
+
+
+def identities() -> list[dict[str, object]]:
+    """Return what names every row of an evaluation: test sets, kinds and seeds."""
+    return [
+        {"protocol": "sound", "experiment": name, "factor": factor, "cell": name, "set": its_set, "stratum": its_set}
+        | {"negatives": kind, "seed": seed}
+        for name, (factor, its_set, kinds) in TESTS.items()
+        for kind, seed in product(kinds, SEEDS)
+    ]
+
+
+def metrics_of(seed: int = 0) -> pd.DataFrame:
+    """Return made metrics: no matrix for B and in C2, no overlap-free rows of A2 and D, no row of seed 2 on B."""
+    draw = np.random.default_rng(seed)
+    rows = [
+        each | {"model": model, "rows": row_set, "metric": "auroc", "value": draw.uniform(0.5, 1), "n": 9}
+        for each in identities()
+        for model, row_set in product((MODEL, MATRIX, MEAN), ("all", "overlap_free"))
+    ]
+    table = pd.DataFrame(rows)
+    without = (table["model"] == MATRIX) & table["experiment"].isin(["B1", "C2"])
+    table.loc[(table["rows"] == "overlap_free") & table["experiment"].isin(["A2", "D1"]), "value"] = np.nan
+    table = table[~without & ~((table["experiment"] == "B1") & (table["seed"] == 2))]
+    return table.assign(lower=table["value"] - 0.1, upper=table["value"] + 0.1, n_positive=5)
+
+
+def by_hand(table: pd.DataFrame, value: str = "value", kind: str = "first") -> dict[str, float]:
+    """Return factors' means by plain loops over one kind: seeds within a test set, test sets within a factor."""
+    found: dict[str, list[float]] = {}
+    for name in dict.fromkeys(table["experiment"]):
+        here = [row for row in table.to_dict("records") if row["experiment"] == name]
+        first = TESTS[name][2][0] if kind == "first" else kind
+        values = [row[value] for row in here if row["negatives"] == first and row[value] == row[value]]
+        if values:
+            found.setdefault(here[0]["factor"], []).append(sum(values) / len(values))
+    return {factor: sum(values) / len(values) for factor, values in found.items()}
+
+
+def three(values: dict[str, float], level: float = 0.95, sign: str = "") -> str:
+    """Return mean and t interval as they are printed."""
+    numbers = list(values.values())
+    mean, half = np.mean(numbers), stats.t.ppf((1 + level) / 2, len(numbers) - 1) * stats.sem(numbers)
+    ends = (mean - half, mean + half) if sign else (max(0, mean - half), min(1, mean + half))
+    return f"{mean:{sign}.3f} [{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]".replace("-", "−")
+
+
+def numbers_in(text: str) -> list[float]:
+    """Return the numbers of a sentence."""
+    return [float(each) for each in re.findall(r"[−+]?\d+\.\d+", text.replace("−", "-"))]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_levels_are_means_over_every_factors_first_kind(seed: int) -> None:
+    """B8: a factor with another first kind counts; three cells of one factor count once; kinds are named."""
+    metrics = metrics_of(seed)
+    own = answer.first_kind(metrics)
+    said = answer._levels(run_of({}), own, "sound", MODEL, True)
+    mine = metrics[(metrics["model"] == MODEL) & (metrics["rows"] == "all")]
+    unseen = by_hand(mine[mine["set"] == UNSEEN])
+    assert set(unseen) == set("ABCD")
+    assert f"{three(unseen)} on 4 unseen factors" in said
+    assert f"{three(by_hand(mine[mine['set'] == IN_DISTRIBUTION]))} on 2 factors" in said
+    # One factor has no interval.
+    alone = by_hand(mine[mine["set"] == OTHER_CELL])["T"]
+    assert f", {alone:.3f} on 1 of these factors in another cell" in said
+    assert "dinucleotide shuffle, supplied)" in said
+    table = summary._means(own, 0.95)
+    assert three(unseen) + " (4)" in str(table.rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_matrix_is_held_against_the_mixture_on_the_same_test_sets_of_the_first_kind(seed: int) -> None:
+    """A3: not an average over kinds; C2, which has no matrix, counts for neither."""
+    metrics = metrics_of(seed)
+    said = answer._matrix(run_of({}), answer.first_kind(metrics), "sound", MODEL)
+    both = metrics[(metrics["set"] == UNSEEN) & (metrics["rows"] == "all") & ~metrics["experiment"].isin(["B1", "C2"])]
+    expected = [np.mean(list(by_hand(both[both["model"] == model]).values())) for model in (MATRIX, MODEL)]
+    assert numbers_in(said) == pytest.approx(expected, abs=5e-4)
+    assert "the 3 unseen factors with a known motif (A, C, D)" in said
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_overlap_is_held_against_all_rows_of_the_same_test_sets(seed: int) -> None:
+    """B1: what has no overlap-free rows is left out of both means."""
+    metrics = metrics_of(seed)
+    said = answer._overlap(run_of({}), answer.first_kind(metrics), MODEL)
+    both = metrics[(metrics["set"] == UNSEEN) & (metrics["model"] == MODEL) & ~metrics["experiment"].isin(["A2", "D1"])]
+    every, free = (by_hand(both[both["rows"] == rows]) for rows in ("all", "overlap_free"))
+    assert three(free) in said and f"against {np.mean(list(every.values())):.3f} on all rows of the same 3" in said
+    lost = metrics.assign(value=metrics["value"].where(metrics["rows"] == "all"))
+    assert answer._overlap(run_of({}), answer.first_kind(lost), MODEL) == ""
+
+
+def test_gate_shares_evenness_and_sites_have_the_factor_as_the_unit() -> None:
+    """B5: three cells of A and one of B are two factors; an expert that a seed lacks has no weight there."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for each in identities():
+        x = draw.uniform()
+        shares = {"x": 1.0} if each["seed"] == 2 else {"x": x, "y": 1 - x}
+        rows += [each | {"model": MODEL, "label": "bound", "expert": name, "value": v} for name, v in shares.items()]
+    weights = pd.DataFrame(rows)
+    said = answer._gate(run_of({GATE_WEIGHTS: weights}), "sound", MODEL)
+    x = np.mean(list(by_hand(weights[(weights["expert"] == "x") & (weights["set"] == UNSEEN)]).values()))
+    assert f"{x:.0%} to x, {1 - x:.0%} to y" in said and "of the 4 factors no expert saw" in said
+
+    use = [
+        each
+        | {
+            "model": MODEL,
+            "entropy": draw.uniform(0, 0.5) + other / 2,
+            "effective_experts": draw.uniform(1, 5) + 5 * other,
+        }
+        for each in identities()
+        for other in [each["negatives"] == MATCHED]
+    ]
+    (said,) = report_gate._evenness(run_of({GATE_USE: pd.DataFrame(use)}))
+    experts, entropy = (
+        np.mean(list(by_hand(pd.DataFrame(use), name).values())) for name in ("effective_experts", "entropy")
+    )
+    assert f"weighs {experts:.1f} experts" in said and f"{entropy:.0%} of the entropy" in said
+    assert "mean over 6 factors" in said
+
+
+def sites() -> pd.DataFrame:
+    """Return a summary of attributions: every test set's first kind, two methods, one of which lacks B."""
+    draw = np.random.default_rng(1)
+    first = [row for row in identities() if row["negatives"] == TESTS[str(row["experiment"])][2][0] and not row["seed"]]
+    rows = [
+        row | {"model": MODEL, "method": method, "passes": 2, "metric": "site_average_precision"}
+        for row in first
+        for method in ("gradient", "ism")
+    ]
+    table = pd.DataFrame(rows).assign(value=draw.uniform(0, 1, len(rows)), shifts=1)
+    table.loc[(table["method"] == "ism") & (table["factor"] == "B"), "value"] = np.nan
+    return table
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_methods_are_averaged_over_factors_in_sentences_tables_and_figures(level: float) -> None:
+    """B5, B9: sentence on the factors that both methods have, figures on all, each at the study's level."""
+    table = sites()
+    said = answer._localised(run_of({ATTRIBUTION_SUMMARY: table}, level), "sound", MODEL)
+    for method, words in (("gradient", "vanilla gradient"), ("ism", "in-silico mutagenesis")):
+        shared = by_hand(table[(table["method"] == method) & (table["factor"] != "B")])
+        assert f"{words} {three(shared, level)}" in said
+        every = by_hand(table[table["method"] == method])
+        for _, drawn in (
+            attribution.localisation(table, level),
+            methods.cost_against_quality(table, level),
+            methods.shift_curves(table[table["method"] == method], level),
+        ):
+            own = drawn[drawn["method"] == method] if "method" in drawn else drawn
+            row = own.iloc[0]
+            assert f"{row['value']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == three(every, level)
+            assert row["n_factors"] == len(every)
+    assert "mean over 5 factors" in said
+    shown = report_attribution._table(run_of({ATTRIBUTION_SUMMARY: table})).rows
+    means = [by_hand(table[table["method"] == method]) for method in ("gradient", "ism")]
+    place = [[text for text, _ in row] for row in shown]
+    assert [f"{np.mean(list(mean.values())):.3f}" in row for mean, row in zip(means, place, strict=True)] == [True] * 2
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_cards_and_figures_have_the_intervals_of_the_study(level: float) -> None:
+    """B9: the level is passed on and named; a factor in three cells counts once."""
+    metrics = metrics_of()
+    card = cards._by_stratum(run_of({METRICS: metrics}, level), "sound", MODEL)
+    assert percent(level) in card.caption
+    own = metrics[(metrics["model"] == MODEL) & (metrics["rows"] == "all") & (metrics["set"] == UNSEEN)]
+    matched = three(by_hand(own, kind=MATCHED), level)
+    frame = pd.DataFrame([[text for text, _ in row] for row in card.rows], columns=card.columns)
+    row = frame[(frame["stratum"] == UNSEEN) & (frame["negatives"] == MATCHED) & (frame["rows"] == "all")].iloc[0]
+    assert f"{row['mean']} [{row['lower']}, {row['upper']}]" == matched and row["factors"] == "3"
+    _, drawn = comparison.negatives_matrix(metrics, {"sound": SHUFFLE}, level)
+    row = drawn[(drawn["set"] == UNSEEN) & (drawn["negatives"] == MATCHED)].iloc[0]
+    assert f"{row['value']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == matched
+    first = three(by_hand(own), level)
+    _, drawn = comparison.strata(metrics, level)
+    row = drawn[(drawn["stratum"] == UNSEEN) & (drawn["model"] == MODEL)].iloc[0]
+    assert f"{row['mean']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == first
+    _, drawn = performance.factor_differences(metrics, MODEL, level)
+    row = drawn[(drawn["set"] == UNSEEN) & (drawn["rows"] == "all") & (drawn["rival"] == MEAN)].iloc[0]
+    theirs = metrics[(metrics["model"] == MEAN) & (metrics["rows"] == "all") & (metrics["set"] == UNSEEN)]
+    ours, others = by_hand(own), by_hand(theirs)
+    gaps = {factor: ours[factor] - others[factor] for factor in ours}
+    assert f"{row['mean']:+.3f} [{row['lower']:+.3f}, {row['upper']:+.3f}]".replace("-", "−") == three(gaps, level, "+")
+
+
+def test_retrainings_have_the_factor_as_the_unit() -> None:
+    draw = np.random.default_rng(2)
+    rows = [row | {"model": MODEL, "rows": "all", "seeds": 3, "n": 9} for row in identities() if row["seed"] == 0]
+    table = pd.DataFrame(rows)
+    table = table.assign(auroc=draw.uniform(size=len(table)), auroc_averaged=draw.uniform(size=len(table)))
+    table = table.assign(auroc_sd=0.01).drop(columns="seed")
+    table.loc[table["experiment"] == "A2", "auroc_averaged"] = np.nan
+    (shown,) = seeds.retrainings(run_of({SEED_AVERAGES: table}, 0.9), 0.9)
+    gained = table.assign(gain=table["auroc_averaged"] - table["auroc"])
+    unseen = by_hand(gained[gained["set"] == UNSEEN], "gain", MATCHED)
+    assert three(unseen, 0.9, "+") in str(shown.rows) and "[90% t interval" in shown.caption
+
+
+def test_a_factor_with_two_kinds_of_negatives_is_one_factor() -> None:
+    """A2: 1 of 2 factors agrees on its first kind; that it does not on the other is another matter."""
+    rows = [
+        {"protocol": "sound", "model": MODEL, "set": UNSEEN, "negatives": kind, "factor": factor, "agree": agree}
+        for factor, kind, agree in (("A", SHUFFLE, True), ("A", MATCHED, False), ("B", SHUFFLE, 0), ("B", MATCHED, 0))
+    ]
+    (said,) = report_gate._alike(run_of({GATE_LIKENESS: pd.DataFrame(rows)}))
+    assert "on 1 of 2 unseen factors" in said
+
+
+def losses(*values: float) -> pd.DataFrame:
+    """Return losses without A and B on shuffles, then on matched sequence."""
+    rows = [
+        {"protocol": "sound", "model": MODEL, "set": UNSEEN, "negatives": kind, "absent": name, "n": 4}
+        for kind, name in product((SHUFFLE, MATCHED), "AB")
+    ]
+    return pd.DataFrame(rows).assign(value=values, lower=np.subtract(values, 0.01), upper=np.add(values, 0.01))
+
+
+def test_the_expert_missed_most_is_told_of_the_first_kind_and_only_where_one_is_missed() -> None:
+    """B6."""
+    (said,) = report_gate._missed(run_of({GATE_LOSSES: losses(-0.02, -0.05, 0.3, 0.1)}))
+    assert "loses nothing" in said and "dinucleotide shuffle" in said and "−0.020 [−0.030, −0.010]" in said
+    (said,) = report_gate._missed(run_of({GATE_LOSSES: losses(np.nan, 0.05, 0.3, 0.1)}))
+    assert "without B the mixture (softmax) loses most, +0.050 [+0.040, +0.060] in AUROC (mean over 4 factors)" in said
+    assert report_gate._missed(run_of({GATE_LOSSES: losses(*[np.nan] * 4)})) == []
+    _, drawn = gate.gate_subsets(losses(1, 2, 3, 4), losses(1, 2, 3, 4).assign(n_present=1), MODEL)
+    assert set(drawn["negatives"]) == {SHUFFLE}
+
+
+def test_a_collapse_is_counted_by_training_and_test_set() -> None:
+    """B7: in 1 of 3 seeds on one kind, always on another; two kinds of one experiment are two test sets."""
+    rows = [
+        {"protocol": "sound", "model": MODEL, "experiment": "E", "negatives": kind, "seed": seed}
+        | {"collapsed": kind == MATCHED or seed == 0}
+        for kind, seed in product((SHUFFLE, MATCHED), SEEDS)
+    ]
+    (said,) = report_gate._collapsed(run_of({GATE_USE: pd.DataFrame(rows)}))
+    assert "on 2 of 2 test sets, 4 of 6 times" in said
+    assert "(E (dinucleotide shuffle), 1 of 3 seeds; E (gc matched))" in said
+
+
+def compared(gaps: dict[str, float], level: float = 0.95) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return metrics in which the mixture leads by so much on each factor, and their tests."""
+    same = {"protocol": "sound", "seed": 0, "set": UNSEEN, "stratum": UNSEEN, "negatives": SHUFFLE, "rows": "all"}
+    rows = [
+        same | {"metric": "auroc", "factor": factor, "experiment": factor, "cell": "K", "model": model, "value": value}
+        for place, (factor, gap) in enumerate(gaps.items())
+        for model, value in ((MODEL, 0.9 - place / 10), (MEAN, 0.9 - place / 10 - gap))
+    ]
+    return pd.DataFrame(rows), compare_models(pd.DataFrame(rows), MODEL)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [
+        ({"A": 0.02, "B": 0.02}, "comes out lower by 0.020 on average, but is not told apart"),
+        ({"A": 0.0, "B": 0.0, "C": 0.0}, "comes out equal and is not told apart"),
+        ({"A": 0.02}, "comes out lower by 0.020 on average, but is not told apart"),
+    ],
+)
+def test_no_p_is_no_claim_and_no_spread_no_interval(gaps: dict[str, float], words: str) -> None:
+    """A4: two factors with one difference, models that say the same, one factor."""
+    metrics, tests = compared(gaps)
+    paired = tests[tests["test"] == "paired t"].iloc[0]
+    assert paired[["p", "effect_lower", "effect_upper"]].isna().all()
+    assert "has a higher" not in paired["sentence"] and "has a lower" not in paired["sentence"]
+    assert ("comes out higher" if gaps["A"] else "have the same auroc") in paired["sentence"]
+    said = answer._strongest_rival(run_of({METRICS: metrics, FACTOR_STATISTICS: tests}), "sound", MODEL, False)
+    assert words in said and f"over {len(gaps)} factors" in said and "no interval" in said
+    assert np.isnan(mean_interval(np.array([0.02, 0.02]), 0.95)[1:]).all()
+    assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, np.nan)
+    assert answer.verdict(0.01, 0.03, np.nan, 0.95) == "not told apart"
+
+
+def test_a_p_at_the_level_is_not_below_it_whatever_rounding_says() -> None:
+    """X2: 1 − .95 is a rounding above .05."""
+    assert 1 - 0.95 > 0.05 and not significant(0.05, 0.95) and significant(0.0499, 0.95)
+    assert not significant(0.1, 0.9) and not significant(0.01, 0.99) and not significant(np.nan, 0.95)
+    assert answer.verdict(0.01, 0.03, 0.05, 0.95) == "not told apart"
+    assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, 0.05)
+
+
+def test_methods_that_differ_by_rounding_are_equal_and_the_level_is_the_studys() -> None:
+    """B4: .3 and .1 + .2 on six factors."""
+    same = {"protocol": "sound", "model": MODEL, "metric": "site_average_precision"}
+    rows = [
+        same | {"experiment": f"E{place}", "factor": f"F{place}", "method": method, "value": value}
+        for place in range(6)
+        for method, value in (("gradient", 0.3), ("ism", 0.1 + 0.2))
+    ]
+    (found,) = compare_methods(pd.DataFrame(rows)).to_dict("records")
+    assert (found["difference"], found["p"]) == (0, 1) and np.isnan(found["lower"])
+    assert "come out equal, but they are not shown to differ: +0.000 on each of 6 factors" in found["sentence"]
+    table = sites()
+    known = [by_hand(table[table["method"] == method]) for method in ("gradient", "ism")]
+    gaps = {factor: known[1][factor] - known[0][factor] for factor in known[1]}
+    (found,) = compare_methods(table, level=0.8).to_dict("records")
+    assert f"{three(gaps, 0.8, '+')} over {len(gaps)} factors" in found["sentence"]
+    per_sequence = pd.DataFrame({"a": np.arange(50.0)})
+    wide, narrow = (summarise(per_sequence, seed=0, level=level).iloc[0] for level in (0.95, 0.8))
+    assert wide["lower"] < narrow["lower"] < narrow["upper"] < wide["upper"]
+
+
+def test_levels_are_printed_as_they_are() -> None:
+    """C4: no 100 % interval."""
+    metrics = answer.first_kind(metrics_of())
+    for level, words in ((0.995, "99.5%"), (0.975, "97.5%"), (0.95, "95%"), (0.9, "90%")):
+        assert f"(brackets: {words} interval" in answer._levels(run_of({}, level), metrics, "sound", MODEL, False)
+        assert f"[{words} t interval" in summary._means(metrics, level).caption
+
+
+def test_small_p_and_counts_said_once_are_not_rounded_away() -> None:
+    """B10: constant columns, TOMTOM's p, the summary's p of rivals."""
+    frame = pd.DataFrame({"comparison": list("abc"), "p_adjusted": [4e-5] * 3, "n": [5.0] * 3})
+    table = make_table(frame.assign(tomtom_p=[1e-8, 2e-8, 0.5], q=[1e-4, 0.2, 0.1]), "C.", "x")
+    assert table.caption == "C. Throughout, p adjusted: 4.0e−05; n: 5."
+    assert [row[1][0] for row in table.rows] == ["1.0e−08", "2.0e−08", "0.500"]
+    assert [row[2][0] for row in table.rows] == ["1.0e−04", "0.200", "0.100"]
+    assert b"4e-05" in base64.b64decode(table.download.data.split(",")[1])
+    metrics, tests = compared({name: 0.02 + place / 1e3 for place, name in enumerate("ABCDEF")})
+    (shown,) = summary._rivals(
+        run_of({METRICS: metrics, FACTOR_STATISTICS: tests.assign(p_adjusted=2e-4)}), "sound", MODEL
+    )
+    assert "< .001" in [text for text, _ in shown.rows[0]]
+
+
+def test_familiarity_says_what_there_is() -> None:
+    """Without unseen factors there is no nan%; p at the study's level; a small p as such."""
+    same = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "unfamiliar_known": 0.05, "n_known": 3, "n": 6}
+    row = same | {"unfamiliar_other_cell": np.nan, "n_other_cell": 0, "unfamiliar_unseen": np.nan, "n_unseen": 0}
+    row |= {"difference": np.nan, "lower": np.nan, "upper": np.nan, "rank_correlation": 0.9, "p": 1e-5}
+    (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    assert "nan" not in said and "5.0% for 3 training factors" in said and "(p < .001)." in said
+    row |= {"p": 0.06, "unfamiliar_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
+    for level, told in ((0.95, True), (0.9, False)):
+        (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}, level))
+        assert ("it does not foretell" in said) == told and "+0.150 [+0.100, +0.200]" in said
+    gains = pd.DataFrame([same | {"set": UNSEEN, "calibrated_on": SHUFFLE, "gain": np.nan}])
+    assert trust._calibrated(run_of({CALIBRATION: gains})) == []
+
+
+def test_of_warnings_of_one_kind_the_worst_is_shown() -> None:
+    """C3: the fewest rows, the smallest share kept, the largest overlap."""
+    rows = [
+        (what, value, limit, f"{what} {value}")
+        for what, limits in (("min_training_positives", 500), ("smaller", (1000, 20, 900, 800)), ("overlap", 0.05))
+        for value, limit in zip((480, 12, 450, 300), np.broadcast_to(limits, 4), strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["what", "value", "threshold", "sentence"])
+    worst = {what: evidence._alike(alike, "note")[0].text for what, alike in table.groupby("what", sort=False)}
+    assert list(worst.values()) == ["min_training_positives 12", "smaller 300", "overlap 480"]
+
+
+def test_shuffles_in_a_random_order_are_no_pairs() -> None:
+    """B2: one of them stands at its positive's place by chance, on average."""
+    codes = np.random.default_rng(3).integers(0, 4, (60, 41)).astype(np.uint8)
+    told = {}
+    for seed in range(6):
+        stream = np.random.default_rng(seed)
+        shuffled = dinucleotide_shuffle(codes, stream)
+        order = np.arange(60) if seed == 5 else stream.permutation(60)
+        names = {"experiment": "e", "factor": "f", "cell": "c", "negatives": "supplied", "split": "test"}
+        rows = make_dataset(one_hot_from_codes(np.concatenate([codes, shuffled[order]])), np.repeat([1, 0], 60))
+        rows = make_dataset(rows.one_hot, rows.label, attributes=names)
+        found = audit({"e/test": rows}, [], composition_rows=20)
+        count = found.datasets["dinucleotide_shuffles_in_order"].iloc[0]
+        told[seed] = count, any("they are pairs" in sentence for sentence in found.warnings["sentence"])
+    assert any(0 < count < 10 for count, _ in told.values())
+    assert {seed for seed, (_, pairs) in told.items() if pairs} == {5}
+
+
+def test_a_smaller_set_says_what_is_kept() -> None:
+    """C6: at a ratio below 1 half of what is kept has no partner."""
+    columns = ("rows", "left_out", "smaller", "rows_found", "rows_wanted", "positives", "split", "contradictions")
+    columns += ("exact_duplicates", "near_duplicates", "negatives", "negatives_found", "auroc_1mers", "auroc_2mers")
+    columns += ("gc_mismatch", "positives_in_training")
+    values = (160, None, "Few.", 80, 100, 80, "test", 0, 0, 0, MATCHED, MATCHED, 0.5, 0.5, 0.0, 0.0)
+    row = {"dataset": "a"} | dict(zip(columns, values, strict=True))
+    pairs = pd.DataFrame(columns=["dataset", "other", "rows_overlapping"])
+    found = audit_warnings(pd.DataFrame([row]), pairs, [], AuditThresholds())
+    assert "a: made smaller: 80 of 100 bound rows are kept. Few." in list(found["sentence"])
+
+
+def test_the_letters_beside_a_logo_are_those_of_the_sequence() -> None:
+    """C2: whatever the contributions are, and N where the base is unknown."""
+    one_hot = one_hot_from_codes(np.array([[3, 3, 4, 2, 1, 0]], np.uint8))
+    values = np.zeros((1, 4, 6), np.float32)
+    values[0, :, 0] = 1
+    explained = attribution.Explained(one_hot, np.array([0]), np.array([1.0]), {"gradient": values})
+    _, table = attribution.logos(explained)
+    for _, track in table.groupby("track"):
+        assert "".join(track["base"]) == "TTNGCA"
+    assert list(table.loc[table["track"] == "gradient", "height"]) == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_area_under_a_straight_line_is_half_its_height_at_any_length() -> None:
+    """C7: shares are whole numbers of positions."""
+    for length in (20, 41, 101, 1000):
+        counts = np.array([0, *(round(share * length) for share in SHARES)])
+        assert mean_change(-counts[None] / length, length) == pytest.approx(-0.5, abs=1e-12)
+
+
+def test_sensitivity_is_called_what_it_is() -> None:
+    """C5."""
+    assert "noise" not in METRIC_LABELS["sensitivity"] and "one substitution" in METRIC_LABELS["sensitivity"]
+
+
+def test_a_window_shorter_than_a_matrix_has_the_score_of_the_part_it_covers() -> None:
+    """X1: the best of all places where the matrix covers the window, on both strands, by plain sums."""
+    matrix = matrix_by_id("MA0139.2")
+    odds = np.log((matrix.probabilities + 0.01) / 1.04 * 4)
+    codes = np.random.default_rng(0).integers(0, 4, (3, 10))
+    places = [
+        [sum(strand[code, first + i] for i, code in enumerate(row)) for strand in (odds, odds[::-1, ::-1])
+         for first in range(odds.shape[1] - 9)]
+        for row in codes
+    ]  # fmt: skip
+    one_hot = one_hot_from_codes(codes.astype(np.uint8))
+    np.testing.assert_allclose(best_hit(one_hot, [matrix]), np.max(places, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(occupancy(one_hot, [matrix]), np.log(np.mean(np.exp(places), axis=1)), rtol=1e-4)
