@@ -170,8 +170,13 @@ def test_a_shift_is_found_by_its_size_and_the_changed_setting_by_its_name(run: R
     assert comparison.metrics["difference"].to_numpy() == pytest.approx(0.1)
     assert not comparison.metrics["within_seed_spread"].any()
     assert comparison.sets["value"].to_numpy() == pytest.approx(0.1)
+    # A shift that is the same everywhere has no spread to be held against.
     sentences = summary(comparison)
-    assert any("AUROC is higher in other, +0.100 [+0.100, +0.100] over 6 factors" in text for text in sentences)
+    assert any("AUROC is not told apart in other, +0.100 over 6 factors" in text for text in sentences)
+    uneven = _other(run, tmp_path, 0.1)
+    uneven.tables[METRICS]["value"] += uneven.tables[METRICS]["factor"].map({"CTCF": 0.01, "STAT3": -0.01}).fillna(0)
+    sentences = summary(compare_runs(run, uneven))
+    assert any("AUROC is higher in other, +0.100 [+0.09" in text for text in sentences)
 
 
 def test_a_difference_that_may_be_zero_is_not_told_apart(run: Run, tmp_path: Path) -> None:
