@@ -56,7 +56,13 @@ def model(tmp_path_factory) -> Path:
         paths.append(folder / f"{name}.h5")
         write_dataset(rows, paths[-1])
     calibrate_mixture(
-        folder / "moe", {"dinucleotide_shuffle": paths}, device=torch.device("cpu"), seed=0, batch_size=16, knowledge={}
+        folder / "moe",
+        {"dinucleotide_shuffle": paths},
+        [],
+        device=torch.device("cpu"),
+        seed=0,
+        batch_size=16,
+        knowledge={},
     )
     return folder / "moe"
 

@@ -11,13 +11,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from planted_rows import CPU, HYPERPARAMETERS, WINDOW, planted
 from tfbs_moe.data.dataset import Dataset, concatenate, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.data.reserved import is_reserved
+from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.evaluation.calibrated import Calibration, calibrate, read_calibrations
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.tables import read_json
+from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.out_of_fold import Embed, align
 from tfbs_moe.training.views import Member, read_views, write_views
 
 SHORT = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 32, "max_epochs": 1, "patience": 1}
@@ -143,7 +147,7 @@ def test_what_an_overfitted_gate_promises_holds_for_rows_that_it_did_not_see(row
     folders = {each.name: each.folder for each in members}
     bundle.save_mixture(gate, folders, tmp_path / "gate", {"rows": rows}, {name: [f"factor {name}"] for name in "AB"})
     calibrate_mixture(
-        tmp_path / "gate", {"coin": [paths[1] for paths in data.values()]},
+        tmp_path / "gate", {"coin": [paths[1] for paths in data.values()]}, [paths[0] for paths in data.values()],
         device=CPU, seed=0, batch_size=512, knowledge={},
     )  # fmt: skip
     assert read_json(tmp_path / "gate" / "calibration.json")["may_have_taught"] == (rows == "pooled_random")
@@ -167,3 +171,137 @@ def test_what_an_overfitted_gate_promises_holds_for_rows_that_it_did_not_see(row
     assert broken(by_heart) > 6
     if rows != "pooled_random":
         assert abs(broken(own)) < 3
+
+
+def kin(count: int, seed: int, *, of: Dataset, rows: np.ndarray) -> Dataset:
+    """Rows of which the first are sequences of others, on the other strand."""
+    own = planted(count, seed)
+    own.one_hot[: len(rows)] = of.one_hot[rows][:, ::-1, ::-1]
+    return own
+
+
+@pytest.fixture(scope="module")
+def folded(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[list[Member], dict[str, tuple[Path, Path]], list[Dataset]]:
+    """Two experts with two folds, and a network pooled over both; B has 20 bound rows of A among its own.
+
+    Of B's validation rows the first 6 are A's training rows.
+    """
+    folder = tmp_path_factory.mktemp("folded")
+    first = planted(TRAINING, 0)
+    rows = {
+        "A": (first, planted(VALIDATION, 10)),
+        "B": (kin(TRAINING, 1, of=first, rows=np.arange(20)), kin(VALIDATION, 11, of=first, rows=np.arange(30, 36))),
+    }
+    data = {name: written(folder, name, *parts) for name, parts in rows.items()}
+    members = []
+    for place, (name, learnt) in enumerate({"A": "A", "B": "B", "pooled": "AB"}.items()):
+        train, validation = (concatenate([rows[each][split] for each in learnt]) for split in (0, 1))
+        dealt, places = deal_folds(train, 2), [folder / name / f"fold{fold}" for fold in range(2)]
+        how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SHORT}
+        for fold, path in enumerate(places):
+            train_expert(subset(train, dealt != fold), validation, folder=path, seed=fold, **how)
+        train_expert(train, validation, folder=folder / name, seed=5 + place, **how)
+        factors = tuple(f"factor {each}" for each in learnt)
+        members.append(Member(name, str(folder / name), tuple(learnt), factors, tuple(map(str, places))))
+    return members, data, [*rows["A"], *rows["B"]]
+
+
+def test_an_expert_never_speaks_of_what_it_learnt_be_it_a_row_of_another_experiment(folded, tmp_path: Path) -> None:
+    members, data, (_, own, train, _) = folded
+    views = {
+        rows: read_views(looked((members, data), tmp_path / rows, rows)) for rows in ("expert_split", "out_of_fold")
+    }
+    plain, held = (views[rows].unpack(views[rows].inputs)[0][:, 0] for rows in views)
+    source = {rows: views[rows].unpack(views[rows].inputs)[1] for rows in views}
+    of_b = [(source[rows] == 1) & ~torch.from_numpy(views[rows].judging) for rows in views]
+    assert [int(each.sum()) for each in of_b] == [TRAINING, TRAINING]
+    plain, held = plain[of_b[0]], held[of_b[1]]
+    # A's expert knows B's first rows from its own training; of the others it speaks itself.
+    assert (plain[:20] != held[:20]).any(1).all() and (plain[20:] == held[20:]).all()
+    # Each is what the expert says that was trained without A's row, in the coordinates of A's expert.
+    fold = deal_folds(subset(train, np.arange(20)), 2)
+    free = own.one_hot[~is_reserved(own)]
+    paths = {"whole": members[0].folder} | dict(enumerate(members[0].folds))
+    embed = {name: embedder(path) for name, path in paths.items()}
+    for one in (0, 1):
+        outsider, _ = align(embed[one], free, embed["whole"](free))
+        rows = np.flatnonzero(fold == one)
+        assert len(rows) > 3
+        np.testing.assert_allclose(held[rows], outsider(train.one_hot[rows]), rtol=1e-3, atol=1e-4)
+
+
+def embedder(folder: str) -> Embed:
+    expert = bundle.load_experts({"x": folder})["x"]
+    return lambda one_hot: expert.embed(torch.from_numpy(one_hot).float()).detach().numpy()
+
+
+@pytest.mark.parametrize("rows", ["expert_split", "out_of_fold", "held_out"])
+def test_no_validation_row_that_an_expert_was_trained_on_teaches_or_chooses(rows: str, folded, tmp_path: Path) -> None:
+    members, data, (_, own, _, mixed) = folded
+    views = read_views(looked((members, data), tmp_path / "views", rows))
+    known = np.r_[np.zeros(len(own), dtype=bool), np.arange(len(mixed)) < 6]
+    free = ~np.r_[is_reserved(own), is_reserved(mixed)] & ~known
+    assert (known & ~np.r_[is_reserved(own), is_reserved(mixed)]).any()
+    counted = views.description["counts"]
+    found = counted["judging"] + (counted["learning"] if rows == "held_out" else 0)
+    assert found == free.sum()
+    everything = read_views(looked((members, data), tmp_path / "all", "pooled_random"))
+    assert len(everything.label) == 2 * (TRAINING + VALIDATION)
+
+
+def test_rows_with_relatives_in_every_fold_teach_nothing(folded, tmp_path: Path) -> None:
+    """A window and the next one lie on two sides of a fold's border: no expert of a fold saw neither."""
+    members, _, (first, own, *_) = folded
+    start = 2_000_000 * np.arange(TRAINING) + np.where(np.arange(TRAINING) < TRAINING // 2, 0, 500_000)
+    pair = np.r_[np.arange(40), np.arange(40)].astype(np.int32)
+    border = int(next(block for block in range(1, 60) if _fold(block) != _fold(block - 1))) * 1_000_000
+    start[:2] = border - 40, border - 10
+    train = replace(placed(first, start[:40], 0), start=start, end=start + WINDOW, pair=pair)
+    dealt = deal_folds(train, 2)
+    assert dealt[0] != dealt[1]
+    path = tmp_path / "A.train.h5"
+    write_dataset(replace(train, attributes={"factor": "factor A"}), path)
+    valid = written(tmp_path, "V", train, own)[1]
+    folds = [tmp_path / f"fold{fold}" for fold in range(2)]
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SHORT}
+    for fold, place in enumerate(folds):
+        train_expert(subset(train, dealt != fold), own, folder=place, seed=fold, **how)
+    two = [
+        replace(each, name=name, learnt=("A",), folds=tuple(map(str, folds)))
+        for each, name in zip(members, "AB", strict=False)
+    ]
+    description = write_views(two, {"A": (path, valid)}, tmp_path / "views", rows="out_of_fold", seed=0, device=CPU)
+    assert description["counts"]["learning"] == TRAINING - 4, "both windows go, with their pairs"
+    with pytest.raises(InputError, match="experts of folds of A were trained on"):
+        wrong = [replace(two[0], folds=two[0].folds[::-1]), two[1]]
+        write_views(wrong, {"A": (path, valid)}, tmp_path / "again", rows="out_of_fold", seed=0, device=CPU)
+
+
+def _fold(block: int) -> int:
+    one = placed(planted(2, 0), np.array([block * 1_000_000 + 5]), 0)
+    return int(deal_folds(one, 2)[0])
+
+
+def test_relatives_of_rows_that_taught_do_not_calibrate(study, tmp_path: Path) -> None:
+    """Rows of a training set, and windows beside those that chose an epoch."""
+    members, _ = study
+    first = planted(2000, 3)
+    kept = np.flatnonzero(is_reserved(first))
+    taught = subset(first, kept[:50])
+    data = written(tmp_path, "A", taught, first)
+    gate = build_gate("softmax", 2, read_views(looked(study, tmp_path / "views")).embedding_size, {}, seed=0)
+    folders = {each.name: each.folder for each in members}
+    bundle.save_mixture(gate, folders, tmp_path / "gate", {"rows": "held_out"}, {name: [name] for name in folders})
+    # Another kind of negatives: some of its rows lie three bases beside rows that are not reserved, and may be.
+    other = planted(2000, 4)
+    other.one_hot[:100] = np.roll(first.one_hot[~is_reserved(first)][:100], 3, axis=2)
+    write_dataset(replace(other, attributes={"factor": "factor A"}), tmp_path / "other.h5")
+    validation = {"first": [data[1]], "other": [tmp_path / "other.h5"]}
+    how = {"device": CPU, "seed": 0, "batch_size": 512, "knowledge": {}}
+    calibrate_mixture(tmp_path / "gate", validation, [data[0]], **how)
+    found = read_calibrations(tmp_path / "gate")
+    assert found["first"].rows == len(kept) - 50
+    assert found["other"].rows == is_reserved(other)[100:].sum()
+    assert is_reserved(other)[:100].any()

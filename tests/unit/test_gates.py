@@ -12,6 +12,7 @@ from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
+from tfbs_moe.data.matrix_scan import tell
 from tfbs_moe.data.reserved import is_reserved
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.model_list import read_list, write_list
@@ -20,10 +21,11 @@ from tfbs_moe.models.gate import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
 from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.gate import FineTuning, train_gate
-from tfbs_moe.training.held_out import HeldOut, write_held_out
+from tfbs_moe.training.fine_tune import FineTuning
+from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.out_of_fold import align
 from tfbs_moe.training.validation import auroc
-from tfbs_moe.training.views import Member, _align, choose_rows, read_views, write_views
+from tfbs_moe.training.views import Member, choose_rows, read_views, write_views
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 N, K, E = 6, 3, 8
@@ -188,14 +190,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Member], dict]
         facts = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU}
         facts |= {"settings": SETTINGS | {"max_epochs": 8}}
         train_expert(*parts, folder=folder / name, seed=place, **facts)
-        dealt, held = deal_folds(parts[0], 2), []
-        for fold in range(2):
-            place_of_fold = folder / name / f"fold{fold}"
+        dealt, folds = deal_folds(parts[0], 2), [folder / name / f"fold{fold}" for fold in range(2)]
+        for fold, place_of_fold in enumerate(folds):
             train_expert(subset(parts[0], dealt != fold), parts[1], folder=place_of_fold, seed=50 + fold, **facts)
-            expert = bundle.load_experts({"x": place_of_fold})["x"]
-            held.append(place_of_fold / "held_out.h5")
-            write_held_out(expert, parts[0], np.flatnonzero(dealt == fold), parts[1], held[-1], {"fold": fold})
-        members.append(Member(name, str(folder / name), (name,), (f"factor {name}",), tuple(map(str, held))))
+        members.append(Member(name, str(folder / name), (name,), (f"factor {name}",), tuple(map(str, folds))))
     return members, data
 
 
@@ -267,9 +265,9 @@ def test_every_gate_learns_and_its_bundle_stands_alone(
 
 def test_experts_learn_on_with_their_gate(study: tuple[list[Member], dict], tmp_path: Path) -> None:
     views = looked(study, tmp_path / "views")
-    parts = [concatenate([_read(study, name, split) for name in ("A", "B")]) for split in (0, 1)]
+    more = {"fine_tuning": FineTuning(3, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
     frozen = trained(study, views, tmp_path / "frozen")
-    tuned = trained(study, views, tmp_path / "tuned", fine_tuning=FineTuning(3, *parts))
+    tuned = trained(study, views, tmp_path / "tuned", **more)
     assert tuned["metrics"]["validation_auroc_before_fine_tuning"] == frozen["metrics"]["validation_auroc"]
     assert tuned["metrics"]["epochs"] == frozen["metrics"]["epochs"] + 3
     before, after = ({entry["name"]: entry["weights_sha256"] for entry in one["experts"]} for one in (frozen, tuned))
@@ -277,10 +275,59 @@ def test_experts_learn_on_with_their_gate(study: tuple[list[Member], dict], tmp_
     expert = bundle.describe(tmp_path / "tuned" / "experts" / "A")
     assert expert["fine_tuned_from"] == before["A"]
     model = bundle.load(tmp_path / "tuned")
-    area = auroc(parts[1].label, model(torch.from_numpy(parts[1].one_hot).float()).detach().numpy())
+    # The rows that calibrate choose no epoch.
+    free = concatenate([_free(study, name, 1) for name in "AB"])
+    area = auroc(free.label, model(torch.from_numpy(free.one_hot).float()).detach().numpy())
     assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-4)
-    again = trained(study, views, tmp_path / "again", fine_tuning=FineTuning(3, *parts))
+    again = trained(study, views, tmp_path / "again", **more)
     assert again["weights"] == tuned["weights"] and again["experts"] == tuned["experts"]
+
+
+def test_a_gate_is_told_of_factors_while_its_experts_learn_on(study: tuple[list[Member], dict], tmp_path: Path) -> None:
+    """What the epoch is chosen by is what the mixture says when it is told of each row's factor."""
+    known = {
+        "A": FactorKnowledge("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 1.0}),
+        "B": FactorKnowledge("factor B", ("MA0139.1",), {"factor A": 1.0, "factor B": 15.0}),
+    }
+    views = looked(study, tmp_path / "views", knowledge=known)
+    rows = [{name: _read(study, name, split) for name in "AB"} for split in (0, 1)]
+    how = {"gate": "motif", "settings": GATE_SETTINGS | {"learning_rate": 0.05}}
+    tuned = trained(study, views, tmp_path / "tuned", fine_tuning=FineTuning(2, *rows, known), **how)
+    model = bundle.load(tmp_path / "tuned")
+    said, blind, labels = [], [], []
+    with torch.no_grad():
+        for name in "AB":
+            free = _free(study, name, 1)
+            embedded = model.experts(torch.from_numpy(free.one_hot).float())
+            told = torch.from_numpy(tell(known[name], free.one_hot, [("factor A",), ("factor B",)]))
+            said.append(model.gate(embedded, told)[0].numpy())
+            blind.append(model.gate(embedded)[0].numpy())
+            labels.append(free.label)
+    area, without = (auroc(np.concatenate(labels), np.concatenate(logits)) for logits in (said, blind))
+    assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-6) and abs(area - without) > 1e-3
+
+
+def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(
+    study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    """With ``unseen`` of 1 an expert learns from the other factor's rows alone."""
+    views = looked(study, tmp_path / "views")
+    one, other = ({name: _read(study, name, split) for name in "AB"} for split in (0, 1))
+    few = {"A": one["A"], "B": subset(one["B"], np.arange(0))}
+    plain = GATE_SETTINGS | {"weight_decay": 0.0}
+
+    def changed(unseen: float, folder: str) -> list[str]:
+        tuned = trained(study, views, tmp_path / folder, settings=plain, unseen=unseen,
+                        fine_tuning=FineTuning(1, few, other, {}))  # fmt: skip
+        after = {entry["name"]: entry["weights_sha256"] for entry in tuned["experts"]}
+        before = {member.name: bundle.describe(member.folder)["weights"]["sha256"] for member in study[0]}
+        return [name for name in "AB" if after[name] != before[name]]
+
+    assert changed(0.0, "shown") == ["A", "B"]
+    assert changed(1.0, "hidden") == ["B"]
+    # The same rows are hidden in every run.
+    again = [bundle.describe(tmp_path / name)["weights"]["sha256"] for name in ("half", "again") if changed(0.5, name)]
+    assert again[0] == again[1]
 
 
 def test_best_expert_is_chosen_by_validation(study: tuple[list[Member], dict], tmp_path: Path) -> None:
@@ -328,7 +375,7 @@ def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
     seen, unseen = (auroc(labels, (part[:800, 0] @ weight + bias).detach().numpy()) for part in (first, second))
     assert 0.6 < unseen < seen + 0.01
     with pytest.raises(InputError, match="A has no experts of folds"):
-        looked(([replace(member, held_out=()) for member in study[0]], study[1]), tmp_path / "none", "out_of_fold")
+        looked(([replace(member, folds=()) for member in study[0]], study[1]), tmp_path / "none", "out_of_fold")
 
 
 @pytest.fixture
@@ -339,7 +386,7 @@ def short_study(study: tuple[list[Member], dict], tmp_path: Path) -> tuple[list[
     how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
     train_expert(gone, gone, folder=tmp_path / "C", seed=3, **how)
     train_expert(_read(study, "A", 0), _read(study, "A", 1), folder=tmp_path / "pooled", seed=4, **how)
-    missing = Member("C", str(tmp_path / "C"), ("C",), ("factor C",), (str(tmp_path / "C" / "held_out.h5"),))
+    missing = Member("C", str(tmp_path / "C"), ("C",), ("factor C",), (str(tmp_path / "C"),))
     pooled = Member("pooled.convnet", str(tmp_path / "pooled"), ("A", "B", "C"), ("factor A", "factor B", "factor C"))
     return [missing, *study[0], pooled], {"C": (tmp_path / "gone.h5",) * 2} | study[1]
 
@@ -370,7 +417,7 @@ def test_an_expert_without_one_of_its_folds_is_left_out_where_folds_are_needed(
     gone = left_out_dataset(WINDOW, "fold 1 holds every row", {})
     how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
     train_expert(gone, gone, folder=tmp_path / "fold1", seed=3, **how)
-    first = replace(study[0][0], held_out=(study[0][0].held_out[0], str(tmp_path / "fold1" / "held_out.h5")))
+    first = replace(study[0][0], folds=(study[0][0].folds[0], str(tmp_path / "fold1")))
     third = replace(study[0][1], name="B again")
     members = [first, study[0][1], third]
     views = read_views(looked((members, study[1]), tmp_path / "views", "out_of_fold"))
@@ -426,7 +473,8 @@ def test_what_an_expert_that_learned_nothing_says_is_mapped_to_nothing() -> None
     same = np.ones((50, 9), np.float32)
     varied = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     for target in (varied, same[:, :8]):
-        moved, left = _align(HeldOut(np.arange(50), same, same), target)
+        outsider, left = align(lambda rows: np.ones((len(rows), 9), np.float32), same, target)
+        moved = outsider(same)
         np.testing.assert_allclose(moved, np.broadcast_to(target.mean(axis=0), moved.shape), atol=1e-6)
         assert left == pytest.approx(1.0 if target is varied else 0.0)
 

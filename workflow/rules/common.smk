@@ -381,17 +381,21 @@ def gate_members(wildcards, gate):
     return {name: folders[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
 
 
+def fine_tunes(wildcards):
+    """Return whether a gate's experts learn on with it."""
+    return bool(config["gates"][wildcards.gate].get("fine_tune_epochs"))
+
+
 def fine_tuning_datasets(wildcards, split):
     """Return a split of every training experiment where a gate's experts learn on with it, else nothing."""
-    wanted = config["gates"][wildcards.gate].get("fine_tune_epochs")
-    return training_datasets(wildcards.protocol, split) if wanted else []
+    return training_datasets(wildcards.protocol, split) if fine_tunes(wildcards) else []
 
 
-def fold_files(wildcards):
-    """Return what the experts of folds say of the rows they did not see, by expert; nothing where there are no folds."""
+def fold_folders(wildcards):
+    """Return the folders of the experts of folds, by expert; nothing where there are no folds."""
     folds = config["protocols"][wildcards.protocol]["folds"]
     return {
-        name: [f"{folder}/fold{fold}/held_out.h5" for fold in range(folds)]
+        name: [f"{folder}/fold{fold}" for fold in range(folds)]
         for name, folder in member_folders(wildcards).items()
         if folds
     }

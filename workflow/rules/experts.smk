@@ -1,9 +1,9 @@
 """Experts: one training job per protocol, architecture, training experiment and seed, and one per fold of these.
 
 Needs the training and validation rows of one experiment, or of all for a pooled network (`pooled` in the place of the
-experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/` with what the
-expert of a fold says of the rows it did not see, and `permuted_labels/`, a control of attribution. A killed job leaves
-its checkpoint in that folder and continues from it.
+experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts that did
+not see a fold, and `permuted_labels/`, a control of attribution. A killed job leaves its checkpoint in that folder and
+continues from it.
 """
 
 
@@ -48,7 +48,6 @@ use rule expert as expert_fold with:
         weights=f"{EXPERT_FOLD}/model.safetensors",
         description=f"{EXPERT_FOLD}/model.json",
         history=f"{EXPERT_FOLD}/history.tsv",
-        held_out=f"{EXPERT_FOLD}/held_out.h5",
     log:
         f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.fold{{fold}}.log",
     benchmark:

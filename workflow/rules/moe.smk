@@ -32,7 +32,7 @@ rule views:
         # What it says of the training factors hangs on these alone, which stand below, and on its code.
         knowledge=ancient(rules.factor_knowledge.output[0]),
         experts=lambda wildcards: [f"{folder}/model.json" for folder in member_folders(wildcards).values()],
-        held_out=lambda wildcards: sum(fold_files(wildcards).values(), []),
+        folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
     output:
@@ -56,7 +56,7 @@ rule views:
             for folders in [member_folders(wildcards)]
             for name, (_, experiment) in STUDY.members(wildcards.protocol).items()
         ],
-        held_out=lambda wildcards: fold_files(wildcards),
+        folds=lambda wildcards: fold_folders(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
         jaspar_group=STUDY.genome.jaspar_group,
@@ -75,6 +75,8 @@ rule gate:
         description=f"{VIEWS}/views.json",
         train=lambda wildcards: fine_tuning_datasets(wildcards, "train"),
         validation=lambda wildcards: fine_tuning_datasets(wildcards, "validation"),
+        # As for the views, on which the gate hangs.
+        knowledge=ancient(lambda wildcards: rules.factor_knowledge.output[:1] if fine_tunes(wildcards) else []),
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
@@ -136,6 +138,7 @@ use rule gate as control_gates with:
 rule calibration:
     input:
         unpack(lambda wildcards: calibration_datasets(wildcards.protocol)),
+        train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         knowledge=rules.factor_knowledge.output[0],
         mixture=rules.gate.output.description,
         weights=rules.gate.output.weights,

@@ -15,6 +15,7 @@ with step(snakemake.log[0]):
     calibrate_mixture(
         Path(snakemake.output.calibration).parent,
         {negatives: snakemake.input[negatives] for negatives in params.negatives},
+        snakemake.input.train,
         device=select_device(snakemake.config["device"]),
         seed=named_seed(int(wildcards.seed), "calibration", wildcards.gate),
         batch_size=params.batch_size,

@@ -19,7 +19,7 @@ with step(snakemake.log[0]):
             folder=member["folder"],
             learnt=tuple(member["learnt"]),
             factors=tuple(params.factors[name] for name in member["learnt"]),
-            held_out=tuple(params.held_out.get(member["name"], ())),
+            folds=tuple(params.folds.get(member["name"], ())),
         )
         for member in params.members
     ]

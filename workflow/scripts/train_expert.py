@@ -2,18 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from tfbs_moe.assemblies import study_genome
 from tfbs_moe.data.dataset import concatenate, read_dataset, subset
 from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.data.relabelled import with_random_labels
-from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.held_out import write_held_out
 
 params, wildcards = snakemake.params, snakemake.wildcards
 fold = wildcards.get("fold")
@@ -34,8 +30,7 @@ with step(snakemake.log[0]):
     if fold is not None:
         name |= {"fold": int(fold), "folds": params.folds}
         names += ["fold", fold]
-        dealt = deal_folds(train, params.folds)
-        learning = subset(train, dealt != int(fold))
+        learning = subset(train, deal_folds(train, params.folds) != int(fold))
     # What the weights do not hang on is no param: a change of it trains nothing anew.
     given = snakemake.config["experts"][wildcards.architecture]
     others = given["training"] | given["factors"].get(wildcards.experiment, {}).get("training", {})
@@ -61,7 +56,3 @@ with step(snakemake.log[0]):
         device=device,
         description=name,
     )
-    if fold is not None:
-        (expert,) = bundle.load_experts({"expert": folder}, device).values()
-        row = np.flatnonzero(dealt == int(fold))
-        write_held_out(expert, train, row, validation, snakemake.output.held_out, name)

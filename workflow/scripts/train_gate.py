@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from tfbs_moe.assemblies import study_genome
-from tfbs_moe.data.dataset import concatenate, read_dataset
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.data.factor_knowledge import read_knowledge
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
-from tfbs_moe.training.gate import FineTuning, train_gate
+from tfbs_moe.tables import read_json
+from tfbs_moe.training.fine_tune import FineTuning
+from tfbs_moe.training.gate import train_gate
 from tfbs_moe.training.views import read_views
 
 params, wildcards = snakemake.params, snakemake.wildcards
@@ -15,9 +18,16 @@ with step(snakemake.log[0]):
     register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
     # Only a gate whose experts learn on needs the sequences themselves.
-    parts = [[read_dataset(path) for path in snakemake.input.get(name, [])] for name in ("train", "validation")]
-    pooled = [concatenate(datasets) for datasets in parts if datasets]
     views = read_views(Path(snakemake.input.views).parent)
+    experiments = views.description["experiments"]
+    rows = [
+        dict(zip(experiments, map(read_dataset, paths), strict=True))
+        for name in ("train", "validation")
+        if (paths := snakemake.input.get(name))
+    ]
+    known = read_knowledge(read_json(snakemake.input.knowledge[0])) if rows else {}
+    factors = zip(experiments, views.description["factors"], strict=True)
+    told = {name: known[factor] for name, factor in factors if factor in known}
     written = snakemake.output.weights
     weights = [written] if isinstance(written, str) else written
     for (name, settings), path in zip(params.gates.items(), weights, strict=True):
@@ -32,7 +42,7 @@ with step(snakemake.log[0]):
             folder=Path(path).parent,
             device=device,
             unseen=settings["unseen"],
-            fine_tuning=FineTuning(settings["fine_tune_epochs"], *pooled) if pooled else None,
+            fine_tuning=FineTuning(settings["fine_tune_epochs"], *rows, told) if rows else None,
             description={
                 "name": name,
                 "protocol": wildcards.protocol,

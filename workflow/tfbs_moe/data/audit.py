@@ -11,6 +11,7 @@ from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.composition import MAX_ROWS, WORD_LENGTHS, composition_auroc
 from tfbs_moe.data.dataset import LEFT_OUT, ROWS_FOUND, ROWS_WANTED, SMALLER, Dataset
 from tfbs_moe.data.overlap import DEFAULT_K, sequence_ids
+from tfbs_moe.data.relatives import Pieces, overlapping
 from tfbs_moe.data.sharing import Sharing, shared_sequences, shared_words
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
@@ -29,8 +30,6 @@ _COUNTS = (
 # A row is a near duplicate where at least this share of its k-mers stands in another row: with 31-mers
 # and 101 bases, a copy with one base changed, or a window 35 bases further on.
 NEAR_DUPLICATE = 0.5
-# Further apart than any chromosome is long.
-_CHROMOSOME_STRIDE = 2**40
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,12 @@ def audit(
     if len(lengths) != 1:
         raise InputError(f"audit: datasets of one sequence length were expected; there are {lengths or 'none'}")
     names = list(datasets)
-    codes = [codes_from_one_hot(dataset.one_hot) for dataset in datasets.values()]
+    pieces = [Pieces.of(dataset) for dataset in datasets.values()]
+    codes = [each.codes for each in pieces]
     words, sequences = shared_words(codes, k), shared_sequences(codes)
     label = np.concatenate([dataset.label for dataset in datasets.values()])
     is_training = np.array([name in training for name in names])
-    pairs = _pairs(datasets, words, sequences, label)
+    pairs = _pairs(datasets, pieces, words, sequences, label)
     table = pd.DataFrame(
         [
             {
@@ -195,7 +195,9 @@ def _in_training(
     return {"positives_in_training": of_positives, "rows_in_training": of_rows}
 
 
-def _pairs(datasets: Mapping[str, Dataset], words: Sharing, sequences: Sharing, label: np.ndarray) -> pd.DataFrame:
+def _pairs(
+    datasets: Mapping[str, Dataset], pieces: list[Pieces], words: Sharing, sequences: Sharing, label: np.ndarray
+) -> pd.DataFrame:
     names = np.array(list(datasets))
     count = len(names)
     held = words.held.tocoo()
@@ -220,28 +222,17 @@ def _pairs(datasets: Mapping[str, Dataset], words: Sharing, sequences: Sharing, 
             "near_duplicates": per_pair(held.row[near], held.col[near]),
             "rows_sharing": per_pair(held.row, held.col),
             "positives_sharing": per_pair(held.row[bound], held.col[bound]),
-            "rows_overlapping": _rows_overlapping(list(datasets.values())).ravel(),
+            "rows_overlapping": _rows_overlapping(pieces).ravel(),
         }
     ).astype({"rows_overlapping": "Int64"})
     return table[first != second].reset_index(drop=True)
 
 
-def _rows_overlapping(datasets: list[Dataset]) -> np.ndarray:
+def _rows_overlapping(pieces: list[Pieces]) -> np.ndarray:
     """Count, for every ordered pair, rows that lie on a row of the other; None where places are unknown."""
-    chroms = sorted({chrom for dataset in datasets for chrom in np.unique(dataset.chrom)})
-    places = []
-    for dataset in datasets:
-        placed = dataset.chrom != ""
-        number = np.searchsorted(chroms, dataset.chrom[placed])
-        places.append(np.sort(number * _CHROMOSOME_STRIDE + dataset.start[placed]))
-    table = np.full((len(datasets), len(datasets)), None, dtype=object)
-    for one, mine in enumerate(places):
-        for two, theirs in enumerate(places):
-            same_assembly = datasets[one].attributes.get("assembly") == datasets[two].attributes.get("assembly")
-            if len(mine) and len(theirs) and same_assembly:
-                before = np.searchsorted(theirs, mine - datasets[two].length, side="right")
-                after = np.searchsorted(theirs, mine + datasets[one].length, side="left")
-                table[one, two] = int((after > before).sum())
+    table = np.full((len(pieces), len(pieces)), None, dtype=object)
+    for one, two, rows in overlapping(pieces):
+        table[one, two] = len(rows)
     return table
 
 

@@ -258,6 +258,11 @@ def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
     return replace(dataset, **columns | {"pair": new_row[columns["pair"]]})
 
 
+def leaders(dataset: Dataset) -> np.ndarray:
+    """Return the row that each is paired with, int (N,); its own where it has no pair."""
+    return np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair)
+
+
 def _check_columns(dataset: Dataset) -> None:
     check_one_hot(dataset.one_hot, "one_hot")
     for name, dtype in _NUMBERS.items():

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from tfbs_moe.data.dataset import UNPAIRED, Dataset
+from tfbs_moe.data.dataset import Dataset, leaders
 
 # The authors' choice of a gate's rows, all together, which keeps none.
 POOLED_RANDOM = "pooled_random"
@@ -21,7 +21,7 @@ def is_reserved(dataset: Dataset) -> np.ndarray:
     bases, another by its sequence (either strand). It hangs on nothing else: overlapping rows of two experiments fall
     on one side, as does a bound row whatever its negatives are.
     """
-    leader = np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair)
+    leader = leaders(dataset)
     kept = {row: _number(dataset, int(row)) % SHARE == 0 for row in np.unique(leader)}
     return np.array([kept[row] for row in leader], dtype=bool)
 

@@ -1,5 +1,6 @@
 """Can a mixture's probabilities be taken at their word, and does it know what it does not know?"""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tfbs_moe.data.dataset import Dataset, read_dataset, subset
+from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.relatives import Pieces, are_related
 from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
@@ -21,6 +23,8 @@ from tfbs_moe.models.registry import GATES
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import write_json
 
+log = logging.getLogger(__name__)
+
 # Numbers of all embeddings that familiarity is fitted to: 800 MB.
 MOST_NUMBERS = 200_000_000
 UNBOUND = "unbound"
@@ -29,6 +33,7 @@ UNBOUND = "unbound"
 def calibrate_mixture(
     folder: str | Path,
     validation: Mapping[str, Sequence[str | Path]],
+    train: Sequence[str | Path],
     *,
     device: torch.device,
     seed: int,
@@ -37,14 +42,17 @@ def calibrate_mixture(
 ) -> dict[str, Any]:
     """Fit calibrations and familiarity to validation rows, and write them into a mixture's bundle.
 
-    Calibrations are fitted to the rows that are kept for it (``data.reserved``), for on rows that taught a gate its
-    probabilities are better than elsewhere. A gate that learned from all rows together has none that it surely did not
-    see; ``calibration.json`` says so (``may_have_taught``).
+    Calibrations are fitted to the rows that are kept for it (``data.reserved``), for on rows that taught a gate or its
+    experts probabilities are better than elsewhere. Relatives (``data.relatives``) of rows that taught or chose are
+    left out, with their pairs. A gate that learned from all rows together has none that it surely did not see;
+    ``calibration.json`` says so (``may_have_taught``).
 
     Args:
         folder: of the bundle; takes ``calibration.json`` and ``familiarity.safetensors``.
-        validation: datasets of all training experiments, by kind of negatives; familiarity is fitted to the first kind.
-            Those that were left out have no say, nor a kind of which all were.
+        validation: datasets of all training experiments, by kind of negatives; the gate and the experts were chosen on
+            the first kind, and familiarity is fitted to it. Those that were left out have no say, nor a kind of which
+            all were.
+        train: datasets that the experts were trained on.
         device: to compute on.
         seed: root of the draw of rows, where there are more than memory takes.
         batch_size: rows per pass.
@@ -61,18 +69,24 @@ def calibrate_mixture(
     informed = GATES[description["gate"]].informed
     width = len(mixture.names) * mixture.experts.embedding_size
     calibrations, learnt = [], False
-    for negatives, paths in validation.items():
-        most = MOST_NUMBERS // width // max(len(paths), 1)
+    whole = {negatives: [read_dataset(path) for path in paths] for negatives, paths in validation.items()}
+    may_have_taught = description.get("rows") == POOLED_RANDOM
+    fit = {negatives: [is_reserved(rows) for rows in parts] for negatives, parts in whole.items()}
+    if not may_have_taught:
+        fit = _unknown(whole, fit, train)
+    for negatives, parts in whole.items():
+        most = MOST_NUMBERS // width // max(len(parts), 1)
         # Familiarity takes all rows; after it those that calibrate are enough.
-        chosen = [_some(read_dataset(path), most, seed, only_reserved=learnt) for path in paths]
+        pairs = zip(parts, fit[negatives], strict=True)
+        chosen = [_some(rows, calibrates, most, seed, only_calibrating=learnt) for rows, calibrates in pairs]
         datasets = [dataset for dataset, _ in chosen if len(dataset)]
         if not datasets:
             continue
-        reserved = np.concatenate([kept for _, kept in chosen])
-        parts = []
+        calibrates = np.concatenate([kept for _, kept in chosen])
+        said = []
         for dataset in datasets:
             known = knowledge.get(str(dataset.attributes["factor"])) if informed else None
-            parts.append(
+            said.append(
                 _embed(
                     mixture,
                     dataset,
@@ -82,16 +96,16 @@ def calibrate_mixture(
                 )
             )
         label = np.concatenate([dataset.label for dataset in datasets])
-        logits = np.concatenate([logit for logit, _ in parts])
-        calibrations.append(calibrate(label[reserved], logits[reserved], negatives).as_json())
+        logits = np.concatenate([logit for logit, _ in said])
+        calibrations.append(calibrate(label[calibrates], logits[calibrates], negatives).as_json())
         if not learnt:
             factors = [str(dataset.attributes["factor"]) for dataset in datasets for _ in range(len(dataset))]
             classes = np.where(label == 1, np.array(factors, dtype=object), UNBOUND)
-            learn_familiarity(np.concatenate([embedded for _, embedded in parts]), list(classes)).save(folder)
+            learn_familiarity(np.concatenate([embedded for _, embedded in said]), list(classes)).save(folder)
             learnt = True
     written = {
         "calibrations": calibrations,
-        "may_have_taught": description.get("rows") == POOLED_RANDOM,
+        "may_have_taught": may_have_taught,
         "mixture_sha256": description["weights"]["sha256"],
         "seed": seed,
     }
@@ -99,15 +113,37 @@ def calibrate_mixture(
     return written
 
 
-def _some(dataset: Dataset, most: int, seed: int, *, only_reserved: bool) -> tuple[Dataset, np.ndarray]:
+def _unknown(
+    validation: Mapping[str, Sequence[Dataset]],
+    reserved: Mapping[str, Sequence[np.ndarray]],
+    train: Sequence[str | Path],
+) -> dict[str, list[np.ndarray]]:
+    """Return of the reserved rows (N,) of each dataset those that are relatives of none that taught or chose."""
+    own = next(iter(validation))
+    taught = [Pieces.of(read_dataset(path)) for path in train]
+    taught += [Pieces.of(rows).take(~kept) for rows, kept in zip(validation[own], reserved[own], strict=True)]
+    sets = [
+        (kind, rows, kept) for kind in validation for rows, kept in zip(validation[kind], reserved[kind], strict=True)
+    ]
+    related = are_related([Pieces.of(rows).take(kept) for _, rows, kept in sets], taught)
+    found: dict[str, list[np.ndarray]] = {kind: [] for kind in validation}
+    for (kind, rows, kept), known in zip(sets, related, strict=True):
+        leader = leaders(rows)
+        found[kind].append(kept & ~np.isin(leader, leader[np.flatnonzero(kept)[known]]))
+    log.info("%d of %d reserved rows calibrate; the others are relatives of rows that taught or chose",
+             sum(map(np.sum, sum(found.values(), []))), sum(kept.sum() for _, _, kept in sets))  # fmt: skip
+    return found
+
+
+def _some(
+    dataset: Dataset, calibrates: np.ndarray, most: int, seed: int, *, only_calibrating: bool
+) -> tuple[Dataset, np.ndarray]:
     """Return at most so many rows of a dataset, drawn at random, in their order, and which of them calibrate."""
-    # Before rows are taken out, as it hangs on pairs.
-    reserved = is_reserved(dataset)
-    rows = np.flatnonzero(reserved) if only_reserved else np.arange(len(dataset))
+    rows = np.flatnonzero(calibrates) if only_calibrating else np.arange(len(dataset))
     if len(rows) > most:
         experiment = str(dataset.attributes.get("experiment", ""))
         rows = np.sort(rng(seed, "calibration", experiment).choice(rows, most, replace=False))
-    return subset(dataset, rows), reserved[rows]
+    return subset(dataset, rows), calibrates[rows]
 
 
 def _embed(

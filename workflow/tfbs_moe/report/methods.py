@@ -27,7 +27,7 @@ GATE_ROWS = {
     "expert_split": "the experts’ training rows, chosen on their validation rows",
     "pooled_random": "all rows split at random, as the authors did",
     "held_out": "three quarters of the experts’ validation rows that do not calibrate, chosen on the rest of these",
-    "out_of_fold": "the training rows as experts of folds see them that were trained without them",
+    "out_of_fold": "the training rows as experts of folds see them that were trained without them and their relatives",
 }
 _STOPPED_ON = {
     "whole_set": "the AUROC of the whole validation set",

@@ -14,8 +14,8 @@ from tfbs_moe.statistics.results import p_words, significant
 _SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
 _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
-    "the gate nor chose its epoch, for each kind of negatives apart (Platt’s scale and shift, which change no order "
-    "and no AUROC). They assume as many bound as unbound sequences. "
+    "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
+    "and shift, which change no order and no AUROC). They assume as many bound as unbound sequences. "
     "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
     "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
 )

@@ -1,32 +1,57 @@
 """Training a mixture as a whole, its experts no longer frozen: what freezing them costs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.dataset import Dataset, concatenate, leaders, subset
+from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.relatives import Pieces, are_related
+from tfbs_moe.data.reserved import is_reserved
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import Gate
 from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.runtime import rng
 from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.loop import Fitted, fit
-from tfbs_moe.training.rows import sequence_rows
+from tfbs_moe.training.rows import Rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
+from tfbs_moe.training.views import Views, hide, known_of_rows
 
 # Of the gate's learning rate: experts that are trained already take small steps.
 _RATE = 0.1
 _BATCH = 128
+# Beside a sequence: its training experiment, a uniform draw, and what is known of its factor.
+_SOURCE, _DRAW, _KNOWN = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning:
+    """How a mixture is trained as a whole once its gate is.
+
+    Attributes:
+        epochs: at most so many.
+        train: rows of every training experiment of the views.
+        validation: of these choose the epoch those that neither calibrate nor are relatives of training rows.
+        knowledge: of the factor of every training experiment, by experiment; unknown where it is not given.
+    """
+
+    epochs: int
+    train: Mapping[str, Dataset]
+    validation: Mapping[str, Dataset]
+    knowledge: Mapping[str, FactorKnowledge]
 
 
 def fine_tune(
     gate: Gate,
     experts: Mapping[str, str | Path],
-    train: Dataset,
-    validation: Dataset,
+    views: Views,
+    fine_tuning: FineTuning,
     *,
-    epochs: int,
+    unseen: float,
     settings: TrainingSettings,
     seed: int,
     folder: Path,
@@ -36,14 +61,15 @@ def fine_tune(
 ) -> tuple[Fitted, dict[str, Path]]:
     """Train gate and experts together on sequences, at a tenth of the gate's learning rate.
 
-    Experts stay in evaluation mode: nothing drops out, and what they normalise by stays as it was.
+    The gate is told of factors, and experts are hidden from rows of their own, as when it was trained alone. Experts
+    stay in evaluation mode: nothing drops out, and what they normalise by stays as it was.
 
     Args:
         gate: trained over the frozen experts; changed in place.
         experts: bundle folder of each, by name.
-        train: rows of all training experiments together.
-        validation: rows that choose the epoch.
-        epochs: at most so many.
+        views: that the gate was trained on, of these experts alone.
+        fine_tuning: the rows, and for how many epochs.
+        unseen: share of rows that are shown without the experts of their factor; see ``training.gate.train_gate``.
         settings: of the gate's training.
         seed: root of the streams.
         folder: of the mixture; the changed experts are written to ``experts/<name>`` in it.
@@ -53,6 +79,9 @@ def fine_tune(
 
     Returns:
         what the training gave, and the folder of each changed expert.
+
+    Raises:
+        LeftOutError: rows of both classes are wanted to learn from and to choose by.
     """
     members = bundle.load_experts(experts, device)
     mixture = MixtureOfExperts(members, gate)
@@ -61,13 +90,23 @@ def fine_tune(
         settings,
         learning_rate=_RATE * settings.learning_rate,
         batch_size=min(_BATCH, settings.batch_size),
-        max_epochs=epochs,
+        max_epochs=fine_tuning.epochs,
     )
+    hidden, bases = views.hidden.to(device), 4 * mixture.window
+
+    def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        beside = inputs[:, bases:]
+        embeddings = mixture.experts(inputs[:, :bases].unflatten(1, (4, mixture.window)))
+        source, draw = beside[:, _SOURCE].long(), beside[:, _DRAW]
+        embeddings = hide(embeddings, hidden, source, draw, unseen, mixture.training)
+        logits, weights = gate(embeddings, beside[:, _KNOWN:])
+        return logits, gate.penalty(weights)
+
     fitted = fit(
         mixture,
-        lambda x: _with_penalty(mixture, x),
-        sequence_rows(train, device, "training"),
-        sequence_rows(validation, device, "validation"),
+        predict,
+        _rows(fine_tuning.train, fine_tuning, gate, views, seed, device, "training"),
+        _rows(_choosing(fine_tuning), fine_tuning, gate, views, seed, device, "validation"),
         smaller,
         seed,
         checkpoint=checkpoint,
@@ -83,6 +122,38 @@ def fine_tune(
     return fitted, changed
 
 
-def _with_penalty(mixture: MixtureOfExperts, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-    logits, weights = mixture.logits_and_weights(x)
-    return logits, mixture.gate.penalty(weights)
+def _choosing(fine_tuning: FineTuning) -> dict[str, Dataset]:
+    """Return the validation rows that choose the epoch."""
+    related = are_related(
+        [Pieces.of(rows) for rows in fine_tuning.validation.values()],
+        [Pieces.of(rows) for rows in fine_tuning.train.values()],
+    )
+    chosen = {}
+    for (name, rows), known in zip(fine_tuning.validation.items(), related, strict=True):
+        leader = leaders(rows)
+        chosen[name] = subset(rows, ~np.isin(leader, leader[is_reserved(rows) | known]))
+    return chosen
+
+
+def _rows(
+    parts: Mapping[str, Dataset],
+    fine_tuning: FineTuning,
+    gate: Gate,
+    views: Views,
+    seed: int,
+    device: torch.device,
+    name: str,
+) -> Rows:
+    """Put the rows of all training experiments together, and beside each what the views have behind its embeddings."""
+    factors = {entry["name"]: entry["factors"] for entry in views.description["experts"]}
+    learnt = [factors[expert] for expert in views.names]
+    beside = []
+    for experiment, rows in parts.items():
+        own = np.full((len(rows), _KNOWN + 1 + len(views.names)), np.nan, np.float32)
+        own[:, _SOURCE] = views.description["experiments"].index(experiment)
+        own[:, _DRAW] = rng(seed, "unseen", experiment, name).random(len(rows), dtype=np.float32)
+        if gate.informed:
+            own[:, _KNOWN:] = known_of_rows(learnt, rows.one_hot, fine_tuning.knowledge.get(experiment))
+        beside.append(own)
+    whole = sequence_rows(concatenate(list(parts.values())), device, name)
+    return replace(whole, beside=torch.from_numpy(np.concatenate(beside)).to(whole.inputs.device))

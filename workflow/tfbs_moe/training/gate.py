@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gate import Gate
@@ -22,33 +21,18 @@ from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import remove_checkpoint
-from tfbs_moe.training.fine_tune import fine_tune
+from tfbs_moe.training.fine_tune import FineTuning, fine_tune
 from tfbs_moe.training.loop import Fitted, Predict, fit
 from tfbs_moe.training.record import is_finished, machine_record, module_digest, untrained, write_result
 from tfbs_moe.training.rows import Rows, make_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 from tfbs_moe.training.validation import auroc
-from tfbs_moe.training.views import Views
+from tfbs_moe.training.views import Views, hide
 
 log = logging.getLogger(__name__)
 
 FINE_TUNING_CHECKPOINT = f"fine_tuning.{CHECKPOINT}"
 _ROWS_PER_PASS = 8192
-
-
-@dataclass(frozen=True, eq=False)
-class FineTuning:
-    """How a mixture is trained as a whole once its gate is.
-
-    Attributes:
-        epochs: at most so many.
-        train: rows of all training experiments together.
-        validation: rows that choose the epoch.
-    """
-
-    epochs: int
-    train: Dataset
-    validation: Dataset
 
 
 def train_gate(
@@ -161,10 +145,7 @@ def _trained(
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         embeddings, source, draw, knowledge = views.unpack(inputs)
-        if unseen:
-            away = (torch.rand_like(draw) if model.training else draw) < unseen
-            embeddings = torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
-        logits, weights = model(embeddings, knowledge)
+        logits, weights = model(hide(embeddings, hidden, source, draw, unseen, model.training), knowledge)
         return logits, model.penalty(weights)
 
     areas = _areas_of_experts(stack, views, validation)
@@ -179,8 +160,8 @@ def _trained(
     changed: dict[str, str | Path] = dict(experts)
     if fine_tuning:
         fitted, changed = _fine_tuned(
-            model, experts, fine_tuning, fitted, settings=settings, seed=seed, folder=folder, device=device,
-            checkpoint=folder / FINE_TUNING_CHECKPOINT, fingerprint=digest([fingerprint, "fine tuning"]),
+            fitted, model, experts, views, fine_tuning, unseen=unseen, settings=settings, seed=seed, folder=folder,
+            device=device, checkpoint=folder / FINE_TUNING_CHECKPOINT, fingerprint=digest([fingerprint, "fine tuning"]),
         )  # fmt: skip
     named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
     return replace(fitted, metrics=fitted.metrics | {"validation_auroc_of_experts": named}), changed
@@ -230,13 +211,9 @@ def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Ten
     return torch.tensor([auroc(labels, one) for one in said.T])
 
 
-def _fine_tuned(
-    model: Gate, experts: Mapping[str, str | Path], fine_tuning: FineTuning, before: Fitted, **how: Any
-) -> tuple[Fitted, dict[str, str | Path]]:
+def _fine_tuned(before: Fitted, *what: Any, **how: Any) -> tuple[Fitted, dict[str, str | Path]]:
     """Train gate and experts together; the history goes on from the gate's, whose validation rows may be others."""
-    after, changed = fine_tune(
-        model, experts, fine_tuning.train, fine_tuning.validation, epochs=fine_tuning.epochs, **how
-    )
+    after, changed = fine_tune(*what, **how)
     epochs = len(before.history)
     history = pd.concat([before.history, after.history.assign(epoch=after.history["epoch"] + epochs)])
     metrics = after.metrics | {

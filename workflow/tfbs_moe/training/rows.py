@@ -22,10 +22,12 @@ class Rows:
     Attributes:
         inputs: one-hot uint8 (N, 4, L), or embeddings float32 (N, K, E).
         labels: float32 (N,) of 0 and 1, on the device of ``inputs``.
+        beside: float32 (N, B) there, what else is told of each row: it stands behind its inputs, which are then flat.
     """
 
     inputs: torch.Tensor
     labels: torch.Tensor
+    beside: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -34,6 +36,8 @@ class Rows:
     def batch(self, index: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return inputs as float32 and labels of the rows ``index``, on the device of the network."""
         inputs = self.inputs.index_select(0, index).to(device).to(torch.float32)
+        if self.beside is not None:
+            inputs = torch.cat([inputs.flatten(1), self.beside.index_select(0, index).to(device)], dim=1)
         return inputs, self.labels.index_select(0, index).to(device)
 
 

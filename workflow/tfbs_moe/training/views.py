@@ -10,38 +10,43 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
-from tfbs_moe.data.dataset import UNPAIRED, Dataset, read_dataset
+from tfbs_moe.data.dataset import Dataset, leaders, read_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
+from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.relatives import Pieces, met_in_folds
 from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
+from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import atomic, check_space, read_json, write_json
-from tfbs_moe.training.held_out import HeldOut, read_held_out, views_of
+from tfbs_moe.training.out_of_fold import NOBODY, Embed, Outsider, align, who_looks
 from tfbs_moe.training.record import data_record
 
 log = logging.getLogger(__name__)
 
 RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
 SPLITS = ("train", "validation")
+OUT_OF_FOLD = "out_of_fold"
 _TRAINING_SHARE = {"pooled_random": 0.8, "held_out": 0.75}
 # Rows of a pass times experts of the mixture, to bound what a pass holds.
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
-_CHECKED_ROWS = 4096
+_ROWS_PER_PART = 4096
 ARRAY, DESCRIPTION = "views.npy", "views.json"
 # Behind the embeddings of a row: its label, whether it chooses, its training experiment, a uniform draw, and what is
 # known of its factor.
 _LABEL, _JUDGING, _SOURCE, _DRAW, _KNOWN = range(5)
-_RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,14 @@ class Member:
         folder: of its bundle.
         learnt: training experiments whose rows it was trained on.
         factors: of these experiments.
-        held_out: what experts of folds say of the rows that they did not see; none where there are no folds.
+        folds: folders of the networks that were trained without one fold each; none where there are no folds.
     """
 
     name: str
     folder: str
     learnt: tuple[str, ...]
     factors: tuple[str, ...]
-    held_out: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,20 +125,24 @@ def write_views(
     seed: int,
     device: torch.device,
     max_rows: int | None = None,
-    knowledge: Mapping[str, FactorKnowledge] | None = None,
+    knowledge: Mapping[str, FactorKnowledge] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Look at the rows that gates learn from with every expert, and write what they say.
 
     Args:
         members: the experts, in the order that gates see them.
-        data: training and validation dataset file of every training experiment; one is in memory at a time.
+        data: training and validation dataset file of every training experiment; one is in memory at a time, and a byte
+            for each base of all.
         folder: takes ``views.npy`` and ``views.json``.
         rows: which rows. ``expert_split``: the experts' training rows teach and their validation rows choose.
             ``pooled_random``: what the authors do, all rows together, split 80/20 at random, so that rows the experts
             were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, pairs
-            together. ``out_of_fold``: training rows teach, seen by experts of folds that were trained without them,
-            whose embeddings a linear map, fitted on validation rows, brings to those of the expert itself.
-            But with ``pooled_random`` the validation rows that calibrate (``data.reserved``) neither teach nor choose.
+            together. ``out_of_fold``: training rows teach, each as experts of folds see it that were trained on
+            neither the row nor a relative (``data.relatives``), be it a row of their own experiment or of another; a
+            linear map, fitted on validation rows, brings their embeddings to those of the expert itself. A row that has
+            relatives in several folds of an expert teaches nothing.
+            But with ``pooled_random`` validation rows neither teach nor choose where they calibrate
+            (``data.reserved``), or where an expert was trained on a relative of them. Pairs go together.
         seed: root of the streams.
         device: to compute on.
         max_rows: at most so many rows that teach, drawn at random, and a quarter as many that choose.
@@ -147,24 +156,43 @@ def write_views(
             cannot hold the file.
     """
     members, absent = _present(members, rows)
+    number = _number_of_folds(members) if rows == OUT_OF_FOLD else 1
     stack = ExpertStack(bundle.load_experts({member.name: member.folder for member in members}, device))
     stack.requires_grad_(False)
     sources = [(name, split) for split in range(len(SPLITS)) for name in data]
     records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     pairs: list[np.ndarray] = []
     reserved: list[np.ndarray] = []
+    pieces: list[Pieces] = []
+    folds: list[np.ndarray] = []
     sizes: list[int] = []
     factors: dict[str, str] = {}
     for name, split in sources:
         dataset = _read(data[name][split], stack.window)
         records[SPLITS[split]].append(data_record(dataset))
         factors[name] = str(dataset.attributes.get("factor", name))
-        pairs.append(np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair) + sum(sizes))
+        pairs.append(leaders(dataset) + sum(sizes))
         sizes.append(len(dataset))
         reserved.append(is_reserved(dataset) if split else np.zeros(len(dataset), dtype=bool))
-    training_sizes = dict(zip(data, sizes, strict=False))
-    training = sum(training_sizes.values())
-    learning, judging = choose_rows(training, np.concatenate(pairs), np.concatenate(reserved), rows, max_rows, seed)
+        if rows != POOLED_RANDOM:
+            pieces.append(Pieces.of(dataset))
+        if not split:
+            folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
+    training = sum(sizes[: len(data)])
+    leader, kept = np.concatenate(pairs), np.concatenate(reserved)
+    met = csr_array((sum(sizes), len(members) * number), dtype=np.int32)
+    if rows != POOLED_RANDOM:
+        learnt = np.array([[name in member.learnt for name in data] for member in members])
+        met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], learnt, number)
+        pieces.clear()
+        blind = np.isin(leader, leader[_without_outsider(met, training, len(members), rows)])
+        kept |= blind
+        log.info(
+            "experts know relatives of rows: %d of %d training rows teach nothing for it, %d of %d validation rows "
+            "neither teach nor choose",
+            blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
+        )  # fmt: skip
+    learning, judging = choose_rows(training, leader, kept, rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
         "max_rows": max_rows,
@@ -185,9 +213,11 @@ def write_views(
         "data": records,
         "counts": {"learning": len(learning), "judging": len(judging)},
     }
-    replaced = _out_of_fold(members, data, stack) if rows == "out_of_fold" else {}
-    if replaced:
-        description["explained_by_alignment"] = {name: explained for name, (_, explained) in replaced.items()}
+    outsiders: list[list[Outsider]] = []
+    if rows == OUT_OF_FOLD:
+        _check_folds(members, dict(zip(data, folds, strict=True)))
+        outsiders, explained = _outsiders(members, data, stack, device)
+        description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, judging])
     width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -207,12 +237,13 @@ def write_views(
             if not len(places):
                 continue
             dataset = _read(data[name][split], stack.window)
-            known = _knowledge(members, dataset.one_hot[own], (knowledge or {}).get(name))
+            known = known_of_rows([member.factors for member in members], dataset.one_hot[own], knowledge.get(name))
             for begin in range(0, len(places), part := max(1, _ROWS_TIMES_EXPERTS // len(stack))):
                 here = slice(begin, begin + part)
                 seen = _embed(stack, dataset.one_hot[own[here]], device)
-                if split == 0:
-                    _replace(seen, members, name, own[here], replaced, training_sizes)
+                if outsiders and split == 0:
+                    looking = _who_looks(met[wanted[places[here]]], len(members))
+                    _look_from_outside(seen, looking, outsiders, dataset.one_hot[own[here]])
                 row = np.empty((len(seen), _KNOWN), np.float32)
                 row[:, _LABEL] = dataset.label[own[here]]
                 row[:, _JUDGING] = places[here] >= len(learning)
@@ -254,29 +285,53 @@ def read_views(folder: str | Path) -> Views:
     )
 
 
+def hide(
+    embeddings: torch.Tensor,
+    hidden: torch.Tensor,
+    source: torch.Tensor,
+    draw: torch.Tensor,
+    unseen: float,
+    training: bool,
+) -> torch.Tensor:
+    """Take the experts of its own factor away from a share of rows, as from those of a factor that no expert saw.
+
+    Args:
+        embeddings: (n, K, E).
+        hidden: see ``Views``.
+        source: int (n,), training experiment of each row.
+        draw: uniform (n,), by which rows to choose an epoch by are taken, the same in every epoch.
+        unseen: the share.
+        training: draw anew, from torch's present stream.
+    """
+    if not unseen:
+        return embeddings
+    away = (torch.rand_like(draw) if training else draw) < unseen
+    return torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
+
+
 def _crc32(rows: np.ndarray) -> int:
     """Return the CRC-32 of an array, read part by part."""
     checksum = 0
-    for start in range(0, len(rows), _CHECKED_ROWS):
-        checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + _CHECKED_ROWS]).data, checksum)
+    for start in range(0, len(rows), _ROWS_PER_PART):
+        checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + _ROWS_PER_PART]).data, checksum)
     return checksum
 
 
 def choose_rows(
-    training: int, leader: np.ndarray, reserved: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+    training: int, leader: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows of all datasets, training ones first, teach a gate and which choose its epoch.
 
     Args:
         training: how many rows are training rows.
         leader: int (rows,), the row that each is paired with, its own where it has no pair.
-        reserved: bool (rows,), the validation rows that calibrate.
+        kept: bool (rows,), rows that are kept from gates, but with ``pooled_random``.
         choice: see ``write_views``.
         max_rows: see ``write_views``.
         seed: root of the draws.
     """
     total = len(leader)
-    free = training + np.flatnonzero(~reserved[training:])
+    free = training + np.flatnonzero(~kept[training:])
     if choice == POOLED_RANDOM:
         order = rng(seed, "gate_rows").permutation(total)
         cut = int(_TRAINING_SHARE[choice] * total)
@@ -285,21 +340,21 @@ def choose_rows(
         groups = rng(seed, "gate_rows").permutation(np.unique(leader[free]))
         teach = np.isin(leader[free], groups[: int(_TRAINING_SHARE[choice] * len(groups))])
         learning, judging = free[teach], free[~teach]
-    elif choice in ("expert_split", "out_of_fold"):
-        learning, judging = np.arange(training), free
+    elif choice in ("expert_split", OUT_OF_FOLD):
+        learning, judging = np.flatnonzero(~kept[:training]), free
     else:
         known = ", ".join(repr(name) for name in get_args(RowChoice))
         raise InputError(f"rows of the gate are {choice!r}; known are {known}")
     if max_rows is None:
         return learning, judging
     draw = rng(seed, "max_rows")
-    kept = [
+    drawn = [
         np.sort(draw.choice(part, min(len(part), most), replace=False))
         for part, most in ((learning, max_rows), (judging, max(1, max_rows // 4)))
     ]
     log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
-             len(kept[0]), len(learning), len(kept[1]), len(judging))  # fmt: skip
-    return kept[0], kept[1]
+             len(drawn[0]), len(learning), len(drawn[1]), len(judging))  # fmt: skip
+    return drawn[0], drawn[1]
 
 
 def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], dict[str, str]]:
@@ -308,7 +363,7 @@ def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], 
     for member in members:
         folders = [Path(member.folder)]
         # Whoever needs the folds of a network needs all of them.
-        folders += [Path(path).parent for path in member.held_out] if rows == "out_of_fold" else []
+        folders += [Path(folder) for folder in member.folds] if rows == OUT_OF_FOLD else []
         reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
         if reason:
             log.warning("%s was left out: %s", member.name, reason)
@@ -340,70 +395,89 @@ def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.
         return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
 
 
-def _knowledge(members: Sequence[Member], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
-    """Return what is known of the factor of some rows: float32 (n, 1 + K), NaN where nothing is."""
-    known = np.full((len(one_hot), 1 + len(members)), np.nan, np.float32)
-    if own is not None:
-        known[:] = tell(own, one_hot, [member.factors for member in members])
-    return known
+def known_of_rows(learnt: Sequence[Sequence[str]], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
+    """Return what is known of the factor of some rows: float32 (n, 1 + K), NaN where nothing is; see ``tell``."""
+    return np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32) if own is None else tell(own, one_hot, learnt)
 
 
-def _out_of_fold(
-    members: Sequence[Member], data: Mapping[str, tuple[str | Path, str | Path]], stack: ExpertStack
-) -> dict[str, tuple[np.ndarray, float]]:
-    """Return the embedding of every training row by a network that did not see it, and what the map explains.
-
-    Two networks that say the same have embeddings that differ by more than noise; where both were trained on nearly the
-    same rows a linear map takes one to the other, and the share of variance it explains says how well.
-    """
-    found = {}
-    for place, member in enumerate(members):
-        if not member.held_out:
+def _number_of_folds(members: Sequence[Member]) -> int:
+    for member in members:
+        if not member.folds:
             raise InputError(f"{member.name} has no experts of folds; set folds, or other gate_rows")
-        expert = stack.expert(place)
-        validation = np.concatenate([read_dataset(data[name][1]).one_hot for name in member.learnt])
-        target = views_of(expert, validation)[:, :-1]
-        parts = [read_held_out(path) for path in member.held_out]
-        rows = sum(len(part.row) for part in parts)
-        aligned = np.full((rows, target.shape[1]), np.nan, np.float32)
-        unexplained = []
-        for part in parts:
-            aligned[part.row], left = _align(part, target)
-            unexplained.append(left)
-        if np.isnan(aligned).any():
-            raise InputError(f"the folds of {member.name} do not hold every training row; train them again")
-        found[member.name] = (aligned, 1.0 - float(np.mean(unexplained)))
-        log.info("%s: the map from its folds explains %.3f of its embeddings", member.name, found[member.name][1])
-    return found
+    return len(members[0].folds)
 
 
-def _align(part: HeldOut, target: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return held-out embeddings in the coordinates of the expert itself, and the share of variance left over."""
-    source = part.validation_view[:, :-1].astype(np.float64)
-    centre, aim = source.mean(axis=0), target.mean(axis=0)
-    design = source - centre
-    gram = design.T @ design
-    # A network that learned nothing says the same of every row: there is nothing to map, or nothing to explain.
-    gram += np.eye(len(gram)) * (_RIDGE * np.trace(gram) / len(gram) or 1.0)
-    weights = np.linalg.solve(gram, design.T @ (target - aim))
-    total = np.square(target - aim).sum()
-    left = np.square(target - aim - design @ weights).sum() / total if total else 0.0
-    moved = (part.view[:, :-1] - centre) @ weights + aim
-    return moved.astype(np.float32), float(left)
+def _check_folds(members: Sequence[Member], dealt: Mapping[str, np.ndarray]) -> None:
+    """Refuse experts of folds that were trained on other rows than those (N,) that are ``dealt`` to other folds."""
+    for member in members:
+        folds = np.concatenate([dealt[name] for name in member.learnt])
+        expected = [int((folds != one).sum()) for one in range(len(member.folds))]
+        trained = [bundle.describe(folder)["data"]["train"]["rows"] for folder in member.folds]
+        if trained != expected:
+            raise InputError(
+                f"the experts of folds of {member.name} were trained on {trained} rows, and there are {expected} "
+                "outside of their folds; train them again"
+            )
 
 
-def _replace(
-    seen: np.ndarray,
+def _without_outsider(met: csr_array, training: int, members: int, rows: RowChoice) -> np.ndarray:
+    """Return bool (rows,): of which some expert's answer would be one that it learnt, and no other can stand in."""
+    blind = np.zeros(met.shape[0], dtype=bool)
+    blind[training:] = met[training:].sum(axis=1) > 0
+    if rows == OUT_OF_FOLD:
+        for begin in range(0, training, _ROWS_PER_PART):
+            part = slice(begin, min(begin + _ROWS_PER_PART, training))
+            blind[part] = (_who_looks(met[part], members) == NOBODY).any(axis=1)
+    return blind
+
+
+def _who_looks(met: csr_array, members: int) -> np.ndarray:
+    """Return ``who_looks`` (n, K) of some rows of ``data.relatives.met_in_folds``."""
+    return who_looks((met.toarray() > 0).reshape(met.shape[0], members, -1))
+
+
+def _outsiders(
     members: Sequence[Member],
-    experiment: str,
-    rows: np.ndarray,
-    replaced: Mapping[str, tuple[np.ndarray, float]],
-    sizes: Mapping[str, int],
-) -> None:
-    """Put out-of-fold embeddings of an experiment's training rows where experts were trained on them, in place."""
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    stack: ExpertStack,
+    device: torch.device,
+) -> tuple[list[list[Outsider]], dict[str, float]]:
+    """Return who looks in each member's place, fold by fold, and what the maps explain of its embeddings."""
+    found, explained = [], {}
     for place, member in enumerate(members):
-        if member.name in replaced and experiment in member.learnt:
-            before = member.learnt[: member.learnt.index(experiment)]
-            offset = sum(sizes[name] for name in before)
-            aligned = replaced[member.name][0]
-            seen[:, place, : aligned.shape[1]] = aligned[rows + offset]
+        validation = [read_dataset(data[name][1]) for name in member.learnt]
+        # What calibrates has no say in what a gate is shown.
+        one_hot = np.concatenate([rows.one_hot[~is_reserved(rows)] for rows in validation])
+        if not len(one_hot):
+            raise InputError(f"{member.name}: no validation row is left to match the experts of its folds by")
+        target = _alone(stack.expert(place), device)(one_hot)
+        networks = bundle.load_experts(dict(zip(member.folds, member.folds, strict=True)), device).values()
+        pairs = [align(_alone(network, device), one_hot, target) for network in networks]
+        found.append([outsider for outsider, _ in pairs])
+        explained[member.name] = 1.0 - float(np.mean([left for _, left in pairs]))
+        log.info("%s: the maps from its folds explain %.3f of its embeddings", member.name, explained[member.name])
+    return found, explained
+
+
+def _alone(expert: Expert, device: torch.device) -> Embed:
+    """Return the function from sequences to the embeddings (n, E) of one expert."""
+    stack = ExpertStack({"": expert})
+
+    def embed(one_hot: np.ndarray) -> np.ndarray:
+        starts = range(0, len(one_hot), _ROWS_TIMES_EXPERTS)
+        parts = [_embed(stack, one_hot[start : start + _ROWS_TIMES_EXPERTS], device)[:, 0] for start in starts]
+        return np.concatenate([np.empty((0, stack.embedding_size), dtype=np.float32), *parts])
+
+    return embed
+
+
+def _look_from_outside(
+    seen: np.ndarray, looking: np.ndarray, outsiders: Sequence[Sequence[Outsider]], one_hot: np.ndarray
+) -> None:
+    """Put embeddings by experts of folds where experts were trained on rows or relatives of them, in place."""
+    for place, own in enumerate(outsiders):
+        for fold, outsider in enumerate(own):
+            rows = np.flatnonzero(looking[:, place] == fold)
+            if len(rows):
+                said = outsider(one_hot[rows])
+                seen[rows, place, : said.shape[1]] = said

@@ -1,0 +1,127 @@
+"""Rows that show a network the same piece of a genome: what it learnt by heart of one, it knows of the other."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array, eye_array, kron
+
+from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.sharing import shared_sequences, shared_words
+from tfbs_moe.sequence import codes_from_one_hot
+
+# Further apart than any chromosome is long.
+_CHROMOSOME_STRIDE = 2**40
+
+
+class Pieces(NamedTuple):
+    """Sequences, and where each lies.
+
+    Attributes:
+        codes: uint8 (N, L), 0 to 4.
+        chrom: str (N,), empty where the place is unknown.
+        start: int64 (N,), 0-based.
+        assembly: that the places are of.
+    """
+
+    codes: np.ndarray
+    chrom: np.ndarray
+    start: np.ndarray
+    assembly: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Pieces":
+        """Return the pieces that the rows of a dataset are."""
+        assembly = str(dataset.attributes.get("assembly", ""))
+        return cls(codes_from_one_hot(dataset.one_hot), dataset.chrom, dataset.start, assembly)
+
+    def take(self, rows: np.ndarray) -> "Pieces":
+        """Return some of the rows, by number or by bool (N,)."""
+        return Pieces(self.codes[rows], self.chrom[rows], self.start[rows], self.assembly)
+
+
+def overlapping(sets: Sequence[Pieces]) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield, for every ordered pair of sets whose places can be compared, rows of one that lie on rows of the other.
+
+    Yields:
+        number of the one set, of the other, and rows of the one, rising; of one set with itself, those that lie on
+        another row of it. Nothing of sets without places, or with places of different assemblies.
+    """
+    chroms = np.unique(np.concatenate([np.unique(each.chrom) for each in sets]))
+    placed = [np.flatnonzero(each.chrom != "") for each in sets]
+    axes = [
+        np.searchsorted(chroms, each.chrom[rows]) * _CHROMOSOME_STRIDE + each.start[rows]
+        for each, rows in zip(sets, placed, strict=True)
+    ]
+    in_order = [np.sort(axis) for axis in axes]
+    for one, mine in enumerate(axes):
+        for two, theirs in enumerate(in_order):
+            if len(mine) and len(theirs) and sets[one].assembly == sets[two].assembly:
+                before = np.searchsorted(theirs, mine - sets[two].codes.shape[1], side="right")
+                after = np.searchsorted(theirs, mine + sets[one].codes.shape[1], side="left")
+                yield one, two, placed[one][after - before > (one == two)]
+
+
+def relatives(sets: Sequence[Pieces]) -> csr_array:
+    """Say which sets hold a relative of each row, the row itself aside.
+
+    Relatives lie at overlapping places, or are one sequence (on either strand), or, where one of the two has no place,
+    share a 31-mer (on either strand). Two places that share no more than a word are a repeat of the genome.
+
+    Args:
+        sets: D of them, R rows in all, of one length.
+
+    Returns:
+        sparse int (R, D), above 0 where a set holds a relative.
+    """
+    placed = np.concatenate([each.chrom != "" for each in sets])
+    found = [shared_sequences([each.codes for each in sets]).held]
+    if not placed.all():
+        # Those with a place come first, and ask of words those alone that have none.
+        by_place = [each.codes[(each.chrom == "") == unknown] for unknown in (False, True) for each in sets]
+        held = shared_words(by_place).held
+        back = np.argsort(np.r_[np.flatnonzero(placed), np.flatnonzero(~placed)])
+        known, unknown = held[back, : len(sets)], held[back, len(sets) :]
+        found += [unknown, known.multiply((~placed).astype(np.int32)[:, None]).tocsr()]
+    first = np.cumsum([0, *(len(each.codes) for each in sets)])
+    row, column = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for one, two, rows in overlapping(sets):
+        row.append(rows + first[one])
+        column.append(np.full(len(rows), two))
+    places = np.concatenate(row), np.concatenate(column)
+    return sum(found, csr_array((np.ones(len(places[0]), dtype=np.int32), places), shape=(len(placed), len(sets))))
+
+
+def are_related(sets: Sequence[Pieces], to: Sequence[Pieces]) -> list[np.ndarray]:
+    """Say which rows of sets have a relative in one of others: for each set bool (N,)."""
+    found = relatives([*sets, *to])[:, len(sets) :].sum(axis=1) > 0
+    return np.split(found, np.cumsum([len(each.codes) for each in sets]))[: len(sets)]
+
+
+def met_in_folds(
+    training: Sequence[Pieces], folds: Sequence[np.ndarray], others: Sequence[Pieces], learnt: np.ndarray, number: int
+) -> csr_array:
+    """Say in which folds of the rows that a network was trained on it met a row, or a relative of it.
+
+    Args:
+        training: rows of D experiments.
+        folds: of these rows, 0 to ``number`` - 1.
+        others: rows that nothing was trained on.
+        learnt: bool (K, D), which experiments each of K networks was trained on.
+        number: F, folds of each network.
+
+    Returns:
+        sparse int (R, K · F), rows of ``training`` and then of ``others``; above 0 where the row or a relative was
+        trained on, fold after fold of the first network, then of the next.
+    """
+    parts = [each.take(fold == one) for each, fold in zip(training, folds, strict=True) for one in range(number)]
+    order = [np.argsort(fold, kind="stable") for fold in folds]
+    sizes = np.cumsum([0, *(len(fold) for fold in folds)])
+    back = np.argsort(np.concatenate([rows + first for rows, first in zip(order, sizes[:-1], strict=True)]))
+    kin = relatives([*parts, *others])
+    own = np.concatenate([fold + place * number for place, fold in enumerate(folds)])
+    itself = csr_array(
+        (np.ones(len(own), dtype=np.int32), (np.arange(len(own)), own)), shape=(kin.shape[0], len(parts))
+    )
+    met = kin[np.r_[back, np.arange(len(back), kin.shape[0])], : len(parts)] + itself
+    return csr_array(met @ kron(csr_array(learnt.T.astype(np.int32)), eye_array(number, dtype=np.int32)))
