@@ -112,7 +112,12 @@ def test_a_quarter_of_the_rows_is_reserved_the_same_in_every_file() -> None:
     start = np.random.default_rng(0).integers(0, 10**8, 1000)
     kept = is_reserved(placed(rows, start, 10**6))
     assert 0.2 < kept.mean() < 0.3
-    assert (kept[:1000] == kept[1000:]).all(), "pairs stay together"
+    # The same negatives beside other bound rows, as matched ones of two experiments may be.
+    other = placed(rows, np.random.default_rng(1).integers(0, 10**8, 1000), 0)
+    other = replace(
+        other, start=np.r_[other.start[:1000], start + 10**6], end=np.r_[other.end[:1000], start + 10**6 + WINDOW]
+    )
+    assert (is_reserved(other)[1000:] == kept[1000:]).all()
     # Another kind of negatives, another experiment that holds half of the places a few bases on.
     assert (is_reserved(placed(planted(2000, 4), start, 5 * 10**7))[:1000] == kept[:1000]).all()
     near = is_reserved(placed(subset(rows, np.r_[500:1000, 1500:2000]), start[500:] + 7, 10**6))
@@ -120,6 +125,8 @@ def test_a_quarter_of_the_rows_is_reserved_the_same_in_every_file() -> None:
     # Without places, by the sequence, either strand.
     plain = is_reserved(rows)
     turned = np.ascontiguousarray(rows.one_hot[:, ::-1, ::-1])
+    shuffles = replace(rows, pair=np.r_[np.arange(1000), np.arange(1000)].astype(np.int32))
+    assert (is_reserved(shuffles) == np.tile(plain[:1000], 2)).all(), "what is made from a row stays with it"
     assert 0.2 < plain.mean() < 0.3 and (is_reserved(replace(rows, one_hot=turned)) == plain).all()
     assert len(is_reserved(subset(rows, np.arange(0)))) == 0
 

@@ -32,19 +32,28 @@ def deal_folds(dataset: Dataset, folds: int) -> np.ndarray:
     """
     if folds < SMALLEST_NUMBER:
         raise InputError(f"{folds} fold(s) were asked for; at least {SMALLEST_NUMBER} are needed")
+    return (row_numbers(dataset, BLOCK_BASES) % folds).astype(np.int64)
+
+
+def row_numbers(dataset: Dataset, block_bases: int, purpose: str = "") -> np.ndarray:
+    """Return a number of each row, uint64 (N,), evenly spread, that is the same in every dataset.
+
+    Args:
+        dataset: rows with a place go by its block of the genome, others as ``deal_folds`` says.
+        block_bases: bases in a block.
+        purpose: what the numbers are for; those for different purposes have nothing to do with each other.
+    """
     alone = (dataset.pair == UNPAIRED) | (dataset.chrom != "")
     leader = np.where(alone, np.arange(len(dataset)), dataset.pair)
-    keys = {row: _number(_key(dataset, int(row))) for row in np.unique(leader)}
-    return np.array([keys[row] % folds for row in leader], dtype=np.int64)
+    rows, places = np.unique(leader, return_inverse=True)
+    person = purpose.encode()
+    keys = [hashlib.blake2b(_key(dataset, int(row), block_bases), digest_size=8, person=person) for row in rows]
+    return np.array([int.from_bytes(key.digest(), "big") for key in keys], dtype=np.uint64)[places]
 
 
-def _number(key: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big")
-
-
-def _key(dataset: Dataset, row: int) -> bytes:
+def _key(dataset: Dataset, row: int, block_bases: int) -> bytes:
     if dataset.chrom[row]:
         middle = int(dataset.start[row] + dataset.end[row]) // 2
-        return f"{dataset.chrom[row]}:{middle // BLOCK_BASES}".encode()
+        return f"{dataset.chrom[row]}:{middle // block_bases}".encode()
     one_hot = dataset.one_hot[row]
     return min(one_hot.tobytes(), one_hot[::-1, ::-1].tobytes())
