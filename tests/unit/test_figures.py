@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import PathPatch
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from made_run import LENGTH, TRAINING, made_study, write_made_run
@@ -17,8 +18,10 @@ from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
 from tfbs_moe.figures import aggregate, attribution, comparison, curves, gate, performance, study, style
 from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
+from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.published import compare, read_published, reproduction
-from tfbs_moe.figures.style import FORMATS, REASON, model_styles, new_figure, nothing_to_draw, save
+from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, new_figure, nothing_to_draw, save
+from tfbs_moe.report.page import Picture, make_picture
 from tfbs_moe.statistics.draws import growth
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.tables import read_tsv, write_tsv
@@ -83,6 +86,17 @@ def test_saved_files_are_the_same_bytes_each_time_and_leave_nothing_else(tmp_pat
         assert first.read_bytes() == second.read_bytes()
     assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [".pdf", ".png", ".svg", ".tsv"]
     assert b"/FontFile2" in (tmp_path / "first" / "auroc.sound.pdf").read_bytes()
+
+
+def test_a_figure_taller_than_a_picture_may_be_has_fewer_dots_and_its_size_on_the_page(tmp_path: Path) -> None:
+    """Neither matplotlib nor Pillow is asked for more than it can do, however many test sets a study has."""
+    figure = new_figure(1, 400)
+    save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figures/tall")
+    with Image.open(tmp_path / "figures/tall.png") as image:
+        assert image.size == (75, MOST_PIXELS)
+    picture = make_picture(tmp_path, FigureItem("tall", "study", "Tall", "Tall.", "A tall figure.", (), {}))
+    assert isinstance(picture, Picture)
+    assert picture.size == pytest.approx((130, 400 * 130), rel=0.01)
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:

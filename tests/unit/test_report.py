@@ -25,7 +25,7 @@ from tfbs_moe.report.cautions import cautions
 from tfbs_moe.report.gate import gate
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, SEED_AVERAGES, Run, read_run, report_inputs
 from tfbs_moe.report.methods import methods, parameters
-from tfbs_moe.report.page import Items, Text, as_download, identifier, interval, make_table, number
+from tfbs_moe.report.page import MOST_ROWS, Items, Text, as_download, identifier, interval, make_table, number
 from tfbs_moe.report.reproduction import reproduction
 from tfbs_moe.report.seeds import retrainings
 from tfbs_moe.report.summary import summary_document
@@ -357,6 +357,18 @@ def test_table_cells_keep_full_precision_as_sort_keys() -> None:
     assert table.rows[0] == [("x", "x"), ("0.123", "0.123456"), ("1,200", "1200.0"), ("1.0e−07", "1e-07")]
     assert table.rows[1] == [("y", "y"), ("–", ""), ("3", "3.0"), ("0.500", "0.5")]
     assert table.numeric == [False, True, True, True]
+
+
+def test_of_a_long_table_the_page_has_the_first_rows_and_the_file_all():
+    frame = pd.DataFrame({"row": np.arange(MOST_ROWS + 1), "kind": "a"})
+    table = make_table(frame, "Rows.", "long")
+    assert (
+        table.caption == "Rows. Throughout, kind: a. Shown are the first 1,000 of 1,001 rows; the file to save has all."
+    )
+    assert len(table.rows) == MOST_ROWS
+    packed = base64.b64decode(table.download.data.partition(",")[2])
+    assert len(gzip.decompress(packed).splitlines()) == MOST_ROWS + 2
+    assert "Shown" not in make_table(frame[:MOST_ROWS], "Rows.", "long").caption
 
 
 def test_counts_with_gaps_are_counts_and_what_never_changes_is_said_once() -> None:

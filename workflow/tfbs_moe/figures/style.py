@@ -30,6 +30,8 @@ ONE_COLUMN = 3.46
 TWO_COLUMNS = 7.09
 """Width of two journal columns in inches (180 mm)."""
 PNG_DPI = 200
+MOST_PIXELS = 30_000
+"""Height of a PNG; matplotlib draws none of 65,536, and Pillow opens none of 179 million pixels."""
 FORMATS = ("pdf", "png", "svg")
 _LETTERS_SIDE_BY_SIDE = 45
 _GRID_PER_INCH = 720
@@ -177,10 +179,11 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
         for ax in figure.axes:
             ax.set_position(np.round(ax.get_position().bounds, _POSITION_DECIMALS).tolist())
         _settle(figure)
+        dpi = min(PNG_DPI, MOST_PIXELS / figure.get_figheight())
         # As savefig does, but that draws each format twice, to settle a layout that is settled.
         for suffix in FORMATS:
             buffer = io.BytesIO()
-            figure.set_dpi(PNG_DPI)
+            figure.set_dpi(dpi)
             canvas = _CANVAS[suffix](figure)
             getattr(canvas, f"print_{suffix}")(buffer, metadata=_METADATA[suffix])
             rendered[suffix] = buffer.getvalue()

@@ -60,17 +60,19 @@ def write_page(title: str, parts: list[Section], output: str | Path) -> None:
         parts: its sections; where the page would be too large, its largest downloads become links.
         output: the HTML file.
     """
-    page = _render(title, parts)
-    if len(page) > LARGEST_PAGE:
-        _link_large_files(parts, len(page) - LARGEST_PAGE)
-        page = _render(title, parts)
-        log.warning("the report's largest downloads are links to the files beside it, to keep it below 15 MB")
-    with atomic(output) as temporary:
-        temporary.write_bytes(page)
-    log.info("wrote %s (%.1f MB)", output, len(page) / 1e6)
+    excess = sum(map(len, _rendered(title, parts))) - LARGEST_PAGE
+    if excess > 0:
+        _link_large_files(parts, excess)
+        log.warning("the report's largest downloads are links to the files beside it, to keep it near 15 MB")
+    size = 0
+    with atomic(output) as temporary, temporary.open("wb") as handle:
+        for piece in _rendered(title, parts):
+            size += handle.write(piece)
+    log.info("wrote %s (%.1f MB)", output, size / 1e6)
 
 
-def _render(title: str, parts: list[Section]) -> bytes:
+def _rendered(title: str, parts: list[Section]) -> Iterator[bytes]:
+    """Yield the page piece by piece: as one text, of two bytes a letter, a large one would take a gigabyte."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html", "html.j2"]),
@@ -78,7 +80,7 @@ def _render(title: str, parts: list[Section]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("index.html.j2").render(
+    pieces = environment.get_template("index.html.j2").generate(
         title=title,
         sections=parts,
         version=__version__,
@@ -88,7 +90,7 @@ def _render(title: str, parts: list[Section]) -> bytes:
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
     )
-    return text.encode()
+    yield from (piece.encode() for piece in pieces)
 
 
 def _link_large_files(parts: list[Section], excess: int) -> None:

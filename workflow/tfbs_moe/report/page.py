@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from tfbs_moe.figures.item import FigureItem
-from tfbs_moe.figures.style import PNG_DPI, REASON
+from tfbs_moe.figures.style import REASON
 from tfbs_moe.tables import read_tsv
 
 FIGURE_FILES = ("svg", "png", "pdf", "tsv")
@@ -35,6 +35,8 @@ _PAGE_DPI = 140
 """Of a PNG on the page; the one in the run's folder has more, and the vector files have no limit."""
 _CSS_PIXELS_PER_INCH = 130
 _DECIMALS = 3
+MOST_ROWS = 1_000
+"""Rows of a table on the page: a study of forty experiments has tables of tens of thousands, which no browser sorts."""
 _FEWEST_ROWS = 3
 """Rows from which a column that says one thing throughout is said once."""
 _SMALL_NUMBERS = ("p", "p_adjusted", "tomtom_p", "q")
@@ -182,20 +184,22 @@ def interval(value: float, lower: float, upper: float, sign: bool = False) -> st
 
 
 def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
-    """Turn a data frame into a table of the page; its download holds every column in full precision.
+    """Turn a data frame into a table of the page; its download holds every row and column in full precision.
 
-    A column in which all of several rows agree is said once, in the caption.
+    A column in which all of several rows agree is said once, in the caption, and so are rows beyond ``MOST_ROWS``.
     """
     # A missing value turns a column of counts into floats; its cells are counts all the same.
     counts = [name for name in frame.columns if _is_number(frame[name]) and _all_whole(frame[name])]
     shown, said = _without_constants(frame.astype(dict.fromkeys(counts, "Int64")))
     numeric = [_is_number(shown[column]) for column in shown.columns]
+    if len(shown) > MOST_ROWS:
+        said += f" Shown are the first {MOST_ROWS:,} of {len(shown):,} rows; the file to save has all."
     rows = [
         [
             _cell(value, is_number, name in _SMALL_NUMBERS)
             for value, is_number, name in zip(values, numeric, shown.columns, strict=True)
         ]
-        for values in shown.itertuples(index=False, name=None)
+        for values in shown[:MOST_ROWS].itertuples(index=False, name=None)
     ]
     content = frame.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
     download = as_download(f"{name}.tsv", content)
@@ -268,17 +272,22 @@ def _cell(value: object, is_number: bool, small: bool) -> tuple[str, str]:
 def _size_on_page(path: Path) -> tuple[int, int]:
     """Return width and height in CSS pixels at which a figure's letters are as large as the text around it."""
     with Image.open(path) as image:
-        width, height = image.size
-    scale = _CSS_PIXELS_PER_INCH / PNG_DPI
-    return round(width * scale), round(height * scale)
+        return _scaled(image, _CSS_PIXELS_PER_INCH)
 
 
 def _small_png(path: Path) -> bytes:
     """Return a PNG with fewer pixels and a palette in place of true colour, a fifth of the bytes."""
     buffer = io.BytesIO()
     with Image.open(path) as image:
-        size = (round(image.width * _PAGE_DPI / PNG_DPI), round(image.height * _PAGE_DPI / PNG_DPI))
-        # An octree keeps every hue apart; a median cut of so few colours runs orange into red.
-        small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        small.quantize(_COLOURS_OF_PNG, Image.Quantize.FASTOCTREE).save(buffer, format="PNG", optimize=True)
+        small = image.convert("RGB")
+        dpi = min(_PAGE_DPI, image.info["dpi"][0])
+        small = small.resize(_scaled(image, dpi), Image.Resampling.LANCZOS)
+    # An octree keeps every hue apart; a median cut of so few colours runs orange into red.
+    small.quantize(_COLOURS_OF_PNG, Image.Quantize.FASTOCTREE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _scaled(image: Image.Image, dpi: float) -> tuple[int, int]:
+    """Return width and height in pixels of an image, which has a resolution of its own, at another."""
+    own = image.info["dpi"][0]
+    return round(image.width * dpi / own), round(image.height * dpi / own)
