@@ -230,8 +230,10 @@ def test_a_mixture_below_its_own_expert_is_named_with_both_numbers(run: Run) -> 
         metrics.loc[rows, ["value", "lower", "upper"]] = value, value - 0.1, value + 0.1
     changed = Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})
     (said,) = cautions(changed)
-    assert said.startswith("sound, GATA3_test (supplied): the mixture (softmax) has an AUROC of 0.485 where the")
-    assert "own expert (GATA3 expert) has 0.748 by itself" in said
+    assert said.startswith(
+        "sound: on 1 of 3 test sets of training factors the mixture (softmax) has a lower AUROC than"
+    )
+    assert said.endswith("interval: GATA3_test (supplied) 0.485 where it has 0.748.")
     metrics.loc[here & (metrics["model"] == "moe.softmax"), "upper"] = 0.75
     assert cautions(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})) == []
 
@@ -241,8 +243,8 @@ def test_a_gate_that_looks_away_from_a_factors_own_expert_is_named(run: Run) -> 
     here = (weights["protocol"] == "sound") & (weights["experiment"] == "GATA3_test")
     weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.97, "FOXM1": 0.01, "GATA3": 0.02})
     (said,) = cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights}))
-    assert said.startswith("sound, GATA3_test (supplied): the mixture (softmax) gives 98% of the weight of bound")
-    assert "97% to ARID3A" in said
+    assert said.startswith("sound: on 1 of 3 test sets of training factors the mixture (softmax) gives more than 95%")
+    assert said.endswith("GATA3_test (supplied) 98%, 97% of it to ARID3A.")
     weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.9, "FOXM1": 0.04, "GATA3": 0.06})
     assert cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights})) == []
 

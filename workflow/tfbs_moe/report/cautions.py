@@ -12,6 +12,8 @@ from tfbs_moe.statistics.gate import POOLED
 # What the audit finds that changes what a study can say at all.
 _OF_THE_DATA = ("left_out", "smaller", "min_training_positives")
 _NUMBERS = ["value", "lower", "upper"]
+# Test sets that a sentence names, the worst first.
+_NAMED = 4
 
 
 def cautions(run: Run) -> list[str]:
@@ -42,8 +44,9 @@ def _below_own_expert(run: Run) -> list[str]:
     chosen = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all")]
     said = []
     for protocol in run.study.protocols:
+        found, tests = [], _tests(run, chosen, protocol)
         mixture = f"moe.{run.study.gates(protocol)[0]}"
-        for test, names, rows in _tests(run, chosen, protocol):
+        for test, names, rows in tests:
             means = rows.groupby("model", sort=False)[_NUMBERS].mean().dropna(subset=["value"]).to_dict("index")
             experts = [f"{kind}.{name}" for kind, name in run.study.experts(protocol) if name in names]
             present = [name for name in experts if name in means]
@@ -52,11 +55,20 @@ def _below_own_expert(run: Run) -> list[str]:
             best = max(present, key=lambda name: means[name]["value"])
             its, ours = means[best], means[mixture]
             if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
-                said.append(
-                    f"{protocol}, {test}: the {model_label(mixture)} has an AUROC of {number(ours['value'])} where the "
-                    f"factor’s own expert ({model_label(best)}) has {number(its['value'])} by itself."
-                )
+                found.append((its["value"] - ours["value"], test, number(ours["value"]), number(its["value"])))
+        if found:
+            worst = [f"{test} {value} where it has {alone}" for _, test, value, alone in sorted(found, reverse=True)]
+            said.append(
+                f"{protocol}: on {len(found)} of {len(tests)} test sets of training factors the {model_label(mixture)} "
+                "has a lower AUROC than the factor’s own expert by itself, each outside the other’s interval: "
+                f"{_first(worst)}."
+            )
     return said
+
+
+def _first(named: list[str]) -> str:
+    more = len(named) - _NAMED
+    return "; ".join(named[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _elsewhere(run: Run) -> list[str]:
@@ -67,7 +79,9 @@ def _elsewhere(run: Run) -> list[str]:
     bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith("moe.")]
     said = []
     for protocol in run.study.protocols:
-        for test, names, rows in _tests(run, bound, protocol):
+        found: dict[str, list[tuple[float, str]]] = {}
+        tests = _tests(run, bound, protocol)
+        for test, names, rows in tests:
             for model, own in rows.groupby("model", sort=False):
                 means = own.groupby("expert", sort=False)["value"].mean()
                 mine = [str(name) in names or str(name).split(".", 1)[-1] in names for name in means.index]
@@ -75,9 +89,12 @@ def _elsewhere(run: Run) -> list[str]:
                     [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
                 ]
                 if any(mine) and others.sum() > COLLAPSED:
-                    said.append(
-                        f"{protocol}, {test}: the {model_label(str(model))} gives {others.sum():.0%} of the weight of "
-                        f"bound sequences to experts of other factors, {others.max():.0%} to {others.idxmax()}, though "
-                        "the factor has an expert of its own."
-                    )
+                    named = f"{test} {others.sum():.0%}, {others.max():.0%} of it to {others.idxmax()}"
+                    found.setdefault(str(model), []).append((float(others.sum()), named))
+        said += [
+            f"{protocol}: on {len(sets)} of {len(tests)} test sets of training factors the {model_label(model)} gives "
+            f"more than {COLLAPSED:.0%} of the weight of bound sequences to experts of other factors, though the "
+            f"factor has an expert of its own: {_first([named for _, named in sorted(sets, reverse=True)])}."
+            for model, sets in found.items()
+        ]
     return said
