@@ -252,7 +252,8 @@ def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tupl
     usable = np.ones(count, dtype=bool)
     usable[list(reasons)] = False
     faults = [_Fault(rows[row][0], reason, " ".join(rows[row][1])[:_SHOWN]) for row, reason in reasons.items()]
-    return pd.DataFrame({name: values[usable] for name, values in columns.items()}), faults
+    table = pd.DataFrame({name: values[usable] for name, values in columns.items()})
+    return table.astype({"start": np.int64, "end": np.int64}), faults
 
 
 def _whole(text: str) -> float:
@@ -280,7 +281,7 @@ def _strength(text: str) -> float:
 
 
 def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFrame:
-    start, end = table.start.to_numpy(np.int64), table.end.to_numpy(np.int64)
+    start, end = table.start.to_numpy(), table.end.to_numpy()
     # Offsets beyond 2**53 are nonsense of their own; as floats they stay comparable.
     offset = table.pop(_OFFSET).to_numpy(np.float64)
     width = end - start
@@ -298,7 +299,7 @@ def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFra
     counts.note("summits", int(outside.sum()), "summit outside the peak, midpoint taken")
     known = ~unknown & ~outside
     inside = np.where(known, np.minimum(offset, width - 1), width // 2).astype(np.int64)
-    return table.assign(start=start, end=end, summit=start + inside, summit_known=known)[list(COLUMNS)]
+    return table.assign(summit=start + inside, summit_known=known)[list(COLUMNS)]
 
 
 def _without_duplicates(table: pd.DataFrame, counts: Counts) -> pd.DataFrame:
