@@ -66,7 +66,9 @@ def test_contributions_add_up_whatever_is_unknown(name: str, method: str, refere
     )
     size = np.abs(difference).mean()
     assert size > 1e-3
-    np.testing.assert_allclose((found * X).sum((1, 2)), difference, atol=2e-3 * size)
+    # What integrated gradients promise by default.
+    error = 1e-4 if method == "integrated_gradients" else 2e-3 * size
+    np.testing.assert_allclose((found * X).sum((1, 2)), difference, atol=error)
     unknown = X.sum(1) == 0
     assert (others.sum(2)[np.broadcast_to(unknown[:, None], others.sum(2).shape)] == 0).all()
 
@@ -79,7 +81,8 @@ def test_a_reference_has_letters_where_the_sequence_has(seed: int) -> None:
     neutral = references(x, "neutral", 1, np.random.default_rng(seed))[:, 0].numpy()
     np.testing.assert_array_equal(neutral, np.where(X.sum(1, keepdims=True) == 1, 0.25, 0).repeat(4, 1))
     shuffled = references(x, "dinucleotide_shuffle", 2, np.random.default_rng(seed)).numpy()
-    assert (shuffled.sum(2) <= X.sum(1)[:, None]).all()
+    np.testing.assert_array_equal(shuffled.sum(2), np.repeat(X.sum(1)[:, None], 2, axis=1))
+    np.testing.assert_array_equal(shuffled.sum(3), np.repeat(X.sum(2)[:, None], 2, axis=1))
     known = 5
     for copy in shuffled[known]:
         np.testing.assert_array_equal(copy.sum(1), X[known].sum(1))

@@ -48,6 +48,15 @@ def test_differences_are_paired_over_factors() -> None:
     assert list(found["n"]) == [4, 4, 3] and set(found["unit"]) == {"factor"}
 
 
+def test_the_interval_of_an_area_ends_at_one_and_that_of_a_difference_does_not() -> None:
+    areas = table()
+    areas["value"] = areas["experiment"].map({"E0": 0.99, "E1": 0.6, "E2": 0.999, "E3": 0.999})
+    areas.loc[areas["model"] == "moe.second", "value"] = areas["experiment"].map({"E0": 1.0, "E1": 0.0})
+    found = ablation(areas, {("sound", "moe.first"): {"gate": "a"}, ("sound", "moe.second"): {"gate": "b"}})
+    assert list(found["upper"]) == [1.0, 1.0] and found["lower"].iloc[1] == 0.0
+    assert found["difference_lower"].iloc[1] < -1
+
+
 def test_a_study_says_what_tells_its_mixtures_apart() -> None:
     study = made_study(
         protocols={

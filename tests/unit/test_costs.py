@@ -88,6 +88,13 @@ def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
     assert disk["predictions"] == pytest.approx(2 * 4 * 5000)
 
 
+def test_a_plan_that_trains_nothing_has_the_experts_of_the_run(run):
+    for plan in ({"predictions": 10}, {"predictions": 10, "views": 2}, {"predictions": 10, "expert": 1}):
+        found = costs.estimate(plan, run).set_index("rule")
+        assert found.loc["predictions", "hours"] == pytest.approx(10 * 30 / 3600), plan
+        assert costs.estimate_disk(plan, run).set_index("folder")["gib"]["predictions"] * 2**30 == pytest.approx(10_000)
+
+
 def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
     asking = set()
     for path in RULES.glob("*.smk"):

@@ -14,8 +14,8 @@ from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.peaks import read_intervals, read_peaks
-from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, make_rehearsal
-from tfbs_moe.data.rehearsal_genome import BASE, LOWER, PLANTED, Sites, make_chromosome
+from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, _slots, make_rehearsal
+from tfbs_moe.data.rehearsal_genome import BASE, DOMAIN, LOWER, PLANTED, Sites, domain_levels, make_chromosome
 from tfbs_moe.data.rehearsal_table import COUNTED_BYTES, COUNTED_PEAKS, peaks_of_size, rehearsal_table
 from tfbs_moe.data.sources import parse_source, resource_path
 from tfbs_moe.data.synthetic import SITE_COLUMNS
@@ -131,6 +131,16 @@ def test_a_quarter_of_the_peaks_is_at_places_that_factors_of_the_cell_share(made
     assert len(places["MAX"] & places["JUND"]) == pytest.approx(0.25 * len(places["MAX"]), abs=2)
     assert len(places["POLR2A"] & places["JUND"]) == pytest.approx(0.25 * len(places["POLR2A"]), abs=2)
     assert not places["CTCF"] & (places["JUND"] | places["MAX"] | places["POLR2A"])
+
+
+def test_every_file_has_places_of_the_same_gc():
+    """Whatever its row in the table; open chromatin is drawn for all of them at once."""
+    shapes = [shape for shape in read_shapes(SHAPE, 0.05) if shape.peaks]
+    slots = _slots(shapes, 12_000, SEED)
+    levels = [domain_levels(shape, SEED) for shape in shapes]
+    level = np.array([levels[chrom][middle // DOMAIN] for chrom, middle in slots.to_numpy()])
+    thirds = np.array([part.mean() for part in np.array_split(level, 3)])
+    assert np.abs(thirds - level.mean()).max() < 4 * level.std() / np.sqrt(len(level) / 3)
 
 
 def test_the_larger_of_two_factors_finds_too_few_peaks_of_the_other(tmp_path):

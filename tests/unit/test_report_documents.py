@@ -146,6 +146,15 @@ def test_the_crate_keeps_a_checksum_under_its_own_name(run: Run) -> None:
     assert "sha256" not in entity
 
 
+def test_a_file_that_experiments_share_has_all_their_names(run: Run) -> None:
+    study = made_study()
+    for name in ("CTCF", "STAT3"):
+        study.experiments[name]["source"] = "https://example.org/both.gz"
+    crate = ro_crate(Run(run.folder, study, run.published, {}), [], {})
+    (entity,) = (entity for entity in crate["@graph"] if entity["@id"] == "https://example.org/both.gz")
+    assert [name.split(",")[0] for name in entity["name"].split("; ")] == ["CTCF", "STAT3"]
+
+
 def test_markdown_of_every_kind_of_block() -> None:
     """Headings, lists, tables with their numbers to the right, reasons and folds; a chart has no Markdown."""
     table = make_table(pd.DataFrame({"a": ["x|y", "z"], "n": [1.5, 2.0]}), "Caption.", "t")

@@ -87,6 +87,9 @@ def test_strata_means_have_the_factor_as_unit_and_both_ways_of_drawing():
     assert row["n"] == 7
     interval = stats.ttest_1samp(values, 0).confidence_interval()
     assert (row["lower"], row["upper"]) == pytest.approx((interval.low, interval.high))
+    high = metrics().assign(value=lambda table: np.where(table["factor"] == "within_family3", 0.2, 0.99))
+    ends = strata_means(factor_values(high), level=0.999)
+    assert ends["upper"].max() == 1.0
     single = means.query("name == 'other_cell'")
     assert single["lower"].isna().all()
 

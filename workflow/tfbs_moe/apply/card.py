@@ -60,7 +60,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
     metrics, genome = description.get("metrics", {}), genome_facts(description)
     facts = {
         "window": f"{description['window']} bases",
-        "weights": f"{description['parameters']} (SHA-256 {description['weights']['sha256']})",
+        "weights": _weights(description),
         "genome": ", ".join(filter(None, [genome.get("assembly"), genome.get("species")])) or None,
         "protocol, replicate": f"{description.get('protocol', '?')}, {description.get('replicate', '?')}",
         "seed": description.get("seed"),
@@ -71,6 +71,15 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "tells familiar sequences from others": "yes" if description["tells_familiarity"] else "no",
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _weights(description: Mapping[str, Any]) -> str:
+    """Say how many weights a model has, a mixture's experts included, and which digest is of which of them."""
+    own = f"{description['parameters']:,}"
+    digest = f"SHA-256 {description['weights']['sha256']}"
+    if description["kind"] != "mixture":
+        return f"{own} ({digest})"
+    return f"{own} of the gate ({digest}), beside those of its experts"
 
 
 def _card(folder: Path) -> str | None:

@@ -1,5 +1,6 @@
 """What a sequence is compared with by the methods that explain a difference."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from tfbs_moe.data.shuffles import dinucleotide_shuffle
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
+from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, one_hot_from_codes
 
 Reference = Literal["neutral", "dinucleotide_shuffle"]
 
@@ -44,9 +45,22 @@ def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator)
             "columns that are not one-hot (neutral padding) cannot be shuffled; compare with reference 'neutral', "
             "or shift with padding 'circular' or 'flanks'"
         )
-    codes = np.repeat(codes_from_one_hot(array), count, axis=0)
-    shuffled = one_hot_from_codes(dinucleotide_shuffle(codes, rng))
+    own = codes_from_one_hot(array)
+    codes = np.repeat(own, count, axis=0)
+    whole = (codes != UNKNOWN).all(axis=1)
+    codes[whole] = dinucleotide_shuffle(codes[whole], rng)
+    # What is between unknown bases is shuffled by itself, or a base would land on an unknown one and be lost.
+    for row in np.flatnonzero((own == UNKNOWN).any(axis=1)):
+        copies = slice(row * count, (row + 1) * count)
+        for stretch in _known_stretches(own[row]):
+            codes[copies, stretch] = dinucleotide_shuffle(codes[copies, stretch], rng)
+    shuffled = one_hot_from_codes(codes)
     return torch.from_numpy(shuffled).to(x).view(len(x), count, *x.shape[1:]) * known
+
+
+def _known_stretches(codes: np.ndarray) -> Iterator[slice]:
+    ends = np.flatnonzero(np.diff(np.r_[False, codes != UNKNOWN, False]))
+    yield from (slice(start, end) for start, end in zip(ends[::2], ends[1::2], strict=True))
 
 
 def hypothetical(multipliers: Tensor, reference: Tensor) -> Tensor:

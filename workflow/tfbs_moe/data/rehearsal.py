@@ -85,8 +85,9 @@ class RehearsalSettings:
     Attributes:
         scale: size of the genome, as a share of the real one's.
         peak_scale: number of peaks, as a share of those of the real files; the genome's scale where None.
-        shared_fraction: share of a file's peaks that lie at places shared by the factors of its cell.
-        noise_fraction: share of the peaks without a site.
+        shared_fraction: share of a file's peaks that lie at places shared by the factors of its cell; a file alone in
+            its cell shares none.
+        noise_fraction: share of the peaks that are not meant to have a site; more have none where sites would meet.
         site_offset: how far, in bases, the middle of a site may lie from the summit.
         repeat_fraction: share of the genome covered by diverged repeats.
     """
@@ -229,7 +230,9 @@ def _slots(shapes: Sequence[Shape], wanted: int, seed: int) -> pd.DataFrame:
             f"{wanted} places of peaks do not fit on a made genome with {len(free)} slots of {SLOT} bases without N; "
             "raise synthetic.scale or lower synthetic.peak_scale"
         )
-    return free.nsmallest(wanted, "key").drop(columns="key").reset_index(drop=True)
+    # They come by their keys: without this the first files of the table would get the places of most GC.
+    chosen = free.nsmallest(wanted, "key").drop(columns="key")
+    return chosen.iloc[draw.permutation(wanted)].reset_index(drop=True)
 
 
 def _draw_peaks(

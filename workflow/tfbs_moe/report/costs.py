@@ -128,7 +128,7 @@ def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> p
     """
     known = measured(run).set_index("rule")
     more_rows = 1.0 if rows is None else rows / training_rows(run)
-    more_experts = _experts(plan) / _experts(known["jobs"])
+    more_experts = _experts(plan, known["jobs"])
     found = []
     for rule, jobs in plan.items():
         row = {"rule": rule, "jobs": jobs, "gpu": takes_gpu(rule)}
@@ -151,7 +151,7 @@ def estimate_disk(plan: Mapping[str, int], run: Path, rows: float | None = None)
     """Return the GiB that each folder of a planned study will hold: ``folder``, ``gib``."""
     known = measured(run).set_index("rule")["jobs"]
     more_rows = 1.0 if rows is None else rows / training_rows(run)
-    more_experts = _experts(plan) / _experts(known)
+    more_experts = _experts(plan, known)
     found = []
     for folder, size in sizes(run).items():
         rule = _FILLED_BY.get(folder)
@@ -169,9 +169,13 @@ def takes_gpu(rule: str) -> bool:
     return _ON_GPU.fullmatch(rule) is not None
 
 
-def _experts(jobs: Mapping[str, int] | pd.Series) -> float:
-    """Return the number of experts that one mixture has, of all that are trained."""
-    return max(1, jobs.get("expert", 1)) / max(1, jobs.get("views", 1))
+def _experts(plan: Mapping[str, int], known: Mapping[str, int] | pd.Series) -> float:
+    """Return how many times as many experts a mixture of the plan has as one of the run.
+
+    A plan that does not train them or look at rows with them, as they are there already, has as many.
+    """
+    per_mixture = [jobs.get("expert", 0) / max(1, jobs.get("views", 0)) for jobs in (plan, known)]
+    return per_mixture[0] / per_mixture[1] if all(per_mixture) and plan.get("views") else 1.0
 
 
 def _like(rule: str, measured_rules: Sequence[str] | pd.Index) -> list[str]:

@@ -116,7 +116,7 @@ def _package(name: str, version: str) -> dict[str, Any]:
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    """Describe the settings by the digest that every dataset carries too."""
+    """Describe the settings by their digest."""
     return {
         "@id": "#settings",
         "@type": "PropertyValue",
@@ -134,5 +134,10 @@ def _profile() -> dict[str, Any]:
 
 
 def _unique(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return entities without repeats: two experiments may be read from one file."""
-    return list({entity["@id"]: entity for entity in entities}.values())
+    """Return entities without repeats; one that several experiments are read from has all their names."""
+    found: dict[str, dict[str, Any]] = {}
+    for entity in entities:
+        first = found.setdefault(entity["@id"], entity)
+        if entity["name"] not in first["name"].split("; "):
+            found[entity["@id"]] = first | {"name": f"{first['name']}; {entity['name']}"}
+    return list(found.values())

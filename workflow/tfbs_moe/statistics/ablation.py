@@ -46,7 +46,7 @@ def ablation(
             paired = group.merge(base, on=[*_GROUPS, "factor"], how="inner").dropna(subset=["value", "base"])
             if paired.empty:
                 continue
-            mean = mean_interval(paired["value"].to_numpy(), level)
+            mean = mean_interval(paired["value"].to_numpy(), level, "auroc")
             gap = mean_interval((paired["value"] - paired["base"]).to_numpy(), level)
             row = (protocol, model, *names, "auroc", *mean, *gap, len(paired), UNIT)
             records.append(dict(zip(COLUMNS, row, strict=True)) | {name: described[name] for name in differing})

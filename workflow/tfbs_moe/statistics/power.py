@@ -112,10 +112,12 @@ def _curve(
 ) -> list[dict[str, object]]:
     powers = [simulated_power(effect, spread, count, level, stream) for count in grid]
     needed = next((count for count, power in zip(grid, powers, strict=True) if power >= target), None)
-    wanted = f"about {needed}" if needed else f"more than {grid[-1]}"
+    wanted = f"more than {grid[-1]}"
+    if needed:
+        wanted = f"at most {needed}" if needed == grid[0] else f"about {needed}"
     sentence = (
         f"To see a true difference of {effect:g} in {named['metric']} ({named['comparison']}) with probability "
-        f"{target:g}, at the observed spread of {spread:.3f} between factors, a study needs {wanted} factors."
+        f"{target:g}, at the observed spread of {spread:.2g} between factors, a study needs {wanted} factors."
     )
     records = []
     for count, power in zip(grid, powers, strict=True):

@@ -73,8 +73,8 @@ def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         present = values.dropna(subset=[strata])
         for names, group in present.groupby([*GROUPS, "metric", strata], sort=False, observed=True):
             factors = group.groupby("factor")["value"].mean()
-            value, lower, upper = mean_interval(factors.to_numpy(), level)
             protocol, negatives, rows, model, metric, name = names
+            value, lower, upper = mean_interval(factors.to_numpy(), level, str(metric))
             where = (protocol, negatives, rows, metric, model, strata, name)
             records.append((*where, value, lower, upper, len(factors), UNIT, ", ".join(map(str, factors.index))))
     return pd.DataFrame(records, columns=list(STRATA_COLUMNS))
