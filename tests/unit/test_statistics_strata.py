@@ -46,6 +46,14 @@ def metrics(spread=0.02, strata=None, protocol="sound", negatives="supplied", mo
     return pd.DataFrame(records, columns=columns)
 
 
+def datasets(table):
+    """Return the sizes of the test sets of a table of metrics, of whose pairs more overlap training than bound rows."""
+    rows = table.query("rows == 'all'")[["experiment", "factor", "negatives"]].drop_duplicates("experiment")
+    overlapping = [10 * int(name[-1]) if name[-1].isdigit() else 0 for name in rows["factor"]]
+    test = rows.assign(split="test", positives=200, overlapping=overlapping)
+    return pd.concat([test, test.assign(split="train", overlapping=0)])
+
+
 def known():
     values = factor_values(metrics())
     factors = list(dict.fromkeys(values["factor"]))
@@ -71,10 +79,13 @@ def chosen(found, model="moe.softmax", strata="stratum", rows="all"):
     return found[(found["model"] == model) & (found["strata"] == strata) & (found["rows"] == rows)]
 
 
-def test_overlap_is_the_share_of_bound_rows_that_were_dropped():
-    values = factor_values(metrics())
+def test_overlap_is_the_share_of_bound_rows_and_not_of_pairs():
+    """A bound row whose shuffle or match overlaps training is dropped with it, and overlaps nothing itself."""
+    table = metrics()
+    values = factor_values(table, datasets=datasets(table))
     first = values[values["factor"] == "within_family3"]
-    assert first["overlap"].to_numpy() == pytest.approx(0.3)
+    assert first["overlap"].to_numpy() == pytest.approx(0.15)
+    assert factor_values(table)["overlap"].isna().all()
 
 
 def test_strata_means_have_the_factor_as_unit_and_both_ways_of_drawing():
@@ -171,7 +182,7 @@ def test_regression_is_over_factors_that_no_expert_saw_alone():
     table = in_two_cells()
     factors = table["factor"].unique()
     similarity = pd.DataFrame({"factor": factors, "similarity": np.arange(len(factors)) % 5.0})
-    found = regress(factor_values(table, similarity)).query("rows == 'all'")
+    found = regress(factor_values(table, similarity, datasets=datasets(table))).query("rows == 'all'")
     assert set(found["n"]) == {23} and set(found["set"]) == {"unseen"}
     assert found["sentence"].str.startswith("Over 23 unseen factors").all()
 
@@ -189,7 +200,7 @@ def test_strata_by_likeness_keep_another_cell_apart():
 
 
 def test_regression_agrees_with_statsmodels():
-    values = factor_values(metrics(), known())
+    values = factor_values(metrics(), known(), datasets=datasets(metrics()))
     found = regress(values, models=["moe.softmax"])
     rows = found[(found["rows"] == "all") & (found["comparison"] == "auroc ~ similarity + overlap")]
     used = values[(values["model"] == "moe.softmax") & (values["rows"] == "all")].dropna(subset=["similarity"])
@@ -288,7 +299,12 @@ def test_every_table_of_where_results_hold():
     # A model may be missing on one dataset.
     table = table[(table["factor"] != "ZNFX") | (table["model"] != "control.mean")]
     found = generalisation_tables(
-        table, ["JUNX", "MYCX"], {"sound": "dinucleotide_shuffle"}, ["moe.softmax"], matrices=made_collection()
+        table,
+        datasets(table),
+        ["JUNX", "MYCX"],
+        {"sound": "dinucleotide_shuffle"},
+        ["moe.softmax"],
+        matrices=made_collection(),
     )
     assert found["similarity"].set_index("factor").loc["POLR2A", "nearest_stratum"] == "non_motif"
     means = found["strata"].query("rows == 'all' and model == 'control.mean'").set_index(["strata", "name"])
@@ -303,7 +319,9 @@ def test_every_table_of_where_results_hold():
 
 def test_a_study_of_one_stratum_has_nothing_to_compare():
     table = metrics(strata={"in_distribution": 3}).assign(set="in_distribution")
-    found = generalisation_tables(table, ["in_distribution0"], {"sound": "flanks"}, ["moe.softmax"], matrices=[])
+    found = generalisation_tables(
+        table, datasets(table), ["in_distribution0"], {"sound": "flanks"}, ["moe.softmax"], matrices=[]
+    )
     assert found["strata_tests"]["p"].isna().all()
     assert found["regression"].empty
     assert len(found["strata"])

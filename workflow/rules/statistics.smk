@@ -84,6 +84,7 @@ rule factor_statistics:
 rule strata_statistics:
     input:
         metrics=f"{RUN}/evaluation/metrics.tsv",
+        datasets=rules.dataset_summary.output[0],
     output:
         similarity=f"{RUN}/statistics/similarity.tsv",
         strata=f"{RUN}/statistics/strata.tsv",

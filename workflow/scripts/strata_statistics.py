@@ -9,6 +9,14 @@ params = snakemake.params
 with step(snakemake.log[0]):
     metrics = read_tsv(snakemake.input.metrics)
     known = matrices(params.jaspar_group)
-    tables = generalisation_tables(metrics, params.training, params.trained_on, params.mixtures, params.level, known)
+    tables = generalisation_tables(
+        metrics,
+        read_tsv(snakemake.input.datasets),
+        params.training,
+        params.trained_on,
+        params.mixtures,
+        params.level,
+        known,
+    )
     for name, path in snakemake.output.items():
         write_tsv(tables[name], path)

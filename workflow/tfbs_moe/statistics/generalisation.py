@@ -14,6 +14,7 @@ from tfbs_moe.statistics.strata import factor_values, strata_means
 
 def generalisation_tables(
     metrics: pd.DataFrame,
+    datasets: pd.DataFrame,
     training: Sequence[str],
     trained_on: Mapping[str, str],
     mixtures: Sequence[str],
@@ -24,6 +25,7 @@ def generalisation_tables(
 
     Args:
         metrics: the table of metrics.
+        datasets: from ``data.summary``.
         training: factors that experts were trained on.
         trained_on: kind of training negatives by protocol.
         mixtures: models that strata and regression are tested for; means are there for all.
@@ -38,7 +40,7 @@ def generalisation_tables(
         InputError: the metrics have no AUROC.
     """
     similarity = nearest_training_factors(list(dict.fromkeys(metrics["factor"])), training, matrices)
-    values = factor_values(metrics, similarity)
+    values = factor_values(metrics, similarity, datasets=datasets)
     return {
         "similarity": similarity,
         "strata": strata_means(values, level),

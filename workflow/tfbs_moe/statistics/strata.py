@@ -25,18 +25,26 @@ STRATA_COLUMNS = (
     "factors",
 )
 
+_COUNTED = ["experiment", "negatives", "positives", "overlapping"]
 
-def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None, metric: str = "auroc") -> pd.DataFrame:
+
+def factor_values(
+    metrics: pd.DataFrame,
+    similarity: pd.DataFrame | None = None,
+    metric: str = "auroc",
+    datasets: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return one value per protocol × negatives × rows × model × factor, with what is known of the factor.
 
     Args:
         metrics: the table of metrics.
         similarity: from ``nearest_training_factors``; its columns are missing where it is not given.
         metric: which metric.
+        datasets: from ``data.summary``, which bound rows overlap training.
 
     Returns:
         ``GROUPS``, ``factor``, ``set``, ``stratum``, ``value``, ``overlap`` (share of the factor's bound rows that
-        overlap training, from the row sets ``all`` and ``overlap_free``; missing without the latter), and
+        overlap training; missing without ``datasets``), and
         ``nearest_stratum`` (``other_cell`` in that set, whose nearest training factor is the factor itself),
         ``nearest_factor``, ``similarity``. A factor tested in two strata, as in its own and in another cell, has a row
         in each.
@@ -48,7 +56,7 @@ def factor_values(metrics: pd.DataFrame, similarity: pd.DataFrame | None = None,
     values["value"] = settled(values["value"].to_numpy(dtype=float))
     # Without a row the columns of factors have no types in common.
     values["factor"] = values["factor"].astype(object)
-    values = values.merge(_overlap(chosen), on=["factor", "stratum", "negatives"], how="left")
+    values = values.merge(_overlap(chosen, datasets), on=["factor", "stratum", "negatives"], how="left")
     known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
     columns = ["factor", NEAREST, "nearest_factor", "similarity"]
     known = known.reindex(columns=columns).astype({"factor": object}).drop_duplicates("factor")
@@ -80,13 +88,11 @@ def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(STRATA_COLUMNS))
 
 
-def _overlap(metrics: pd.DataFrame) -> pd.DataFrame:
+def _overlap(metrics: pd.DataFrame, datasets: pd.DataFrame | None) -> pd.DataFrame:
     """Return the share of bound rows that overlap training, per factor, stratum and kind of negatives."""
     keys = ["factor", "stratum", "negatives"]
-    counts = metrics.drop_duplicates(["experiment", "negatives", "rows"]).pivot_table(
-        index=[*keys, "experiment"], columns="rows", values="n_positive", observed=True
-    )
-    if counts.empty or not {"all", "overlap_free"} <= set(counts.columns):
+    if datasets is None:
         return pd.DataFrame(columns=[*keys, "overlap"])
-    share = 1 - counts["overlap_free"] / counts["all"]
-    return share.groupby(keys, observed=True).mean().rename("overlap").reset_index()
+    counts = metrics[["experiment", *keys]].drop_duplicates().merge(datasets[datasets["split"] == "test"][_COUNTED])
+    counts["overlap"] = counts["overlapping"].astype(float) / counts["positives"].where(counts["positives"] > 0)
+    return counts.groupby(keys, observed=True)["overlap"].mean().reset_index()
