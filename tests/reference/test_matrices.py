@@ -7,7 +7,7 @@ import pytest
 
 from tfbs_moe.attribution.matches import match_mask, matrix_matches
 from tfbs_moe.data.audit_negatives import gc_share
-from tfbs_moe.data.jaspar import Matrix
+from tfbs_moe.data.jaspar import Matrix, matrices, matrix_by_id
 from tfbs_moe.data.matrix_scan import PSEUDO, best_hit, occupancy
 from tfbs_moe.sequence import one_hot_from_codes, reverse_complement
 
@@ -26,6 +26,14 @@ def with_unknown(rows: int, length: int, seed: int) -> np.ndarray:
 
 def random_matrix(width: int, seed: int) -> Matrix:
     return Matrix(f"M{seed}", "X", np.random.default_rng(seed).dirichlet([0.5] * 4, width).T)
+
+
+@pytest.mark.parametrize("group", ["vertebrates", "fungi"])
+def test_the_matrices_of_a_group_are_those_that_are_read_one_by_one(group):
+    for matrix in matrices(group)[::40]:
+        alone = matrix_by_id(matrix.matrix_id)
+        assert (matrix.name, matrix.classes, matrix.families) == (alone.name, alone.classes, alone.families)
+        assert np.array_equal(matrix.probabilities, alone.probabilities)
 
 
 def naive_scores(codes: np.ndarray, odds: np.ndarray) -> dict[tuple[int, str], float]:

@@ -1,5 +1,6 @@
 """JASPAR's matrices, offline (pyjaspar): one by its identifier, those of a factor, and all of a taxonomic group."""
 
+import sqlite3
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,6 +17,13 @@ RELEASE = "JASPAR2026"
 GROUP = "vertebrates"
 DIMER = "::"
 _COLLECTION = "CORE"
+# Tables of its database, and what pyjaspar looks up in them.
+_LOOKED_UP = (
+    ("MATRIX", "BASE_ID"),
+    ("MATRIX_ANNOTATION", "ID"),
+    ("MATRIX_PROTEIN", "ID"),
+    ("MATRIX_SPECIES", "ID"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +59,17 @@ def matrices(group: str = GROUP, release: str = RELEASE) -> tuple[Matrix, ...]:
     return _read(group, release)
 
 
-# Reading a thousand matrices takes seconds.
+# Reading a thousand matrices takes most of a second.
 @cache
 def _read(group: str, release: str) -> tuple[Matrix, ...]:
-    found = _database(release).fetch_motifs(collection=_COLLECTION, tax_group=[group])
+    database = _database(release)
+    # Its tables have no index and are read from end to end for every matrix, which takes seven times as long.
+    indexed = sqlite3.connect(":memory:")
+    database.conn.backup(indexed)
+    for table, column in _LOOKED_UP:
+        indexed.execute(f"CREATE INDEX by_{column}_of_{table} ON {table} ({column})")
+    database.conn = indexed
+    found = database.fetch_motifs(collection=_COLLECTION, tax_group=[group])
     if not found:
         raise InputError(f"{release} has no matrix of the group {group!r}; one of its groups is {GROUP!r}")
     return tuple(sorted(map(_matrix, found), key=lambda matrix: matrix.matrix_id))
