@@ -1,9 +1,12 @@
 """A code digest changes with the modules a script uses, and with no other."""
 
+import ast
+
 import pytest
 
+from project_copy import ROOT
 from tfbs_moe.errors import InputError
-from tfbs_moe.provenance import class_digest, code_digest, digest, sha256_file
+from tfbs_moe.provenance import class_digest, code_digest, code_files, digest, sha256_file
 
 
 def library(folder):
@@ -73,3 +76,28 @@ def test_a_users_network_counts_by_its_source_file_and_is_not_imported(tmp_path,
     assert class_digest("own_networks_of_a_test.Wide") == sha256_file(module)
     with pytest.raises(InputError, match="no module 'nowhere_to_be_found.networks' for the class"):
         class_digest("nowhere_to_be_found.networks.Wide")
+
+
+def imported(path):
+    """The library modules that a file imports, as Python itself reads it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == "tfbs_moe"}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "workflow/scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_every_import_of_a_script_and_of_what_it_imports_is_seen(script):
+    library, found, waiting = ROOT / "workflow", set(), [script]
+    while waiting:
+        for name in imported(waiting.pop()):
+            parts = name.split(".")
+            packages = [library.joinpath(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
+            for path in [library.joinpath(*parts).with_suffix(".py"), *packages]:
+                if path.is_file() and path not in found:
+                    found.add(path)
+                    waiting.append(path)
+    assert code_files(script, library) == found
