@@ -23,7 +23,7 @@ TABLES = {
         "matrix_matches",
         "attribution_summary",
     ),
-    *("attribution_motifs", "evaluation_table", "paper_statistics", "factor_statistics", "strata_statistics"),
+    *("attribution_motifs", "evaluation_tables", "paper_statistics", "factor_statistics", "strata_statistics"),
     *("gate_statistics", "ablation", "build_report", "write_documents", "summary", "costs", "all"),
 }
 

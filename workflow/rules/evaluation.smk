@@ -42,20 +42,22 @@ for kinds, experiments in TESTED.items():
             "../scripts/metrics.py"
 
 
-rule evaluation_table:
+rule evaluation_tables:
     input:
-        lambda wildcards: per_protocol_and_test_set(f"{PARTS}.{wildcards.table}.tsv"),
+        # Functions, as long lists beside another rule's output cost Snakemake time quadratic in their length.
+        **{table: lambda wildcards, table=table: per_protocol_and_test_set(f"{PARTS}.{table}.tsv") for table in TABLES},
     output:
-        report(
-            f"{RUN}/evaluation/{{table}}.tsv",
-            caption="../report/evaluation.rst",
-            category="Evaluation",
-            labels={"table": "{table}"},
-        ),
+        **{
+            table: report(
+                f"{RUN}/evaluation/{table}.tsv",
+                caption="../report/evaluation.rst",
+                category="Evaluation",
+                labels={"table": table},
+            )
+            for table in TABLES
+        },
     log:
-        f"{LOGS}/evaluation_{{table}}.log",
-    wildcard_constraints:
-        table="|".join(TABLES),
+        f"{LOGS}/evaluation_tables.log",
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -64,7 +66,7 @@ rule evaluation_table:
     params:
         code=code("join_tables.py"),
     message:
-        "Joining the {wildcards.table} of all protocols and test sets"
+        "Joining what was measured in all protocols and test sets"
     script:
         "../scripts/join_tables.py"
 
@@ -78,4 +80,4 @@ rule evaluation:
 
 
 localrules:
-    evaluation_table,
+    evaluation_tables,

@@ -41,9 +41,9 @@ rule trained_seed:
 
 rule trained_models:
     input:
-        [TRAINED_SEED.replace("{seed}", str(seed)) for seed in SEEDS],
+        models=[TRAINED_SEED.replace("{seed}", str(seed)) for seed in SEEDS],
     output:
-        TRAINED,
+        models=TRAINED,
     log:
         f"{LOGS}/trained/{{protocol}}.log",
     conda:
