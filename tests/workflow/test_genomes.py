@@ -33,13 +33,13 @@ SHORT = {
     "audit": {"composition_rows": 100},
     "controls": ["static"],
     "evaluation": {"negatives": ["dinucleotide_shuffle"], "bootstrap": 100},
-    "statistics": {"draws": 3},
+    "statistics": {"draws": 2},
     "protocols": {"sound": {"training_negatives": "dinucleotide_shuffle"}},
-    "experts": {"convnet": {"training": {"max_epochs": 2}}},
-    "gates": {"softmax": {"training": {"max_epochs": 2}}},
+    "experts": {"convnet": {"training": {"max_epochs": 1}}},
+    "gates": {"softmax": {"training": {"max_epochs": 1}}},
     "attribution": {
-        "methods": ["gradient"], "sequences": 3, "faithfulness_sequences": 2, "sanity_methods": ["gradient"],
-        "relabelled_experts": 0, "max_experiments": 1, "max_experts": 1,
+        "methods": ["gradient"], "sequences": 3, "faithfulness_sequences": 1, "sanity_methods": ["gradient"],
+        "relabelled_experts": 0, "max_experiments": 1, "max_experts": 1, "shift_curve": [0],
     },
 }  # fmt: skip
 

@@ -31,10 +31,10 @@ SETTINGS = {
     "genome": {"assembly": "made", "fasta": "made/genome.fa", "blacklist": False, "jaspar_group": "vertebrates"},
     "splits": {"validation_chromosomes": ["chr2"], "test_chromosomes": ["chr3"]},
     "protocols": {"sound": {"pooled": ["convnet"]}},
-    "experts": {"convnet": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 3}}},
-    "gates": {"softmax": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 3}}},
+    "experts": {"convnet": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 1}}},
+    "gates": {"softmax": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 1}}},
     "evaluation": {"negatives": ["dinucleotide_shuffle", "other_peaks"], "bootstrap": 100},
-    "statistics": {"draws": 10},
+    "statistics": {"draws": 2},
     "controls": ["random"],
     "attribution": {
         "methods": ["gradient"],
