@@ -16,7 +16,6 @@ LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
 from console import Interruption, missing_conda, report_of_everything, speak_shortly
-from scheduling import ask_sizes_once
 from tfbs_moe.at_work import check_writable, start_run
 from tfbs_moe.attribution.names import check_methods
 from tfbs_moe.config import check_config_file, complete_config, read_experiments
@@ -94,7 +93,6 @@ if (
 # Comes when Snakemake holds its own lock; from here on that lock keeps others away.
 onstart:
     START.done()
-    ask_sizes_once(workflow.scheduler)
     try:
         check_writable(RUN)
     except InputError as error:
