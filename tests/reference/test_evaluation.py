@@ -20,9 +20,9 @@ from sklearn.metrics import (
 from tfbs_moe.auroc import auroc
 from tfbs_moe.evaluation.calibrated import calibrate, quality
 from tfbs_moe.evaluation.delong import delong, delong_table
-from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, metric_intervals
+from tfbs_moe.evaluation.evaluate import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
 from tfbs_moe.evaluation.familiarity import learn_familiarity
-from tfbs_moe.evaluation.intervals import auroc_interval, log_interval, logit_interval, newcombe_interval
+from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws, newcombe_interval
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import UNPAIRED, Scores
 from tfbs_moe.statistics.within import compare_within
@@ -98,13 +98,13 @@ def placements(label: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize(("seed", "digits"), list(product(SEEDS, COARSE)))
 def test_delongs_interval_is_on_the_logit_scale(seed: int, digits: int) -> None:
-    given = drawn(seed, digits)
+    given = drawn(seed, digits, 30, 34)
     row = delong_table(given, NAMES).iloc[0]
     of_bound, of_unbound = placements(given.label, given.logit[0])
     area = roc_auc_score(given.label, given.logit[0])
-    error = np.sqrt(of_bound.var(ddof=1) / 20 + of_unbound.var(ddof=1) / 23)
+    error = np.sqrt(of_bound.var(ddof=1) / 30 + of_unbound.var(ddof=1) / 34)
     assert (row["auroc"], row["standard_error"]) == pytest.approx((area, error))
-    half = 1.959963984540054 * error / (area * (1 - area))
+    half = stats.t.isf(0.025, 29) * error / (area * (1 - area))
     odds = area / (1 - area) * np.exp([-half, half])
     assert row[["lower", "upper"]].to_list() == pytest.approx(list(odds / (1 + odds)))
 
@@ -123,27 +123,54 @@ def test_perfect_separation_leaves_room() -> None:
         expected = optimize.brentq(outside, 1e-9, 1 - 1e-9)
         assert newcombe_interval(1.0, first, second, 0.95) == (pytest.approx(expected, abs=1e-6), 1)
         assert newcombe_interval(0.0, first, second, 0.95) == (0, pytest.approx(1 - expected, abs=1e-6))
-        if first > 1:
+        if first >= FEWEST_ROWS["auroc"]:
             row = delong_table(scores(label, label), NAMES).iloc[0]
             assert (row["auroc"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
-        row = evaluate(scores(label, label), NAMES, seed=0, draws=20).set_index("metric").loc["auroc"]
-        assert (row["value"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
+            row = evaluate(scores(label, label), NAMES, seed=0, draws=20).set_index("metric").loc["auroc"]
+            assert (row["value"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
 
 
 def test_intervals_on_their_scales() -> None:
     value, error = np.array([0.0, 0.3, 0.9, 1.0]), np.array([0.0, 0.1, 0.05, 0.0])
-    lower, upper = logit_interval(value, error, 0.9)
-    z = stats.norm.isf(0.05)
+    lower, upper = logit_interval(value, error, 9, 0.9)
     logits = np.log(value[1:3] / (1 - value[1:3]))
-    scaled = z * error[1:3] / (value[1:3] * (1 - value[1:3]))
+    scaled = stats.t.isf(0.05, 8) * error[1:3] / (value[1:3] * (1 - value[1:3]))
     np.testing.assert_allclose(lower[1:3], expit(logits - scaled))
     np.testing.assert_allclose(upper[1:3], expit(logits + scaled))
     assert np.isnan([*lower[[0, 3]], *upper[[0, 3]]]).all()
-    lower, upper = log_interval(value, error, 0.9)
-    np.testing.assert_allclose(np.log(upper[1:] / lower[1:]), 2 * z * error[1:] / value[1:])
-    assert np.isnan(lower[0])
     lower, upper = auroc_interval(value, error, 9, 9, 0.9)
     assert (lower[0], upper[3]) == (0, 1) and upper[0] == pytest.approx(1 - lower[3])
+
+
+def test_the_interval_of_a_skewed_mean_is_halls() -> None:
+    """Hall's (1992) g, solved by a search, with the skewness of the rows in place of that of the draws."""
+    for seed, shape in product(range(2), (0.5, 2.0, 50.0)):
+        draw = np.random.default_rng(seed)
+        rows = draw.gamma(shape, size=60)
+        means = rows[draw.integers(0, 60, (50_000, 60))].mean(axis=1)
+        found = mean_interval_of_draws(np.append(rows.mean(), means), 60, 0.95)
+        a, error = stats.skew(rows) / np.sqrt(60), rows.std(ddof=1) / np.sqrt(60)
+
+        def g(t: float, a: float = a) -> float:
+            return t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6
+
+        z = stats.t.isf(0.025, 59)
+        ends = [rows.mean() - error * optimize.brentq(lambda t, q=q: g(t) - q, -40, 40) for q in (z, -z)]
+        # The skewness of draws is itself drawn, and of few rows a little less than theirs.
+        assert found == pytest.approx(ends, rel=0.03), shape
+    even = np.concatenate([[0.0], np.arange(-50.0, 51.0)])
+    half = stats.t.isf(0.025, 29) * even[1:].std() * np.sqrt(30 / 29)
+    assert mean_interval_of_draws(even, 30, 0.95) == pytest.approx((-half, half))
+    assert np.isnan(mean_interval_of_draws(np.ones(9), 60, 0.95)).all()
+
+
+def test_metrics_of_few_rows_have_no_interval() -> None:
+    for rows in (10, 29, 30, 49, 50, 99, 100, 199, 200):
+        found = evaluate(drawn(0, 9, rows, rows + 1), NAMES, seed=0, draws=30).set_index("metric")
+        shown = found[["lower", "upper"]].notna().all(axis=1)
+        for metric in found.index.drop("auprc_baseline"):
+            fewest = next((count for name, count in FEWEST_ROWS.items() if metric.startswith(name)), np.inf)
+            assert shown[metric] == (rows >= fewest), (metric, rows)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -156,7 +183,7 @@ def test_the_intervals_of_metrics_are_those_of_their_draws(seed: int) -> None:
         roc_auc_score(given.label[rows], given.logit[0][rows])
         for rows in (np.concatenate([draw.choice(bound, 60), draw.choice(unbound, 60)]) for _ in range(300))
     ])  # fmt: skip
-    lower, upper = logit_interval(found.loc[["auroc"], "value"].to_numpy(), area.std(keepdims=True), 0.95)
+    lower, upper = logit_interval(found.loc[["auroc"], "value"].to_numpy(), area.std(keepdims=True), 60, 0.95)
     assert found.loc["auroc", ["lower", "upper"]].to_list() == pytest.approx([lower[0], upper[0]], abs=0.02)
     # The error is 0 at best and never below, by chance and in draws: no interval from them holds.
     assert found.loc["calibration_error", ["lower", "upper"]].isna().all() and found.loc["calibration_error", "value"]
@@ -212,13 +239,13 @@ def test_a_twentieth_of_new_rows_of_a_known_law_is_unfamiliar(rows: int, size: i
 def test_two_models_on_one_test_set(seed: int) -> None:
     """DeLong's z of a difference from placements; models that differ by rounding have none."""
     draw = np.random.default_rng(seed)
-    label = np.arange(40) < 18
-    first, second = draw.normal(size=(2, 40)) + label
+    label = np.arange(60) < 28
+    first, second = draw.normal(size=(2, 60)) + label
     given = scores(label, first, second, first * 3 + 1)
     row, same = compare_within(given, NAMES, "moe.m0").to_dict("records")
     (a, b), (c, d) = placements(label, first), placements(label, second)
     difference = a.mean() - c.mean()
-    error = np.sqrt((a - c).var(ddof=1) / 18 + (b - d).var(ddof=1) / 22)
+    error = np.sqrt((a - c).var(ddof=1) / 28 + (b - d).var(ddof=1) / 32)
     assert row["effect"] == pytest.approx(difference) and row["statistic"] == pytest.approx(difference / error)
     assert row["p"] == pytest.approx(2 * stats.norm.sf(abs(difference / error)))
     assert same["effect"] == 0 and np.isnan(same["p"]) and "have the same auroc" in same["sentence"]

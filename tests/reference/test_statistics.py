@@ -1,7 +1,7 @@
 """Tests over factors against scipy, statsmodels, scikit-posthocs and plain code, on random numbers and at the edges."""
 
 import math
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,15 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from tfbs_moe.statistics.ablation import ablation
 from tfbs_moe.statistics.anova import repeated_measures
+from tfbs_moe.statistics.assumptions import (
+    homogeneity,
+    homogeneity_of_residuals,
+    mauchly,
+    normality_within,
+    residuals,
+)
 from tfbs_moe.statistics.between import compare_strata
-from tfbs_moe.statistics.effects import eta_interval, hedges, hodges_lehmann
+from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
 from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.mixed import fit_mixed
@@ -67,8 +74,9 @@ def test_kendalls_w_and_nemenyi_by_the_book() -> None:
         ties = sum(count**3 - count for row in ranks for count in np.unique(row, return_counts=True)[1])
         squares = ((ranks.sum(axis=0) - 9 * 2.5) ** 2).sum()
         assert friedman(values).concordance == pytest.approx(12 * squares / (9**2 * (4**3 - 4) - 9 * ties))
-        expected = scikit_posthocs.posthoc_nemenyi_friedman(values).to_numpy()
-        np.testing.assert_allclose(nemenyi(values), expected, atol=1e-6)
+        many = np.random.default_rng(seed).normal(size=(27, 8)) + np.arange(8) / 5
+        expected = scikit_posthocs.posthoc_nemenyi_friedman(many).to_numpy()
+        np.testing.assert_allclose(nemenyi(many), expected, atol=1e-6)
 
 
 def noncentral_t(statistic: float, df: int, noncentrality: float) -> float:
@@ -93,7 +101,7 @@ def test_hedges_interval_ends_where_the_noncentral_t_says(count: int) -> None:
             assert correction == pytest.approx(exact)
         statistic = cohen * math.sqrt(count)
         for end, probability in ((lower, 0.975), (upper, 0.025)):
-            found = noncentral_t(statistic, count - 1, end / correction * math.sqrt(count))
+            found = noncentral_t(statistic, count - 1, end * math.sqrt(count))
             assert found == pytest.approx(probability, abs=1e-7), (seed, scale)
 
 
@@ -163,12 +171,13 @@ def test_a_factor_in_two_sets_is_one_unit_in_every_test(seed: int) -> None:
     assert of_test(found, "Welch's ANOVA").iloc[0]["n"] == 11
     welch = stats.ttest_ind(own, new, equal_var=False)
     assert of_test(found, "Games–Howell").iloc[0]["p"] == pytest.approx(welch.pvalue, abs=1e-6)
-    assert of_test(found, "Kruskal–Wallis").iloc[0]["p"] == pytest.approx(stats.kruskal(own, new).pvalue)
+    assert of_test(found, "Kruskal–Wallis").iloc[0]["p"] == pytest.approx(every_split(own, new))
+    assert of_test(found, "Mann–Whitney").iloc[0]["p"] == pytest.approx(stats.mannwhitneyu(own, new).pvalue)
     known = pd.DataFrame(
         {"factor": values["factor"].unique(), "similarity": draw.normal(size=11), "nearest_factor": "F0"}
     )
     slopes = regress(factor_values(table, known))
-    assert set(slopes["n"].astype(int)) <= {5, 0} and "Over 5 unseen factors" in slopes["sentence"].iloc[0]
+    assert set(slopes["n"].astype(int)) <= {5, 0} and ": 5 factors are too few" in slopes["sentence"].iloc[0]
     trust = table.assign(
         auroc=table["value"], familiarity_bound=draw.normal(size=len(table)), unfamiliar_bound=0.1,
     )  # fmt: skip
@@ -176,6 +185,14 @@ def test_a_factor_in_two_sets_is_one_unit_in_every_test(seed: int) -> None:
     rho = familiarity_evidence(trust).iloc[0]
     expected = stats.spearmanr(once["familiarity_bound"], once["auroc"])
     assert rho["n"] == 11 and rho[["rank_correlation", "p"]].to_list() == pytest.approx(list(expected))
+
+
+def every_split(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of all ways to draw the first group whose H is as large."""
+    both = np.concatenate([first, second])
+    rows = [list(chosen) for chosen in combinations(range(len(both)), len(first))]
+    h = [stats.kruskal(both[row], np.delete(both, row)).statistic for row in rows]
+    return float((np.array(h) >= stats.kruskal(first, second).statistic - 1e-9).mean())
 
 
 def test_seeds_and_cells_are_averaged_alike_in_every_table() -> None:
@@ -327,28 +344,143 @@ def test_the_hodges_lehmann_interval_is_every_difference_that_the_test_keeps() -
             assert (stats.wilcoxon(differences - shift, method="exact").pvalue > 0.05) == kept
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_mixed_model_of_uneven_seeds_keeps_factor_by_model(seed: int) -> None:
-    """A rival of one seed beside rivals of several: the error of a difference is not that of single trainings."""
+@pytest.mark.parametrize("seed", range(3))
+def test_the_mixed_model_is_that_of_the_restricted_likelihood(seed: int) -> None:
+    """Against statsmodels, where every component is above zero."""
     draw = np.random.default_rng(seed)
-    factors, sd = 12, 0.03
-    values = np.full((factors, 3, 4), np.nan)
-    cell = 0.8 + draw.normal(0, 0.1, (factors, 1)) + draw.normal(0, sd, (factors, 3))
-    for model, seeds in enumerate((1, 4, 4)):
-        values[:, model, :seeds] = cell[:, [model]] + draw.normal(0, 0.001, (factors, seeds))
+    values = (
+        0.8
+        + draw.normal(0, 0.1, (7, 1, 1))
+        + draw.normal(0, 0.02, (7, 3, 1))
+        + draw.normal(0, 0.02, (1, 3, 3))
+        + draw.normal(0, 0.004, (7, 3, 3))
+    )
     names = (MIXTURE, *RIVALS[:2])
-    fit = fit_mixed(metrics(values, names), list(names))
-    assert fit is not None
-    # Seeds all but agree, so the model is the repeated-measures ANOVA of their means.
-    means = np.nanmean(values, axis=2)
-    anova = repeated_measures(means)
-    assert fit.statistic == pytest.approx(anova.statistic, rel=0.05)
-    assert fit.p == pytest.approx(anova.p, rel=0.15)
-    assert fit.components["factor_model"] == pytest.approx(anova.sum_error / anova.df_error, rel=0.05)
-    # Where one model alone has several, their mean is taken.
-    alone = metrics(values[:, :2], names[:2])
-    alone_fit, test = fit_mixed(alone, list(names[:2])), stats.ttest_rel(means[:, 0], means[:, 1])
-    assert alone_fit is not None and alone_fit.p == pytest.approx(test.pvalue, rel=1e-4)
+    rows = metrics(values, names)
+    fit = fit_mixed(rows, list(names))
+    assert fit is not None and min(fit.components.values()) > 0
+    data = rows.assign(group=1, scaled=rows["value"] / 0.1, kind=pd.Categorical(rows["model"], names))
+    terms = {"a": "0 + C(factor)", "b": "0 + C(factor):C(model)", "c": "0 + C(model):C(seed)"}
+    likelihood = sm.MixedLM.from_formula("scaled ~ kind", groups="group", vc_formula=terms, data=data).fit(reml=True)
+    components = [fit.components[name] for name in ("factor", "factor_model", "training")]
+    assert np.asarray(likelihood.vcomp) * 0.01 == pytest.approx(components, rel=0.02)
+    assert -np.asarray(likelihood.fe_params)[1:] * 0.1 == pytest.approx(fit.differences)
+    assert np.asarray(likelihood.bse_fe)[1:] * 0.1 == pytest.approx([fit.error] * 2, rel=0.01)
+    covariance = np.asarray(likelihood.cov_params())[1:3, 1:3]
+    f = likelihood.fe_params.iloc[1:] @ np.linalg.solve(covariance, likelihood.fe_params.iloc[1:]) / 2
+    assert fit.statistic == pytest.approx(f, rel=0.02)
+
+
+def test_models_with_fewer_trainings_have_no_part_in_the_mixed_model() -> None:
+    """Before the mend: rejected in .24 of studies where some factors had one seed and others five."""
+    draw = np.random.default_rng(0)
+    values = 0.8 + draw.normal(0, 0.05, (8, 1, 1)) + draw.normal(0, 0.01, (8, 4, 5))
+    values[:, 3, 1:] = np.nan
+    found = compare_models(metrics(values, (MIXTURE, *RIVALS)), MIXTURE)
+    whole = found[found["test"] == "mixed model"].iloc[0]
+    assert whole["comparison"] == " / ".join((MIXTURE, *RIVALS[:2]))
+    assert f"left out, with fewer trainings: {RIVALS[2]}" in whole["check"] and np.isnan(whole["effect_lower"])
+    contrasts = found[found["test"] == "mixed model contrast"]
+    assert len(contrasts) == 2 and set(contrasts["adjustment"]) == {"Holm over 2"}
+    # Seeds that half of the factors alone have are no trainings of all of them.
+    values[4:, :, 1:] = np.nan
+    few = compare_models(metrics(values, (MIXTURE, *RIVALS)), MIXTURE)
+    anova = repeated_measures(values[:, :, 0])
+    mixed = few[few["test"] == "mixed model"].iloc[0]
+    assert (mixed["statistic"], mixed["p"]) == pytest.approx((anova.statistic, anova.p))
+    # A mixture with more trainings than any other has none to be compared with.
+    values[:, 1:, 1:] = np.nan
+    values[:, 0] = draw.normal(0.8, 0.05, (8, 5))
+    alone = compare_models(metrics(values, (MIXTURE, *RIVALS)), MIXTURE)
+    assert "No other model has as many trainings" in of_test(alone, "mixed model").iloc[0]["sentence"]
+
+
+@pytest.mark.parametrize(("count", "models"), [(2, 3), (3, 5), (6, 3), (8, 5)])
+def test_the_p_of_repeated_measures_is_that_of_all_signs(count: int, models: int) -> None:
+    for seed in SEEDS:
+        values = np.random.default_rng(seed).integers(0, 5, (count, models)) + np.arange(models) * 0.4
+        left = values - values.mean(axis=1, keepdims=True)
+
+        def f(signs: tuple[int, ...], left: np.ndarray = left) -> float:
+            turned = left * np.array(signs)[:, None]
+            effect = turned.mean(axis=0)
+            error = ((turned - effect) ** 2).sum()
+            return float(len(left) * (effect**2).sum() / error) if error > 1e-9 else math.inf
+
+        every = np.array([f(signs) for signs in product((-1, 1), repeat=count)])
+        found = repeated_measures(values)
+        if not math.isnan(found.statistic):
+            observed = f((1,) * count)
+            assert found.p_signs == pytest.approx((every >= observed * (1 - 1e-9)).mean())
+    # Between two models it is the paired t test.
+    pair = np.random.default_rng(0).normal(size=(9, 2))
+    assert repeated_measures(pair).p_signs == pytest.approx(stats.ttest_rel(*pair.T).pvalue)
+    # Drawn signs, of many factors: not far from F where models spread alike.
+    many = repeated_measures(np.random.default_rng(2).normal(size=(40, 4)) + np.arange(4) * 0.15)
+    assert many.p_signs == pytest.approx(many.p, abs=0.03)
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 7])
+def test_spearmans_p_of_few_factors_is_that_of_all_orders(count: int) -> None:
+    for seed, ties in product(SEEDS, (False, True)):
+        draw = np.random.default_rng(seed)
+        first, second = draw.normal(size=(2, count)).round(0 if ties else 9)
+        if np.ptp(first) == 0 or np.ptp(second) == 0:
+            continue
+        names = {"protocol": "p", "model": "m", "negatives": "flanks", "set": UNSEEN, "unfamiliar_bound": 0.1}
+        table = pd.DataFrame({"familiarity_bound": first, "auroc": second}).assign(**names)
+        table = table.assign(factor=[f"F{index}" for index in range(count)], experiment="E")
+        row = familiarity_evidence(table).iloc[0]
+        a, b = stats.rankdata(first), stats.rankdata(second)
+        orders = stats.zscore(np.array(list(permutations(a))), axis=1)
+        every = np.abs(orders @ stats.zscore(b)) / count
+        assert row["rank_correlation"] == pytest.approx(np.corrcoef(a, b)[0, 1])
+        assert row["p"] == pytest.approx((every >= abs(np.corrcoef(a, b)[0, 1]) - 1e-9).mean())
+
+
+def test_checks_of_many_numbers_are_those_of_the_library() -> None:
+    """What is drawn and what is approximated agree where there are enough factors."""
+    for seed in SEEDS:
+        values = np.random.default_rng(seed).normal(size=(60, 3))
+        found, left = homogeneity_of_residuals(values), residuals(values)
+        assert found.statistic == pytest.approx(stats.levene(*left.T, center="median").statistic)
+        groups = [values[:20, 0], values[:31, 1], values[:, 2]]
+        expected = stats.levene(*groups, center="median")
+        assert homogeneity(groups).statistic == pytest.approx(expected.statistic)
+        assert homogeneity(groups).p == pytest.approx(expected.pvalue, abs=0.03)
+        shapiro = stats.shapiro(np.concatenate([group - group.mean() for group in groups]))
+        assert normality_within(groups).statistic == pytest.approx(shapiro.statistic)
+        assert normality_within(groups).p == pytest.approx(shapiro.pvalue, abs=0.04)
+        # Box's approximation to Mauchly's W of three treatments.
+        w = mauchly(values).statistic
+        assert mauchly(values).p == pytest.approx(stats.chi2.sf(-(59 - 11 / 12 - 1 / 12) * math.log(w), 2), abs=0.03)
+
+
+@pytest.mark.parametrize("count", [2, 6, 13])
+def test_the_share_of_factors_has_clopper_and_pearsons_interval(count: int) -> None:
+    for higher in range(count + 1):
+        differences = np.where(np.arange(count) < higher, 1.0, -1.0)
+        share, *ends = common_language(differences, 0.95)
+        exact = stats.binomtest(higher, count).proportion_ci(method="exact")
+        assert share == higher / count and ends == pytest.approx([exact.low, exact.high])
+
+
+def test_strata_of_few_factors_have_no_welch_and_an_exact_rank_test() -> None:
+    draw = np.random.default_rng(0)
+    for sizes in ((3, 6), (2, 2), (4, 4, 9)):
+        table = pd.concat(
+            metrics(draw.normal(0.7, 0.05, (size, 1, 1)), (MIXTURE,)).assign(stratum=f"s{size}{index}")
+            for index, size in enumerate(sizes)
+        )
+        table["factor"] = table["experiment"] = [f"F{index}" for index in range(len(table))]
+        found = compare_strata(factor_values(table)).query("strata == 'stratum'")
+        assert not found["test"].isin(["Welch's ANOVA", "Games–Howell"]).any()
+        ranked = found[found["test"] == "Kruskal–Wallis"].iloc[0]
+        groups = [group["value"].to_numpy() for _, group in table.groupby("stratum", sort=False)]
+        assert bool(ranked["headline"]) and (len(sizes) > 2 or ranked["p"] == pytest.approx(every_split(*groups)))
+        pairs = found[found["test"] == "Mann–Whitney"]
+        exact = [stats.mannwhitneyu(a, b, method="exact").pvalue for a, b in combinations(groups, 2)]
+        assert pairs["p"].to_numpy() == pytest.approx(exact) and pairs["effect_lower"].isna().all()
 
 
 def test_repeated_measures_agrees_with_statsmodels() -> None:

@@ -140,7 +140,7 @@ def test_the_table_has_intervals_on_the_logit_scale_and_missing_values():
     table = delong_table(scores, IDENTITY, {"all": np.ones(100, bool), "one": np.arange(100) < 51})
     first = table.iloc[0]
     area = first["auroc"]
-    half = stats.norm.ppf(0.975) * first["standard_error"] / (area * (1 - area))
+    half = stats.t.ppf(0.975, 49) * first["standard_error"] / (area * (1 - area))
     odds = area / (1 - area) * np.exp([-half, half])
     assert (first["lower"], first["upper"]) == pytest.approx(tuple(odds / (1 + odds)))
     assert first["clusters"] == "pairs"

@@ -41,7 +41,7 @@ def reliability(
         scores: predictions of one dataset.
         identity: see ``evaluate``.
         bins: of equal width over the predicted probability; an empty bin has no row.
-        level: of the interval of the observed share (Wilson 1927).
+        level: of the interval of the observed share (Clopper and Pearson 1934), which never covers too little.
 
     Returns:
         One row per model × seed × bin: mean predicted probability, observed share of bound rows. Nothing
@@ -55,7 +55,7 @@ def reliability(
         for index in np.unique(place):
             rows = place == index
             bound, count = int(scores.label[rows].sum()), int(rows.sum())
-            interval = stats.binomtest(bound, count).proportion_ci(level, method="wilson")
+            interval = stats.binomtest(bound, count).proportion_ci(level, method="exact")
             records.append(
                 {name: identity[name] for name in IDENTITY}
                 | {"model": model, "seed": seed, "bin": int(index), "n": count}

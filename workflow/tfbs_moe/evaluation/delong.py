@@ -14,8 +14,9 @@ from scipy import stats
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.bootstrap import resampling_units
-from tfbs_moe.evaluation.evaluate import ALL, IDENTITY, LEVEL
+from tfbs_moe.evaluation.evaluate import ALL, FEWEST_ROWS, IDENTITY, LEVEL
 from tfbs_moe.evaluation.intervals import auroc_interval
+from tfbs_moe.evaluation.metrics import AUROC
 from tfbs_moe.evaluation.scores import Scores
 
 DELONG_COLUMNS = (
@@ -116,7 +117,7 @@ def delong_table(
 
     Returns:
         One row per model × seed × row set, columns ``DELONG_COLUMNS``; missing values where a row set
-        has fewer than two rows of a class.
+        has fewer than two rows of a class, and no interval with fewer than ``FEWEST_ROWS``.
     """
     records: list[dict[str, object]] = []
     for rows, mask in (row_sets or {ALL: np.ones(len(scores.row), dtype=bool)}).items():
@@ -127,7 +128,8 @@ def delong_table(
         if found is not None:
             errors = np.sqrt(np.diag(found.covariance).clip(0))
             classes = (counts["n_positive"], counts["n"] - counts["n_positive"])
-            lower, upper = auroc_interval(found.value, errors, *classes, level)
+            ends = auroc_interval(found.value, errors, *classes, level)
+            lower, upper = ends if min(classes) >= FEWEST_ROWS[AUROC] else np.full_like(ends, np.nan)
         for index, (model, seed) in enumerate(part.models):
             record = {name: identity[name] for name in IDENTITY} | {"model": model, "seed": seed, "rows": rows} | counts
             if found is not None:

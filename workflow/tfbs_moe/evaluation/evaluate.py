@@ -7,14 +7,14 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
-from tfbs_moe.evaluation.intervals import auroc_interval, log_interval, logit_interval
+from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws
 from tfbs_moe.evaluation.metrics import (
     AUPRC,
     AUPRC_BASELINE,
     AUROC,
     BRIER,
-    CALIBRATION_ERROR,
     LOG_LOSS,
+    SENSITIVITY,
     MetricSettings,
     Ranked,
     mean_metrics,
@@ -49,6 +49,8 @@ ALL = "all"
 OVERLAP_FREE = "overlap_free"
 DRAWS = 1000
 LEVEL = 0.95
+# Of each class, for an interval that covers what it says.
+FEWEST_ROWS = {AUROC: 30, LOG_LOSS: 50, BRIER: 50, SENSITIVITY: 100, AUPRC: 200}
 
 
 def evaluate(
@@ -108,9 +110,10 @@ def metric_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the interval of every metric, of the kind that covers what it says (``benchmarks/levels.py``).
 
-    AUROC and AUPRC: on the logit scale, from the standard deviation of the draws; Newcombe's where an AUROC is 0 or 1.
-    Log loss and Brier score: on the log scale. The others: percentiles of the draws; none where all draws are at one
-    bound. The calibration error has none: it is above 0 by chance alone, and of draws the more so.
+    AUROC and AUPRC: t on the logit scale, from the standard deviation of the draws; Newcombe's where an AUROC is 0 or
+    1. Log loss and Brier score: t with the skewness of the draws. Sensitivity: percentiles of the draws. Each from as
+    many rows of each class on as ``FEWEST_ROWS`` says. The other metrics have none: the calibration error is above 0 by
+    chance alone, and of draws the more so; the enrichment of a good model stands at its bound, or next to it.
 
     Args:
         values: by metric float (1 + draws,), the value of the rows themselves first.
@@ -118,21 +121,25 @@ def metric_intervals(
         level: of the intervals.
     """
     positives = int(label.sum())
-    found = {}
+    negatives = len(label) - positives
+    fewer, found = min(positives, negatives), {}
     for metric, drawn in values.items():
         value, error = drawn[:1], drawn[1:].std(keepdims=True)
-        if metric == CALIBRATION_ERROR:
-            lower = upper = np.array([np.nan])
+        lower, upper = np.array([np.nan]), np.array([np.nan])
+        kind = SENSITIVITY if metric.startswith(SENSITIVITY) else metric
+        if metric == AUPRC_BASELINE:
+            # Draws keep the classes' sizes.
+            lower, upper = value, value
+        elif fewer < FEWEST_ROWS.get(kind, np.inf):
+            pass
         elif metric == AUROC:
-            lower, upper = auroc_interval(value, error, positives, len(label) - positives, level)
-        elif metric == AUPRC:
-            lower, upper = logit_interval(value, error, level)
+            lower, upper = auroc_interval(value, error, positives, negatives, level)
         elif metric in (LOG_LOSS, BRIER):
-            lower, upper = log_interval(value, error, level)
-        else:
+            lower[0], upper[0] = mean_interval_of_draws(drawn, fewer, level)
+        elif metric == AUPRC:
+            lower, upper = logit_interval(value, error, fewer, level)
+        elif error > 0:
             lower, upper = percentile_interval(drawn[None, 1:], level)
-            if metric != AUPRC_BASELINE and error == 0:
-                lower, upper = lower * np.nan, upper * np.nan
         found[metric] = float(lower[0]), float(upper[0])
     return found
 

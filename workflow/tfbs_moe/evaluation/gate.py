@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
+from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
 from tfbs_moe.evaluation.evaluate import ALL, DRAWS, LEVEL, draw_stream
+from tfbs_moe.evaluation.intervals import mean_interval_of_draws
 from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
+# Of rows, for an interval of a mean weight.
+FEWEST = 30
 LABELS = {"all": (0, 1), "bound": (1,), "unbound": (0,)}
 GATE_COLUMNS = (
     "protocol",
@@ -39,7 +42,7 @@ def gate_weights(
         identity: see ``evaluate``.
         seed: the study's root seed; the draws are those of ``evaluate``.
         draws: number of bootstrap draws.
-        level: of the percentile intervals.
+        level: of the intervals (``mean_interval_of_draws``), missing with fewer than ``FEWEST`` rows.
 
     Returns:
         One row per mixture × seed × label × expert, columns ``GATE_COLUMNS``; none without a mixture.
@@ -62,9 +65,13 @@ def gate_weights(
                 drawn[name].append(_weighted_means(counts[:, mask], weights[mask]))
         for name, mask in masks.items():
             value = weights[mask].mean(axis=0)
-            lower, upper = percentile_interval(np.concatenate(drawn[name]).T, level)
+            every = np.concatenate([value[None], *drawn[name]])
+            # A row stands for its pair, where positives are drawn with their negatives.
+            count, alone = int(mask.sum()), len(np.unique(units.unit[mask]))
             for index, expert in enumerate(present):
-                found = {"value": value[index], "lower": lower[index], "upper": upper[index], "n": int(mask.sum())}
+                ends = (np.nan, np.nan) if alone < FEWEST else mean_interval_of_draws(every[:, index], alone, level)
+                lower, upper = np.clip(ends, 0, 1)
+                found = {"value": value[index], "lower": lower, "upper": upper, "n": count}
                 who = {"model": model, "seed": model_seed, "label": name, "expert": expert}
                 records.append({**identity, **who, **found})
     return pd.DataFrame(records, columns=list(GATE_COLUMNS))

@@ -16,6 +16,7 @@ AUPRC_BASELINE = "auprc_baseline"
 LOG_LOSS = "log_loss"
 BRIER = "brier"
 CALIBRATION_ERROR = "calibration_error"
+SENSITIVITY = "sensitivity_at_specificity"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MetricSettings:
     @property
     def sensitivity_name(self) -> str:
         """Name of the sensitivity at the given specificity."""
-        return f"sensitivity_at_specificity_{self.specificity:g}"
+        return f"{SENSITIVITY}_{self.specificity:g}"
 
     @property
     def enrichment_name(self) -> str:

@@ -171,7 +171,8 @@ def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
         ax.text(tick, 0.2, str(tick), ha="center", va="bottom")
     right = min(1 + width, count)
     ax.plot([1, right], [0.75, 0.75], color=MUTED, linewidth=2)
-    ax.text((1 + right) / 2, 0.85, f"critical difference {width:.2f}", ha="center", va="bottom", color=MUTED)
+    words = f"critical difference {width:.2f}" if np.isfinite(width) else "too few factors for any difference"
+    ax.text((1 + right) / 2, 0.85, words, ha="center", va="bottom", color=MUTED)
     for place, (model, rank) in enumerate(zip(ranks["model"], ranks["mean_rank"], strict=True)):
         left = place < half
         level = -depth - 0.45 * (place if left else count - 1 - place)

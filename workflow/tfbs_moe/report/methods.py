@@ -120,9 +120,9 @@ def _evaluation(study: Study) -> str:
     return (
         f"Intervals of single test sets ({percent(evaluation['confidence'])}) come from {evaluation['bootstrap']:,} "
         "bootstrap draws that keep a bound sequence and the negative made from it together: from their standard "
-        "deviation, on the logit scale for areas and on the log scale for losses; percentiles for the others, none for "
-        "the calibration "
-        f"error. A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
+        "deviation, on the logit scale for areas and sensitivity and with their skewness for losses; none for the "
+        "calibration error and the enrichment, nor for a class of few rows, where they would not cover what they say. "
+        f"A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
         "either strand, with a bound training row. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
         f"is computed beside it over {settings['draws']} draws per model. "

@@ -3,24 +3,29 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
-import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from tfbs_moe.statistics.assumptions import homogeneity, normality, ranks_are_reported
+from tfbs_moe.statistics.assumptions import homogeneity, normality_within, ranks_are_reported
 from tfbs_moe.statistics.effects import eta_interval, probability_of_superiority
 from tfbs_moe.statistics.pairwise import adjusted, paired_results
-from tfbs_moe.statistics.results import Result, as_table, difference_sentence, p_words, significant
-from tfbs_moe.statistics.rounding import settled, varies
+from tfbs_moe.statistics.results import BETWEEN, Result, as_table, difference_sentence, holm, p_words, significant
+from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
 from tfbs_moe.statistics.units import UNIT, apart, shared
 
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"
 PAIRED_DESIGN = "within factors: the factors of both strata, seeds and cells averaged within factor and stratum"
 SMALLEST_STRATUM = 2
+# With fewer in a stratum Welch's degrees of freedom do not make good for unequal spreads: it rejects in up to 7 %.
+FEWEST_FOR_MEANS = 5
+# All ways to draw strata are counted where they are no more than this; else so many are drawn, up to so many factors,
+# from where on the distribution of H is that of χ².
+_MOST_DRAWN, _MOST_FACTORS = 4_999, 20
 
 
 def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
@@ -32,11 +37,11 @@ def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[s
         models: which models; all where none are named.
 
     Returns:
-        Per model and way of drawing strata: Welch's ANOVA with Games and Howell's comparisons, Kruskal and
-        Wallis's test with Dunn's (Holm), led by ``model`` and ``strata``; ``headline`` by the rule of
-        ``assumptions``. Strata of one factor take no part, and ``check`` names them. A factor in two strata, as in its
-        own cell and in another, counts in the first alone; paired t and Wilcoxon tests compare two strata that share
-        factors on these.
+        Per model and way of drawing strata: Kruskal and Wallis's test with Mann and Whitney's (Holm), and over strata
+        of ``FEWEST_FOR_MEANS`` factors Welch's ANOVA with Games and Howell's comparisons, led by ``model`` and
+        ``strata``; ``headline`` by the rule of ``assumptions``. Strata that take no part are named in ``check``. A
+        factor in two strata, as in its own cell and in another, counts in the first alone; paired t and Wilcoxon tests
+        compare two strata that share factors on these.
     """
     tables = []
     kept = values if models is None else values[values["model"].isin(models)]
@@ -47,14 +52,22 @@ def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[s
             independent, again = apart(known, strata)
             by_factor = independent.groupby([strata, "factor"], sort=False)["value"].mean()
             parts = {str(name): part.to_numpy() for name, part in by_factor.groupby(strata, sort=False)}
-            results = _between(parts, metric, level, again)
+            results = between_groups(parts, metric, level, again)
             paired = [result for table in shared(known, strata) for result in paired_results(table, metric, level)]
             results += [replace(one, design=PAIRED_DESIGN) for one in adjusted(paired, metric, level)]
             tables.append(as_table(results, {"model": named["model"], "strata": strata, "set": "all", **named}))
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": "", "strata": ""})
 
 
-def _between(parts: dict[str, np.ndarray], metric: str, level: float, again: str) -> list[Result]:
+def between_groups(parts: dict[str, np.ndarray], metric: str, level: float, again: str = "") -> list[Result]:
+    """Test whether independent groups differ; see ``compare_strata``.
+
+    Args:
+        parts: values, float (n,), of the factors of each group.
+        metric: name of the metric.
+        level: of intervals.
+        again: what was left out, in words.
+    """
     small = [name for name, values in parts.items() if len(values) < SMALLEST_STRATUM]
     usable = {name: values for name, values in parts.items() if name not in small}
     alone = f"left out, with one factor: {', '.join(small)}" if small else ""
@@ -66,18 +79,26 @@ def _between(parts: dict[str, np.ndarray], metric: str, level: float, again: str
         sentence = "There are not two strata of two factors each that could be compared."
         return [replace(common, test="Welch's ANOVA", headline=True, sentence=sentence)]
     groups = list(usable.values())
-    centred = settled(np.concatenate([values - values.mean() for values in groups]))
-    normal, alike = normality(centred, "residuals"), homogeneity(groups)
-    by_ranks = ranks_are_reported(normal, count)
+    normal, alike = normality_within(groups), homogeneity(groups)
+    few = [name for name, values in usable.items() if len(values) < FEWEST_FOR_MEANS]
+    many = {name: values for name, values in usable.items() if name not in few}
+    by_ranks = ranks_are_reported(normal, count) or len(many) < 2
     common = replace(common, check="; ".join(filter(None, [normal.words, alike.words, left_out])))
-    results = _welch(groups, replace(common, headline=not by_ranks), metric, level)
-    results += _games_howell(usable, replace(common, headline=not by_ranks), metric, level)
+    too_few = f"left out, with fewer than {FEWEST_FOR_MEANS} factors: {', '.join(few)}" if few else ""
+    means = replace(
+        common,
+        comparison=" / ".join(many),
+        n=sum(map(len, many.values())),
+        check="; ".join(filter(None, [common.check, too_few])),
+        headline=not by_ranks,
+    )
+    results = [*_welch(list(many.values()), means, metric, level), *_games_howell(many, means, metric, level)]
     results += _kruskal(groups, replace(common, headline=by_ranks), metric, level)
-    return results + _dunn(usable, replace(common, headline=by_ranks), metric, level)
+    return results + _mann_whitney(usable, replace(common, headline=by_ranks), metric, level)
 
 
 def _welch(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
-    if not all(map(varies, groups)):
+    if len(groups) < 2 or not all(map(varies, groups)):
         return []
     found = anova_oneway(groups, use_var="unequal", welch_correction=True)
     statistic, (df, df_error) = float(found.statistic), (float(value) for value in found.df)
@@ -146,7 +167,8 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     found = stats.kruskal(*groups)
-    verdict = "differs" if significant(float(found.pvalue), level) else "is not shown to differ"
+    p = _kruskal_p(groups) if common.n <= _MOST_FACTORS else float(found.pvalue)
+    verdict = "differs" if significant(p, level) else "is not shown to differ"
     return [
         replace(
             common,
@@ -154,48 +176,67 @@ def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float
             statistic_name="H",
             statistic=float(found.statistic),
             df=f"{len(groups) - 1}",
-            p=float(found.pvalue),
-            p_adjusted=float(found.pvalue),
+            p=p,
+            p_adjusted=p,
             effect_name="epsilon squared",
             # Without an interval: draws of factors spread more than factors do, most of all where strata are alike.
             effect=float(found.statistic) / (common.n - 1),
             sentence=(
                 f"The rank of the {metric} {verdict} between strata: H({len(groups) - 1}) = {found.statistic:.2f}, "
-                f"{p_words(float(found.pvalue))}."
+                f"{p_words(p)}."
             ),
         )
     ]
 
 
-def _dunn(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
-    names = list(parts)
-    raw, adjusted = (
-        scikit_posthocs.posthoc_dunn(list(parts.values()), p_adjust=method).to_numpy() for method in (None, "holm")
+def _kruskal_p(groups: list[np.ndarray]) -> float:
+    """Return how often strata drawn from all factors by chance have an H as large."""
+    ranks = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum([len(group) for group in groups])[:-1])
+
+    def between(*drawn: np.ndarray, axis: int) -> np.ndarray:
+        """Return what H rises with, as the ranks stay the same."""
+        return np.asarray(sum(part.sum(axis=axis) ** 2 / part.shape[axis] for part in drawn))
+
+    test = stats.permutation_test(
+        ranks,
+        between,
+        vectorized=True,
+        n_resamples=_MOST_DRAWN,
+        alternative="greater",
+        rng=np.random.default_rng(0),
     )
+    return float(test.pvalue)
+
+
+def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
+    """Compare all pairs of strata; p is exact where one has up to eight factors and none are equal."""
+    pairs = list(combinations(parts, 2))
+    tests = [stats.mannwhitneyu(parts[first], parts[second]) for first, second in pairs]
     results = []
-    for first, name in enumerate(names):
-        for second in range(first + 1, len(names)):
-            a, b = parts[name], parts[names[second]]
-            higher, lower, upper = probability_of_superiority(a, b, level)
-            results.append(
-                replace(
-                    common,
-                    test="Dunn",
-                    comparison=f"{name} − {names[second]}",
-                    n=len(a) + len(b),
-                    statistic_name="|z|",
-                    statistic=float(stats.norm.isf(raw[first, second] / 2)),
-                    p=float(raw[first, second]),
-                    p_adjusted=float(adjusted[first, second]),
-                    adjustment=f"Holm over {len(names) * (len(names) - 1) // 2}",
-                    effect_name="common-language effect size",
-                    effect=higher,
-                    effect_lower=lower,
-                    effect_upper=upper,
-                    sentence=(
-                        f"A factor of {name} has a higher {metric} than one of {names[second]} with probability "
-                        f"{higher:.2f} [{lower:.2f}, {upper:.2f}] ({p_words(float(adjusted[first, second]))})."
-                    ),
-                )
+    for (first, second), test, adjusted_p in zip(pairs, tests, holm([test.pvalue for test in tests]), strict=True):
+        a, b = parts[first], parts[second]
+        higher, lower, upper = probability_of_superiority(a, b, level)
+        few = min(len(a), len(b)) < FEWEST_FOR_MEANS
+        told = f"{higher:.2f}" if few else f"{higher:.2f} [{lower:.2f}, {upper:.2f}]"
+        results.append(
+            replace(
+                common,
+                test="Mann–Whitney",
+                comparison=f"{first}{BETWEEN}{second}",
+                n=len(a) + len(b),
+                statistic_name="U",
+                statistic=float(test.statistic),
+                p=float(test.pvalue),
+                p_adjusted=float(adjusted_p),
+                adjustment=f"Holm over {len(pairs)}",
+                effect_name="common-language effect size",
+                effect=higher,
+                effect_lower=math.nan if few else lower,
+                effect_upper=math.nan if few else upper,
+                sentence=(
+                    f"A factor of {first} has a higher {metric} than one of {second} with probability "
+                    f"{told} ({p_words(float(adjusted_p))})."
+                ),
             )
+        )
     return results

@@ -40,7 +40,8 @@ def eta_interval(statistic: float, df: float, df_error: float, level: float) -> 
 def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
     """Return Hedges' g of paired differences (mean over their standard deviation, bias-corrected) and its interval.
 
-    The interval is that of the noncentral t distribution. Missing where the differences do not vary.
+    The interval is that of the mean over the standard deviation of all units, by the noncentral t distribution; g alone
+    is corrected. Missing where the differences do not vary.
     """
     count = len(differences)
     if not varies(np.asarray(differences)):
@@ -53,19 +54,22 @@ def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
     statistic = float(np.mean(differences)) / spread * root
     tail = (1 - level) / 2
     lower, upper = (_noncentrality(statistic, df, probability) for probability in (1 - tail, tail))
-    return statistic / root * correction, lower / root * correction, upper / root * correction
+    return statistic / root * correction, lower / root, upper / root
 
 
 def common_language(differences: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return the share of units on which the first is higher (ties count half) and Wilson's interval."""
+    """Return the share of units on which the first is higher (ties count half) and Clopper and Pearson's interval.
+
+    Of few units every interval of a share covers too much or too little, by what the share is; this one never too
+    little.
+    """
     count = len(differences)
     if not count:
         return math.nan, math.nan, math.nan
-    share = float(((differences > 0) + 0.5 * (differences == 0)).mean())
-    z = float(stats.norm.ppf((1 + level) / 2))
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return share, centre - half, centre + half
+    higher, tail = float(((differences > 0) + 0.5 * (differences == 0)).sum()), (1 - level) / 2
+    lower = float(stats.beta.ppf(tail, higher, count - higher + 1)) if higher > 0 else 0.0
+    upper = float(stats.beta.isf(tail, higher + 1, count - higher)) if higher < count else 1.0
+    return higher / count, lower, upper
 
 
 def probability_of_superiority(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:

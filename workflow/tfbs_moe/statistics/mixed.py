@@ -1,36 +1,22 @@
 """A linear mixed model of AUROC: models fixed; factors, and trainings of models, random.
 
 A training is one model with one seed, and is met on every factor. Factors × models is a random effect of its own:
-it is what makes two models differ on one factor and not on another, and it is the error of their comparison.
+it is what makes two models differ on one factor and not on another, and it is the error of their comparison. Every
+model has as many trainings as the others, and then mean squares say all that the restricted likelihood would (Searle,
+Casella and McCulloch 1992, §4.7).
 """
 
-import logging
 import math
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams
-from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.statistics.rounding import settled, varies
 
-log = logging.getLogger(__name__)
-
 FEWEST_FACTORS = 3
-COMPONENTS = ("factor", "factor_model", "training", "residual")
-FORMULAS = {
-    "factor": "0 + C(factor)",
-    "factor_model": "0 + C(factor):C(model)",
-    "training": "0 + C(model):C(seed)",
-}
-ALWAYS = ("factor", "residual")
-# Where the factor's component is put at or below zero, it starts this far above, as a share of the residual.
-LEAST_SHARE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,34 +26,35 @@ class MixedFit:
     Attributes:
         models: names, the reference (the mixture) first.
         factors: number of factors.
+        seeds: number of trainings of each model.
         differences: float (k − 1,), the reference minus each other model.
-        errors: float (k − 1,), their standard errors.
+        error: standard error of each difference.
         statistic: F of all differences together.
         df_error: degrees of freedom of a difference and of the denominator of F (Satterthwaite's, from the
-            variance components); the numerator's are k − 1.
+            mean squares); the numerator's are k − 1.
         p: of F.
         components: variance of factor, factor × model, training and residual, in the squared unit of the values.
-        converged: whether the optimiser found a maximum of the restricted likelihood.
     """
 
     models: tuple[str, ...]
     factors: int
+    seeds: int
     differences: np.ndarray
-    errors: np.ndarray
+    error: float
     statistic: float
     df_error: float
     p: float
     components: dict[str, float]
-    converged: bool
 
 
 def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
-    """Fit value ~ model + (1 | factor) + (1 | factor : model) + (1 | model : seed) by restricted likelihood.
+    """Fit value ~ model + (1 | factor) + (1 | factor : model) + (1 | model : seed), from mean squares.
 
-    With one seed per model the last two terms cannot be told from the residual and are left out, and so they are where
-    one model alone has several, whose mean is taken then. Left out is also a term whose variance the mean squares put
-    at zero or below, where the likelihood has its maximum at zero; where models have one seed or several, it is the
-    mean squares of those with several that say so.
+    The models are the reference and those with as many trainings as it has: others, such as a control that has nothing
+    to train, say nothing of how trainings vary, or not as much. What a model has more, and a training that was not met
+    on every factor, is left out.
+    With one seed per model the last two terms cannot be told from the residual and are left out, and so is a term
+    whose variance would be zero or below.
 
     Args:
         values: columns ``factor``, ``model``, ``seed``, ``value``; one row each, on the factors that
@@ -75,8 +62,8 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
         models: the reference first.
 
     Returns:
-        The fit, or None with fewer than three factors or where nothing is left to vary once factors and models are
-        taken out, and there is no error to hold a difference against.
+        The fit, or None with fewer than three factors, where no other model has as many trainings, or where nothing is
+        left to vary once factors and models are taken out, and there is no error to hold a difference against.
 
     Raises:
         InputError: a model has no value.
@@ -85,51 +72,61 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     absent = [model for model in models if model not in set(rows["model"])]
     if absent:
         raise InputError(f"no value of {', '.join(absent)} for the mixed model")
-    factors = rows["factor"].nunique()
-    if factors < FEWEST_FACTORS:
+    trained = trained_alike(rows, models)
+    if rows["factor"].nunique() < FEWEST_FACTORS or len(trained) < 2:
         return None
-    seeds = rows.groupby("model", observed=True)["seed"].nunique().reindex(models)
-    several = [model for model in models if seeds[model] > 1]
-    if len(several) < 2:
-        rows = rows.groupby(["factor", "model"], observed=True)["value"].mean().reset_index().assign(seed=0)
-        seeds[:], several = 1, models
-    spread, cells = float(rows["value"].std()), _cells(rows, models)
+    return fit_cells(np.stack(list(trained.values()), axis=1), tuple(trained))
+
+
+def fit_cells(cells: np.ndarray, models: tuple[str, ...]) -> MixedFit | None:
+    """Fit values (factors, models, seeds), three factors or more; None where nothing is left to vary."""
     left = cells - cells.mean(axis=(0, 2), keepdims=True) - cells.mean(axis=(1, 2), keepdims=True)
     if not varies(settled(left.ravel())):
         return None
-    # In units of their own spread the likelihood is well scaled.
-    estimates = moments(_cells(rows[rows["model"].isin(several)], several))
-    start = {name: value / spread**2 for name, value in estimates.items() if name in ALWAYS or value > 0}
-    with warnings.catch_warnings():
-        # What the warnings say is in ``converged``, which is told on.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", SingularMatrixWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            fit = _fit(rows.assign(value=rows["value"] / spread), models, start)
-        except np.linalg.LinAlgError as error:
-            log.warning("the mixed model of %s cannot be fitted (%s)", ", ".join(models), error)
-            return None
-    if not fit.converged:
-        log.warning("the mixed model of %s did not converge; take its numbers with caution", ", ".join(models))
-    # statsmodels orders variance components by name, and so does ``_terms``.
-    found = dict(zip(_terms(start), np.asarray(fit.vcomp), strict=True)) | {"residual": float(fit.scale)}
-    components = {name: float(found.get(name, 0.0)) * spread**2 for name in COMPONENTS}
-    covariance = np.asarray(fit.cov_params())[1 : len(models), 1 : len(models)] * spread**2
-    differences = -np.asarray(fit.fe_params)[1:] * spread
-    df = _satterthwaite(components, factors, seeds.to_numpy(dtype=float))
-    statistic = float(differences @ np.linalg.solve(covariance, differences)) / len(differences)
+    components = moments(cells)
+    factors, count, seeds = cells.shape
+    means, squares = cells.mean(axis=(0, 2)), _mean_squares(components, factors, count, seeds)
+    total = sum(square for square, _ in squares)
+    df = max(1.0, total**2 / sum(square**2 / degrees for square, degrees in squares))
+    variance = total / (factors * seeds)
+    statistic = float(means.var(ddof=1)) / variance
     return MixedFit(
-        models=tuple(models),
+        models=models,
         factors=factors,
-        differences=differences,
-        errors=np.sqrt(np.diag(covariance).clip(0)),
+        seeds=seeds,
+        differences=means[0] - means[1:],
+        error=math.sqrt(2 * variance),
         statistic=statistic,
         df_error=df,
-        p=float(stats.f.sf(statistic, len(differences), df)),
-        components=components,
-        converged=bool(fit.converged),
+        p=float(stats.f.sf(statistic, count - 1, df)),
+        components={name: max(value, 0.0) for name, value in components.items()},
     )
+
+
+def trained_alike(values: pd.DataFrame, models: list[str]) -> dict[str, np.ndarray]:
+    """Return values, float (factors, seeds), by model, of those with at least as many trainings as the first."""
+    wide = values.pivot_table(index="factor", columns=["model", "seed"], values="value", observed=True)
+    every = {model: wide[model].to_numpy() for model in models}
+    whole = {model: cells[:, np.isfinite(cells).all(axis=0)] for model, cells in every.items()}
+    seeds = whole[models[0]].shape[1]
+    return {model: cells[:, :seeds] for model, cells in whole.items() if cells.shape[1] >= seeds > 0}
+
+
+def _mean_squares(components: dict[str, float], factors: int, models: int, seeds: int) -> list[tuple[float, int]]:
+    """Return the mean squares that add up to factors × seeds × variance of a model's mean, each with its degrees."""
+    of_interaction, of_training, of_rest = (components[name] for name in ("factor_model", "training", "residual"))
+    interaction = (seeds * of_interaction + of_rest, (factors - 1) * (models - 1))
+    training = (factors * of_training + of_rest, models * (seeds - 1))
+    residual = (-of_rest, (factors - 1) * models * (seeds - 1))
+    if of_training > 0:
+        return [interaction, training, residual] if of_interaction > 0 else [training]
+    if of_interaction > 0:
+        return [interaction]
+    # Nothing but the residual varies, and all three estimate it.
+    degrees = interaction[1] + training[1] + residual[1]
+    return [
+        ((interaction[0] * interaction[1] + training[0] * training[1] - residual[0] * residual[1]) / degrees, degrees)
+    ]
 
 
 def moments(cells: np.ndarray) -> dict[str, float]:
@@ -139,68 +136,23 @@ def moments(cells: np.ndarray) -> dict[str, float]:
         cells: float (factors, models, seeds), complete.
 
     Returns:
-        Components by name; without ``factor_model`` and ``training`` where there is one seed.
+        Components by name; with one seed ``factor_model`` and ``training`` are 0.
     """
     factors, models, seeds = cells.shape
     mean = cells.mean(axis=2)
     by_model, by_factor = mean.mean(axis=0), mean.mean(axis=1)
     left = mean - by_model - by_factor[:, None] + mean.mean()
-    of_factor = models * seeds * by_factor.var(ddof=1)
+    of_factor = models * seeds * float(by_factor.var(ddof=1))
     of_interaction = seeds * float((left**2).sum()) / ((factors - 1) * (models - 1))
+    found = {"factor": (of_factor - of_interaction) / (models * seeds)}
     if seeds == 1:
-        return {"factor": (of_factor - of_interaction) / models, "residual": of_interaction}
+        return found | {"factor_model": 0.0, "training": 0.0, "residual": of_interaction}
     by_training = cells.mean(axis=0) - by_model[:, None]
     of_training = factors * float((by_training**2).sum()) / (models * (seeds - 1))
     within = cells - mean[:, :, None] - by_training[None]
     residual = float((within**2).sum()) / ((factors - 1) * models * (seeds - 1))
-    return {
-        "factor": (of_factor - of_interaction) / (models * seeds),
+    return found | {
         "factor_model": (of_interaction - residual) / seeds,
         "training": (of_training - residual) / factors,
         "residual": residual,
     }
-
-
-def _cells(rows: pd.DataFrame, models: list[str]) -> np.ndarray:
-    """Return values as factors × models × seeds; what is missing takes the mean of its factor and model.
-
-    It serves to find starting values and degrees of freedom; the likelihood sees the rows themselves.
-    """
-    wide = rows.pivot_table(index=["factor", "model"], columns="seed", values="value")
-    filled = wide.apply(lambda row: row.fillna(row.mean()), axis=1).reindex(
-        pd.MultiIndex.from_product([wide.index.unique("factor"), models])
-    )
-    return filled.to_numpy().reshape(-1, len(models), filled.shape[1])
-
-
-def _terms(start: dict[str, float]) -> list[str]:
-    return sorted(name for name in start if name != "residual")
-
-
-def _fit(rows: pd.DataFrame, models: list[str], start: dict[str, float]) -> Any:
-    """Fit by restricted likelihood; one group holds all rows, because factors and trainings cross."""
-    data = rows[["value"]].assign(group=1, **rows[["factor", "model", "seed"]].astype(str))
-    columns = [f"x{index}" for index in range(1, len(models))]
-    for column, model in zip(columns, models[1:], strict=True):
-        data[column] = (rows["model"] == model).astype(float)
-    variances = {name: FORMULAS[name] for name in _terms(start)}
-    mixed = MixedLM.from_formula("value ~ " + " + ".join(columns), groups="group", vc_formula=variances, data=data)
-    floor = LEAST_SHARE * max(start["residual"], np.finfo(float).tiny)
-    ratios = np.array([max(start[name], floor) / max(start["residual"], floor) for name in variances])
-    guess = MixedLMParams.from_components(fe_params=np.zeros(len(models)), cov_re=np.zeros((0, 0)), vcomp=ratios)
-    return mixed.fit(reml=True, start_params=guess)
-
-
-def _satterthwaite(components: dict[str, float], factors: int, seeds: np.ndarray) -> float:
-    """Return the degrees of freedom of a difference of two models with ``seeds`` (k,), from its mean squares."""
-    residual, models, each = components["residual"], len(seeds), float(stats.hmean(seeds))
-    interaction = residual + each * components["factor_model"]
-    training = residual + factors * components["training"]
-    df_interaction = (factors - 1) * (models - 1)
-    df_training = float((seeds - 1).sum())
-    if df_training <= 0 or components["training"] == 0:
-        return float(df_interaction)
-    df_residual = (factors - 1) * df_training
-    combined = interaction + training - residual
-    spread = interaction**2 / df_interaction + training**2 / df_training + residual**2 / df_residual
-    return max(1.0, combined**2 / spread) if spread > 0 else math.inf

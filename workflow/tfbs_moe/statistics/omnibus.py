@@ -4,14 +4,15 @@ Intervals of η² have level 2 × level − 1, as Steiger (2004) advises: they t
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from tfbs_moe.statistics.anova import repeated_measures
-from tfbs_moe.statistics.assumptions import mauchly, normality, ranks_are_reported, residuals
+from tfbs_moe.statistics.assumptions import mauchly, normality_of_residuals, ranks_are_reported
 from tfbs_moe.statistics.effects import eta_interval
-from tfbs_moe.statistics.mixed import FEWEST_FACTORS, MixedFit, fit_mixed
+from tfbs_moe.statistics.mixed import FEWEST_FACTORS, MixedFit, fit_mixed, trained_alike
 from tfbs_moe.statistics.ranks import friedman
 from tfbs_moe.statistics.results import Result, p_words, significant
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
@@ -38,17 +39,19 @@ def omnibus_results(
     if count < SMALLEST:
         sentence = f"With {count} factor(s) models cannot be compared over factors."
         return [replace(common, test="repeated-measures ANOVA", headline=True, sentence=sentence)], None
-    check = normality(residuals(table.values).ravel(), "residuals")
+    check = normality_of_residuals(table.values)
     by_ranks = ranks_are_reported(check, count)
-    fit = fit_mixed(_per_seed(metrics, table), list(table.models))
+    per_seed = _per_seed(metrics, table)
+    alike = list(trained_alike(per_seed, list(table.models)))
+    fit = fit_mixed(per_seed, list(table.models))
     anova = replace(_anova(table, common, metric, level, check.words), headline=not by_ranks)
     ranks = replace(_friedman(table, common, metric, level, check.words), headline=by_ranks)
-    return [anova, ranks, *_mixed(fit, common, metric, level)], fit
+    return [anova, ranks, *_mixed(fit, common, metric, level, alike)], fit
 
 
 def anova_result(table: FactorTable, metric: str, level: float) -> Result:
     """Return the repeated-measures ANOVA alone, of two factors or more; arguments as for ``omnibus_results``."""
-    normal = normality(residuals(table.values).ravel(), "residuals")
+    normal = normality_of_residuals(table.values)
     return _anova(table, _common(table), metric, level, normal.words)
 
 
@@ -59,26 +62,25 @@ def _common(table: FactorTable) -> Result:
 
 def _anova(table: FactorTable, common: Result, metric: str, level: float, normal: str) -> Result:
     anova = repeated_measures(table.values)
-    df, df_error = anova.df * anova.epsilon, anova.df_error * anova.epsilon
-    words = f"{df:.3g}, {df_error:.3g}"
-    lower, upper = eta_interval(anova.statistic, df, df_error, 2 * level - 1)
-    many = len(table.models) > 2
-    spherical = f"{mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}, applied in any case"
-    check = spherical if many else "two models: sphericity holds"
+    words, many = f"{anova.df}, {anova.df_error}", len(table.models) > 2
+    # Among more than two models F is spread as its distribution says under sphericity alone, and so is its interval.
+    bounds = (math.nan, math.nan) if many else eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
+    signs = f"p over signs of factors; {mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}"
+    check = signs if many else "two models: sphericity holds"
     return replace(
         common,
         test="repeated-measures ANOVA",
         statistic_name="F",
         statistic=anova.statistic,
         df=words,
-        p=anova.p_corrected,
-        p_adjusted=anova.p_corrected,
+        p=anova.p_signs,
+        p_adjusted=anova.p_signs,
         effect_name="partial eta squared",
         effect=anova.eta_squared,
-        effect_lower=lower,
-        effect_upper=upper,
+        effect_lower=bounds[0],
+        effect_upper=bounds[1],
         check="; ".join(filter(None, [normal, check, common.check])),
-        sentence=_sentence(common, metric, anova.p_corrected, level, f"F({words}) = {anova.statistic:.2f}"),
+        sentence=_sentence(common, metric, anova.p_signs, level, f"F({words}) = {anova.statistic:.2f}"),
     )
 
 
@@ -103,32 +105,36 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
     )
 
 
-def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float) -> list[Result]:
-    if fit is None and common.n < FEWEST_FACTORS:
+def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float, alike: Sequence[str]) -> list[Result]:
+    if common.n < FEWEST_FACTORS:
         return []
+    models = common.comparison.split(" / ")
+    others = ", ".join(model for model in models if model not in alike)
+    left_out = f"left out, with fewer trainings: {others}" if others else ""
+    common = replace(common, test="mixed model", design=MIXED_DESIGN)
+    if len(alike) < SMALLEST:
+        sentence = (
+            f"No other model has as many trainings on every factor as {models[0]}: there is no mixed model of them."
+        )
+        return [replace(common, check=left_out, sentence=sentence)]
+    common = replace(common, comparison=" / ".join(alike))
     if fit is None:
-        sentence = _sentence(common, metric, math.nan, level, "")
-        return [replace(common, test="mixed model", design=MIXED_DESIGN, sentence=sentence)]
+        return [replace(common, sentence=_sentence(common, metric, math.nan, level, ""))]
     df, df_error = len(fit.differences), fit.df_error
     words = f"{df}, {df_error:.3g}"
-    lower, upper = eta_interval(fit.statistic, df, df_error, 2 * level - 1)
     shares = ", ".join(f"{name.replace('_', ' × ')} {value:.2g}" for name, value in fit.components.items())
-    state = "converged" if fit.converged else "did not converge"
     return [
         replace(
             common,
-            test="mixed model",
-            design=MIXED_DESIGN,
             statistic_name="F",
             statistic=fit.statistic,
             df=words,
             p=fit.p,
             p_adjusted=fit.p,
+            # Without an interval: the denominator's degrees are themselves estimated.
             effect_name="partial eta squared",
             effect=df * fit.statistic / (df * fit.statistic + df_error),
-            effect_lower=lower,
-            effect_upper=upper,
-            check="; ".join(filter(None, [f"REML {state}; variances: {shares}", common.check])),
+            check="; ".join(filter(None, [f"variances: {shares}", left_out, common.check])),
             sentence=_sentence(common, metric, fit.p, level, f"F({words}) = {fit.statistic:.2f}"),
         )
     ]

@@ -16,7 +16,7 @@ from tfbs_moe.statistics.effects import common_language, hedges, hodges_lehmann
 from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
 from tfbs_moe.statistics.mixed import MixedFit
 from tfbs_moe.statistics.omnibus import MIXED_DESIGN
-from tfbs_moe.statistics.ranks import critical_difference, mean_ranks, nemenyi
+from tfbs_moe.statistics.ranks import mean_ranks, nemenyi
 from tfbs_moe.statistics.results import (
     BETWEEN,
     Result,
@@ -46,7 +46,7 @@ def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, le
 
     Args:
         table: one number per factor and model.
-        mixed: the mixed model of the same factors and models, if it was fitted.
+        mixed: the mixed model of the same factors and of those models that have as many trainings, if it was fitted.
         metric: name of the metric.
         level: of intervals.
 
@@ -57,9 +57,9 @@ def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, le
     others = range(1, len(table.models))
     results = paired_results(table, metric, level)
     if mixed is not None:
-        results += [_contrast(table, mixed, other, level) for other in others]
+        results += [_contrast(table, mixed, other, level) for other in others if table.models[other] in mixed.models]
     if len(table.values) >= SMALLEST:
-        results += _nemenyi(table, metric, level)
+        results += _nemenyi(table, metric)
         results += [effect for other in others for effect in _effects(table, other, level)]
     return results
 
@@ -220,8 +220,8 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
 
 
 def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Result:
-    effect, error = float(fit.differences[other - 1]), float(fit.errors[other - 1])
-    error = error if error > 0 else math.nan
+    effect = float(fit.differences[fit.models.index(table.models[other]) - 1])
+    error = fit.error if fit.error > 0 else math.nan
     half = float(stats.t.ppf((1 + level) / 2, fit.df_error)) * error
     statistic = effect / error
     return replace(
@@ -238,11 +238,10 @@ def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Re
     )
 
 
-def _nemenyi(table: FactorTable, metric: str, level: float) -> list[Result]:
+def _nemenyi(table: FactorTable, metric: str) -> list[Result]:
     values = oriented(table.values, metric)
     ranks, p = mean_ranks(values), nemenyi(values)
     models = len(table.models)
-    width = critical_difference(models, len(values), level)
     results = []
     for other in range(1, models):
         difference = float(ranks[0] - ranks[other])
@@ -258,8 +257,6 @@ def _nemenyi(table: FactorTable, metric: str, level: float) -> list[Result]:
                 adjustment=f"Nemenyi over all pairs of {models} models",
                 effect_name="difference in mean rank (1 is best)",
                 effect=difference,
-                effect_lower=difference - width,
-                effect_upper=difference + width,
                 sentence=(
                     f"{table.models[0]} and {table.models[other]} rank {ranks[0]:.2f} and {ranks[other]:.2f} "
                     f"by {metric} among {models} models ({p_words(adjusted)})."

@@ -10,7 +10,10 @@ import pandas as pd
 from scipy import stats
 
 # Beyond these, orders are not counted: a tenth of a second.
-_MOST_MODELS, _MOST_ORDERS = 7, 300_000
+_MOST_MODELS, _MOST_ORDERS = 7, 100_000
+# Up to so many factors F rejects too often; where orders cannot be counted, so many are drawn.
+_FEW, _DRAWN = 5, 20_000
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class Friedman:
         statistic: Iman and Davenport's F of it, which holds its level better.
         df: k − 1.
         df_error: (k − 1)(n − 1).
-        p: exact, over all ways in which the factors could have ranked the models, where these can be counted; else of
-            F, but never below what full agreement has, which no order can go below.
-        exact: whether it is.
+        p: over all ways in which the factors could have ranked the models, where these can be counted, and over
+            drawn ones where factors are few; else of F.
+        exact: whether it is of all or drawn ways.
         concordance: Kendall's W, 0 to 1: how alike the factors rank the models. It has no interval: draws of factors
             with replacement agree more than factors do, and next to 0 no interval from them holds its level.
     """
@@ -57,7 +60,6 @@ def friedman(values: np.ndarray) -> Friedman:
     df, df_error = models - 1, (models - 1) * (count - 1)
     if spread == 0:
         return Friedman(math.nan, math.nan, math.nan, df, df_error, math.nan, math.nan)
-    exact = _exact_p(ranks)
     between = float(count * ((ranks.mean(axis=0) - (models + 1) / 2) ** 2).sum())
     chi_squared = df * count * between / spread
     concordance = between / spread
@@ -65,42 +67,78 @@ def friedman(values: np.ndarray) -> Friedman:
     agree = bool((ranks == ranks[0]).all())
     statistic = math.inf if agree else (count - 1) * concordance / (1 - concordance)
     p_chi_squared, p = float(stats.chi2.sf(chi_squared, df)), float(stats.f.sf(statistic, df, df_error))
+    chance = _by_chance(ranks)
+    if agree:
+        p = _least_p(ranks)
+    elif chance is not None:
+        p = chance.at_least((chance.sums**2).sum(axis=1), float(((2 * ranks).sum(axis=0) ** 2).sum()))
     return Friedman(
         chi_squared,
         p_chi_squared,
         statistic,
         df,
         df_error,
-        max(p, _least_p(ranks)) if exact is None else exact,
+        max(p, _least_p(ranks)),
         min(concordance, 1.0),
-        exact is not None,
+        chance is not None,
     )
 
 
-def _exact_p(ranks: np.ndarray) -> float | None:
-    """Return how probable rank sums that spread as much are, if each factor's order is by chance; None if too many.
+@dataclass(frozen=True, eq=False)
+class _Chance:
+    """What rank sums come out if each factor's order is by chance.
 
-    Args:
-        ranks: float (n, k), midranks within rows.
+    Attributes:
+        sums: int (S, k), twice the sums of midranks, ascending within each row.
+        share: float (S,), how probable each row is.
+        drawn: number of draws that they come from; 0 where all orders were counted.
     """
+
+    sums: np.ndarray
+    share: np.ndarray
+    drawn: int = 0
+
+    def at_least(self, statistics: np.ndarray, observed: float) -> float:
+        """Return how probable statistics (S,) of the sums are to be as large as an observed one."""
+        share = float(self.share[statistics >= observed - 0.5].sum())
+        # What was observed is one more draw (Phipson and Smyth 2010).
+        return min((share * self.drawn + 1) / (self.drawn + 1) if self.drawn else share, 1.0)
+
+
+def _by_chance(ranks: np.ndarray) -> _Chance | None:
+    """Return what comes by chance of midranks (n, k) within rows; None where factors are many and orders too many."""
     # Whole numbers: midranks are halves.
     doubled = np.sort((2 * ranks).astype(np.int64), axis=1)
-    observed = int(((2 * ranks).sum(axis=0).round().astype(np.int64) ** 2).sum())
-    if (ranks == ranks[0]).all():
-        return _least_p(ranks)
-    if ranks.shape[1] > _MOST_MODELS:
-        return None
-    sums: np.ndarray = doubled[:1]
+    # Which factor has which ties does not matter.
+    return _orders(tuple(map(tuple, sorted(doubled.tolist()))))
+
+
+@cache
+def _orders(rows: tuple[tuple[int, ...], ...]) -> _Chance | None:
+    """Count all orders of the midranks of every factor (doubled, ascending), or draw some."""
+    models = len(rows[0])
+    sums: np.ndarray = np.array(rows[:1])
     ways: np.ndarray = np.ones(1)
-    for row in doubled[1:]:
-        every_order = np.unique(list(permutations(row.tolist())), axis=0)
+    for row in rows[1:] if models <= _MOST_MODELS else ():
+        every_order = np.unique(list(permutations(row)), axis=0)
         if len(sums) * len(every_order) > _MOST_ORDERS:
-            return None
+            break
         # Which model has which sum does not matter, so sums that are permutations of one another are counted as one.
-        every = np.sort((sums[:, None] + every_order[None]).reshape(-1, len(row)), axis=1)
+        every = np.sort((sums[:, None] + every_order[None]).reshape(-1, models), axis=1)
         sums, place = np.unique(every, axis=0, return_inverse=True)
         ways = np.bincount(place.ravel(), weights=np.repeat(ways / len(every_order), len(every_order)))
-    return float(ways[(sums**2).sum(axis=1) >= observed].sum().clip(0, 1))
+    else:
+        if models <= _MOST_MODELS:
+            return _Chance(sums, ways)
+    if len(rows) > _FEW:
+        return None
+    stream = np.random.default_rng(0)
+    drawn = sum(stream.permuted(np.tile(row, (_DRAWN, 1)), axis=1) for row in rows)
+    return _Chance(np.sort(drawn, axis=1), np.full(_DRAWN, 1 / _DRAWN), _DRAWN)
+
+
+def _untied(models: int, count: int) -> _Chance | None:
+    return _orders((tuple(range(2, 2 * models + 1, 2)),) * count)
 
 
 def _least_p(ranks: np.ndarray) -> float:
@@ -113,21 +151,36 @@ def _least_p(ranks: np.ndarray) -> float:
 
 @cache
 def critical_difference(models: int, count: int, level: float) -> float:
-    """Return the difference in mean rank that Nemenyi's test asks for."""
-    quantile = float(stats.studentized_range.ppf(level, models, np.inf))
-    return quantile / math.sqrt(2) * math.sqrt(models * (models + 1) / (6 * count))
+    """Return the difference in mean rank that Nemenyi's test asks for; infinite where none is improbable enough."""
+    if _untied(models, count) is None:
+        quantile = float(stats.studentized_range.ppf(level, models, np.inf))
+        return quantile * math.sqrt(models * (models + 1) / (12 * count))
+    possible = np.arange(1, count * (models - 1) + 1) / count
+    shown = possible[_nemenyi_p(possible, models, count) <= 1 - level]
+    return float(shown[0]) if len(shown) else math.inf
 
 
 def nemenyi(values: np.ndarray) -> np.ndarray:
     """Return Nemenyi's p for every pair of models, (k, k), adjusted for all pairs."""
     count, models = values.shape
     ranks = mean_ranks(values)
-    scale = math.sqrt(models * (models + 1) / (6 * count))
     first, second = np.triu_indices(models, 1)
-    q = np.abs(ranks[first] - ranks[second]) / scale * math.sqrt(2)
     p = np.ones((models, models))
-    p[first, second] = p[second, first] = stats.studentized_range.sf(q, models, np.inf)
+    p[first, second] = p[second, first] = _nemenyi_p(np.abs(ranks[first] - ranks[second]), models, count)
     return p
+
+
+def _nemenyi_p(differences: np.ndarray, models: int, count: int) -> np.ndarray:
+    """Return how probable it is that any two models' mean ranks (no ties) differ as much by chance.
+
+    Over all orders, or drawn ones, where factors are few (see ``Friedman``); else of the studentised range.
+    """
+    chance = _untied(models, count)
+    if chance is None:
+        scale = math.sqrt(models * (models + 1) / (12 * count))
+        return np.asarray(stats.studentized_range.sf(differences / scale, models, np.inf))
+    widths = chance.sums[:, -1] - chance.sums[:, 0]
+    return np.array([chance.at_least(widths, 2 * count * difference) for difference in differences])
 
 
 def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.DataFrame:
@@ -153,10 +206,10 @@ def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.
 
 
 def _groups(ranks: np.ndarray, width: float) -> list[str]:
-    """Number the widest runs of models whose ranks differ by at most ``width``; runs of one have none."""
+    """Number the widest runs of models whose ranks differ by less than ``width``; runs of one have none."""
     runs: list[range] = []
     for first in range(len(ranks)):
-        last = int(np.flatnonzero(ranks <= ranks[first] + width)[-1])
+        last = int(np.flatnonzero(ranks < ranks[first] + width - _ROUNDING)[-1])
         if last > first and not (runs and runs[-1].stop > last):
             runs.append(range(first, last + 1))
     return [",".join(str(number + 1) for number, run in enumerate(runs) if index in run) for index in range(len(ranks))]

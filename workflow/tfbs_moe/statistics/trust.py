@@ -1,9 +1,12 @@
 """Over factors: what calibration gains, and whether familiarity says how well a mixture does."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tfbs_moe.statistics.between import FEWEST_FOR_MEANS
 from tfbs_moe.statistics.rounding import settled, varies
 from tfbs_moe.statistics.units import UNIT, apart, by_factor, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
@@ -41,6 +44,9 @@ FAMILIARITY_COLUMNS = (
 )
 # Below this many factors a rank correlation says nothing.
 LEAST_FACTORS = 4
+# Up to so many factors orders are counted, as many of them as eight factors have; from there on Student's t serves.
+MOST_ORDERED = 9
+_MOST_ORDERS = math.factorial(8)
 
 
 def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -76,7 +82,8 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean share of bound rows that
         are unfamiliar, over training factors in their own cell and in another, and over unseen ones; the difference of
         unseen and training factors with Welch's interval; and the rank correlation (Spearman) of mean familiarity with
-        AUROC, over all factors, each of them once: a training factor in its own cell.
+        AUROC, over all factors, each of them once: a training factor in its own cell. The interval is missing with
+        fewer than ``FEWEST_FOR_MEANS`` factors on a side.
     """
     factors = by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
     records = []
@@ -90,19 +97,37 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
         rho, p = np.nan, np.nan
         pairs = [settled(column) for column in group[["familiarity_bound", "auroc"]].dropna().to_numpy(dtype=float).T]
         if len(pairs[0]) >= LEAST_FACTORS and all(map(varies, pairs)):
-            rho, p = stats.spearmanr(*pairs)
+            rho, p = _spearman(*pairs)
         sets = (known, elsewhere, unseen)
         means, counts = (part.mean() if len(part) else np.nan for part in sets), map(len, sets)
         records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(group), UNIT))
     return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
 
 
+def _spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return Spearman's correlation and its p: of few factors that of all orders, of more that of Student's t."""
+    found = stats.spearmanr(first, second)
+    if len(first) > MOST_ORDERED:
+        return float(found.statistic), float(found.pvalue)
+    ranks, other = stats.zscore(stats.rankdata(first)), stats.zscore(stats.rankdata(second))
+    test = stats.permutation_test(
+        (ranks,),
+        lambda ordered, axis: np.abs((ordered * other).mean(axis=axis)),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=_MOST_ORDERS,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+    )
+    return float(found.statistic), float(test.pvalue)
+
+
 def _welch(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return the difference of two means with its interval; without an interval where a side has fewer than two."""
+    """Return the difference of two means with its interval; without an interval where a side has too few."""
     if not len(first) or not len(second):
         return np.nan, np.nan, np.nan
     difference = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < 2 or not (varies(first) or varies(second)):
+    if min(len(first), len(second)) < FEWEST_FOR_MEANS or not (varies(first) or varies(second)):
         return difference, np.nan, np.nan
     interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval(level)
     return difference, float(interval.low), float(interval.high)
