@@ -100,7 +100,7 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
             rho, p = _spearman(*pairs)
         sets = (known, elsewhere, unseen)
         means, counts = (part.mean() if len(part) else np.nan for part in sets), map(len, sets)
-        records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(group), UNIT))
+        records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(pairs[0]), UNIT))
     return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
 
 
