@@ -40,11 +40,14 @@ CHROMOSOME = 400
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     """A mixture of two experts, calibrated."""
-    folder = tmp_path_factory.mktemp("bundle")
+    return calibrated_mixture(tmp_path_factory.mktemp("bundle"))
+
+
+def calibrated_mixture(folder: Path, **settings) -> Path:
     members = {}
     for seed, name in enumerate(("A", "B")):
         members[name] = folder / name
-        bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3, "motif_width": 8}, seed=seed), members[name])
+        bundle.save(build("convnet", WINDOW, {"weight_sd": 0.3, "motif_width": 8} | settings, seed=seed), members[name])
     gate = build_gate("softmax", 2, 32, {}, seed=3)
     bundle.save_mixture(gate, members, folder / "moe", factors={"A": ["A"], "B": ["B"]})
     draw = np.random.default_rng(0)
@@ -212,6 +215,13 @@ def test_both_strands_are_the_mean_of_both(model, tmp_path, letters):
     complement = [text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in letters]
     mean = (expected(model, letters) + expected(model, complement)) / 2
     assert np.allclose(both["logit"], mean, atol=1e-6)
+    # They were fitted to logits of forward sequences, which scatter more than means of two.
+    assert not any(column.startswith("calibrated_") or column == "familiarity" for column in both)
+    with pytest.raises(InputError, match="forward sequences alone"):
+        scored(Scorer.load(model, strands="both"), tmp_path / "s.txt", Columns(share=0.5))
+    symmetric = calibrated_mixture(tmp_path / "symmetric", reverse_complement="average")
+    both, forward = (scored(Scorer.load(symmetric, strands=each), tmp_path / "s.txt") for each in ("both", "forward"))
+    assert np.allclose(both["calibrated_dinucleotide_shuffle"], forward["calibrated_dinucleotide_shuffle"], atol=1e-6)
 
 
 def test_calibrated_probabilities_take_another_share(model, tmp_path, letters):

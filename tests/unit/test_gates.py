@@ -9,6 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
+from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
@@ -206,6 +207,14 @@ def trained(study: tuple[list[Member], dict], views: Path, folder: Path, **chang
     arguments = {"gate": "softmax", "hyperparameters": {}, "settings": GATE_SETTINGS, "seed": 0, "folder": folder}
     experts = {member.name: member.folder for member in study[0]}
     return train_gate(read_views(views), **({"experts": experts, "device": CPU} | arguments | changes))
+
+
+@pytest.mark.parametrize("setting", [{"augmentation": "reverse_complement"}, {"fresh_negatives": True}])
+def test_a_gate_refuses_what_is_for_sequences(study: tuple[list[Member], dict], tmp_path: Path, setting: dict) -> None:
+    with pytest.raises(InputError, match="are for sequences, and a gate learns from embeddings"):
+        trained(study, looked(study, tmp_path / "views"), tmp_path / "gate", settings=setting)
+    with pytest.raises(InputError, match=f"gates.softmax.training.{next(iter(setting))}"):
+        complete_config({"gates": {"softmax": {"training": setting}}})
 
 
 def test_views_are_what_the_experts_say(study: tuple[list[Member], dict], tmp_path: Path) -> None:

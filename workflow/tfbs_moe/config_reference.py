@@ -47,7 +47,7 @@ def _keys(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, 
 def _values(schema: dict[str, Any]) -> str:
     """Say which values a schema allows."""
     if "enum" in schema:
-        return ", ".join(f"`{'null' if value is None else value}`" for value in schema["enum"])
+        return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in schema["enum"])
     types = schema.get("type", "any")
     named = [f"list of {_values(schema['items'])}" if one == "array" else str(one) for one in _listed(types)]
     return " or ".join(named)

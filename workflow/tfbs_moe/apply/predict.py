@@ -68,7 +68,8 @@ def predict(
     """Yield tables of scores and the number of windows behind each, in the order of the source."""
     if columns.share is not None and not scorer.calibration:
         raise InputError(
-            "a share of bound sequences was given, but the bundle has no calibration; make one with the target `moe`"
+            "a share of bound sequences was given, but there is no calibration: the target `moe` makes one for a "
+            "mixture, and it is of forward sequences alone (strands: forward)"
         )
     carried = pd.DataFrame()
     for windows, scores in scorer.stream(source.blocks()):

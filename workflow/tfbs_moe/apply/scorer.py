@@ -1,6 +1,7 @@
 """A bundle as a scorer: windows in, logits, probabilities and gate weights out, on several threads."""
 
 import copy
+import logging
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ from tfbs_moe.models.interface import Expert
 from tfbs_moe.models.moe import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.sequence import one_hot_from_codes
+
+log = logging.getLogger(__name__)
 
 BATCH_SIZE = 1024
 _NONE = np.empty(0, np.float32)
@@ -66,7 +69,9 @@ class Scorer:
         device: where it computes.
         threads: that compute at a time, on a CPU.
         batch_size: windows per pass.
-        strands: ``forward``, or ``both`` for the mean of the logits of a sequence and its reverse complement.
+        strands: ``forward``, or ``both`` for the mean of the logits of a sequence and its reverse complement. What was
+            fitted to forward sequences, calibration and familiarity, does not go with it, unless the experts read both
+            strands alike already.
         knowledge: of the factor that is asked for, for a gate that may look at it.
         calibration: by kind of negatives, where the bundle has any.
         familiar: tells familiar sequences from others, where the bundle can.
@@ -125,7 +130,13 @@ class Scorer:
                 raise InputError(
                     f"no JASPAR matrix is known of the factor {factor} ({group}); is its name a gene symbol?"
                 )
-        familiar = Familiarity.read(folder)
+        calibration, familiar = read_calibrations(folder), Familiarity.read(folder)
+        if strands == "both" and not _reads_both_strands_alike(model):
+            if calibration or familiar:
+                log.info(
+                    "strands both: no calibrated probabilities and no familiarity, which are of forward sequences alone"
+                )
+            calibration, familiar = {}, None
         return cls(
             model,
             description,
@@ -134,7 +145,7 @@ class Scorer:
             batch_size,
             strands,
             knowledge,
-            read_calibrations(folder),
+            calibration,
             familiar.to(device) if familiar else None,
         )
 
@@ -227,6 +238,12 @@ class _Workers:
             raise InputError("the model gives a logit that is not finite; its weights are damaged")
         assert len(logit) == count
         return logit, weights, familiarity
+
+
+def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
+    """Say whether each expert averages the strands by itself."""
+    experts = [module for module in model.modules() if isinstance(module, Expert)]
+    return all(expert.settings.reverse_complement != "none" for expert in experts)
 
 
 def _forward(

@@ -75,6 +75,11 @@ def train_gate(
     """
     folder = Path(folder)
     settings = read_settings(settings)
+    if settings.augmentation != "none" or settings.fresh_negatives:
+        raise InputError(
+            "training settings: augmentation and fresh_negatives are for sequences, and a gate learns from embeddings; "
+            "leave both out"
+        )
     absent = {name: reason for name, reason in views.description["left_out"].items() if name in experts}
     experts = _present(experts, absent)
     _check_experts(views, experts)
