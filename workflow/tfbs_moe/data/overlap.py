@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -13,8 +12,12 @@ from tfbs_moe.sequence import UNKNOWN
 DEFAULT_K = 31
 MAX_K = 31
 _BITS = 2
-# k-mers packed at a time; a block of them takes some 100 MB while it is packed.
+# k-mers that are looked at together.
 _BLOCK_WORDS = 2_000_000
+# Bases packed at a time, so that what is made on the way stays within a processor's cache.
+_PACKED_BASES = 16_384
+# More than any k-mer's: they have 62 bits.
+_NO_WORD = np.iinfo(np.uint64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,18 @@ class KmerIndex:
         parts = [distinct(words[valid]) for _, words, valid in _blocks(codes, k)]
         return cls(distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts])), k)
 
+    @classmethod
+    def with_places(cls, codes: np.ndarray, k: int = DEFAULT_K) -> tuple["KmerIndex", np.ndarray]:
+        """Index sequences (N, L), and say where in the index each of their k-mers is, int (N, L - k + 1).
+
+        A k-mer that holds an N is at D, behind the last: ``np.append(index.held_by(reference), False)[places]`` says
+        which k-mers a reference holds too. That is one look-up for many of them.
+        """
+        words, valid = canonical_kmers(codes, k)
+        words[~valid] = _NO_WORD
+        once, place = np.unique(words, return_inverse=True)
+        return cls(once[: np.searchsorted(once, _NO_WORD)], k), place.reshape(words.shape)
+
     def shared_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
         rows = np.zeros(len(codes), dtype=bool)
@@ -51,20 +66,6 @@ class KmerIndex:
             place, found = self._find(distinct(words[valid]))
             held[place[found]] = True
         return held
-
-    def membership(self, codes: np.ndarray) -> csr_array:
-        """Return bool (N, D): which k-mers of this index each sequence (N, L) holds.
-
-        Times ``held_by`` of a reference it says which sequences share a k-mer with that: one look-up for many of them.
-        """
-        rows, places = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-        for block, words, valid in _blocks(codes, self.k):
-            place, found = self._find(words)
-            row, column = np.nonzero(found & valid)
-            rows.append(row + block.start)
-            places.append(place[row, column])
-        row, place = np.concatenate(rows), np.concatenate(places)
-        return csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=(len(codes), len(self.words)))
 
     def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the place of each word in the index, and whether it is there at all."""
@@ -88,8 +89,8 @@ def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = 
     Returns:
         bool (N,).
     """
-    index = KmerIndex.build(query_codes, k)
-    return np.asarray(index.membership(query_codes) @ index.held_by(reference_codes).astype(np.int32) > 0)
+    index, places = KmerIndex.with_places(query_codes, k)
+    return np.asarray(np.append(index.held_by(reference_codes), False)[places].any(axis=1))
 
 
 def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:
@@ -103,15 +104,17 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
         words uint64 (N, L - k + 1), and valid bool of that shape: False where the k-mer holds an N.
     """
     _check(codes, k)
-    width = max(0, codes.shape[1] - k + 1)
-    if not width:
-        return np.zeros((len(codes), 0), dtype=np.uint64), np.zeros((len(codes), 0), dtype=bool)
-    letters = (codes & 3).astype(np.uint64)
-    forward, backward = _pack(_Words(letters, np.uint64(3) - letters, 1), k)
-    unknown_before = np.zeros((len(codes), codes.shape[1] + 1), dtype=np.int32)
-    np.cumsum(codes == UNKNOWN, axis=1, out=unknown_before[:, 1:])
-    valid = unknown_before[:, k : k + width] == unknown_before[:, :width]
-    return np.minimum(forward, backward), valid
+    shape = len(codes), max(0, codes.shape[1] - k + 1)
+    words, valid = np.zeros(shape, dtype=np.uint64), np.zeros(shape, dtype=bool)
+    rows_at_once = max(1, _PACKED_BASES // max(1, codes.shape[1]))
+    for first in range(0, len(codes) if words.size else 0, rows_at_once):
+        rows = slice(first, first + rows_at_once)
+        letters = (codes[rows] & 3).astype(np.uint64)
+        np.minimum(*_pack(_Words(letters, np.uint64(3) - letters, 1), k), out=words[rows])
+        unknown_before = np.zeros((len(letters), codes.shape[1] + 1), dtype=np.int32)
+        np.cumsum(codes[rows] == UNKNOWN, axis=1, out=unknown_before[:, 1:])
+        np.equal(unknown_before[:, k:], unknown_before[:, : shape[1]], out=valid[rows])
+    return words, valid
 
 
 class _Words(NamedTuple):

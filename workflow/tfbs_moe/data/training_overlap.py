@@ -33,10 +33,9 @@ def training_overlaps(
     # Bound rows are the same for every kind of negatives.
     rows = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
     once, number = np.unique(rows, axis=0, return_inverse=True)
-    index = KmerIndex.build(once, k)
-    members = index.membership(once)
+    index, places = KmerIndex.with_places(once, k)
     shares = {
-        f"shares_kmer_{name}": (members @ index.held_by(positives).astype(np.int32) > 0)[number.ravel()]
+        f"shares_kmer_{name}": np.append(index.held_by(positives), False)[places].any(axis=1)[number.ravel()]
         for name, positives in training
     }
     row = np.concatenate([np.arange(len(test), dtype=np.int32) for test in tests])
