@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from peak_files import narrow_peak, write_lines
+from tfbs_moe.data import peaks as peaks_module
 from tfbs_moe.data.peaks import COLUMNS, read_intervals, read_peaks, strength_order
 from tfbs_moe.errors import InputError
 
@@ -30,6 +31,47 @@ def test_narrow_peak(tmp_path):
     assert (row.signal, row.p, row.q, row.summit, row.summit_known) == (8.5, 3.25, 2.5, 140, True)
     assert counts.rows == 1
     assert lost(counts) == {}
+
+
+USUAL = "chr1\t{}\t{}\tpeak\t900\t+\t8.5\t3.25\t-1\t{}"
+
+
+@pytest.mark.parametrize(
+    ("line", "read_at_once"),
+    [
+        (USUAL.format(100, 300, 40), True),
+        (USUAL.format("0100", 300, -1), True),
+        (USUAL.format(100, 300, 200).replace("8.5", "-8.50e-1").replace("chr1", "MT"), True),
+        (USUAL.format(100, 300, 40).replace("peak", "").replace("+", "x"), True),
+        (USUAL.format(100, 300, 40).replace("peak", 'a "quoted'), False),
+        (USUAL.format(100, 300, 40).replace("8.5", "."), False),
+        (USUAL.format(100, 300, 40).replace("8.5", "inf"), False),
+        (USUAL.format(100, 300, 40).replace("3.25", "NaN"), False),
+        (USUAL.format(100, "0x12C", 40), False),
+        (USUAL.format("0" * 40 + "1", 300, 40), False),
+        (USUAL.format("1e2", 300, "40.0"), False),
+        (USUAL.format(-1, 300, 40), False),
+        (USUAL.format(300, 300, 40), False),
+        (USUAL.format(100, 2**41, 40), False),
+        (USUAL.format(100, 300, 40).replace("chr1", "#chr1"), False),
+        (USUAL.format(100, 300, 40).replace("chr1", "track"), False),
+        (USUAL.format(100, 300, 40).replace("chr1", ""), False),
+        (USUAL.format(100, 300, 40).replace("chr1", "chr\xe91"), False),
+        (USUAL.format(100, 300, 40) + "\t.", False),
+        (USUAL.format(100, 300, 40) + " ", False),
+        ("chr1\t100\t300", False),
+        ("", False),
+    ],
+)
+def test_what_is_read_at_once_is_what_is_read_row_by_row(tmp_path, monkeypatch, line, read_at_once):
+    usual = [USUAL.format(start, start + 200, 50) for start in (100, 900, 1700)]
+    path = write_lines(tmp_path / "a.narrowPeak", [*usual[:2], line, usual[2]])
+    assert (peaks_module._plain(path.read_bytes()) is not None) == read_at_once
+    table, counts = read_peaks(path)
+    monkeypatch.setattr(peaks_module, "_plain", lambda data: None)
+    row_by_row, its_counts = read_peaks(path)
+    pd.testing.assert_frame_equal(table, row_by_row)
+    pd.testing.assert_frame_equal(counts.table(), its_counts.table())
 
 
 @pytest.mark.parametrize("columns", range(3, 9))

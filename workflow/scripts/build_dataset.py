@@ -6,7 +6,6 @@ from pathlib import Path
 from tfbs_moe.data.build import PeakSettings, build_split, cut_peaks
 from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, write_dataset
-from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.data.genome import Genome
 from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.provenance import digest
@@ -33,6 +32,9 @@ common = {
 def build(split, negatives):
     """Return one split with one kind of negatives as a dataset, and its table of rows in and out."""
     if params.experiment["format"] == "deepbind":
+        # scipy's graphs behind it take a second to load, which no file of peaks needs.
+        from tfbs_moe.data.deepbind import build_deepbind
+
         return build_deepbind(
             files.source,
             split,

@@ -5,7 +5,7 @@ model trained on them learns nothing. What gives them away: a few lie beyond a c
 a few in its gaps, where peaks of the right assembly never lie.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,14 @@ def in_genome_names(
     return places.assign(chrom=places.chrom.map(names).fillna(places.chrom)) if names else places
 
 
-def check_assembly(peaks: pd.DataFrame, genome: Genome, *, name: str = "peaks", assembly: str | None = None) -> None:
+def check_assembly(
+    peaks: pd.DataFrame,
+    genome: Genome,
+    *,
+    name: str = "peaks",
+    assembly: str | None = None,
+    chroms: Collection[str] | None = None,
+) -> None:
     """Refuse peaks that do not belong to a genome.
 
     Args:
@@ -60,6 +67,7 @@ def check_assembly(peaks: pd.DataFrame, genome: Genome, *, name: str = "peaks", 
         genome: the reference.
         name: what to call the peaks in a message, such as the file's name.
         assembly: the assembly the peaks are said to have, by any of its names, if known.
+        chroms: where summits are looked up in the genome; None for all chromosomes.
 
     Raises:
         InputError: the genome is known to be another assembly; or chromosome names do not agree; or
@@ -74,7 +82,8 @@ def check_assembly(peaks: pd.DataFrame, genome: Genome, *, name: str = "peaks", 
             f"{recognised}. Take the {assembly} genome, or peaks of {recognised}."
         )
     placed = _check_names(peaks, genome, name)
-    _check_places(peaks[placed], genome, name, recognised)
+    looked_up = placed if chroms is None else placed & peaks.chrom.isin(list(chroms)).to_numpy()
+    _check_places(peaks[looked_up], genome, name, recognised)
 
 
 def _check_names(peaks: pd.DataFrame, genome: Genome, name: str) -> np.ndarray:

@@ -1,7 +1,8 @@
 """From a peak file and a genome to one split of a dataset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +203,8 @@ def build_split(
             windows=windows,
             codes=codes,
             genome=genome,
-            free=_free_of(cut.peaks, cut.banned, genome, regions, length),
-            others=_others(other_peaks, cut, counts) if "other_peaks" in shares else None,
+            free=_free_of(cut, split, chromosomes),
+            others=_others(other_peaks, cut, set(regions.chrom), counts) if "other_peaks" in shares else None,
             settings=negative_settings,
         )
         made = make_negatives(task, negatives, counts, ratio=ratio, seed=seed, name=f"{name}/{split}")
@@ -251,10 +252,12 @@ def _positives(
     )
 
 
-def _free_of(
-    peaks: pd.DataFrame, banned: pd.DataFrame | None, genome: Genome, regions: pd.DataFrame, length: int
-) -> FreeSpace:
+# Kinds of negatives share it.
+@lru_cache(maxsize=1)
+def _free_of(cut: CutPeaks, split: Split, chromosomes: ChromosomeSplit) -> FreeSpace:
     """Return what of a split's regions no peak of the factor, chosen or not, its window, or the blacklist covers."""
+    peaks, banned, genome, length = cut.peaks, cut.banned, cut.genome, cut.settings.length
+    regions = chromosomes.regions(split, genome.sizes)
     start = window_start(peaks.summit.to_numpy(), length)
     around = pd.DataFrame(
         {
@@ -276,13 +279,13 @@ def _inside(windows: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
     return inside
 
 
-def _others(paths: Sequence[str | Path], cut: CutPeaks, counts: Counts) -> pd.DataFrame:
+def _others(paths: Sequence[str | Path], cut: CutPeaks, chroms: Collection[str], counts: Counts) -> pd.DataFrame:
     tables = []
     for path in paths:
         peaks, its_counts = read_peaks(path)
         if cut.translate_names:
             peaks = in_genome_names(peaks, cut.genome)
-        check_assembly(peaks, cut.genome, name=str(path), assembly=cut.assembly)
+        check_assembly(peaks, cut.genome, name=str(path), assembly=cut.assembly, chroms=chroms)
         counts.note("other peaks", its_counts.rows, f"peaks of {Path(path).name}, of {its_counts.first} lines")
         tables.append(peaks.assign(name=Path(path).name))
     if not tables:

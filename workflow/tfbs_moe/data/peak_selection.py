@@ -74,12 +74,14 @@ def _strongest(peaks: pd.DataFrame, top: int, counts: Counts) -> pd.DataFrame:
 
 def _strongest_of_overlapping(peaks: pd.DataFrame) -> np.ndarray:
     """Return the row numbers, in order, of the peaks that no stronger kept peak overlaps."""
-    chrom, start, end = peaks.chrom.to_numpy(), peaks.start.to_numpy(), peaks.end.to_numpy()
+    alone = _alone(peaks)
+    crowd = peaks[~alone]
+    chrom, start, end = crowd.chrom.to_numpy(), crowd.start.to_numpy(), crowd.end.to_numpy()
     # Kept peaks of a chromosome do not overlap, so their starts and ends are in one order.
     starts: dict[str, list[int]] = {}
     ends: dict[str, list[int]] = {}
     kept = []
-    for row in strength_order(peaks):
+    for row in strength_order(crowd):
         its_starts, its_ends = starts.setdefault(chrom[row], []), ends.setdefault(chrom[row], [])
         place = bisect_right(its_starts, start[row])
         if place and its_ends[place - 1] > start[row]:
@@ -89,4 +91,17 @@ def _strongest_of_overlapping(peaks: pd.DataFrame) -> np.ndarray:
         its_starts.insert(place, start[row])
         its_ends.insert(place, end[row])
         kept.append(row)
-    return np.sort(np.array(kept, dtype=np.int64))
+    alone[np.flatnonzero(~alone)[kept]] = True
+    return np.flatnonzero(alone)
+
+
+def _alone(peaks: pd.DataFrame) -> np.ndarray:
+    """Return bool (N,): which peaks share no base with any other, as most do."""
+    # One axis for all chromosomes.
+    offset = pd.factorize(peaks.chrom)[0] * (peaks.end.max() + 1)
+    start, end = peaks.start.to_numpy() + offset, peaks.end.to_numpy() + offset
+    order = np.argsort(start, kind="stable")
+    apart = np.maximum.accumulate(end[order])[:-1] <= start[order[1:]]
+    alone = np.empty(len(peaks), dtype=bool)
+    alone[order] = np.r_[True, apart] & np.r_[apart, True] if len(peaks) else True
+    return alone

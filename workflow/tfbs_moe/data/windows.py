@@ -92,8 +92,10 @@ def near_stronger(table: pd.DataFrame, min_distance: int) -> np.ndarray:
     last = np.searchsorted(axis, axis + min_distance, side="left")
     rank_of_place = np.empty(len(table), dtype=np.int64)
     rank_of_place[by_place] = np.arange(len(table))
-    kept = np.zeros(len(table), dtype=bool)
-    for row in strength_order(table):
+    crowded = last - first > 1
+    kept = ~crowded
+    order = strength_order(table)
+    for row in order[crowded[rank_of_place[order]]]:
         place = rank_of_place[row]
         dropped[row] = kept[first[place] : last[place]].any()
         kept[place] = not dropped[row]
