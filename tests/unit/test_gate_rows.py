@@ -1,5 +1,6 @@
 """What gates learn from, and what they are judged and calibrated on: the experts here are as they were drawn."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from planted_rows import CPU, HYPERPARAMETERS, WINDOW, planted
 from tfbs_moe.data.dataset import Dataset, concatenate, subset, write_dataset
 from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
-from tfbs_moe.data.reserved import is_reserved
+from tfbs_moe.data.reserved import chooses, is_reserved
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.evaluation.calibrated import Calibration, calibrate, read_calibrations
@@ -107,28 +108,34 @@ def placed(dataset: Dataset, start: np.ndarray, negatives_elsewhere: int) -> Dat
     )
 
 
-def test_a_quarter_of_the_rows_is_reserved_the_same_in_every_file() -> None:
+@pytest.mark.parametrize("drawn", [is_reserved, chooses])
+def test_a_quarter_of_the_rows_is_drawn_the_same_in_every_file(drawn: Callable[[Dataset], np.ndarray]) -> None:
     rows = planted(2000, 3)
     start = np.random.default_rng(0).integers(0, 10**8, 1000)
-    kept = is_reserved(placed(rows, start, 10**6))
+    kept = drawn(placed(rows, start, 10**6))
     assert 0.2 < kept.mean() < 0.3
     # The same negatives beside other bound rows, as matched ones of two experiments may be.
     other = placed(rows, np.random.default_rng(1).integers(0, 10**8, 1000), 0)
     other = replace(
         other, start=np.r_[other.start[:1000], start + 10**6], end=np.r_[other.end[:1000], start + 10**6 + WINDOW]
     )
-    assert (is_reserved(other)[1000:] == kept[1000:]).all()
+    assert (drawn(other)[1000:] == kept[1000:]).all()
     # Another kind of negatives, another experiment that holds half of the places a few bases on.
-    assert (is_reserved(placed(planted(2000, 4), start, 5 * 10**7))[:1000] == kept[:1000]).all()
-    near = is_reserved(placed(subset(rows, np.r_[500:1000, 1500:2000]), start[500:] + 7, 10**6))
+    assert (drawn(placed(planted(2000, 4), start, 5 * 10**7))[:1000] == kept[:1000]).all()
+    near = drawn(placed(subset(rows, np.r_[500:1000, 1500:2000]), start[500:] + 7, 10**6))
     assert (near[:500] == kept[500:1000]).mean() > 0.99
     # Without places, by the sequence, either strand.
-    plain = is_reserved(rows)
+    plain = drawn(rows)
     turned = np.ascontiguousarray(rows.one_hot[:, ::-1, ::-1])
     shuffles = replace(rows, pair=np.r_[np.arange(1000), np.arange(1000)].astype(np.int32))
-    assert (is_reserved(shuffles) == np.tile(plain[:1000], 2)).all(), "what is made from a row stays with it"
-    assert 0.2 < plain.mean() < 0.3 and (is_reserved(replace(rows, one_hot=turned)) == plain).all()
-    assert len(is_reserved(subset(rows, np.arange(0)))) == 0
+    assert (drawn(shuffles) == np.tile(plain[:1000], 2)).all(), "what is made from a row stays with it"
+    assert 0.2 < plain.mean() < 0.3 and (drawn(replace(rows, one_hot=turned)) == plain).all()
+    assert len(drawn(subset(rows, np.arange(0)))) == 0
+
+
+def test_rows_that_choose_have_nothing_to_do_with_those_that_calibrate() -> None:
+    rows = placed(planted(4000, 3), np.random.default_rng(0).integers(0, 10**8, 2000), 10**6)
+    assert 0.04 < (is_reserved(rows) & chooses(rows)).mean() < 0.09
 
 
 def noisy(count: int, seed: int) -> Dataset:

@@ -7,7 +7,7 @@ from tfbs_moe.data.folds import row_numbers
 
 # The authors' choice of a gate's rows, all together, which keeps none.
 POOLED_RANDOM = "pooled_random"
-# One row in so many is kept.
+# One row in so many is drawn.
 SHARE = 4
 # Windows that overlap lie in one block, but for the few across a border.
 _BLOCK_BASES = 10_000
@@ -19,4 +19,13 @@ def is_reserved(dataset: Dataset) -> np.ndarray:
     A row goes by its place, or by its sequence (``folds.row_numbers``): overlapping rows of two experiments fall on
     one side, whatever they are paired with, and a shuffle goes with the bound row that it was made from.
     """
-    return row_numbers(dataset, _BLOCK_BASES, "calibration") % SHARE == 0
+    return _are_drawn(dataset, "calibration")
+
+
+def chooses(dataset: Dataset) -> np.ndarray:
+    """Return which rows of a validation set choose the epoch of a gate that the others teach, as ``is_reserved``."""
+    return _are_drawn(dataset, "choosing")
+
+
+def _are_drawn(dataset: Dataset, purpose: str) -> np.ndarray:
+    return row_numbers(dataset, _BLOCK_BASES, purpose) % SHARE == 0

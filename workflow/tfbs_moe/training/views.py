@@ -22,7 +22,7 @@ from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.data.matrix_scan import tell
 from tfbs_moe.data.relatives import Pieces, met_in_folds
-from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
+from tfbs_moe.data.reserved import POOLED_RANDOM, chooses, is_reserved
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
 SPLITS = ("train", "validation")
 OUT_OF_FOLD = "out_of_fold"
-_TRAINING_SHARE = {"pooled_random": 0.8, "held_out": 0.75}
+_TRAINING_SHARE = 0.8
 # Rows of a pass times experts of the mixture, to bound what a pass holds.
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
@@ -136,11 +136,11 @@ def write_views(
         folder: takes ``views.npy`` and ``views.json``.
         rows: which rows. ``expert_split``: the experts' training rows teach and their validation rows choose.
             ``pooled_random``: what the authors do, all rows together, split 80/20 at random, so that rows the experts
-            were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, pairs
-            together. ``out_of_fold``: training rows teach, each as experts of folds see it that were trained on
-            neither the row nor a relative (``data.relatives``), be it a row of their own experiment or of another; a
-            linear map, fitted on validation rows, brings their embeddings to those of the expert itself. A row that has
-            relatives in several folds of an expert teaches nothing.
+            were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, by
+            place (``data.reserved``). ``out_of_fold``: training rows teach, each as experts of folds see it that were
+            trained on neither the row nor a relative (``data.relatives``), be it a row of their own experiment or of
+            another; a linear map, fitted on validation rows, brings their embeddings to those of the expert itself. A
+            row that has relatives in several folds of an expert teaches nothing.
             But with ``pooled_random`` validation rows neither teach nor choose where they calibrate
             (``data.reserved``), or where an expert was trained on a relative of them. Pairs go together.
         seed: root of the streams.
@@ -163,6 +163,7 @@ def write_views(
     records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     pairs: list[np.ndarray] = []
     reserved: list[np.ndarray] = []
+    choosing: list[np.ndarray] = []
     pieces: list[Pieces] = []
     folds: list[np.ndarray] = []
     sizes: list[int] = []
@@ -174,6 +175,7 @@ def write_views(
         pairs.append(leaders(dataset) + sum(sizes))
         sizes.append(len(dataset))
         reserved.append(is_reserved(dataset) if split else np.zeros(len(dataset), dtype=bool))
+        choosing.append(chooses(dataset) if split else np.zeros(len(dataset), dtype=bool))
         if rows != POOLED_RANDOM:
             pieces.append(Pieces.of(dataset))
         if not split:
@@ -192,7 +194,7 @@ def write_views(
             "neither teach nor choose",
             blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
         )  # fmt: skip
-    learning, judging = choose_rows(training, leader, kept, rows, max_rows, seed)
+    learning, judging = choose_rows(training, np.concatenate(choosing), kept, rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
         "max_rows": max_rows,
@@ -318,28 +320,26 @@ def _crc32(rows: np.ndarray) -> int:
 
 
 def choose_rows(
-    training: int, leader: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+    training: int, choosing: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows of all datasets, training ones first, teach a gate and which choose its epoch.
 
     Args:
         training: how many rows are training rows.
-        leader: int (rows,), the row that each is paired with, its own where it has no pair.
+        choosing: bool (rows,), rows that choose with ``held_out``, see ``data.reserved``.
         kept: bool (rows,), rows that are kept from gates, but with ``pooled_random``.
         choice: see ``write_views``.
         max_rows: see ``write_views``.
         seed: root of the draws.
     """
-    total = len(leader)
+    total = len(kept)
     free = training + np.flatnonzero(~kept[training:])
     if choice == POOLED_RANDOM:
         order = rng(seed, "gate_rows").permutation(total)
-        cut = int(_TRAINING_SHARE[choice] * total)
+        cut = int(_TRAINING_SHARE * total)
         learning, judging = order[:cut], order[cut:]
     elif choice == "held_out":
-        groups = rng(seed, "gate_rows").permutation(np.unique(leader[free]))
-        teach = np.isin(leader[free], groups[: int(_TRAINING_SHARE[choice] * len(groups))])
-        learning, judging = free[teach], free[~teach]
+        learning, judging = free[~choosing[free]], free[choosing[free]]
     elif choice in ("expert_split", OUT_OF_FOLD):
         learning, judging = np.flatnonzero(~kept[:training]), free
     else:
