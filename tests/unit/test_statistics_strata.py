@@ -14,7 +14,7 @@ from tfbs_moe.data.factor_knowledge import known_of
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
-from tfbs_moe.statistics.between import compare_strata
+from tfbs_moe.statistics.between import between_groups, compare_strata
 from tfbs_moe.statistics.effects import probability_of_superiority
 from tfbs_moe.statistics.generalisation import generalisation_tables
 from tfbs_moe.statistics.matrix import negatives_matrix
@@ -132,6 +132,22 @@ def test_games_howell_of_two_strata_is_welchs_t_test():
     assert found.loc["Games–Howell", "p"] == pytest.approx(welch.pvalue, abs=1e-6)
     interval = welch.confidence_interval()
     assert found.loc["Games–Howell", "effect_lower"] == pytest.approx(interval.low, abs=1e-6)
+
+
+def test_games_howell_intervals_reach_to_the_quantile_of_the_studentized_range():
+    drawn = np.random.default_rng(0)
+    groups = {
+        name: drawn.normal(scale=scale, size=6 + count)
+        for count, (name, scale) in enumerate(zip("abcd", (1, 2, 3, 1), strict=True))
+    }
+    found = [one for one in between_groups(groups, "auroc", 0.9) if one.test == "Games–Howell"]
+    assert len(found) == 6
+    for one in found:
+        first, second = (groups[name] for name in one.comparison.split(" − "))
+        errors = [first.var(ddof=1) / len(first), second.var(ddof=1) / len(second)]
+        df = sum(errors) ** 2 / (errors[0] ** 2 / (len(first) - 1) + errors[1] ** 2 / (len(second) - 1))
+        half = stats.studentized_range.ppf(0.9, 4, df) * np.sqrt(sum(errors) / 2)
+        assert one.effect_upper - one.effect == pytest.approx(half, rel=1e-9)
 
 
 def test_strata_that_cannot_be_compared_have_a_defined_result():
@@ -361,6 +377,14 @@ def test_power_says_how_many_factors_are_needed():
     assert one["enough"].sum() <= 1
     assert one["sentence"].str.contains("a study needs").all()
     assert found.equals(power_table(metrics(), "moe.softmax", seed=1, grid=(5, 20, 80)))
+
+
+def test_the_share_of_simulated_studies_has_wilsons_interval_at_both_ends_too():
+    found = power_table(metrics(), "moe.softmax", seed=1, level=0.9, effects=(0.0, 0.01, 1.0), grid=(5, 20))
+    assert found["power"].max() == 1
+    for row in found.itertuples():
+        interval = stats.binomtest(round(row.power * 2000), 2000).proportion_ci(0.9, method="wilson")
+        assert (row.lower, row.upper) == pytest.approx(interval, rel=1e-12)
 
 
 IDENTITY = {"protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "set": "unseen", "negatives": "s"}

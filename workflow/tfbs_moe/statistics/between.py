@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.statistics.assumptions import homogeneity, normality_within, ranks_are_reported
@@ -139,7 +139,7 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
             difference = float(a.mean() - b.mean())
             scale = math.sqrt(errors.sum() / 2)
             q = abs(difference) / scale
-            half = float(stats.studentized_range.ppf(level, len(names), df)) * scale
+            half = _studentized_range(level, len(names), df) * scale
             p = float(stats.studentized_range.sf(q, len(names), df))
             results.append(
                 replace(
@@ -163,6 +163,20 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
                 )
             )
     return results
+
+
+def _studentized_range(level: float, groups: int, df: float) -> float:
+    """Return the quantile of the studentized range, which lies between that of one pair and that by Bonferroni.
+
+    scipy's own search knows neither, and its every step is an integral over two dimensions.
+    """
+    pairs = math.comb(groups, 2)
+    lower, upper = (math.sqrt(2) * float(stats.t.isf((1 - level) / 2 / count, df)) for count in (1, pairs))
+    if pairs == 1:
+        return lower
+    return float(
+        optimize.brentq(lambda value: stats.studentized_range.cdf(value, groups, df) - level, lower, upper, xtol=1e-13)
+    )
 
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
 
 from tfbs_moe.statistics.results import Result, as_table, interval_words, unsigned
 from tfbs_moe.statistics.rounding import varies
@@ -68,7 +68,7 @@ def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, le
             f"{metric} cannot be regressed on {' and '.join(terms)}: {len(used)} factors are too few or too alike."
         )
         return [replace(common, sentence=sentence)]
-    fit = sm.OLS(used["value"].to_numpy(float), matrix).fit(cov_type="HC3", use_t=True)
+    fit = OLS(used["value"].to_numpy(float), matrix).fit(cov_type="HC3", use_t=True)
     intervals = fit.conf_int(1 - level)
     results = []
     for index, term in enumerate(terms, start=1):

@@ -1,5 +1,6 @@
 """Strata of factors: how well a model does in each, drawn by hand and by nearest training factor."""
 
+import numpy as np
 import pandas as pd
 
 from tfbs_moe.statistics.rounding import settled
@@ -78,13 +79,14 @@ def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     records = []
     for strata in (STRATUM, NEAREST, "nearest_factor"):
-        present = values.dropna(subset=[strata])
-        for names, group in present.groupby([*GROUPS, "metric", strata], sort=False, observed=True):
-            factors = group.groupby("factor")["value"].mean()
+        keys = [*GROUPS, "metric", strata]
+        present = values.dropna(subset=[strata]).groupby([*keys, "factor"], sort=False, observed=True)["value"].mean()
+        for names, group in present.reset_index().groupby(keys, sort=False, observed=True):
+            factors = dict(sorted(zip(group["factor"], group["value"], strict=True)))
             protocol, negatives, rows, model, metric, name = names
-            value, lower, upper = mean_interval(factors.to_numpy(), level, str(metric))
+            value, lower, upper = mean_interval(np.array(list(factors.values())), level, str(metric))
             where = (protocol, negatives, rows, metric, model, strata, name)
-            records.append((*where, value, lower, upper, len(factors), UNIT, ", ".join(map(str, factors.index))))
+            records.append((*where, value, lower, upper, len(factors), UNIT, ", ".join(map(str, factors))))
     return pd.DataFrame(records, columns=list(STRATA_COLUMNS))
 
 

@@ -211,8 +211,8 @@ def comparisons(
 def complete_models(metrics: pd.DataFrame, models: Sequence[str]) -> list[str]:
     """Return those models that have a value on every factor that the first one has."""
     kept = metrics.dropna(subset=["value"])
-    factors = {model: set(kept.loc[kept["model"] == model, "factor"]) for model in models}
-    return [model for model in models if factors[models[0]] <= factors[model]]
+    factors = {model: set(part) for model, part in kept.groupby("model", observed=True)["factor"]}
+    return [model for model in models if factors.get(models[0], set()) <= factors.get(model, set())]
 
 
 def oriented(values: np.ndarray, metric: str) -> np.ndarray:
