@@ -12,6 +12,7 @@ from tfbs_moe.statistics.bayes import signed_rank
 from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
 from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
 from tfbs_moe.statistics.ranks import critical_difference, friedman, mean_ranks, nemenyi, rank_table
+from tfbs_moe.statistics.wilcoxon import wilcoxon
 
 # AUC of four decision trees on 14 data sets: Demšar (2006), table 6.
 DEMSAR = np.array(
@@ -236,3 +237,15 @@ def test_bayesian_signed_rank_says_what_is_plain():
     both = signed_rank(np.random.default_rng(2).normal(0, 0.1, 20), 0.01, 0.95, stream)
     assert both.better + both.equivalent + both.worse == pytest.approx(1)
     assert 0.1 < both.better < 0.9
+
+
+@pytest.mark.parametrize("zero_method", ["wilcox", "pratt"])
+def test_wilcoxon_is_scipys_with_ties_and_zeros_too(zero_method: str) -> None:
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 8, 20):
+        for digits in (0, 8):
+            differences = rng.normal(0.3, 1.5, count).round(digits) + 0.0
+            differences[0] = 1.0
+            theirs = stats.wilcoxon(differences, zero_method=zero_method)
+            ours = wilcoxon(differences, zero_method)
+            np.testing.assert_allclose(ours, (theirs.statistic, theirs.pvalue), rtol=1e-14)

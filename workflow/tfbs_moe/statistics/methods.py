@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tfbs_moe.attribution.names import CORRECTED, METRIC_LABELS, in_words
 from tfbs_moe.errors import InputError
 from tfbs_moe.statistics.results import holm, interval_words, signed, significant
 from tfbs_moe.statistics.rounding import settled
 from tfbs_moe.statistics.units import by_factor, mean_interval
+from tfbs_moe.statistics.wilcoxon import wilcoxon
 
 SMALLEST = 3
 # Of these a smaller value is the better one.
@@ -117,7 +117,7 @@ def _tested(difference: pd.Series, level: float) -> tuple[float, float, float, i
     mean, lower, upper = mean_interval(values, level)
     if len(values) < SMALLEST:
         return mean, np.nan, np.nan, len(values), np.nan
-    return mean, lower, upper, len(values), float(stats.wilcoxon(values).pvalue) if np.any(values) else 1.0
+    return mean, lower, upper, len(values), wilcoxon(values)[1] if np.any(values) else 1.0
 
 
 def _sentence(found: Comparison, level: float) -> str:

@@ -30,6 +30,7 @@ from tfbs_moe.statistics.results import (
 )
 from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, mean_interval, oriented
+from tfbs_moe.statistics.wilcoxon import wilcoxon
 
 PAIRED = "paired t"
 WILCOXON = "Wilcoxon signed-rank"
@@ -197,7 +198,7 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
     if not (differences != 0).any():
         return replace(common, sentence=f"{first} and {second} are equal on every factor.")
     # Pratt's treatment keeps factors on which the models are equal in the ranking.
-    test = stats.wilcoxon(differences, zero_method="pratt")
+    statistic, p = wilcoxon(differences, "pratt")
     effect, lower, upper = hodges_lehmann(differences, level)
     higher = int((differences > 0).sum())
     share = f"{first} has the higher {metric} on {higher} of {len(differences)} factors against {second}"
@@ -209,8 +210,8 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
     return replace(
         common,
         statistic_name="W",
-        statistic=float(test.statistic),
-        p=float(test.pvalue),
+        statistic=statistic,
+        p=p,
         effect_name="Hodges–Lehmann difference",
         effect=effect,
         effect_lower=lower,
