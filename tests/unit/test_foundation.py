@@ -74,6 +74,17 @@ def files_no_larger_than(limit: int) -> Iterator[None]:
 TABLE = pd.DataFrame({"value": np.random.default_rng(0).random(5000)})
 
 
+def test_tsv_is_what_pandas_writes_with_ten_digits(tmp_path):
+    odd = [np.nan, np.inf, -0.0, 1 / 3, 1e-300, 123456789012.5]
+    table = pd.DataFrame({"a": odd, "b": np.array(odd, np.float32), "c": [None, "x", 0.1, "a\tb", 'q"', ""]})
+    table = table.assign(d=range(6), e=[True, False] * 3, f=pd.array([1, None] * 3, "Int64"), g=list("uvwxyz"))
+    doubled = pd.concat([table, table], axis=1)
+    for number, one in enumerate((table, table[["a"]], table[:0], doubled, table.set_index("g"))):
+        theirs = one.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n")
+        tables.write_tsv(one, tmp_path / f"{number}.tsv")
+        assert (tmp_path / f"{number}.tsv").read_text() == theirs
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -96,8 +97,13 @@ def disk_problem(error: BaseException) -> str | None:
 
 def write_tsv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table as tab-separated text with a header and 10 significant digits."""
+    written = table.copy(deep=False)
+    for place, kind in enumerate(table.dtypes):
+        if isinstance(kind, np.dtype) and kind.kind == "f":
+            # pandas' own float_format takes ten times as long, for looks at every number.
+            written.isetitem(place, ["" if x != x else f"{x:.10g}" for x in table.iloc[:, place].tolist()])
     with atomic(path) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, float_format="%.10g", lineterminator="\n")
+        written.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
 
 
 def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:

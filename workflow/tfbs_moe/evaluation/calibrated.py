@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
+import scipy
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS, mean_metrics, row_losses
@@ -66,8 +66,8 @@ class Calibration:
             if not 0 < share < 1:
                 raise InputError(f"the share of bound sequences is {share}; a number between 0 and 1 was expected")
             # Bayes: another prior moves the log-odds by the difference of the priors' log-odds.
-            moved = moved + logit(share) - logit(self.share)
-        return expit(moved).astype(np.float32)
+            moved = moved + scipy.special.logit(share) - scipy.special.logit(self.share)
+        return scipy.special.expit(moved).astype(np.float32)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -118,7 +118,7 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         scale, shift, share = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(label.mean())
         if scale < 0:
             # The likelihood is concave: of scales that turn nothing round, 0 is the most likely one.
-            scale, shift = 0.0, float(logit(share))
+            scale, shift = 0.0, float(scipy.special.logit(share))
             log.warning("negatives %s: validation rows that are bound have the lower logits", negatives)
     else:
         log.warning("negatives %s: no calibration, for %d validation rows lack a class", negatives, len(label))
@@ -138,5 +138,5 @@ def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str
     logits = np.asarray(logits, dtype=np.float64)
     if not len(logits):
         return dict.fromkeys((LOG_LOSS, BRIER, CALIBRATION_ERROR), np.nan)
-    losses = row_losses(np.asarray(label), logits, expit(logits), bins)
+    losses = row_losses(np.asarray(label), logits, scipy.special.expit(logits), bins)
     return {name: float(value[0]) for name, value in mean_metrics(losses, np.ones((1, len(losses)), np.uint8)).items()}
