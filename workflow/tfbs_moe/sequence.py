@@ -63,8 +63,10 @@ def one_hot(sequences: Sequence[str]) -> np.ndarray:
 
 def codes_from_one_hot(array: np.ndarray) -> np.ndarray:
     """Turn a one-hot array (N, 4, L) back into integer codes (N, L); a zero column becomes N."""
-    codes = array.argmax(axis=1).astype(np.uint8)
-    codes[array.max(axis=1) == 0] = UNKNOWN
+    # Several times faster than looking for the largest of four.
+    codes = np.full((array.shape[0], array.shape[2]), UNKNOWN, dtype=np.uint8)
+    for code in range(len(ALPHABET)):
+        codes -= np.uint8(UNKNOWN - code) * array[:, code].astype(np.uint8, copy=False)
     return codes
 
 
@@ -83,6 +85,8 @@ def check_one_hot(array: np.ndarray, name: str = "X") -> np.ndarray:
     """Return ``array`` if it is one-hot (N, 4, L); else raise InputError that names it."""
     if array.ndim != 3 or array.shape[1] != 4:
         raise InputError(f"{name} must have shape (N, 4, L); it has {array.shape}")
-    if array.size and (array.min() < 0 or array.max() > 1 or (array.sum(axis=1) > 1).any()):
+    # Four numbers up to 1 have a sum that any type holds but bool; NumPy's own choice is a wide, slow one.
+    held = np.uint8 if array.dtype == bool else array.dtype
+    if array.size and (array.min() < 0 or array.max() > 1 or (array.sum(axis=1, dtype=held) > 1).any()):
         raise InputError(f"{name} is not one-hot: a column holds more than a single 1")
     return array

@@ -14,7 +14,7 @@ from tfbs_moe.data.overlap import DEFAULT_K, sequence_ids
 from tfbs_moe.data.relatives import Pieces, overlapping
 from tfbs_moe.data.sharing import Sharing, shared_sequences, shared_words
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
+from tfbs_moe.sequence import UNKNOWN
 
 ATTRIBUTES = ("experiment", "factor", "cell", "negatives", "split")
 # What a dataset says of rows that it lacks.
@@ -100,7 +100,7 @@ def audit(
             {
                 "dataset": name,
                 **_facts(dataset, own),
-                **_negatives(name, datasets),
+                **_negatives(name, datasets, dict(zip(datasets, codes, strict=True))),
                 **_composition(name, dataset, composition_rows, seed),
             }
             for (name, dataset), own in zip(datasets.items(), codes, strict=True)
@@ -143,16 +143,15 @@ def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
     }
 
 
-def _negatives(name: str, datasets: Mapping[str, Dataset]) -> dict[str, object]:
+def _negatives(name: str, datasets: Mapping[str, Dataset], codes: Mapping[str, np.ndarray]) -> dict[str, object]:
     dataset = datasets[name]
     relatives = [
-        other.one_hot[other.label == 1]
+        codes[key][other.label == 1]
         for key, other in datasets.items()
         if key != name and "experiment" in other.attributes
         if other.attributes["experiment"] == dataset.attributes.get("experiment")
     ]
-    more = codes_from_one_hot(np.concatenate(relatives)) if relatives else None
-    finding = find_negatives(dataset, more)
+    finding = find_negatives(dataset, np.concatenate(relatives) if relatives else None)
     return {
         "negatives_found": finding.kind,
         "dinucleotide_shuffles": finding.dinucleotide_shuffle,

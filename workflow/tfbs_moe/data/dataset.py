@@ -334,7 +334,9 @@ def _write_column(file: h5py.File, name: str, values: np.ndarray) -> None:
 def _as_text(name: str, column: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(column.dtype) is None:
         raise InputError(f"{name} must hold text; it holds {column.dtype}")
-    return np.asarray(column.asstr()[()], dtype=np.str_)
+    encoded = column[()]
+    # Decoded letter by letter only where one is not ASCII.
+    return encoded.astype(np.str_) if encoded.tobytes().isascii() else np.char.decode(encoded, "utf-8")
 
 
 def _as_attribute(key: str, value: object) -> Attribute:

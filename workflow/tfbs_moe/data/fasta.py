@@ -29,9 +29,9 @@ def _translation() -> bytes:
 _TRANSLATION = _translation()
 
 
-def letter_codes(letters: bytes) -> np.ndarray:
-    """Return the code of each letter, uint8, as ``read_fasta`` reads it; 255 for one that is no base."""
-    return np.frombuffer(letters.translate(_TRANSLATION), dtype=np.uint8)
+def letter_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
+    """Return the code of each letter but some, uint8, as ``read_fasta`` reads it; 255 for one that is no base."""
+    return np.frombuffer(letters.translate(_TRANSLATION, without), dtype=np.uint8)
 
 
 def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:

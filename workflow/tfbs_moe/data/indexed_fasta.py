@@ -86,10 +86,9 @@ class IndexedFasta:
         for start in range(first, last, _FETCH_BASES):
             end = min(last, start + _FETCH_BASES)
             try:
-                letters = self._faidx.fetch(name, start + 1, end)
+                found = letter_codes(self._faidx.lines(name, start, end), without=b"\r\n")
             except _ODD:
                 self._refuse()
-            found = letter_codes(letters.encode("ascii", "replace"))
             if len(found) != end - start or found.max() > UNKNOWN:
                 self._refuse()
             codes[start - first : end - first] = found
@@ -187,6 +186,11 @@ class _Faidx(pyfaidx.Faidx):
             )
         self.file.seek(offset)
         return bytes(self.file.read(last - first))
+
+    def lines(self, name: str, first: int, last: int) -> bytes:
+        """Return the letters from a first base to before a last one, and the line ends among them."""
+        record = self.index[name]
+        return self.raw(*(record.offset + at // record.lenc * (record.lenb - record.lenc) + at for at in (first, last)))
 
     def prepare_blocks(self) -> None:
         """Make the places of the blocks of a bgzip file ready to be looked up."""

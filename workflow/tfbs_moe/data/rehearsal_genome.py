@@ -80,7 +80,9 @@ def make_chromosome(
 def as_letters(bases: np.ndarray) -> Callable[[slice], np.ndarray]:
     """Return a function that gives the letters of a part of a made chromosome, uint8."""
     table = np.array([letters_of(bool(code & LOWER))[min(code & BASE, UNKNOWN)] for code in range(32)], dtype=np.uint8)
-    return lambda part: table[bases[part]]
+    # Bytes are translated several times faster than an array is looked up in another.
+    letters = table[np.minimum(np.arange(256), len(table) - 1)].tobytes()
+    return lambda part: np.frombuffer(bases[part].tobytes().translate(letters), dtype=np.uint8)
 
 
 def made_blacklist(shapes: Sequence[Shape], settings: Mapping[str, float], seed: int) -> pd.DataFrame:

@@ -8,8 +8,8 @@ from scipy.sparse import coo_array, csr_array
 
 from tfbs_moe.data.overlap import DEFAULT_K, canonical_kmers, sequence_ids
 
-# k-mers sorted at a time; 16 million of them take about 1 GB while they are sorted.
-_PASS_WORDS = 16_000_000
+# k-mers sorted at a time; 6 million of them take about 300 MB while they are sorted.
+_PASS_WORDS = 6_000_000
 _BLOCK_ROWS = 32_768
 # An odd 64-bit constant (the golden ratio): multiplied by it, the high bits of words are well mixed.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -70,7 +70,7 @@ def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, passes: int
     """Return the words that fall to one pass, and the row of each."""
     found = list(_dealt(codes, k, number, passes))
     words = [np.zeros(0, dtype=np.uint64), *(words for words, _ in found)]
-    rows = [np.zeros(0, dtype=np.int64), *(rows for _, rows in found)]
+    rows = [np.zeros(0, dtype=np.int32), *(rows for _, rows in found)]
     return np.concatenate(words), np.concatenate(rows)
 
 
@@ -82,7 +82,7 @@ def _dealt(codes: Sequence[np.ndarray], k: int, number: int, passes: int) -> Ite
             if passes > 1:
                 wanted &= (words * _MIX >> np.uint64(32)) % np.uint64(passes) == number
             rows, _ = np.nonzero(wanted)
-            yield words[wanted], rows + first_row + start
+            yield words[wanted], (rows + first_row + start).astype(np.int32)
         first_row += len(part)
 
 
