@@ -4,15 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.stats import wasserstein_distance
 
 from tfbs_moe.data.audit import audit
-from tfbs_moe.data.audit_negatives import block_signatures, dinucleotide_signature, find_negatives
+from tfbs_moe.data.audit_negatives import block_signatures, dinucleotide_signature, find_negatives, gc_share
 from tfbs_moe.data.audit_warnings import AuditThresholds
 from tfbs_moe.data.dataset import Dataset, left_out_dataset, make_dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
-from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 
 LENGTH = 101
 SHUFFLES = {"dinucleotide_shuffle": dinucleotide_shuffle, "block_shuffle": block_shuffle}
@@ -73,6 +74,13 @@ def test_shuffles_are_found_in_any_order_and_without_their_positives(kind):
     fewer = subset(mixed, ~((mixed.label == 1) & (np.arange(300) % 10 < 8)))
     assert find_negatives(fewer).kind != kind
     assert find_negatives(fewer, random_codes(150, 0)).kind == kind
+
+
+@pytest.mark.parametrize("gc", [0.3, 0.5])
+def test_the_distance_between_shares_of_gc_is_scipys(gc):
+    data = genomic(random_codes(97, 1, gc=gc))
+    shares = [gc_share(codes_from_one_hot(data.one_hot[data.label == label])) for label in (1, 0)]
+    assert find_negatives(data).gc_mismatch == wasserstein_distance(*shares)
 
 
 def test_other_kinds_are_told_apart():

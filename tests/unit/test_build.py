@@ -238,6 +238,18 @@ def test_what_learns_together_is_left_out_together(files, genome):
     assert both[0].attributes["split"] == "train"
 
 
+def test_other_factors_peaks_are_looked_up_where_the_split_lies(files, genome, tmp_path):
+    elsewhere = [narrow_peak("chr2", 50_000 + at, 50_140 + at, 60) for at in (0, 1000)]
+    odd = write_lines(tmp_path / "c.narrowPeak", [*files["others"].read_text().splitlines(), *elsewhere])
+    alike = [
+        build(files, genome, "test", "other_peaks", other_peaks=[path])[0].start for path in (odd, files["others"])
+    ]
+    assert SPLIT.test == ("chr3",)
+    assert alike[0].tolist() == alike[1].tolist()
+    with pytest.raises(InputError, match=r"c.narrowPeak: 2 of \d+ summits lie beyond the end"):
+        build(files, genome, "validation", "other_peaks", other_peaks=[odd])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
