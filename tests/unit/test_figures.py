@@ -440,3 +440,30 @@ def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> 
     hollow, full, _, ring = panels[0].lines
     assert list(hollow.get_xdata()) == [1] and list(full.get_xdata()) == [0, 2] and list(ring.get_xdata()) == [2]
     assert not any(item.kind == "search" for item in figure_items(made_study()))
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_panels_have_the_limits_that_sharing_would_give_and_numbers_outside_alone(scale: str) -> None:
+    """Margins are those of all values together; only the left column has numbers."""
+    values = [[1, 2], [3, 400], [5, 6], [7, 8]]
+    shared = new_figure(4, 4).subplots(2, 2, sharey=True).ravel()
+    own = style.grid_of_axes(new_figure(4, 4), 4, 2, alike="y")
+    for axes in (shared, own):
+        for ax, pair in zip(axes, values, strict=True):
+            ax.plot([0, 1], pair)
+            ax.axhline(2)
+            ax.set_yscale(scale)
+    style.same_limits(own, y=None)
+    assert [ax.get_ylim() for ax in own] == [ax.get_ylim() for ax in shared]
+    assert [ax.yaxis.get_tick_params()["labelleft"] for ax in own] == [True, False] * 2
+    style.same_limits(own, y=(4, 1))
+    assert {ax.get_ylim() for ax in own} == {(4, 1)}
+
+
+def test_numbers_of_a_heat_map_can_be_read_and_a_missing_one_is_blank() -> None:
+    ax = new_figure(3, 2).subplots()
+    style.heat_map(ax, pd.DataFrame([[0.5, np.nan], [0.6, 1.0]], ["a", "b"], ["c", "d"]), "AUROC", lowest=0.5)
+    assert {text.get_text(): text.get_color() for text in ax.texts} == {
+        "0.50": style.INK, "0.60": style.INK, "1.00": "white",
+    }  # fmt: skip
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"] and ax.get_ylim() == (2, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.performance import dots, stripes
+from tfbs_moe.figures.performance import dots, name_rows, stripes
 from tfbs_moe.figures.style import (
     INK,
     TWO_COLUMNS,
@@ -13,6 +13,7 @@ from tfbs_moe.figures.style import (
     model_styles,
     new_figure,
     nothing_to_draw,
+    same_limits,
     styled,
 )
 from tfbs_moe.statistics.units import first_kind
@@ -33,7 +34,7 @@ def ablation(table: pd.DataFrame) -> Drawing:
         return nothing_to_draw("The study has one mixture; there is nothing to compare it with.")
     panels = [name for name in aggregate.SETS if (shown["set"] == name).any()]
     figure = new_figure(TWO_COLUMNS, 0.8 + 0.2 * len(mixtures))
-    axes = grid_of_axes(figure, len(panels), len(panels), sharex=True, sharey=True)
+    axes = grid_of_axes(figure, len(panels), len(panels), alike="x")
     style = model_styles(["moe.softmax"])["moe.softmax"]
     for ax, name in zip(axes, panels, strict=True):
         stripes(ax, len(mixtures))
@@ -43,8 +44,6 @@ def ablation(table: pd.DataFrame) -> Drawing:
         dots(ax, part.set_axis(["value", "lower", "upper"], axis=1), np.arange(len(mixtures)), style, size=4.5)
         counts = "–".join(str(int(count)) for count in sorted({here["n"].min(), here["n"].max()}))
         ax.set(title=f"{aggregate.SETS[name]}, {counts} factors", xlabel="AUROC: mixture − first one")
-        labels = [f"{protocol}: {model.removeprefix('moe.').replace('_', ' ')}" for protocol, model in mixtures]
-        ax.set_yticks(range(len(mixtures)), labels)
-        ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(mixtures) - 0.5, -0.5)
+    same_limits(axes, x=None)
+    name_rows(axes, [f"{protocol}: {model.removeprefix('moe.').replace('_', ' ')}" for protocol, model in mixtures])
     return figure, shown

@@ -17,6 +17,7 @@ from matplotlib.transforms import Affine2D
 from tfbs_moe.attribution.motifs import information
 from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
 from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.performance import name_rows
 from tfbs_moe.figures.style import (
     GRID,
     INK,
@@ -192,7 +193,7 @@ def localisation(summary: pd.DataFrame, confidence: float) -> Drawing:
     panels = sorted(((tuple(map(str, key)), part) for key, part in groups), key=lambda panel: order.index(panel[0][0]))
     columns = min(len(metrics), len(panels))
     figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.75 + 0.2 * len(methods)))
-    axes = grid_of_axes(figure, len(panels), columns, sharey=True)
+    axes = grid_of_axes(figure, len(panels), columns)
     rows = []
     for ax, (panel, part) in zip(axes, panels, strict=True):
         means = over_factors(part, ["metric", "protocol", "model", "method"], confidence)
@@ -208,9 +209,7 @@ def localisation(summary: pd.DataFrame, confidence: float) -> Drawing:
             ax.plot(mean[["lower", "upper"]].T, [place - 0.1] * 2, color=INK, linewidth=0.9)
             ax.plot(mean["value"], [place - 0.1] * len(mean), "o", color=INK, markersize=4)
         ax.set(title=f"{metrics[panel[0]]}\n{panel[1]}, {panel[2]}", xlim=(0, 1))
-        ax.set_yticks(range(len(methods)), [METHOD_LABELS.get(method, method) for method in methods])
-        ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(methods) - 0.5, -0.5)
+    name_rows(axes, [METHOD_LABELS.get(method, method) for method in methods])
     return figure, pd.concat(rows, ignore_index=True)
 
 
@@ -377,7 +376,7 @@ def _logos_of(motifs: pd.DataFrame, matches: pd.DataFrame, names: list[str], uni
     """Draw some motifs, each under its name, how many ``unit`` it was made of and its nearest matrix."""
     columns = min(_MOTIFS_PER_ROW, len(names))
     figure = new_figure(TWO_COLUMNS, 1.15 * -(-len(names) // columns))
-    axes = grid_of_axes(figure, len(names), columns, sharey=True)
+    axes = grid_of_axes(figure, len(names), columns, alike="y")
     nearest = matches[matches["rank"] == 1].set_index("motif") if len(matches) else matches
     for ax, name in zip(axes, names, strict=True):
         here = motifs[motifs["motif"] == name]

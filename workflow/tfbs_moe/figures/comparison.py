@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.performance import AUROC, CHANCE, dots, stripes
+from tfbs_moe.figures.performance import AUROC, CHANCE, dots, name_rows, stripes
 from tfbs_moe.figures.style import (
     INK,
     MUTED,
@@ -19,6 +19,7 @@ from tfbs_moe.figures.style import (
     nothing_to_draw,
     ordered_models,
     row_offsets,
+    same_limits,
     shared_legend,
     styled,
 )
@@ -46,7 +47,7 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
     protocols = list(dict.fromkeys(comparison["protocol"]))
     names = list(dict.fromkeys(comparison["name"]))
     figure = new_figure(TWO_COLUMNS, 0.9 + 0.2 * len(names))
-    axes = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
+    axes = grid_of_axes(figure, len(models), len(models), alike="x")
     for ax, model in zip(axes, models, strict=True):
         stripes(ax, len(names))
         part = comparison[comparison["model"] == model]
@@ -58,9 +59,8 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
             style = styles[model]
             dots(ax, ours, ours["name"].map(names.index) + offset, style, filled=filled, label=f"ours, {protocol}")
         ax.set(title=styles[model].label, xlabel="AUROC")
-        ax.set_yticks(range(len(names)), names)
-        ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    same_limits(axes, x=None)
+    name_rows(axes, names)
     handles = [Line2D([], [], marker="|", color=INK, linestyle="", markersize=9, markeredgewidth=1.6)]
     for protocol in protocols:
         face = MUTED if protocol == protocols[0] else "white"
@@ -89,7 +89,7 @@ def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Dra
     shown = aggregate.ordered_strata(single)
     means = over_factors(single, ["stratum", "model", "metric"], confidence).drop(columns="metric")
     figure = new_figure(TWO_COLUMNS, 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW))
-    axes = grid_of_axes(figure, len(shown), min(_MOST_PANELS_PER_ROW, len(shown)), sharex=True, sharey=True)
+    axes = grid_of_axes(figure, len(shown), min(_MOST_PANELS_PER_ROW, len(shown)), alike="x")
     for ax, stratum in zip(axes, shown, strict=True):
         stripes(ax, len(models))
         ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
@@ -100,10 +100,9 @@ def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Dra
             dots(ax, mean, np.full(len(mean), place - 0.1), styles[model], size=4.5)
         count = single.loc[single["stratum"] == stratum, "factor"].nunique()
         ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
-        ax.set_yticks(range(len(models)), [styles[model].label for model in models])
-        ax.tick_params(axis="y", length=0)
     # Two factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
-    axes[0].set(ylim=(len(models) - 0.5, -0.5), xlim=aggregate.range_of(single["value"].to_numpy()))
+    same_limits(axes, x=aggregate.range_of(single["value"].to_numpy()))
+    name_rows(axes, [styles[model].label for model in models])
     marks = single[["stratum", "model", "experiment", "factor", "value"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=["stratum", "model"])
 
@@ -200,7 +199,7 @@ def f_against_draws(draws: pd.DataFrame) -> Drawing:
         return nothing_to_draw("There is no F to hold against a number of draws.")
     panels = list(counted[["source", "protocol"]].drop_duplicates().itertuples(index=False, name=None))
     figure = new_figure(TWO_COLUMNS, 2.7 * -(-len(panels) // _MOST_DRAW_PANELS))
-    axes = grid_of_axes(figure, len(panels), min(_MOST_DRAW_PANELS, len(panels)), sharey=True)
+    axes = grid_of_axes(figure, len(panels), min(_MOST_DRAW_PANELS, len(panels)), alike="y")
     for ax, (source, protocol) in zip(axes, panels, strict=True):
         here = table[(table["source"] == source) & (table["protocol"] == protocol)]
         for name, colour in _SET_COLOURS.items():
@@ -213,6 +212,7 @@ def f_against_draws(draws: pd.DataFrame) -> Drawing:
                 ax.axhline(level, color=colour, linewidth=1.6, linestyle=(0, (4, 1.5)), label=label)
         title = "the authors' own draws" if source == PUBLISHED else f"{source}, protocol {protocol}"
         ax.set(xscale="log", yscale="log", xlabel="draws per model", title=title)
+    same_limits(axes, y=None)
     axes[0].set_ylabel("F")
     shared_legend(figure, axes[0], columns=2)
     return figure, draws.reset_index(drop=True)

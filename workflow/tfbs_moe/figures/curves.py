@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
@@ -11,10 +12,10 @@ from tfbs_moe.figures.style import (
     TWO_COLUMNS,
     Drawing,
     grid_of_axes,
+    legend_below,
     model_styles,
     new_figure,
     nothing_to_draw,
-    shared_legend,
     styled,
 )
 from tfbs_moe.statistics.units import first_kind
@@ -48,16 +49,19 @@ def curve_panels(curves: pd.DataFrame, curve: str) -> Drawing:
     table = table[(place % _EVERY == 0) | (table["x"] == last)]
     figure, axes, tests = _panels(table)
     styles = model_styles(table["model"])
+    lines = dict(iter(table.groupby(keys, sort=False)))
     for ax, experiment in zip(axes, tests["experiment"], strict=True):
         if curve == ROC:
             ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
-        here = table[table["experiment"] == experiment]
         for model, style in styles.items():
-            line = here[here["model"] == model]
-            ax.fill_between(line["x"], line["lower"], line["upper"], color=style.colour, alpha=0.15, lw=0)
-            ax.plot(line["x"], line["y"], color=style.colour, linestyle=style.line, label=style.label)
+            if (line := lines.get((experiment, model))) is not None:
+                # A band of one seed has no width.
+                if (line["lower"] < line["upper"]).any():
+                    ax.fill_between(line["x"], line["lower"], line["upper"], color=style.colour, alpha=0.15, lw=0)
+                ax.plot(line["x"], line["y"], color=style.colour, linestyle=style.line)
     _label(axes, *_AXES[curve])
-    shared_legend(figure, axes[0])
+    marks = [Line2D([], [], color=style.colour, linestyle=style.line, label=style.label) for style in styles.values()]
+    legend_below(figure, marks)
     kept = ["experiment", "factor", "negatives", "model", "curve", "x", "y", "lower", "upper", "seeds"]
     return figure, table[kept]
 
@@ -93,7 +97,7 @@ def _panels(table: pd.DataFrame) -> tuple[Figure, list[Axes], pd.DataFrame]:
     count = len(tests)
     columns = min(_PANELS_PER_ROW if count <= _MANY_PANELS else _PANELS_PER_ROW_OF_MANY, count)
     figure = new_figure(TWO_COLUMNS, -(-count // columns) * TWO_COLUMNS / columns + _LEGEND_HEIGHT)
-    axes = grid_of_axes(figure, count, columns, sharex=True, sharey=True)
+    axes = grid_of_axes(figure, count, columns, alike="xy")
     for ax, title in zip(axes, tests["label"], strict=True):
         ax.set(title=title, xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=_TICKS, yticks=_TICKS)
     return figure, axes, tests

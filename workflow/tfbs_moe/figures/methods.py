@@ -13,6 +13,7 @@ from tfbs_moe.figures.style import (
     grid_of_axes,
     new_figure,
     nothing_to_draw,
+    same_limits,
     shared_legend,
     styled,
 )
@@ -77,7 +78,7 @@ def around_sites(around: pd.DataFrame) -> Drawing:
     experiments = list(dict.fromkeys(table["experiment"]))
     columns = min(_PANELS_PER_ROW, len(experiments))
     figure = new_figure(TWO_COLUMNS, -(-len(experiments) // columns) * _PANEL_HEIGHT + _LEGEND_HEIGHT)
-    axes = grid_of_axes(figure, len(experiments), columns, sharex=True)
+    axes = grid_of_axes(figure, len(experiments), columns, alike="x")
     for place, (ax, experiment) in enumerate(zip(axes, experiments, strict=True)):
         here = table[table["experiment"] == experiment]
         first = here[here["method"] == drawn[0]]
@@ -90,6 +91,7 @@ def around_sites(around: pd.DataFrame) -> Drawing:
         ax.axhline(1, color=MUTED, linewidth=0.7, linestyle=":")
         ax.set(title=f"{experiment} ({first['n'].max()} sites)", xlabel="bases from the middle of the site")
         ax.set_ylabel("strength, mean is 1" if place % columns == 0 else "")
+    same_limits(axes, x=None)
     shared_legend(figure, axes[0], columns=_AROUND_LINES)
     return figure, table[["protocol", "model", "experiment", "method", "offset", "value", "sd", "n", "site_share"]]
 

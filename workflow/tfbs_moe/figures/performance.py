@@ -1,5 +1,7 @@
 """Figures of how well models tell bound from unbound sequence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ from tfbs_moe.figures.style import (
     nothing_to_draw,
     ordered_models,
     row_offsets,
+    same_limits,
     shared_legend,
     styled,
 )
@@ -46,7 +49,7 @@ def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
     panels = [rows for rows in aggregate.ROWS if (table["rows"] == rows).any()]
     height = 0.9 + len(tests) * max(0.22, _ROW_HEIGHT * len(models) * 0.8) + 0.14 * len(models) / 4
     figure = new_figure(TWO_COLUMNS, height)
-    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    axes = grid_of_axes(figure, len(panels), len(panels), alike="x")
     for ax, rows in zip(axes, panels, strict=True):
         stripes(ax, len(tests))
         ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
@@ -54,9 +57,8 @@ def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
             part = tests.merge(table[(table["rows"] == rows) & (table["model"] == model)], how="left")
             dots(ax, part, np.arange(len(tests)) + offset, styles[model])
         ax.set(title=aggregate.ROWS[rows], xlabel=metric_label(metric))
-        ax.set_yticks(range(len(tests)), list(tests["label"]))
-        ax.tick_params(axis="y", length=0)
-    axes[0].set_ylim(len(tests) - 0.5, -0.5)
+    same_limits(axes, x=None)
+    name_rows(axes, list(tests["label"]))
     _divide_sets(axes, tests)
     shared_legend(figure, axes[0], columns=4)
     return figure, table
@@ -82,7 +84,7 @@ def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> 
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     figure = new_figure(TWO_COLUMNS, rows * (0.65 + 0.19 * len(models)))
-    axes = grid_of_axes(figure, len(panels), columns, sharex=True, sharey=True)
+    axes = grid_of_axes(figure, len(panels), columns, alike="x")
     several = table["negatives"].nunique() > 1
     for ax, (set_name, negatives, row_set) in zip(axes, panels, strict=True):
         here = table[(table["set"] == set_name) & (table["negatives"] == negatives) & (table["rows"] == row_set)]
@@ -93,11 +95,10 @@ def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> 
             dots(ax, part, np.full(len(part), place), styles[model], size=4.5)
         title = f"{aggregate.SETS[set_name]}\n{aggregate.ROWS[row_set]}"
         ax.set_title(f"{title}\n{negatives.replace('_', ' ')}" if several else title)
-        ax.set_yticks(range(len(models)), [styles[model].label for model in models])
-        ax.tick_params(axis="y", length=0)
         ax.set_xlabel(f"mean {metric_label(metric)}")
     # A few factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
-    axes[0].set(ylim=(len(models) - 0.5, -0.5), xlim=aggregate.range_of(table[["lowest", "highest"]].to_numpy()))
+    same_limits(axes, x=aggregate.range_of(table[["lowest", "highest"]].to_numpy()))
+    name_rows(axes, [styles[model].label for model in models])
     return figure, table
 
 
@@ -126,7 +127,7 @@ def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, met
     ]
     columns = min(2, len(panels))
     figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.6 + 0.24 * len(rivals)))
-    axes = grid_of_axes(figure, len(panels), columns, sharex=True, sharey=True)
+    axes = grid_of_axes(figure, len(panels), columns, alike="x")
     for ax, (name, rows) in zip(axes, panels, strict=True):
         stripes(ax, len(rivals))
         ax.axvline(0, color=INK, linewidth=0.7)
@@ -139,11 +140,10 @@ def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, met
             ax.plot(singles["difference"], np.full(len(singles), place + 0.2), "|", color=colour, ms=5, alpha=0.8)
             dots(ax, mean, np.full(len(mean), place - 0.12), styles[rival], size=5)
         ax.set(title=f"{aggregate.SETS[name]}, {aggregate.ROWS[rows]}")
-        ax.set_yticks(range(len(rivals)), [styles[rival].label for rival in rivals])
-        ax.tick_params(axis="y", length=0)
     for ax in axes[-columns:]:
         ax.set_xlabel(f"{metric_label(metric)}: {styles[model].label} − rival")
-    axes[0].set_ylim(len(rivals) - 0.5, -0.5)
+    same_limits(axes, x=None)
+    name_rows(axes, [styles[rival].label for rival in rivals])
     marks = marks[[*kept, "negatives", "experiment", "factor", "difference"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=kept, how="left")
 
@@ -174,13 +174,25 @@ def dots(
     )
 
 
+def name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
+    """Name the rows of dot plots, the first on top, beside the first panel of every line of a grid."""
+    for ax in axes:
+        place = ax.get_subplotspec()
+        shown = names if place is None or place.is_first_col() else ()
+        ax.set_yticks(range(len(shown)), shown)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        # Left to itself, the label, though empty, asks for every tick.
+        ax.yaxis.set_label_coords(0, 0.5)
+
+
 def stripes(ax: Axes, rows: int) -> None:
     """Shade every other row of a dot plot, so that the eye keeps to its row."""
     for row in range(0, rows, 2):
         ax.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.45, linewidth=0)
 
 
-def _divide_sets(axes: "np.ndarray[tuple[int], np.dtype[np.object_]]", tests: pd.DataFrame) -> None:
+def _divide_sets(axes: Sequence[Axes], tests: pd.DataFrame) -> None:
     """Draw a line between the rows of one set and of the next."""
     for place in np.flatnonzero(tests["set"].to_numpy()[1:] != tests["set"].to_numpy()[:-1]):
         for ax in axes:

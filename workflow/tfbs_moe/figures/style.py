@@ -4,14 +4,13 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -43,6 +42,8 @@ _SVG_PATH = re.compile(rb' d="([^"]*)"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 _STRAIGHT = re.compile(rb"[-\s\d.MLz]*")
 _SVG_STEP = re.compile(rb"([ML]) (-?[\d.]+) (-?[\d.]+)|z")
+_DARK = 66 / 256
+"""From this share of its colours on a heat map is so dark that numbers in it are white."""
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
 
@@ -79,6 +80,8 @@ RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 7.5,
+    # Titles that look for their place ask for every tick, twice a drawing.
+    "axes.titley": 1.0,
     "axes.labelsize": 7,
     "xtick.labelsize": 6.5,
     "ytick.labelsize": 6.5,
@@ -147,13 +150,39 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def grid_of_axes(figure: Figure, panels: int, columns: int, **options: Any) -> list[Axes]:
-    """Return ``panels`` axes in a grid of ``columns``; the places that stay over are blank."""
+def grid_of_axes(figure: Figure, panels: int, columns: int, alike: str = "") -> list[Axes]:
+    """Return ``panels`` axes in a grid of ``columns``; the places that stay over are blank.
+
+    Args:
+        figure: the figure.
+        panels: how many axes.
+        columns: how many stand side by side.
+        alike: ``x``, ``y`` or ``xy``, in which all panels will have the same limits: only the outer ones have numbers.
+            Set the limits with ``same_limits``; axes that share them ask all others at every step.
+    """
     rows = -(-panels // columns)
-    axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False, **options)))
-    for blank in axes[panels:]:
-        blank.axis("off")
+    axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
+    for place, ax in enumerate(axes):
+        if "x" in alike and place // columns < rows - 1:
+            ax.tick_params(axis="x", which="both", labelbottom=False)
+        if "y" in alike and place % columns:
+            ax.tick_params(axis="y", which="both", labelleft=False)
+        if place >= panels:
+            ax.axis("off")
     return axes[:panels]
+
+
+def same_limits(axes: Sequence[Axes], **limits: tuple[float, float] | None) -> None:
+    """Give drawn panels the same ``x`` or ``y`` limits; None stands for those that hold what is in any of them."""
+    for axis, chosen in limits.items():
+        reach = np.array([getattr(ax.dataLim, f"interval{axis}") for ax in axes])
+        ends = [(end, end) for end in (reach[:, 0].min(), reach[:, 1].max())]
+        for ax in axes:
+            if chosen is None:
+                ax.update_datalim(ends, updatex=axis == "x", updatey=axis == "y")
+                ax.autoscale_view(scalex=axis == "x", scaley=axis == "y")
+            else:
+                ax.set(**{f"{axis}lim": chosen})
 
 
 def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
@@ -172,8 +201,10 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
     """
     rendered: dict[str, bytes] = {}
     with mpl.rc_context(RC):
-        figure.draw_without_rendering()
-        # The layout is settled; working it out anew for every format takes most of the time.
+        # Once: working out the layout anew for every format would take most of the time.
+        layout = figure.get_layout_engine()
+        if layout is not None and figure.axes:
+            layout.execute(figure)
         figure.set_layout_engine("none")
         # The solver of layouts gives other last digits from run to run, and names in an SVG are made of all digits.
         for ax in figure.axes:
@@ -228,6 +259,7 @@ def _shorter(path: re.Match[bytes]) -> bytes:
     return b' d="%s"' % b"".join(steps)
 
 
+@cache
 def _hundredths(count: int) -> bytes:
     """Return a whole number of hundredths as a decimal number without needless digits."""
     number = f"{count / 10**_DECIMALS:.{_DECIMALS}f}".rstrip("0").rstrip(".")
@@ -278,9 +310,13 @@ def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
 
 def shared_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
     """Put one legend for the whole figure below it, from the handles of one of its panels."""
-    handles, labels = axes.get_legend_handles_labels()
+    legend_below(figure, axes.get_legend_handles_labels()[0], columns)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
+    """Put a legend of marks, which have labels, below a figure."""
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(handles)))
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
 
 def row_offsets(count: int, span: float = 0.7) -> Sequence[float]:
@@ -298,22 +334,20 @@ def heat_map(
     bar: bool = True,
 ) -> None:
     """Draw a matrix of values between ``lowest`` and 1 with its numbers written in the cells."""
-    sns.heatmap(
-        matrix.astype(float),
-        ax=ax,
-        cmap="cividis_r",
-        vmin=lowest,
-        vmax=1,
-        annot=True,
-        fmt=".0%" if percent else ".2f",
-        annot_kws={"fontsize": 6},
-        cbar=bar,
-        cbar_kws={"label": label, "shrink": 0.8, "pad": 0.02},
-    )
-    ax.set(xlabel="", ylabel="")
+    values = matrix.to_numpy(dtype=float)
+    mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="cividis_r", vmin=lowest, vmax=1)
+    ax.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
+    ax.spines[:].set_visible(False)
+    if bar:
+        ax.figure.colorbar(mesh, ax=ax, label=label, shrink=0.8, pad=0.02).outline.set_linewidth(0)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            text = f"{value:.0%}" if percent else f"{value:.2f}"
+            colour = "white" if value - lowest >= _DARK * (1 - lowest) else INK
+            ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
     names = [str(name) for name in matrix.columns]
     crowded = sum(map(len, names)) > _LETTERS_SIDE_BY_SIDE
     centres = np.arange(len(names)) + 0.5
     ax.set_xticks(centres, names, rotation=45 if crowded else 0, ha="right" if crowded else "center")
-    ax.set_yticks(np.arange(len(matrix)) + 0.5, [str(name) for name in matrix.index], rotation=0)
+    ax.set_yticks(np.arange(len(matrix)) + 0.5, [str(name) for name in matrix.index], rotation=0, va="center")
     ax.tick_params(length=0)
