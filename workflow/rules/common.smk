@@ -53,7 +53,9 @@ FIGURE_BATCHES = {}
 for item in FIGURES.values():
     # An ablation is drawn without anything being explained.
     stage = "ablation" if item.kind == "ablation" else item.parameters.get("protocol", "study")
-    batch = "_".join(filter(None, [stage, item.kind == "logos" and "logos"]))
+    # Attributions come last: the other figures are drawn while they are made.
+    late = any(path.startswith("attributions/") for path in item.inputs)
+    batch = f"{stage}_attribution" if late else stage
     FIGURE_BATCHES.setdefault(batch, []).append(item.name)
 
 
