@@ -278,10 +278,9 @@ def _size_on_page(path: Path) -> tuple[int, int]:
 def _small_png(path: Path) -> bytes:
     """Return a PNG with fewer pixels and a palette in place of true colour, a fifth of the bytes."""
     buffer = io.BytesIO()
-    with Image.open(path) as image:
-        small = image.convert("RGB")
-        dpi = min(_PAGE_DPI, image.info["dpi"][0])
-        small = small.resize(_scaled(image, dpi), Image.Resampling.LANCZOS)
+    # One copy at a time: the tallest figures have tens of millions of pixels.
+    image = Image.open(path).convert("RGB")
+    small = image.resize(_scaled(image, min(_PAGE_DPI, image.info["dpi"][0])), Image.Resampling.LANCZOS)
     # An octree keeps every hue apart; a median cut of so few colours runs orange into red.
     small.quantize(_COLOURS_OF_PNG, Image.Quantize.FASTOCTREE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
