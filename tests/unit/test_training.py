@@ -283,6 +283,35 @@ def test_signal_handlers_are_put_back() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("settings", [{"optimizer": "adamw"}, {"optimizer": "sgd", "momentum": 0.9}])
+def test_optimisers_are_torchs_own_and_do_without_its_compiler(settings: dict) -> None:
+    code = f"""
+import sys
+import torch
+from tfbs_moe.training.optimizer import make_optimizer
+from tfbs_moe.training.settings import TrainingSettings
+
+def weights(optimizer):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(5, 2)
+    steps = optimizer(model)
+    for _ in range(3):
+        model(torch.ones(1, 5)).sum().backward()
+        steps.step()
+    return [*model.parameters()]
+
+settings = TrainingSettings(**{settings}, weight_decay=0)
+ours = weights(lambda model: make_optimizer(model, settings))
+assert "torch._dynamo" not in sys.modules
+rate = {{"lr": settings.learning_rate, "weight_decay": 0, "fused": True}}
+sgd = lambda model: torch.optim.SGD(model.parameters(), momentum=settings.momentum, nesterov=True, **rate)
+adamw = lambda model: torch.optim.AdamW(model.parameters(), **rate)
+theirs = weights(sgd if settings.optimizer == "sgd" else adamw)
+assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 CHILD = """
 import sys, torch
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Optimiser and learning rate."""
 
 import math
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -9,6 +10,17 @@ from torch import nn
 from tfbs_moe.training.settings import TrainingSettings
 
 _PLATEAU_FACTOR = 0.5
+
+
+# torch's own wrap these two methods in others that load its compiler first: seconds in each of many jobs.
+class _AdamW(torch.optim.AdamW):
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
+class _Sgd(torch.optim.SGD):
+    add_param_group = unwrap(torch.optim.SGD.add_param_group)
+    step = torch.no_grad()(unwrap(torch.optim.SGD.step))
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -26,10 +38,8 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     groups = [group for group in groups if group["params"]]
     if settings.optimizer == "sgd":
         nesterov = settings.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        return _Sgd(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return _AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def learning_rate(settings: TrainingSettings, epochs_done: float, reductions: int) -> float:
