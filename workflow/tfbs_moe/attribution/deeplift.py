@@ -140,12 +140,13 @@ def _undoing_pooling() -> Iterator[None]:
 
     tangermeme takes that way only where windows do not overlap, and then no place is written twice.
     """
-    enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(enabled, warn_only=True)
+    before = torch.get_deterministic_debug_mode()
+    # As ``use_deterministic_algorithms``, which loads the compiler first: see ``runtime.configure_torch``.
+    torch.set_deterministic_debug_mode(min(before, 1))
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+        torch.set_deterministic_debug_mode(before)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
         seed: root seed of the permutations.
 
     Yields:
-        The name of the layer that was randomised last, and a copy of the model.
+        The name of the layer that was randomised last, and a copy of the model: the same one, changed further.
     """
     changed = copy.deepcopy(model)
     layers = [name for name, layer in changed.named_modules() if any(True for _ in layer.parameters(recurse=False))]
@@ -39,7 +39,7 @@ def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
             order = torch.randperm(parameter.numel(), generator=draw).to(parameter.device)
             with torch.no_grad():
                 parameter.copy_(parameter.flatten()[order].view_as(parameter))
-        yield name, copy.deepcopy(changed)
+        yield name, changed
 
 
 def weight_randomisation(

@@ -50,7 +50,8 @@ def summarise(
 
 def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
     """Return a table with columns that say one thing throughout put before its own."""
-    return table.assign(**names)[[*names, *table.columns]]
+    # Assigned one after another they take longer than all that is told of a model.
+    return pd.DataFrame({**names, **table}, index=table.index)
 
 
 def _interval(values: np.ndarray, resamples: int, level: float, stream: np.random.Generator) -> tuple[float, float]:
