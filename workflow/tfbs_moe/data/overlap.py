@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -109,39 +108,28 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
     rows_at_once = max(1, _PACKED_BASES // max(1, codes.shape[1]))
     for first in range(0, len(codes) if words.size else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
-        letters = (codes[rows] & 3).astype(np.uint64)
-        np.minimum(*_pack(_Words(letters, np.uint64(3) - letters, 1), k), out=words[rows])
-        unknown_before = np.zeros((len(letters), codes.shape[1] + 1), dtype=np.int32)
-        np.cumsum(codes[rows] == UNKNOWN, axis=1, out=unknown_before[:, 1:])
+        np.minimum(*_pack(codes[rows] & np.uint8(3), k), out=words[rows])
+        # Counts that start anew after 255 do: no more than k lie between two that are compared.
+        unknown_before = np.zeros((len(words[rows]), codes.shape[1] + 1), dtype=np.uint8)
+        np.cumsum(codes[rows] == UNKNOWN, axis=1, dtype=np.uint8, out=unknown_before[:, 1:])
         np.equal(unknown_before[:, k:], unknown_before[:, : shape[1]], out=valid[rows])
     return words, valid
 
 
-class _Words(NamedTuple):
-    """Every word of one length, packed: as it reads, and as it reads on the other strand."""
+def _pack(letters: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pack every word of ``k`` of the letters (N, L), as it reads and as it reads on the other strand.
 
-    forward: np.ndarray
-    backward: np.ndarray
-    length: int
-
-    def followed_by(self, other: "_Words") -> "_Words":
-        length = self.length + other.length
-        width = self.forward.shape[1] + self.length - length
-        here, there = slice(width), slice(self.length, self.length + width)
-        forward = self.forward[:, here] << np.uint64(_BITS * other.length) | other.forward[:, there]
-        backward = other.backward[:, there] << np.uint64(_BITS * self.length) | self.backward[:, here]
-        return _Words(forward, backward, length)
-
-
-def _pack(letters: _Words, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Put words of ``k`` letters together from words of 1, 2, 4, ... letters: some 2 log2(k) steps, not k."""
-    whole, power = None, letters
-    while True:
-        if k & power.length:
-            whole = power if whole is None else whole.followed_by(power)
-        if whole is not None and whole.length == k:
-            return whole.forward, whole.backward
-        power = power.followed_by(power)
+    A word is two shorter ones, which may overlap: some log2(k) steps, the first of them on small numbers.
+    """
+    forward, backward, length = letters, np.uint8(3) - letters, 1
+    while length < k:
+        step = min(length, k - length)
+        length += step
+        held = np.min_scalar_type(4**length - 1)
+        here, there = slice(forward.shape[1] - step), slice(step, None)
+        forward = np.left_shift(forward[:, here], _BITS * step, dtype=held) | forward[:, there]
+        backward = np.left_shift(backward[:, there], _BITS * step, dtype=held) | backward[:, here]
+    return forward, backward
 
 
 def sequence_ids(codes: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from scipy.sparse import coo_array, csr_array
 
 from tfbs_moe.data.overlap import DEFAULT_K, canonical_kmers, sequence_ids
 
-# k-mers sorted at a time; 6 million of them take about 300 MB while they are sorted.
-_PASS_WORDS = 6_000_000
+# k-mers sorted at a time; 4 million of them take about 400 MB while they are counted.
+_PASS_WORDS = 4_000_000
 _BLOCK_ROWS = 32_768
 # An odd 64-bit constant (the golden ratio): multiplied by it, the high bits of words are well mixed.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -43,11 +43,12 @@ def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
     """
     dataset_of_row = _dataset_of_row(codes)
     words = sum(len(part) * max(0, part.shape[1] - k + 1) for part in codes)
-    passes = max(1, -(-words // _PASS_WORDS))
+    # A power of two, as the first bits of a mixed word say which pass it falls to.
+    bits = (words // _PASS_WORDS).bit_length()
     things = np.zeros(len(dataset_of_row), dtype=np.int64)
     held = csr_array((len(dataset_of_row), len(codes)), dtype=np.int32)
-    for number in range(passes):
-        one = _shared(*_words_of_pass(codes, k, number, passes), dataset_of_row, len(codes))
+    for number in range(2**bits):
+        one = _shared(*_words_of_pass(codes, k, number, bits), dataset_of_row, len(codes))
         things, held = things + one.things, held + one.held
     return Sharing(dataset_of_row, things, held.tocsr())
 
@@ -66,21 +67,21 @@ def _dataset_of_row(codes: Sequence[np.ndarray]) -> np.ndarray:
     return np.repeat(np.arange(len(codes)), [len(part) for part in codes])
 
 
-def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, passes: int) -> tuple[np.ndarray, np.ndarray]:
+def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the words that fall to one pass, and the row of each."""
-    found = list(_dealt(codes, k, number, passes))
+    found = list(_dealt(codes, k, number, bits))
     words = [np.zeros(0, dtype=np.uint64), *(words for words, _ in found)]
     rows = [np.zeros(0, dtype=np.int32), *(rows for _, rows in found)]
     return np.concatenate(words), np.concatenate(rows)
 
 
-def _dealt(codes: Sequence[np.ndarray], k: int, number: int, passes: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _dealt(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     first_row = 0
     for part in codes:
         for start in range(0, len(part), _BLOCK_ROWS):
             words, wanted = canonical_kmers(part[start : start + _BLOCK_ROWS], k)
-            if passes > 1:
-                wanted &= (words * _MIX >> np.uint64(32)) % np.uint64(passes) == number
+            if bits:
+                wanted &= words * _MIX >> np.uint64(64 - bits) == number
             rows, _ = np.nonzero(wanted)
             yield words[wanted], (rows + first_row + start).astype(np.int32)
         first_row += len(part)
