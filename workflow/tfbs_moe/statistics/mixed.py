@@ -104,12 +104,18 @@ def fit_cells(cells: np.ndarray, models: tuple[str, ...]) -> MixedFit | None:
 
 
 def trained_alike(values: pd.DataFrame, models: list[str]) -> dict[str, np.ndarray]:
-    """Return values, float (factors, seeds), by model, of those with at least as many trainings as the first."""
+    """Return values, float (factors, seeds), by model, of those with at least as many trainings as the first.
+
+    A control that has nothing to train has a value for each seed, and the same for all: it is left out, but where the
+    first model's do not differ either.
+    """
     wide = values.pivot_table(index="factor", columns=["model", "seed"], values="value", observed=True)
     every = {model: wide[model].to_numpy() for model in models}
     whole = {model: cells[:, np.isfinite(cells).all(axis=0)] for model, cells in every.items()}
     seeds = whole[models[0]].shape[1]
-    return {model: cells[:, :seeds] for model, cells in whole.items() if cells.shape[1] >= seeds > 0}
+    alike = {model: cells[:, :seeds] for model, cells in whole.items() if cells.shape[1] >= seeds > 0}
+    differ = {model: varies(settled(cells - cells[:, :1]).ravel()) for model, cells in alike.items()}
+    return {model: cells for model, cells in alike.items() if differ[model] or not differ[models[0]]}
 
 
 def _mean_squares(components: dict[str, float], factors: int, models: int, seeds: int) -> list[tuple[float, int]]:

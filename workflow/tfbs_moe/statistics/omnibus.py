@@ -110,7 +110,7 @@ def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float, alik
         return []
     models = common.comparison.split(" / ")
     others = ", ".join(model for model in models if model not in alike)
-    left_out = f"left out, with fewer trainings: {others}" if others else ""
+    left_out = f"left out, with fewer trainings or none: {others}" if others else ""
     common = replace(common, test="mixed model", design=MIXED_DESIGN)
     if len(alike) < SMALLEST:
         sentence = (
