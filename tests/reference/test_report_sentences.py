@@ -15,29 +15,36 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tfbs_moe.attribution.explain import known_sites
 from tfbs_moe.attribution.faithfulness import SHARES, mean_change
 from tfbs_moe.attribution.names import METRIC_LABELS
+from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.attribution.summary import summarise
+from tfbs_moe.config import complete_config
 from tfbs_moe.data.audit import audit
 from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
-from tfbs_moe.data.dataset import make_dataset
+from tfbs_moe.data.dataset import make_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.matrix_scan import best_hit, occupancy
 from tfbs_moe.data.shuffles import dinucleotide_shuffle
 from tfbs_moe.figures import attribution, comparison, gate, methods, performance
+from tfbs_moe.figures.draw import read_explained
 from tfbs_moe.figures.item import (
     ATTRIBUTION_SUMMARY,
     GATE_LIKENESS,
     GATE_LOSSES,
     GATE_USE,
     GATE_WEIGHTS,
+    LOGO_METHODS,
     METRICS,
     percent,
 )
-from tfbs_moe.report import answer, cards, evidence, seeds, summary, trust
+from tfbs_moe.report import answer, cards, evidence, inference, seeds, summary, trust
 from tfbs_moe.report import attribution as report_attribution
 from tfbs_moe.report import gate as report_gate
-from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, FAMILIARITY, SEED_AVERAGES, Run
+from tfbs_moe.report import methods as report_methods
+from tfbs_moe.report.cautions import cautions
+from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, FAMILIARITY, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
 from tfbs_moe.sequence import one_hot_from_codes
 from tfbs_moe.statistics.factors import compare_models
@@ -45,6 +52,7 @@ from tfbs_moe.statistics.methods import compare_methods
 from tfbs_moe.statistics.results import difference_sentence, significant
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+from tfbs_moe.tables import write_tsv
 
 MODEL, MATRIX, MEAN = "moe.softmax", "control.matrix", "control.mean"
 SHUFFLE, MATCHED, SUPPLIED = "dinucleotide_shuffle", "gc_matched", "supplied"
@@ -497,3 +505,70 @@ def test_a_window_shorter_than_a_matrix_has_the_score_of_the_part_it_covers() ->
     one_hot = one_hot_from_codes(codes.astype(np.uint8))
     np.testing.assert_allclose(best_hit(one_hot, [matrix]), np.max(places, axis=1), rtol=1e-5)
     np.testing.assert_allclose(occupancy(one_hot, [matrix]), np.log(np.mean(np.exp(places), axis=1)), rtol=1e-4)
+
+
+def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
+    """Before the mend: of 0.96 for others, 0.284 was called 28% of it; it is 30%."""
+    weights = {"A": 0.04, "B": 0.284, "C": 0.28, "D": 0.2, "E": 0.196}
+    same = {"protocol": "sound", "model": MODEL, "seed": 0, "experiment": "T", "factor": "A", "set": OTHER_CELL}
+    rows = [same | {"negatives": SHUFFLE, "label": "bound", "expert": name, "value": weights[name]} for name in weights]
+    run = run_of({GATE_WEIGHTS: pd.DataFrame(rows)})
+    run.study.training, run.study.experiments = ["A"], {"A": {"factor": "A"}}
+    (said,) = cautions(run)
+    assert said.endswith("T (dinucleotide shuffle) 96%, 30% of it to B.")
+
+
+@pytest.mark.parametrize(
+    ("correlation", "words"), [(0.9, "(p < .001)."), (-0.9, "does better on what is less familiar.")]
+)
+def test_familiarity_that_goes_the_other_way_round_is_told_so(correlation: float, words: str) -> None:
+    row = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "n": 20, "difference": np.nan, "p": 1e-5}
+    row |= {f"unfamiliar_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {
+        "rank_correlation": correlation
+    }
+    (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    assert said.endswith(words)
+
+
+def test_boxes_of_a_logo_are_the_sites_that_its_attributions_are_judged_by(tmp_path: Path) -> None:
+    """Before the mend: sites that other factors have in the same window were boxed too."""
+    one_hot = one_hot_from_codes(np.random.default_rng(0).integers(0, 4, (3, 30)).astype(np.uint8))
+    rows = make_dataset(
+        one_hot, np.array([1, 1, 0]), chrom=np.array(["c"] * 3), start=np.array([0, 100, 200]),
+        end=np.array([30, 130, 230]), strand=np.array(["."] * 3), attributes={"experiment": "A"},
+    )  # fmt: skip
+    write_dataset(rows, tmp_path / "test.h5")
+    sites = pd.DataFrame(
+        [("A", "c", 5, 10, "+"), ("B", "c", 8, 20, "+"), ("B", "c", 103, 110, "+")],
+        columns=["experiment", "chrom", "start", "end", "strand"],
+    )
+    write_tsv(sites, tmp_path / "sites.tsv")
+    explained = make_attributions(np.zeros((2, 4, 30)), one_hot[:2], np.array([0, 1]), np.zeros(2), {"method": "ism"})
+    write_attributions(explained, tmp_path / "ism.h5")
+    found = read_explained({"ism": tmp_path / "ism.h5"}, tmp_path / "test.h5", tmp_path / "sites.tsv")
+    assert found.sites is not None and found.sites.sum(axis=1).tolist() == [5, 0]
+    assert (found.sites == known_sites(subset(rows, np.array([0, 1])), sites, "A")).all()
+
+
+@pytest.mark.parametrize("methods", [["gradient"], ["deeplift_shap", "shiftsmooth"]])
+def test_methods_name_what_is_computed(methods: list[str]) -> None:
+    """Every method that explains, every sequence, and of every metric the interval that it has."""
+    settings = complete_config({"attribution": {"methods": methods}, "run": "r", "experiments": "e.tsv"})
+    said = report_methods._attribution(settings)
+    for name in (*settings["attribution"]["methods"], *LOGO_METHODS, settings["attribution"]["motif_method"]):
+        assert re.search(rf"\b{name}\b", said.split(" on up to ")[0])
+    assert f"up to {settings['attribution']['sequences']} bound sequences" in said and "best, median and worst" in said
+    study = SimpleNamespace(config=settings, test_sets=[])
+    assert "areas and with their skewness for losses, and from their percentiles for the sensitivity" in (
+        report_methods._evaluation(study)
+    )
+
+
+@pytest.mark.parametrize("kind", [SUPPLIED, SHUFFLE])
+def test_the_papers_f_is_spoken_of_where_it_stands(kind: str) -> None:
+    row = {"experiment": "e", "factor": "CTCF", "protocol": "sound", "negatives": kind, "statistic": 3.0, "n": 16}
+    row |= {"statistic_name": "F", "test": "paper's ANOVA"}
+    printed = pd.DataFrame([{"metric": "anova_f", "factor": "CTCF", "value": 2.0}])
+    run = run_of({PAPER_ANOVA: pd.DataFrame([row])})
+    table = inference._paper_anova(Run(run.folder, run.study, printed, run.tables))
+    assert ("paper F" in table.columns) == ("as printed" in table.caption) == (kind == SUPPLIED)

@@ -396,7 +396,7 @@ def test_models_with_fewer_trainings_have_no_part_in_the_mixed_model() -> None:
 
 
 def test_what_is_not_trained_has_no_part_in_the_mixed_model() -> None:
-    """GC content has a value for each seed, always the same. Before the mend: rejected in .18 of studies of two such."""
+    """GC content has one value for all seeds. Before the mend: rejected in .18 of studies with two such controls."""
     draw = np.random.default_rng(0)
     rejected, studies, names = 0, 400, (MIXTURE, *RIVALS)
     for _ in range(studies):

@@ -1,7 +1,7 @@
 """Names, paths and helper functions of attribution, as common.smk has them of the other stages; no rules."""
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
-from tfbs_moe.figures.item import LOGO_METHODS
+from tfbs_moe.figures.item import explaining
 
 EXPLAINED_SEED = SEEDS[0]
 # Only bound sequences are explained, and they are the same whatever the negatives.
@@ -9,9 +9,7 @@ EXPLAINED = {
     test.experiment: test for test in reversed(STUDY.test_sets) if test.experiment in STUDY.explained_experiments
 }
 # What logos and motifs are made from is always there, whatever other methods the config asks for.
-EXPLAINING = list(
-    dict.fromkeys([*config["attribution"]["methods"], *LOGO_METHODS, config["attribution"]["motif_method"]])
-)
+EXPLAINING = explaining(config)
 EXPLAINING_AT_ALL = list(dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]))
 INTO_FLANKS = [method for method in EXPLAINING_AT_ALL if needs_flanks(method)]
 UNPLACED = [name for name in EXPLAINED if not has_peaks(name)]

@@ -151,8 +151,8 @@ def _calibration(study: Study, protocol: str) -> FigureItem:
             f"""
             How often test rows are bound, against how probable the mixture ({gate}) says that is, in
             {study.config["evaluation"]["calibration_bins"]} bins of equal width; one line per training seed, bars
-            are Clopper–Pearson intervals. On the dotted line probabilities mean what they say. The test rows are half
-            bound, half unbound; in a genome far fewer are bound.
+            are Clopper–Pearson intervals. On the dotted line probabilities mean what they say. In a genome far fewer
+            sequences are bound than in a test set.
             """
         ),
         alt="One panel per test set, predicted probability against observed share.",

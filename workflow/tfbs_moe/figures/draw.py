@@ -103,7 +103,8 @@ def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path 
     Args:
         paths: an HDF5 file per method.
         dataset: the test set the sequences are from; None where no site is known.
-        sites: table of known sites, with ``chrom`` ``start`` ``end``; None where no site is known.
+        sites: table of known sites, with ``experiment`` ``chrom`` ``start`` ``end``, of which those of the test set's
+            experiment count; None where no site is known.
 
     Raises:
         InputError: a file cannot be read, or explains other rows than the first.
@@ -115,9 +116,10 @@ def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path 
             raise InputError(f"{path} explains other rows than the other methods do; delete both and make them again")
     mask = None
     if dataset is not None and sites is not None:
-        rows = read_dataset(dataset)
+        rows, known = read_dataset(dataset), read_tsv(sites, ("experiment", "chrom", "start", "end"))
         places = (rows.chrom[first.row], rows.start[first.row], rows.strand[first.row])
-        mask = site_mask(read_tsv(sites, ("chrom", "start", "end")), *places, rows.length)
+        # Those that attributions are judged by: what other factors bind in the same window is none of theirs.
+        mask = site_mask(known[known["experiment"] == rows.attributes["experiment"]], *places, rows.length)
     values = {method: item.attribution for method, item in found.items()}
     return attribution.Explained(first.one_hot, first.row, first.logit, values, mask)
 

@@ -3,7 +3,9 @@
 Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfbs_moe.study import Study, TestSet
 
@@ -53,6 +55,12 @@ class FigureItem:
     alt: str
     inputs: tuple[str, ...]
     parameters: dict[str, str] = field(default_factory=dict)
+
+
+def explaining(config: Mapping[str, Any]) -> list[str]:
+    """Return the methods that sequences are explained by: those asked for, and what logos and motifs are made from."""
+    settings = config["attribution"]
+    return list(dict.fromkeys([*settings["methods"], *LOGO_METHODS, settings["motif_method"]]))
 
 
 def first_test_sets(study: Study) -> list[TestSet]:

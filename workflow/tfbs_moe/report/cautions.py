@@ -89,7 +89,8 @@ def _elsewhere(run: Run) -> list[str]:
                     [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
                 ]
                 if any(mine) and others.sum() > COLLAPSED:
-                    named = f"{test} {others.sum():.0%}, {others.max():.0%} of it to {others.idxmax()}"
+                    most = others.max() / others.sum()
+                    named = f"{test} {others.sum():.0%}, {most:.0%} of it to {others.idxmax()}"
                     found.setdefault(str(model), []).append((float(others.sum()), named))
         said += [
             f"{protocol}: on {len(sets)} of {len(tests)} test sets of training factors the {model_label(model)} gives "

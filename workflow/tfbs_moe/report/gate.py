@@ -94,7 +94,8 @@ def _alike(run: Run) -> list[str]:
         return []
     unseen = first_kind(table[table["set"] == UNSEEN], "factor")
     return [
-        f"{protocol}: on {int(group['agree'].astype(bool).sum())} of {len(group)} unseen factors with a known matrix "
-        f"the {model_label(str(model))} gives most weight to the expert whose factor’s matrix is most like theirs."
+        f"{protocol}: on {int(group['agree'].astype(bool).sum())} of {len(group)} unseen factors whose matrix is like "
+        f"that of an expert’s factor the {model_label(str(model))} gives most weight to the expert whose factor’s "
+        "matrix is most like theirs."
         for (protocol, model), group in unseen.groupby(["protocol", "model"], sort=False)
     ]

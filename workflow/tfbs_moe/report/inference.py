@@ -204,5 +204,6 @@ def _paper_anova(run: Run) -> Block:
         omnibus = theirs[theirs["statistic_name"] == "F"].set_index("factor")["statistic"]
         shown["F_of_their_draws"] = table["factor"].map(omnibus).where(same_files)
     shown = shown.dropna(axis="columns", how="all")
-    caption = "One-way ANOVA over draws, beside the paper’s F(3, 116) as printed and from the authors’ own draws."
+    beside = ", beside the paper’s F(3, 116) as printed and from the authors’ own draws" if "paper_F" in shown else ""
+    caption = f"One-way ANOVA over draws{beside}."
     return make_table(shown, caption, "paper-anova")

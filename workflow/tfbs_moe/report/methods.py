@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.config import load_schema
-from tfbs_moe.figures.item import percent
+from tfbs_moe.figures.item import explaining, percent
 from tfbs_moe.study import CONTROLS, Study
 
 NEGATIVES = {
@@ -120,10 +120,11 @@ def _evaluation(study: Study) -> str:
     return (
         f"Intervals of single test sets ({percent(evaluation['confidence'])}) come from {evaluation['bootstrap']:,} "
         "bootstrap draws that keep a bound sequence and the negative made from it together: from their standard "
-        "deviation, on the logit scale for areas and sensitivity and with their skewness for losses; none for the "
-        "calibration error and the enrichment, nor for a class of few rows, where they would not cover what they say. "
-        f"A test row overlaps training where it shares a word of {evaluation['overlap_k']} bases, on "
-        "either strand, with a bound training row. Models are compared with the factor as the unit, seeds averaged "
+        "deviation, on the logit scale for areas and with their skewness for losses, and from their percentiles for "
+        "the sensitivity; none for the calibration error and the enrichment, nor for a class of few rows, where they "
+        "would not cover what they say. A test row overlaps training where it shares a word of "
+        f"{evaluation['overlap_k']} bases, on either strand, with a bound row that taught an expert or chose its "
+        "epoch. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
         f"is computed beside it over {settings['draws']} draws per model. "
         f"Controls on the same rows: {', '.join(name.replace('_', ' ') for name in CONTROLS)}"
@@ -135,9 +136,10 @@ def _evaluation(study: Study) -> str:
 def _attribution(config: Mapping[str, Any]) -> str:
     settings = config["attribution"]
     return (
-        f"Attribution of the logit by {', '.join(settings['methods'])} on up to {settings['sequences']} bound "
-        "sequences per test set, spread evenly over the mixture’s logit; ShiftSmooth averages over shifts of up to "
-        f"{settings['shifts']} base{'s' if settings['shifts'] > 1 else ''} to either side. Methods are judged against "
+        f"Attribution of the logit by {', '.join(explaining(config))} on up to {settings['sequences']} bound "
+        "sequences per test set, spread evenly over the mixture’s logit, and its best, median and worst; ShiftSmooth "
+        f"averages over shifts of up to {settings['shifts']} base{'s' if settings['shifts'] > 1 else ''} to either "
+        "side. Methods are judged against "
         "in-silico mutagenesis and known sites (in real DNA the best match of the factor’s JASPAR matrix, with its "
         "columns shuffled as the control), and compared with the gradient over factors by a paired t interval and "
         f"Wilcoxon’s test. Motifs are sought in {settings['motif_method']} over all explained sequences."

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfbs_moe.assemblies import PLANTED
+from tfbs_moe.figures.item import explaining
 from tfbs_moe.study import Study
 
 
@@ -47,7 +48,7 @@ def _negatives(kind: str) -> Callable[[Study], bool]:
 
 
 def _method(*names: str) -> Callable[[Study], bool]:
-    return lambda study: bool(set(names) & set(study.config["attribution"]["methods"]))
+    return lambda study: bool(set(names) & set(explaining(study.config)))
 
 
 _WORKS = (

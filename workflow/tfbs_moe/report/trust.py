@@ -15,7 +15,7 @@ _SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": 
 _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
     "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
-    "and shift, which change no order and no AUROC). They assume as many bound as unbound sequences. "
+    "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
     "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
     "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
 )
@@ -84,10 +84,12 @@ def _familiar(run: Run) -> list[str]:
                 parts[0] += f" (difference of the first two {gap})"
             if pd.notna(row["rank_correlation"]):
                 rho = number(row["rank_correlation"], sign=True)
-                foretold = significant(row["p"], confidence(run))
+                told = ": it does not foretell how well the mixture does"
+                if significant(row["p"], confidence(run)):
+                    told = "" if row["rank_correlation"] > 0 else ": the mixture does better on what is less familiar"
                 parts.append(
                     f"over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
-                    f"({p_words(row['p'])}){'' if foretold else ': it does not foretell how well the mixture does'}"
+                    f"({p_words(row['p'])}){told}"
                 )
             if parts:
                 said.append(f"{row['protocol']}, {_words(row['negatives'])}: {'; '.join(parts)}.")
