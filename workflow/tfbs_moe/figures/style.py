@@ -42,8 +42,6 @@ _SVG_PATH = re.compile(rb' d="([^"]*)"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 _STRAIGHT = re.compile(rb"[-\s\d.MLz]*")
 _SVG_STEP = re.compile(rb"([ML]) (-?[\d.]+) (-?[\d.]+)|z")
-_DARK = 66 / 256
-"""From this share of its colours on a heat map is so dark that numbers in it are white."""
 REASON = "reason"
 """The only column of the table of a figure that has nothing to draw."""
 
@@ -144,10 +142,11 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of ``width`` × ``height`` inches that lays itself out and needs no display."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    """Return an empty figure of ``width`` × ``height`` inches that lays itself out and needs no display.
+
+    Its canvas draws nothing: seaborn has a heat map drawn as a whole to look at its labels, which are ours here.
+    """
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid_of_axes(figure: Figure, panels: int, columns: int, alike: str = "") -> list[Axes]:
@@ -334,17 +333,24 @@ def heat_map(
     bar: bool = True,
 ) -> None:
     """Draw a matrix of values between ``lowest`` and 1 with its numbers written in the cells."""
-    values = matrix.to_numpy(dtype=float)
-    mesh = ax.pcolormesh(np.ma.masked_invalid(values), cmap="cividis_r", vmin=lowest, vmax=1)
-    ax.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0))
-    ax.spines[:].set_visible(False)
-    if bar:
-        ax.figure.colorbar(mesh, ax=ax, label=label, shrink=0.8, pad=0.02).outline.set_linewidth(0)
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = f"{value:.0%}" if percent else f"{value:.2f}"
-            colour = "white" if value - lowest >= _DARK * (1 - lowest) else INK
-            ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
+    # Loaded here: few figures are heat maps, and it loads much.
+    import seaborn as sns
+
+    sns.heatmap(
+        matrix.astype(float),
+        ax=ax,
+        cmap="cividis_r",
+        vmin=lowest,
+        vmax=1,
+        annot=True,
+        fmt=".0%" if percent else ".2f",
+        annot_kws={"fontsize": 6},
+        cbar=bar,
+        cbar_kws={"label": label, "shrink": 0.8, "pad": 0.02},
+        xticklabels=False,
+        yticklabels=False,
+    )
+    ax.set(xlabel="", ylabel="")
     names = [str(name) for name in matrix.columns]
     crowded = sum(map(len, names)) > _LETTERS_SIDE_BY_SIDE
     centres = np.arange(len(names)) + 0.5
