@@ -25,11 +25,11 @@ SHORT = {
     # At this scale GATA1 and ZBTB33 have 7 and 9 peaks on the test chromosomes; with fewer than 10 they are left out.
     "negatives": {"minimum_rows": 5},
     "protocols": {"paper": {"pooled": ["convnet"]}},
-    "controls": ["random"],
+    "controls": [],
     "experts": {"convnet": {"training": {"max_epochs": 1}}},
     "gates": {"softmax": {"training": {"max_epochs": 1}}},
     "evaluation": {"bootstrap": 100},
-    "statistics": {"draws": 2},
+    "statistics": {"draws": 2, "power": {"effects": [0.02]}},
     "audit": {"composition_rows": 100},
     "attribution": {
         "methods": ["gradient"],
