@@ -23,7 +23,7 @@ def eta_interval(statistic: float, df: float, df_error: float, level: float) -> 
     statistic = max(statistic, 0.0)
 
     def distance(value: float, probability: float) -> float:
-        found = float(stats.ncf.cdf(statistic, df, df_error, value))
+        found = float(special.ncfdtr(df, df_error, value, statistic))
         return (found if math.isfinite(found) else float(value < statistic * df)) - probability
 
     def proportion(probability: float) -> float:
