@@ -460,10 +460,8 @@ def test_panels_have_the_limits_that_sharing_would_give_and_numbers_outside_alon
     assert {ax.get_ylim() for ax in own} == {(4, 1)}
 
 
-def test_numbers_of_a_heat_map_can_be_read_and_a_missing_one_is_blank() -> None:
+def test_a_heat_map_names_rows_and_columns_and_leaves_a_missing_value_blank() -> None:
     ax = new_figure(3, 2).subplots()
     style.heat_map(ax, pd.DataFrame([[0.5, np.nan], [0.6, 1.0]], ["a", "b"], ["c", "d"]), "AUROC", lowest=0.5)
-    assert {text.get_text(): text.get_color() for text in ax.texts} == {
-        "0.50": style.INK, "0.60": style.INK, "1.00": "white",
-    }  # fmt: skip
+    assert [text.get_text() for text in ax.texts] == ["0.50", "0.60", "1.00"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"] and ax.get_ylim() == (2, 0)
