@@ -572,3 +572,29 @@ def test_the_papers_f_is_spoken_of_where_it_stands(kind: str) -> None:
     run = run_of({PAPER_ANOVA: pd.DataFrame([row])})
     table = inference._paper_anova(Run(run.folder, run.study, printed, run.tables))
     assert ("paper F" in table.columns) == ("as printed" in table.caption) == (kind == SUPPLIED)
+
+
+def test_test_sets_without_intervals_are_not_among_those_compared() -> None:
+    """Before the mend: "on 1 of 2 test sets", one of which had too few rows for an interval."""
+    same = {"protocol": "sound", "seed": 0, "factor": "A", "rows": "all", "metric": "auroc", "negatives": SHUFFLE}
+    rows = [
+        same | {"experiment": name, "model": model, "value": value, "lower": value - half, "upper": value + half}
+        for name, half in (("T", 0.05), ("few", np.nan))
+        for model, value in ((MODEL, 0.5), ("convnet.A", 0.8))
+    ]
+    run = run_of({METRICS: pd.DataFrame(rows)})
+    run.study.training, run.study.experiments = ["A"], {"A": {"factor": "A"}}
+    run.study.experts = lambda _: [("convnet", "A")]
+    (said,) = cautions(run)
+    assert said.startswith("sound: on 1 of 1 test sets")
+
+
+def test_gc_contents_that_differ_in_spread_alone_are_told_by_how_much() -> None:
+    columns = ("rows", "left_out", "smaller", "rows_found", "rows_wanted", "positives", "split", "contradictions")
+    columns += ("exact_duplicates", "near_duplicates", "negatives", "negatives_found", "auroc_1mers", "auroc_2mers")
+    columns += ("gc_positive", "gc_negative", "gc_mismatch", "positives_in_training")
+    values = (400, None, None, None, None, 200, "test", 0, 0, 0, MATCHED, MATCHED, 0.5, 0.5, 0.5, 0.5, 0.06, 0.0)
+    row = {"dataset": "a"} | dict(zip(columns, values, strict=True))
+    pairs = pd.DataFrame(columns=["dataset", "other", "rows_overlapping"])
+    (said,) = audit_warnings(pd.DataFrame([row]), pairs, [], AuditThresholds())["sentence"]
+    assert said.endswith("(mean 0.50) and negatives (mean 0.50) differ: their distributions lie 0.06 apart.")

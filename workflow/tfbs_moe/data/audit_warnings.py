@@ -197,7 +197,8 @@ def _composition(row: dict, limits: AuditThresholds) -> Iterator[dict[str, objec
             "gc_mismatch",
             row["gc_mismatch"],
             limits.gc_mismatch,
-            f"the GC contents of positives ({row['gc_positive']:.2f}) and negatives ({row['gc_negative']:.2f}) differ.",
+            f"the GC contents of positives (mean {row['gc_positive']:.2f}) and negatives (mean "
+            f"{row['gc_negative']:.2f}) differ: their distributions lie {row['gc_mismatch']:.2f} apart.",
         )
 
 

@@ -1,5 +1,7 @@
 """What to know before a result is believed: sets left out, experts of few rows, mixtures below their own expert."""
 
+import math
+
 import pandas as pd
 
 from tfbs_moe.evaluation.gate_use import COLLAPSED
@@ -44,7 +46,7 @@ def _below_own_expert(run: Run) -> list[str]:
     chosen = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all")]
     said = []
     for protocol in run.study.protocols:
-        found, tests = [], _tests(run, chosen, protocol)
+        found, tests, compared = [], _tests(run, chosen, protocol), 0
         mixture = f"moe.{run.study.gates(protocol)[0]}"
         for test, names, rows in tests:
             means = rows.groupby("model", sort=False)[_NUMBERS].mean().dropna(subset=["value"]).to_dict("index")
@@ -54,12 +56,14 @@ def _below_own_expert(run: Run) -> list[str]:
                 continue
             best = max(present, key=lambda name: means[name]["value"])
             its, ours = means[best], means[mixture]
+            # A test set of few rows has no intervals to lie outside of.
+            compared += not math.isnan(its["lower"] + ours["upper"])
             if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
                 found.append((its["value"] - ours["value"], test, number(ours["value"]), number(its["value"])))
         if found:
             worst = [f"{test} {value} where it has {alone}" for _, test, value, alone in sorted(found, reverse=True)]
             said.append(
-                f"{protocol}: on {len(found)} of {len(tests)} test sets of training factors the {model_label(mixture)} "
+                f"{protocol}: on {len(found)} of {compared} test sets of training factors the {model_label(mixture)} "
                 "has a lower AUROC than the factor’s own expert by itself, each outside the other’s interval: "
                 f"{_first(worst)}."
             )
