@@ -66,6 +66,17 @@ def test_no_p_of_friedmans_test_is_below_that_of_full_agreement() -> None:
         assert friedman(agree).p == pytest.approx(1 / math.factorial(models) ** (factors - 1))
 
 
+@pytest.mark.parametrize(
+    ("count", "models", "words"),
+    [(3, 3, "p exact, over all orders"), (5, 14, "p over 20,000 drawn orders"), (12, 9, "p of F")],
+)
+def test_what_friedmans_p_is_of_is_told(count: int, models: int, words: str) -> None:
+    """Before the mend drawn orders were called all of them: of 14 models over 5 factors there are 10⁵⁴."""
+    values = np.random.default_rng(1).uniform(size=(count, models, 1))
+    found = compare_models(metrics(values, (MIXTURE, *(f"convnet.{each}" for each in range(models - 1)))), MIXTURE)
+    assert words in of_test(found, "Friedman (Iman–Davenport)").iloc[0]["check"]
+
+
 def test_kendalls_w_and_nemenyi_by_the_book() -> None:
     for seed in SEEDS:
         values = np.random.default_rng(seed).integers(0, 6, (9, 4)).astype(float)

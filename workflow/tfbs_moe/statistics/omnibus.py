@@ -89,6 +89,7 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
     words = f"{found.df}, {found.df_error}"
     asymptotic = f"χ²({found.df}) = {found.chi_squared:.2f}, {p_words(found.p_chi_squared)}"
     source = "p exact, over all orders" if found.exact else "p of F"
+    source = f"p over {found.drawn:,} drawn orders" if found.drawn else source
     value = "∞" if math.isinf(found.statistic) else f"{found.statistic:.2f}"
     return replace(
         common,

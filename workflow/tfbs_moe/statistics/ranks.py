@@ -29,6 +29,7 @@ class Friedman:
         p: over all ways in which the factors could have ranked the models, where these can be counted, and over
             drawn ones where factors are few; else of F.
         exact: whether it is of all or drawn ways.
+        drawn: number of drawn ways that p is of; 0 where it is of all of them, or of F.
         concordance: Kendall's W, 0 to 1: how alike the factors rank the models. It has no interval: draws of factors
             with replacement agree more than factors do, and next to 0 no interval from them holds its level.
     """
@@ -41,6 +42,7 @@ class Friedman:
     p: float
     concordance: float
     exact: bool = False
+    drawn: int = 0
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
@@ -81,6 +83,7 @@ def friedman(values: np.ndarray) -> Friedman:
         max(p, _least_p(ranks)),
         min(concordance, 1.0),
         chance is not None,
+        chance.drawn if chance is not None and not agree else 0,
     )
 
 
