@@ -77,6 +77,17 @@ def test_what_friedmans_p_is_of_is_told(count: int, models: int, words: str) -> 
     assert words in of_test(found, "Friedman (Iman–Davenport)").iloc[0]["check"]
 
 
+@pytest.mark.parametrize(("models", "over_signs"), [(2, False), (4, True)])
+def test_a_p_beside_an_f_that_is_not_of_it_says_so(models: int, over_signs: bool) -> None:
+    """Before the mend: "F(2, 10) = 928.22, p = .031", which is 2 of 64 signs and no p of that F."""
+    values = np.arange(models)[:, None] + np.random.default_rng(2).normal(0, 0.01, (6, models, 1))
+    found = compare_models(metrics(values, (MIXTURE, *RIVALS)[:models]), MIXTURE)
+    row = of_test(found, "repeated-measures ANOVA").iloc[0]
+    assert row["sentence"].endswith("p = .031 over signs of factors.") == over_signs
+    df, df_error = map(float, row["df"].split(", "))
+    assert (row["p"] == pytest.approx(stats.f.sf(row["statistic"], df, df_error))) != over_signs
+
+
 def test_kendalls_w_and_nemenyi_by_the_book() -> None:
     for seed in SEEDS:
         values = np.random.default_rng(seed).integers(0, 6, (9, 4)).astype(float)

@@ -20,6 +20,7 @@ from tfbs_moe.report.inputs import (
 )
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.statistics.omnibus import OVER_SIGNS
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON
 from tfbs_moe.statistics.results import p_words
 from tfbs_moe.study import SUPPLIED
@@ -167,9 +168,10 @@ def _draws(run: Run) -> list[Block]:
         level = group[group["draws"].isna() & its_own & group["statistic"].notna()].to_dict("records")
         if level:
             row = level[0]
+            source = f" {OVER_SIGNS}" if OVER_SIGNS in str(row["check"]) else ""
             text += (
                 f"; over the {row['n']} factors of its set, the same models give F({row['df']}) = "
-                f"{row['statistic']:.2f}, {p_words(row['p'])}"
+                f"{row['statistic']:.2f}, {p_words(row['p'])}{source}"
             )
         sentences.append(f"{text}.")
     return [Items(sentences)] if sentences else []

@@ -19,6 +19,8 @@ from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
 MIXED_DESIGN = "mixed model: model fixed; factor, factor × model and training (model × seed) random"
 SMALLEST = 2
+# What the p of F of more than two models is of, for it is not that of the distribution of F.
+OVER_SIGNS = "over signs of factors"
 
 
 def omnibus_results(
@@ -65,7 +67,7 @@ def _anova(table: FactorTable, common: Result, metric: str, level: float, normal
     words, many = f"{anova.df}, {anova.df_error}", len(table.models) > 2
     # Among more than two models F is spread as its distribution says under sphericity alone, and so is its interval.
     bounds = (math.nan, math.nan) if many else eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
-    signs = f"p over signs of factors; {mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}"
+    signs = f"p {OVER_SIGNS}; {mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}"
     check = signs if many else "two models: sphericity holds"
     return replace(
         common,
@@ -80,7 +82,14 @@ def _anova(table: FactorTable, common: Result, metric: str, level: float, normal
         effect_lower=bounds[0],
         effect_upper=bounds[1],
         check="; ".join(filter(None, [normal, check, common.check])),
-        sentence=_sentence(common, metric, anova.p_signs, level, f"F({words}) = {anova.statistic:.2f}"),
+        sentence=_sentence(
+            common,
+            metric,
+            anova.p_signs,
+            level,
+            f"F({words}) = {anova.statistic:.2f}",
+            f" {OVER_SIGNS}" if many else "",
+        ),
     )
 
 
@@ -141,7 +150,7 @@ def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float, alik
     ]
 
 
-def _sentence(common: Result, metric: str, p: float, level: float, statistic: str) -> str:
+def _sentence(common: Result, metric: str, p: float, level: float, statistic: str, source: str = "") -> str:
     models = common.comparison.count(" / ") + 1
     if math.isnan(p):
         return (
@@ -149,7 +158,7 @@ def _sentence(common: Result, metric: str, p: float, level: float, statistic: st
             "on every factor by the same amount."
         )
     verdict = "differ" if significant(p, level) else "are not shown to differ"
-    return f"Over {common.n} factors the {models} models {verdict} in {metric}: {statistic}, {p_words(p)}."
+    return f"Over {common.n} factors the {models} models {verdict} in {metric}: {statistic}, {p_words(p)}{source}."
 
 
 def _per_seed(metrics: pd.DataFrame, table: FactorTable) -> pd.DataFrame:
