@@ -1,6 +1,6 @@
-"""The bootstrap of a test set: how often each row is drawn, and intervals from the draws.
+"""Bootstrap resamples of a test set.
 
-Every model of a dataset is evaluated on the same draws, so that models can be compared draw by draw.
+All models of a dataset share them, so that they are compared resample by resample.
 """
 
 from collections.abc import Iterator
@@ -14,36 +14,25 @@ PAIRS = "pairs"
 ROWS = "rows within class"
 BOTH = "pairs, and unpaired rows within class"
 
-# Draws × rows handled at a time: such a block stays in the processor's second cache, whatever the test set's size.
+# Resamples × examples per block: it fits the processor's L2 cache, whatever the size of the test set.
 BLOCK = 262_144
 
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What is drawn with replacement: units, each of one or more rows, within strata.
+    """Units to resample with replacement, each of one or more examples, within strata."""
 
-    Attributes:
-        unit: int (N,), the unit of each row; units are numbered stratum by stratum.
-        sizes: number of units in each stratum.
-        resampled: what the units are, in words.
-    """
-
-    unit: np.ndarray
-    sizes: tuple[int, ...]
-    resampled: str
+    unit: np.ndarray  # int (N,), the unit of each example, numbered stratum by stratum
+    sizes: tuple[int, ...]  # units per stratum
+    resampled: str  # what a unit is, in words
 
 
 def resampling_units(label: np.ndarray, pair: np.ndarray) -> Units:
-    """Say what a bootstrap of a dataset has to draw.
+    """Group examples ``label`` (N,), bool, into the units of a bootstrap by ``pair`` (N,), int; -1 has no partner.
 
-    Rows that were made from one another are drawn together; rows without a partner are drawn within their
-    class. Shuffled negatives are made from their positives, so the two are not independent draws.
-
-    Args:
-        label: bool (N,).
-        pair: int (N,), rows of equal value belong together; -1 is a row by itself.
+    Shuffled negatives depend on their positives, so a pair is resampled as one; the others are resampled within class.
     """
-    # A number of its own for each unpaired row, apart from those of the pairs.
+    # A separate number for each unpaired example.
     key = np.where(pair == UNPAIRED, -2 - np.arange(len(pair)), pair)
     _, group, members = np.unique(key, return_inverse=True, return_counts=True)
     paired = members[group] > 1
@@ -60,9 +49,9 @@ def resampling_units(label: np.ndarray, pair: np.ndarray) -> Units:
 
 
 def draw_counts(units: Units, draws: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield how often each row is drawn, as uint8 (B, N), until there were ``draws`` draws.
+    """Yield how often each of the N examples is drawn, uint8 (B, N), for ``draws`` resamples in all.
 
-    A count above 255 does not occur: its probability is below 10⁻⁵⁰⁰.
+    A count above 255 has a probability below 10⁻⁵⁰⁰.
     """
     rows = max(len(units.unit), 1)
     done = 0
@@ -74,7 +63,7 @@ def draw_counts(units: Units, draws: int, rng: np.random.Generator) -> Iterator[
 
 
 def percentile_interval(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the percentile interval over the last axis; NaN where a draw has no value."""
+    """Return the percentile interval over the last axis; NaN where a resample has no value."""
     tail = (1 - level) / 2
     lower, upper = np.quantile(values, [tail, 1 - tail], axis=-1)
     return lower, upper

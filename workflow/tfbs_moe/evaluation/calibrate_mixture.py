@@ -1,4 +1,4 @@
-"""Can a mixture's probabilities be taken at their word, and does it know what it does not know?"""
+"""Calibrate a mixture's probabilities and fit its out-of-distribution score on validation data."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from tfbs_moe.tables import write_json
 
 log = logging.getLogger(__name__)
 
-# Numbers of all embeddings that familiarity is fitted to: 800 MB.
+# Limit on the numbers in the embeddings that familiarity is fitted to: 800 MB.
 MOST_NUMBERS = 200_000_000
 UNBOUND = "unbound"
 
@@ -40,26 +40,18 @@ def calibrate_mixture(
     batch_size: int,
     knowledge: Mapping[str, FactorKnowledge],
 ) -> dict[str, Any]:
-    """Fit calibrations and familiarity to validation rows, and write them into a mixture's bundle.
+    """Fit calibrations and the out-of-distribution score to validation examples; write both into the mixture's bundle.
 
-    Calibrations are fitted to the rows that are kept for it (``data.reserved``), for on rows that taught a gate or its
-    experts probabilities are better than elsewhere. Relatives (``data.relatives``) of rows that taught or chose are
-    left out, with their pairs. A gate that learned from all rows together has none that it surely did not see;
-    ``calibration.json`` says so (``may_have_taught``).
+    Calibrations are fitted to the calibration split (``data.reserved``), because probabilities are too good on examples
+    that trained the gate or its experts. Examples related (``data.relatives``) to any used for training or model
+    selection are excluded, with their pairs. A gate trained on a random pool of all examples has no surely unseen ones;
+    ``may_have_taught`` in ``calibration.json`` records that.
 
-    Args:
-        folder: of the bundle; takes ``calibration.json`` and ``familiarity.safetensors``.
-        validation: datasets of all training experiments, by kind of negatives; the gate and the experts were chosen on
-            the first kind, and familiarity is fitted to it. Those that were left out have no say, nor a kind of which
-            all were.
-        train: datasets that the experts were trained on.
-        device: to compute on.
-        seed: root of the draw of rows, where there are more than memory takes.
-        batch_size: rows per pass.
-        knowledge: by factor, for a gate that may look at it.
-
-    Returns:
-        what ``calibration.json`` says.
+    ``folder`` gets ``calibration.json``, whose content is returned, and ``familiarity.safetensors``. ``validation``
+    holds the datasets of all training experiments by kind of negatives; the gate and the experts were selected on the
+    first kind, and the out-of-distribution score is fitted to the first kind with any examples. ``train`` lists the
+    experts' training sets, ``seed`` is the root seed for sampling where the embeddings exceed memory, and ``knowledge``
+    holds the motif priors by factor, for motif-conditioned gates. Raises InputError if the bundle holds an expert.
     """
     mixture = bundle.load(folder, device)
     if not isinstance(mixture, MixtureOfExperts):
@@ -76,7 +68,7 @@ def calibrate_mixture(
         fit = _unknown(whole, fit, train)
     for negatives, parts in whole.items():
         most = MOST_NUMBERS // width // max(len(parts), 1)
-        # Familiarity takes all rows; after it those that calibrate are enough.
+        # The out-of-distribution score uses all examples; later kinds need only their calibration split.
         pairs = zip(parts, fit[negatives], strict=True)
         chosen = [_some(rows, calibrates, most, seed, only_calibrating=learnt) for rows, calibrates in pairs]
         datasets = [dataset for dataset, _ in chosen if len(dataset)]
@@ -118,7 +110,7 @@ def _unknown(
     reserved: Mapping[str, Sequence[np.ndarray]],
     train: Sequence[str | Path],
 ) -> dict[str, list[np.ndarray]]:
-    """Return of the reserved rows (N,) of each dataset those that are relatives of none that taught or chose."""
+    """Return the masks (N,) of reserved examples unrelated to any used for training or model selection."""
     own = next(iter(validation))
     taught = [Pieces.of(read_dataset(path)) for path in train]
     taught += [Pieces.of(rows).take(~kept) for rows, kept in zip(validation[own], reserved[own], strict=True)]
@@ -138,7 +130,7 @@ def _unknown(
 def _some(
     dataset: Dataset, calibrates: np.ndarray, most: int, seed: int, *, only_calibrating: bool
 ) -> tuple[Dataset, np.ndarray]:
-    """Return at most so many rows of a dataset, drawn at random, in their order, and which of them calibrate."""
+    """Sample at most ``most`` examples, in their order, and say which of them calibrate (N,)."""
     rows = np.flatnonzero(calibrates) if only_calibrating else np.arange(len(dataset))
     if len(rows) > most:
         experiment = str(dataset.attributes.get("experiment", ""))
@@ -149,7 +141,7 @@ def _some(
 def _embed(
     mixture: MixtureOfExperts, dataset: Dataset, told: np.ndarray | None, batch_size: int, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (N,) and embeddings (N, K, E) of a dataset."""
+    """Return logits (N,) and expert embeddings (N, K, E) of a dataset."""
     logits, embeddings = [], []
     with torch.inference_mode():
         for first in range(0, len(dataset), batch_size):

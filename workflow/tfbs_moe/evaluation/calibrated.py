@@ -1,9 +1,8 @@
-"""Probabilities that can be taken at their word: logits set right on validation rows, for each kind of negatives.
+"""Calibrated probabilities, for each kind of negatives, by Platt scaling (1999) on validation examples.
 
-Platt (1999): the logit is multiplied by one number (one over the temperature of Guo et al. 2017) and moved by another,
-which maximise the likelihood of validation rows; the first is never below 0, so the order of sequences is not turned
-round. Validation rows are half
-bound, half unbound, so that is what a calibrated probability assumes; ``Calibration.probability`` takes another share.
+The logit is scaled (by one over the temperature of Guo et al. 2017) and shifted to maximise the likelihood; the scale
+is never negative, so the ranking never reverses. Validation examples are half bound, half unbound, and calibrated
+probabilities assume that; ``Calibration.probability`` accepts another fraction.
 """
 
 import logging
@@ -27,45 +26,31 @@ FILE = "calibration.json"
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become probabilities against one kind of negatives.
-
-    Attributes:
-        negatives: the kind.
-        scale: that a logit is multiplied by.
-        shift: that is added then.
-        rows: validation rows it was fitted to.
-        share: of them that are bound.
-        before: ``log_loss``, ``brier`` and ``calibration_error`` on these rows as the model came.
-        after: the same, calibrated.
-    """
+    """Maps logits to probabilities against one kind of negatives."""
 
     negatives: str
-    scale: float
-    shift: float
-    rows: int
-    share: float
-    before: Mapping[str, float]
-    after: Mapping[str, float]
+    scale: float  # multiplies the logit
+    shift: float  # added to the scaled logit
+    rows: int  # validation examples it was fitted to
+    share: float  # fraction of them that are bound
+    before: Mapping[str, float]  # log_loss, brier and calibration_error on them, uncalibrated
+    after: Mapping[str, float]  # the same, calibrated
 
     def logit(self, logits: np.ndarray) -> np.ndarray:
         """Return calibrated logits, float64 (N,)."""
         return self.scale * np.asarray(logits, dtype=np.float64) + self.shift
 
     def probability(self, logits: np.ndarray, share: float | None = None) -> np.ndarray:
-        """Return calibrated probabilities, float32 (N,).
+        """Return calibrated probabilities, float32 (N,), of logits (N,).
 
-        Args:
-            logits: of the model, (N,).
-            share: of bound sequences among those that are scored; that of the validation rows where not given.
-
-        Raises:
-            InputError: a share that is not between 0 and 1.
+        ``share`` is the fraction of bound sequences among those scored; None takes that of the validation examples.
+        InputError unless it is between 0 and 1.
         """
         moved = self.logit(logits)
         if share is not None:
             if not 0 < share < 1:
                 raise InputError(f"the share of bound sequences is {share}; a number between 0 and 1 was expected")
-            # Bayes: another prior moves the log-odds by the difference of the priors' log-odds.
+            # Bayes: another prior shifts the log-odds by the difference of the priors' log-odds.
             moved = moved + scipy.special.logit(share) - scipy.special.logit(self.share)
         return scipy.special.expit(moved).astype(np.float32)
 
@@ -75,7 +60,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "Calibration":
-        """Read what ``as_json`` gave; InputError where a number is missing or odd."""
+        """Read the output of ``as_json``; InputError where a number is missing or out of range."""
         try:
             found = cls(**given)
             odd = not (np.isfinite([found.scale, found.shift]).all() and 0 < found.share < 1)
@@ -87,7 +72,7 @@ class Calibration:
 
 
 def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
-    """Return the calibrations of a bundle, by kind of negatives; none where it has none."""
+    """Return a bundle's calibrations by kind of negatives; empty where it has none."""
     path = Path(folder) / FILE
     given = read_json(path) if path.is_file() else {}
     try:
@@ -97,18 +82,12 @@ def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
 
 
 def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibration:
-    """Fit a calibration to validation rows.
+    """Fit a calibration to validation examples: ``label`` (N,), 1 bound, 0 unbound, and ``logits`` (N,).
 
-    Args:
-        label: (N,), 1 bound, 0 unbound.
-        logits: float (N,).
-        negatives: the kind of the unbound rows.
-
-    Returns:
-        The calibration; one that leaves logits as they are where a class is missing. Where bound rows have the lower
-        logits its scale is 0, and every sequence is as probable as a validation row.
+    Without both classes it is the identity. Where bound examples have the lower logits its scale is 0, which gives
+    every sequence the fraction of bound validation examples.
     """
-    # Whoever scores sequences with a calibration does not wait for what fits one.
+    # A slow import that scoring does not need.
     from sklearn.linear_model import LogisticRegression
 
     label, logits = np.asarray(label).astype(int), np.asarray(logits, dtype=np.float64)
@@ -117,7 +96,7 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
         scale, shift, share = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(label.mean())
         if scale < 0:
-            # The likelihood is concave: of scales that turn nothing round, 0 is the most likely one.
+            # The likelihood is concave: of the scales that do not reverse the ranking, 0 is the most likely.
             scale, shift = 0.0, float(scipy.special.logit(share))
             log.warning("negatives %s: validation rows that are bound have the lower logits", negatives)
     else:
@@ -134,7 +113,7 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
 
 
 def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str, float]:
-    """Return how good the probabilities of logits (N,) are: log loss, Brier score, expected calibration error."""
+    """Return log loss, Brier score and expected calibration error of the probabilities of logits (N,)."""
     logits = np.asarray(logits, dtype=np.float64)
     if not len(logits):
         return dict.fromkeys((LOG_LOSS, BRIER, CALIBRATION_ERROR), np.nan)

@@ -1,4 +1,4 @@
-"""Reliability curves: how often rows are bound, against how probable the model says that is."""
+"""Reliability curves: the observed fraction of bound examples against the predicted probability."""
 
 from collections.abc import Mapping
 
@@ -35,17 +35,11 @@ RELIABILITY_COLUMNS = (
 def reliability(
     scores: Scores, identity: Mapping[str, object], *, bins: int = BINS, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return the reliability curve of every model and seed on one dataset.
+    """Return the reliability curve of every model and seed on one dataset, one row per model × seed × non-empty bin.
 
-    Args:
-        scores: predictions of one dataset.
-        identity: see ``evaluate``.
-        bins: of equal width over the predicted probability; an empty bin has no row.
-        level: of the interval of the observed share (Clopper and Pearson 1934), which never covers too little.
-
-    Returns:
-        One row per model × seed × bin: mean predicted probability, observed share of bound rows. Nothing
-        for a model that gives no probabilities.
+    Bins have equal width over the predicted probability. A row holds the mean predicted probability and the observed
+    fraction of bound examples with its exact, conservative interval (Clopper and Pearson 1934). A model without
+    probabilities has no rows.
     """
     records: list[dict[str, object]] = []
     for (model, seed), probability in zip(scores.models, scores.probability, strict=True):

@@ -1,8 +1,8 @@
 """The variance of an AUROC, and the covariance of several, from ranks alone.
 
-DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837, computed from midranks as in Sun and Xu (2014),
-IEEE Signal Process. Lett. 21:1389. Rows that belong together (a positive and the negatives made from it) are taken
-as clusters, as in Obuchowski (1997), Biometrics 53:567; where every row stands alone the two are the same.
+DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44:837, computed from midranks as in Sun and Xu (2014), IEEE Signal
+Process. Lett. 21:1389. A positive and the negatives made from it form a cluster, as in Obuchowski (1997), Biometrics
+53:567; without clusters the two are the same.
 """
 
 from collections.abc import Mapping
@@ -45,37 +45,25 @@ _NOISE = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Aurocs:
-    """AUROCs of K models on the same rows.
+    """AUROCs of K models on the same examples."""
 
-    Attributes:
-        value: float (K,).
-        covariance: float (K, K), over test sets of this size drawn anew; the models stay as they are.
-        clusters: what was taken as one observation, in words.
-    """
-
-    value: np.ndarray
-    covariance: np.ndarray
-    clusters: str
+    value: np.ndarray  # float (K,)
+    covariance: np.ndarray  # float (K, K), over new test sets of this size; the models stay fixed
+    clusters: str  # the units of ``resampling_units``, in words
 
     def contrast(self, weights: np.ndarray) -> tuple[float, float]:
         """Return a weighted sum of the AUROCs, weights (K,), and its standard error."""
         variance = float(weights @ self.covariance @ weights)
-        # Equal models have no difference and no error of it; what is left of them is rounding.
+        # For equal models the difference and its error are zero but for rounding.
         least = _NOISE * float(np.abs(weights) @ np.abs(self.covariance) @ np.abs(weights))
         difference = round(float(weights @ self.value), _DIGITS)
         return difference, float(np.sqrt(variance)) if variance > least else 0.0
 
 
 def delong(label: np.ndarray, logit: np.ndarray, pair: np.ndarray) -> Aurocs:
-    """Return the AUROCs of several models on the same rows and their covariance.
+    """Return the AUROCs, and their covariance, of logits (K, N) of K models on examples ``label`` (N,), bool.
 
-    Args:
-        label: bool (N,).
-        logit: float (K, N).
-        pair: int (N,), rows of equal value belong together; -1 is a row by itself.
-
-    Raises:
-        InputError: fewer than two positives or two negatives.
+    ``pair`` (N,) is as in ``resampling_units``. Raises InputError with fewer than two positives or two negatives.
     """
     positives, negatives = int(label.sum()), int((~label).sum())
     if min(positives, negatives) < 2:
@@ -83,7 +71,7 @@ def delong(label: np.ndarray, logit: np.ndarray, pair: np.ndarray) -> Aurocs:
             f"DeLong's variance needs two bound and two unbound rows; there are {positives} and {negatives}"
         )
     every = stats.rankdata(logit, axis=1)
-    # Share of negatives below each positive, and of positives above each negative; ties count half.
+    # Fraction of negatives below each positive, and of positives above each negative; ties count half.
     above = (every[:, label] - stats.rankdata(logit[:, label], axis=1)) / negatives
     below = 1 - (every[:, ~label] - stats.rankdata(logit[:, ~label], axis=1)) / positives
     value = above.mean(axis=1)
@@ -107,17 +95,10 @@ def delong_table(
     *,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """Return AUROC, standard error and interval of every model and seed on one dataset.
+    """Return AUROC, standard error and interval of every model × seed × row set, columns ``DELONG_COLUMNS``.
 
-    Args:
-        scores: predictions of one dataset.
-        identity: see ``evaluate``.
-        row_sets: names of row sets and their masks (N,); all rows where none are given.
-        level: of the intervals (``auroc_interval``).
-
-    Returns:
-        One row per model × seed × row set, columns ``DELONG_COLUMNS``; missing values where a row set
-        has fewer than two rows of a class, and no interval with fewer than ``FEWEST_ROWS``.
+    ``row_sets`` maps names to masks (N,); None takes all examples. Values are missing where a row set has fewer than
+    two examples of a class, intervals where it has fewer than ``FEWEST_ROWS``.
     """
     records: list[dict[str, object]] = []
     for rows, mask in (row_sets or {ALL: np.ones(len(scores.row), dtype=bool)}).items():
@@ -140,7 +121,7 @@ def delong_table(
 
 
 def _cluster_sums(values: np.ndarray, unit: np.ndarray, count: int) -> np.ndarray:
-    """Add up values (K, M) of rows within their clusters: (K, count)."""
+    """Sum values (K, M) within clusters: (K, count)."""
     return np.stack([np.bincount(unit, weights=row, minlength=count) for row in values])
 
 

@@ -1,4 +1,4 @@
-"""From the predictions of one dataset to rows of the table of metrics."""
+"""Metrics and their intervals from the predictions of one dataset."""
 
 from collections.abc import Iterator, Mapping
 
@@ -49,7 +49,7 @@ ALL = "all"
 OVERLAP_FREE = "overlap_free"
 DRAWS = 1000
 LEVEL = 0.95
-# Of each class, for an interval that covers what it says.
+# Examples of each class that an interval needs to hold its nominal coverage.
 FEWEST_ROWS = {AUROC: 30, LOG_LOSS: 50, BRIER: 50, SENSITIVITY: 100, AUPRC: 200}
 
 
@@ -65,23 +65,12 @@ def evaluate(
 ) -> pd.DataFrame:
     """Evaluate every model and seed on one dataset, with bootstrap intervals (``metric_intervals``).
 
-    All models, seeds and protocols share the draws of a dataset and row set, which hang on its name.
-
-    Args:
-        predictions: predictions of one dataset (``docs/architecture.md``).
-        identity: ``IDENTITY``, the same for every row of the result.
-        row_sets: names of row sets and their masks (N,) over the rows in ascending order; all rows where
-            none are given. A metric of an empty row set, or one that lacks a class it needs, is missing.
-        seed: the study's root seed.
-        draws: number of bootstrap draws.
-        level: of the intervals.
-        settings: choices of the metrics.
-
-    Returns:
-        One row per model × seed × row set × metric, columns ``METRIC_COLUMNS``.
-
-    Raises:
-        InputError: the predictions cannot be used, or the identity lacks a name.
+    All models, seeds and protocols share the resamples of a dataset and row set, which depend on its name and the root
+    ``seed``. Returns one row per model × seed × row set × metric, columns ``METRIC_COLUMNS``. ``predictions`` is the
+    table of ``docs/architecture.md``, ``identity`` holds ``IDENTITY``, and ``row_sets`` maps names to masks (N,) over
+    the examples in ascending order; None takes all. A metric is missing where a row set is empty or lacks a class it
+    needs. Raises InputError where the predictions are invalid, a mask has the wrong length or the identity lacks a
+    name.
     """
     lacking = [name for name in IDENTITY if name not in identity]
     if lacking:
@@ -108,17 +97,14 @@ def evaluate(
 def metric_intervals(
     values: Mapping[str, np.ndarray], label: np.ndarray, level: float
 ) -> dict[str, tuple[float, float]]:
-    """Return the interval of every metric, of the kind that covers what it says (``benchmarks/levels.py``).
+    """Return the interval of every metric, by the method that holds its nominal coverage (``benchmarks/levels.py``).
 
-    AUROC and AUPRC: t on the logit scale, from the standard deviation of the draws; Newcombe's where an AUROC is 0 or
-    1. Log loss and Brier score: t with the skewness of the draws. Sensitivity: percentiles of the draws. Each from as
-    many rows of each class on as ``FEWEST_ROWS`` says. The other metrics have none: the calibration error is above 0 by
-    chance alone, and of draws the more so; the enrichment of a good model stands at its bound, or next to it.
+    AUROC and AUPRC: t on the logit scale with the standard deviation of the resamples, but Newcombe's where an AUROC is
+    0 or 1. Log loss and Brier score: t corrected for the skewness of the resamples. Sensitivity: percentiles of the
+    resamples. Each needs ``FEWEST_ROWS`` of each class. The others have none: the calibration error is above 0 by
+    chance alone, and more so in resamples; the enrichment of a good model is at or near its upper bound.
 
-    Args:
-        values: by metric float (1 + draws,), the value of the rows themselves first.
-        label: bool (N,), of the rows.
-        level: of the intervals.
+    ``values`` holds float (1 + draws,) by metric, the observed value first; ``label`` is bool (N,).
     """
     positives = int(label.sum())
     negatives = len(label) - positives
@@ -128,7 +114,7 @@ def metric_intervals(
         lower, upper = np.array([np.nan]), np.array([np.nan])
         kind = SENSITIVITY if metric.startswith(SENSITIVITY) else metric
         if metric == AUPRC_BASELINE:
-            # Draws keep the classes' sizes.
+            # Resampling keeps the class sizes.
             lower, upper = value, value
         elif fewer < FEWEST_ROWS.get(kind, np.inf):
             pass
@@ -145,12 +131,12 @@ def metric_intervals(
 
 
 def draw_stream(seed: int, identity: Mapping[str, object], rows: str) -> np.random.Generator:
-    """Return the generator that draws the rows of one dataset and row set, the same for all models."""
+    """Return the random generator of one dataset's and row set's resamples, the same for all models."""
     return rng(seed, "bootstrap", identity["experiment"], identity["negatives"], rows)
 
 
 def auroc_draws(scores: Scores, draws: int, stream: np.random.Generator) -> np.ndarray:
-    """Return the AUROC of every model in every bootstrap draw, float (K, draws)."""
+    """Return the AUROC of every model in every bootstrap resample, float (K, draws)."""
     ranked = [Ranked(scores.label, logit) for logit in scores.logit]
     settings = MetricSettings()
     blocks = draw_counts(resampling_units(scores.label, scores.pair), draws, stream)
@@ -161,7 +147,7 @@ def auroc_draws(scores: Scores, draws: int, stream: np.random.Generator) -> np.n
 def _evaluated(
     scores: Scores, draws: int, stream: np.random.Generator, settings: MetricSettings
 ) -> Iterator[np.ndarray]:
-    """Yield, per model, float (metrics, 1 + draws): the value of the rows themselves, then the draws."""
+    """Yield, per model, float (metrics, 1 + draws): the observed value, then the resamples."""
     if not len(scores.row):
         yield from (np.full((len(settings.names), 1 + draws), np.nan) for _ in scores.models)
         return
@@ -175,7 +161,7 @@ def _evaluated(
     for model, loss, found in zip(ranked, losses, values, strict=True):
         metrics = ranking_metrics(model, every_row, settings) | mean_metrics(loss, every_row)
         found[:, 0] = [metrics[name][0] for name in settings.names]
-    # In one product for all models; the residuals of the calibration error are left out, which has no interval.
+    # One matrix product for all models, without the residuals of the calibration error, which has no interval.
     mean_names, columns = [LOG_LOSS, BRIER], np.concatenate([loss[:, :2] for loss in losses], axis=1)
     done = 1
     for weights in draw_counts(resampling_units(scores.label, scores.pair), draws, stream):

@@ -1,4 +1,4 @@
-"""How a mixture's gate spreads its weight over the experts, per dataset."""
+"""How a mixture's gate distributes its weight over the experts, per dataset."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from tfbs_moe.evaluation.evaluate import ALL, DRAWS, LEVEL, draw_stream
 from tfbs_moe.evaluation.intervals import mean_interval_of_draws
 from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
-# Of rows, for an interval of a mean weight.
+# Examples that an interval of a mean weight needs.
 FEWEST = 30
 LABELS = {"all": (0, 1), "bound": (1,), "unbound": (0,)}
 GATE_COLUMNS = (
@@ -35,17 +35,11 @@ GATE_COLUMNS = (
 def gate_weights(
     predictions: pd.DataFrame, identity: Mapping[str, object], *, seed: int, draws: int = DRAWS, level: float = LEVEL
 ) -> pd.DataFrame:
-    """Return the mean weight of each expert, over all, bound and unbound rows of one dataset.
+    """Return the mean weight of each expert over all, bound and unbound examples of one dataset.
 
-    Args:
-        predictions: predictions of one dataset; rows without weights (no mixture) are passed over.
-        identity: see ``evaluate``.
-        seed: the study's root seed; the draws are those of ``evaluate``.
-        draws: number of bootstrap draws.
-        level: of the intervals (``mean_interval_of_draws``), missing with fewer than ``FEWEST`` rows.
-
-    Returns:
-        One row per mixture × seed × label × expert, columns ``GATE_COLUMNS``; none without a mixture.
+    Columns ``GATE_COLUMNS``, one row per mixture × seed × label × expert; predictions without weights (no mixture) are
+    skipped. Intervals are those of ``mean_interval_of_draws`` on the resamples of ``evaluate``, missing with fewer than
+    ``FEWEST`` independent examples.
     """
     experts = experts_of([str(column) for column in predictions.columns])
     records: list[dict[str, object]] = []
@@ -66,7 +60,7 @@ def gate_weights(
         for name, mask in masks.items():
             value = weights[mask].mean(axis=0)
             every = np.concatenate([value[None], *drawn[name]])
-            # A row stands for its pair, where positives are drawn with their negatives.
+            # A pair counts once where positives are resampled with their negatives.
             count, alone = int(mask.sum()), len(np.unique(units.unit[mask]))
             for index, expert in enumerate(present):
                 ends = (np.nan, np.nan) if alone < FEWEST else mean_interval_of_draws(every[:, index], alone, level)
@@ -78,8 +72,8 @@ def gate_weights(
 
 
 def _weighted_means(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean weights (B, K) of rows that are drawn as often as ``counts`` (B, N) say."""
+    """Return the mean weights (B, K) of examples drawn ``counts`` (B, N) times."""
     drawn = counts.astype(np.float64)
     total = drawn.sum(axis=1, keepdims=True)
-    # A draw without such a row has no mean.
+    # A resample without such examples has no mean.
     return np.asarray(drawn @ weights / np.where(total > 0, total, np.nan))

@@ -1,4 +1,4 @@
-"""Whether a gate uses its experts, or has settled on one."""
+"""Whether a gate uses its experts or has collapsed onto one."""
 
 from collections.abc import Mapping
 
@@ -7,23 +7,18 @@ import pandas as pd
 
 from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
-# A gate that gives one expert more than this on average has collapsed onto it.
+# Mean weight of one expert above which a gate has collapsed onto it.
 COLLAPSED = 0.95
 MIXTURE = "moe."
 COLUMNS = ("entropy", "effective_experts", "most_used", "largest_share", "collapsed", "n")
 
 
 def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.DataFrame:
-    """Say how evenly each mixture spreads its weight over the rows of one dataset.
+    """Measure how evenly each mixture × seed spreads its gate's weight over one dataset, columns ``COLUMNS``.
 
-    Args:
-        predictions: predictions of one dataset; rows of other models than mixtures are passed over.
-        identity: the columns that name the dataset and the protocol.
-
-    Returns:
-        One row per mixture × seed: ``entropy`` of a row's weights, mean over rows, as a share of that of equal weights;
-        ``effective_experts``, e to the power of the mean entropy; ``most_used`` and its mean weight
-        ``largest_share``; ``collapsed`` where that is above ``COLLAPSED``; ``n`` rows.
+    ``entropy`` is the mean over examples, relative to uniform weights; ``effective_experts`` is e to the power of the
+    mean entropy in nats; ``largest_share`` is the mean weight of the ``most_used`` expert. Models other than mixtures
+    are skipped.
     """
     experts = experts_of([str(column) for column in predictions.columns])
     records = []
