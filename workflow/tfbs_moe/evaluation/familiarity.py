@@ -1,10 +1,10 @@
-"""How far a sequence is from what the experts of a mixture know.
+"""Out-of-distribution score: how far a sequence lies from the experts' training data.
 
-Lee et al. (2018, A simple unified framework for detecting out-of-distribution samples): the embeddings of sequences
-of one class scatter around the mean of the class, with one covariance for all classes. The classes are the bound
-sequences of each training factor, and the unbound ones. A sequence is as far away as its nearest class
-(Mahalanobis), and as familiar as the share of other validation rows that lie at least as far: rows from which means and
-covariance were taken lie nearer to them than any new row would.
+Lee et al. (2018, A simple unified framework for detecting out-of-distribution samples): embeddings of each class are
+normal around the class mean, with one covariance for all. The classes are the bound sequences of each training factor,
+and the unbound ones. A sequence is as far away as its nearest class (Mahalanobis distance); its familiarity is a
+conformal p-value, the fraction of held-out validation examples at least as far. They are held out because examples that
+fitted means and covariance lie nearer to them than new ones.
 """
 
 import logging
@@ -23,39 +23,31 @@ from tfbs_moe.tables import atomic
 log = logging.getLogger(__name__)
 
 FILE = "familiarity.safetensors"
-# Directions that are kept of the scatter within classes; a mixture of hundreds of experts has thousands.
+# Limit on the principal components of the scatter within classes; a mixture of hundreds of experts has thousands.
 MOST_DIRECTIONS = 256
-# Directions in which nothing varies (normalised embeddings have some for each expert) would make distances of rounding.
+# Directions without variance (normalised embeddings have some per expert) would turn rounding into distance.
 LEAST_VARIANCE = 1e-3
-# Above this many dimensions the widest directions are found by random projections.
+# Above this many dimensions PCA uses random projections.
 _EXACT_DIMENSIONS = 1024
 _QUANTILES = 1001
-# Every third row of a class is kept for the distances.
+# One in three examples of a class is held out for the distances.
 _KEPT_APART = 3
 _SHAPES = {"centre": 1, "projection": 2, "classes": 2, "distances": 1}
 
 
 @dataclass(frozen=True, eq=False)
 class Familiarity:
-    """What the embeddings of validation rows look like.
+    """The fitted distribution of validation embeddings."""
 
-    Attributes:
-        centre: float32 (D,), the mean embedding; D is experts × embedding size.
-        projection: float32 (D, C), to directions in which the scatter within classes is 1.
-        classes: float32 (G, C), the means of the classes there.
-        distances: float32 (Q,), quantiles of the distances of validation rows that nothing else was taken from,
-            ascending.
-    """
-
-    centre: torch.Tensor
-    projection: torch.Tensor
-    classes: torch.Tensor
-    distances: torch.Tensor
+    centre: torch.Tensor  # float32 (D,), the mean embedding; D is experts × embedding size
+    projection: torch.Tensor  # float32 (D, C), onto directions in which the scatter within classes is 1
+    classes: torch.Tensor  # float32 (G, C), the projected class means
+    distances: torch.Tensor  # float32 (Q,), ascending quantiles of the distances of held-out examples
 
     def distance(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return the distance (N,) of embeddings (N, K, E) from the nearest class."""
         at = (embeddings.flatten(1) - self.centre) @ self.projection
-        # Not the quick way over a matrix product, which rounds more.
+        # The faster matrix product has larger rounding errors.
         return torch.cdist(at, self.classes, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
 
     def of(self, embeddings: torch.Tensor) -> torch.Tensor:
@@ -88,13 +80,11 @@ class Familiarity:
 
 
 def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray) -> Familiarity:
-    """Fit to validation rows: two of three rows of a class say where it lies, the third how far rows of it are.
+    """Fit means and covariance to two thirds of each class's validation embeddings (N, K, E), distances to the rest.
 
-    Args:
-        embeddings: float32 (N, K, E).
-        classes: (N,), the class of each row; a class of a single row is left out, unless there is no other.
+    ``classes`` (N,) is each example's class; one with a single example is excluded, unless all have one.
     """
-    # Whoever scores sequences does not wait for what fits.
+    # A slow import that scoring does not need.
     from sklearn.decomposition import PCA
 
     flat = embeddings.reshape(len(embeddings), -1).astype(np.float32)
@@ -119,14 +109,14 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
     residuals = flat - means[member].astype(np.float32)
     exact = flat.shape[1] <= _EXACT_DIMENSIONS
     with np.errstate(invalid="ignore"):
-        # It divides by the whole variance, which may be none.
+        # PCA divides by the total variance, which may be 0.
         scatter = PCA(
             n_components=min(MOST_DIRECTIONS, *residuals.shape),
             svd_solver="covariance_eigh" if exact else "randomized",
             random_state=0,
         ).fit(residuals)
     spread = scatter.explained_variance_
-    # Embeddings that do not vary within classes span no direction: every sequence is as far, which is not at all.
+    # Embeddings constant within classes span no direction: every sequence then has distance 0.
     kept = np.isfinite(spread) & (spread > np.maximum(LEAST_VARIANCE * spread.max(), np.finfo(np.float32).tiny))
     projection = scatter.components_[kept].T / np.sqrt(spread[kept])
     centre = flat.mean(axis=0, dtype=np.float64)
@@ -134,7 +124,7 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
     arrays = [torch.from_numpy(each.astype(np.float32)) for each in (centre, projection, at)]
     fitted = Familiarity(arrays[0], arrays[1], arrays[2], torch.zeros(1))
     distances = fitted.distance(torch.from_numpy(elsewhere)).numpy()
-    # Of this kind of quantile a new row is beyond the 95 % one in 5 % of cases, from 19 rows on; of n fewer it is
-    # beyond all of them in one case of n + 1.
+    # With Weibull quantiles of n distances a new example exceeds the 95 % quantile in 5 % of cases from n = 19 on;
+    # below that, it exceeds all with probability 1 / (n + 1).
     quantiles = np.quantile(distances, np.linspace(0, 1, _QUANTILES), method="weibull").astype(np.float32)
     return Familiarity(fitted.centre, fitted.projection, fitted.classes, torch.from_numpy(quantiles))

@@ -1,21 +1,17 @@
-"""Intervals of statistics of a test set that hold their level also where these are skewed or close to a bound."""
+"""Confidence intervals that hold their level for statistics that are skewed or close to a bound."""
 
 import numpy as np
 from scipy.special import expit, logit, ndtri, stdtrit
 
 EDGE = 1e-9
-# Of skewness: with less a mean is spread evenly around its estimate.
+# Skewness below which a mean counts as symmetric.
 _EVEN = 1e-6
 
 
 def logit_interval(value: np.ndarray, error: np.ndarray, rows: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the t interval of shares on the logit scale (Pepe 2003, §5.2); missing at 0 and at 1.
+    """Return the t interval of fractions (K,) on the logit scale (Pepe 2003, §5.2), NaN at 0 and 1.
 
-    Args:
-        value: float (K,), 0 to 1.
-        error: float (K,), standard errors.
-        rows: in the smaller class, which is where most of the error comes from.
-        level: of the interval.
+    ``error`` (K,) is the standard error; ``rows`` is the size of the smaller class, which causes most of the error.
     """
     inside = (value > 0) & (value < 1)
     share = np.where(inside, value, np.nan)
@@ -24,15 +20,11 @@ def logit_interval(value: np.ndarray, error: np.ndarray, rows: int, level: float
 
 
 def mean_interval_of_draws(drawn: np.ndarray, rows: int, level: float) -> tuple[float, float]:
-    """Return the t interval of a mean of skewed numbers, from draws of the rows (Hall 1992, J. R. Stat. Soc. B 54:221).
+    """Return the t interval of a skewed mean from its bootstrap resamples (Hall 1992, J. R. Stat. Soc. B 54:221).
 
-    A long tail of losses makes a mean too low more often than too high; Hall's cubic takes that from both ends, in
-    which the skewness of the draws is that of the mean. Missing where the draws do not vary.
-
-    Args:
-        drawn: float (1 + draws,), the mean of the rows themselves first.
-        rows: in the smaller class, of which there are degrees of freedom.
-        level: of the interval.
+    A long tail of losses makes a mean too low more often than too high; Hall's cubic corrects both ends with the
+    skewness of the resampled means. ``drawn`` is float (1 + draws,), the observed mean first; ``rows``, the size of the
+    smaller class, sets the degrees of freedom. NaN where the resamples do not vary.
     """
     value, centred = float(drawn[0]), drawn[1:] - drawn[1:].mean()
     error = float(np.sqrt((centred**2).mean()))
@@ -48,7 +40,7 @@ def mean_interval_of_draws(drawn: np.ndarray, rows: int, level: float) -> tuple[
 def auroc_interval(
     value: np.ndarray, error: np.ndarray, positives: int, negatives: int, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval of AUROCs (K,): on the logit scale, and at 0 and 1, where no error is seen, Newcombe's."""
+    """Return the interval of AUROCs (K,): on the logit scale, but Newcombe's at 0 and 1, where the error is 0."""
     lower, upper = logit_interval(value, error, min(positives, negatives), level)
     for index in np.flatnonzero((value <= 0) | (value >= 1)):
         lower[index], upper[index] = newcombe_interval(float(value[index]), positives, negatives, level)
@@ -56,12 +48,12 @@ def auroc_interval(
 
 
 def newcombe_interval(share: float, first: int, second: int, level: float) -> tuple[float, float]:
-    """Return the interval of how probable one of ``first`` is to be above one of ``second``.
+    """Return the interval of the probability that one of ``first`` exceeds one of ``second``.
 
     Newcombe's (2006) method 5, Stat. Med. 25:559: a score interval, which keeps its width where the groups do not
-    overlap at all.
+    overlap.
     """
-    # It takes most of a second to import, for what few test sets need.
+    # A slow import that few test sets need.
     from scipy.optimize import brentq
 
     z = float(ndtri((1 + level) / 2))
@@ -71,7 +63,7 @@ def newcombe_interval(share: float, first: int, second: int, level: float) -> tu
         spread = 1 + half * (1 - value) / (2 - value) + half * value / (1 + value)
         return (value - share) ** 2 - z**2 * value * (1 - value) * spread / (first * second)
 
-    # At 0 and at 1 the equation has a root of its own, which is no end of the interval.
+    # The equation also has a root at ``share`` 0 or 1 itself, which is not an end of the interval.
     lower = float(brentq(outside, 0.0, share - EDGE)) if share > EDGE else 0.0
     upper = float(brentq(outside, share + EDGE, 1.0)) if share < 1 - EDGE else 1.0
     return lower, upper

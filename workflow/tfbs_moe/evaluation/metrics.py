@@ -1,7 +1,6 @@
-"""Metrics of a binary classifier, for a whole test set and for all its bootstrap draws at once.
+"""Metrics of a binary classifier, for a test set and all its bootstrap resamples at once.
 
-A model's scores are sorted once; a draw is then nothing but a weight for each row. The value of the test
-set itself is the draw in which every row has weight one, so there is one way to compute a metric.
+Scores are sorted once; a resample is then a weight per example, and the test set itself the resample of weights one.
 """
 
 from dataclasses import dataclass
@@ -21,20 +20,13 @@ SENSITIVITY = "sensitivity_at_specificity"
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """Choices that a metric's name does not make by itself.
+    """Parameters of the metrics; InputError where one is out of range."""
 
-    Attributes:
-        specificity: where sensitivity is read off the ROC curve.
-        enrichment_fraction: the share of top-scored rows in which positives are counted.
-        calibration_bins: bins of equal width over the predicted probability.
-    """
-
-    specificity: float = 0.95
-    enrichment_fraction: float = 0.1
-    calibration_bins: int = 10
+    specificity: float = 0.95  # at which sensitivity is read off the ROC curve
+    enrichment_fraction: float = 0.1  # fraction of top-scored examples in which positives are counted
+    calibration_bins: int = 10  # of equal width over the predicted probability
 
     def __post_init__(self) -> None:
-        """Raise InputError where a setting is out of its range."""
         if not 0 < self.specificity < 1:
             raise InputError(f"specificity must lie between 0 and 1; it is {self.specificity}")
         if not 0 < self.enrichment_fraction <= 1:
@@ -49,7 +41,7 @@ class MetricSettings:
 
     @property
     def enrichment_name(self) -> str:
-        """Name of the enrichment in the given share of rows."""
+        """Name of the enrichment in the given fraction of examples."""
         return f"enrichment_at_{self.enrichment_fraction:g}"
 
     @property
@@ -68,41 +60,30 @@ class MetricSettings:
 
 
 class Ranked:
-    """One model's scores on one dataset, sorted once, from the highest down.
-
-    Args:
-        label: bool (N,).
-        logit: float (N,), finite; higher means bound.
-    """
+    """Sort one model's finite logits (N,) on a dataset once, from the highest down; ``label`` is bool (N,)."""
 
     def __init__(self, label: np.ndarray, logit: np.ndarray) -> None:
         self.order = np.argsort(-logit, kind="stable")
         self.label = label[self.order]
         ordered = logit[self.order]
-        # Rows of equal scores share a threshold: whether a row is the last of its score.
+        # Tied examples share a threshold; this marks the last of each tie.
         self.last = np.append(ordered[1:] != ordered[:-1], len(logit) > 0)
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many positives and how many negatives lie at or above each distinct score, int (G,) each."""
+        """Return the numbers of positives and of negatives at or above each distinct score, int (G,) each."""
         positives = np.cumsum(self.label, dtype=np.int64)
         above = np.arange(1, len(self.label) + 1)
         return positives[self.last], (above - positives)[self.last]
 
 
 def ranking_metrics(ranked: Ranked, weights: np.ndarray, settings: MetricSettings) -> dict[str, np.ndarray]:
-    """Return the metrics that depend on the order of the scores alone, float (B,) each; NaN without the class it needs.
+    """Return the rank-based metrics for weights uint8 (B, N), float (B,) each; NaN without the class it needs.
 
     AUROC: ties count half (Mann and Whitney 1947). AUPRC: average precision, the sum of precision × gain in recall,
-    without interpolation. Sensitivity: the highest among thresholds that keep at least the given specificity.
-    Enrichment: the share of positives among the top-scored fraction of rows, over their share in all rows; within a
-    group of tied scores positives are counted in proportion.
-
-    Args:
-        ranked: a model's scores on N rows.
-        weights: uint8 (B, N), how often each row counts.
-        settings: choices of the metrics.
+    without interpolation. Sensitivity: the highest among thresholds of at least the given specificity. Enrichment: the
+    fraction of positives among the top-scored examples over that among all; ties count in proportion.
     """
-    # numba takes longer to import than all the rest, and a trained mixture at work has no metrics to compute.
+    # numba takes longer to import than all the rest, and scoring with a trained mixture needs no metrics.
     from tfbs_moe.evaluation.ranking import measure_draws
 
     positive = np.where(ranked.label, 255, 0).astype(np.uint8)
@@ -114,19 +95,12 @@ def ranking_metrics(ranked: Ranked, weights: np.ndarray, settings: MetricSetting
 
 
 def row_losses(label: np.ndarray, logit: np.ndarray, probability: np.ndarray, bins: int) -> np.ndarray:
-    """Return what the mean metrics add up per row: log loss, squared error, residual in each bin.
+    """Return what the mean metrics sum per example: log loss, squared error, residual by bin; float64 (N, 2 + bins).
 
-    Args:
-        label: bool (N,).
-        logit: float (N,).
-        probability: float (N,), the logistic function of ``logit``, or NaN for a model without one.
-        bins: number of calibration bins of equal width.
-
-    Returns:
-        float64 (N, 2 + bins).
+    ``probability`` (N,) is the logistic function of ``logit``, or NaN for a model without probabilities.
     """
     target = label.astype(np.float64)
-    # log(1 + e^z) − yz, without overflow: the log loss of a logit.
+    # log(1 + e^z) − yz, without overflow.
     log_loss = np.logaddexp(0, logit) - target * logit
     residual = probability - target
     columns = np.zeros((len(label), 2 + bins))
@@ -137,17 +111,12 @@ def row_losses(label: np.ndarray, logit: np.ndarray, probability: np.ndarray, bi
 
 
 def calibration_bin(probability: np.ndarray, bins: int) -> np.ndarray:
-    """Return the bin of equal width, 0 to bins − 1, of each probability; a missing one goes to bin 0."""
+    """Return the equal-width bin, 0 to bins − 1, of each probability; NaN goes to bin 0."""
     return np.clip(np.nan_to_num(probability) * bins, 0, bins - 1).astype(np.int64)
 
 
 def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the metrics that are means over rows, (B,) each.
-
-    Args:
-        losses: float (N, 2 + bins) of ``row_losses``.
-        weights: uint8 (B, N).
-    """
+    """Return the metrics that are means over examples, (B,) each, from ``row_losses`` and weights uint8 (B, N)."""
     means = weighted_means(losses, weights)
     return {
         LOG_LOSS: means[:, 0],
@@ -158,5 +127,5 @@ def mean_metrics(losses: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarra
 
 
 def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the means (B, K) of columns (N, K) over rows that count as often as weights, uint8 (B, N), say."""
+    """Return the means (B, K) of columns (N, K) with the weights uint8 (B, N)."""
     return np.asarray(weights.astype(np.float64) @ values / weights.sum(axis=1, dtype=np.float64)[:, None])

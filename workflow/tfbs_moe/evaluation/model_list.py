@@ -1,6 +1,6 @@
-"""The list of the trained models of a protocol, which what needs all of them reads in place of a file per model.
+"""The table of a protocol's trained models, an input of rules that need all of them in place of a file per model.
 
-It is joined from a list per seed, in a folder beside it.
+It is joined from a table per seed, in a folder beside it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _DESCRIPTION = "model.json"
 
 
 def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
-    """Write a list: ``model``, ``seed``, ``folder``, the digests of weights and, of mixtures, calibration, and reasons.
+    """Write name, seed and folder of each model, and the digests of its weights and, for mixtures, calibration.
 
     ``left_out`` says why a model was not trained, ``without`` which networks a mixture lacks beyond those.
     """
@@ -40,10 +40,9 @@ def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
 
 
 def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
-    """Return name, seed and folder of each model that was trained and whose name begins so.
+    """Return name, seed and folder of each trained model whose name starts with ``prefix``.
 
-    Raises:
-        InputError: a model that is listed is not there. Snakemake does not see that, as it looks at the list alone.
+    Raises InputError where a listed model is missing: Snakemake cannot see that, as its input is this table alone.
     """
     table = read_tsv(path, (*_COLUMNS, LEFT_OUT))
     table = table[table["model"].str.startswith(prefix) & table[LEFT_OUT].isna()]

@@ -1,4 +1,4 @@
-"""Predict a dataset with every expert, every mixture, and the controls that nobody has to train."""
+"""Predict a dataset with every expert, every mixture, and the controls without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,23 +40,14 @@ Model = Expert | MixtureOfExperts
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What one model says of a dataset.
+    """One model's output on a dataset."""
 
-    Attributes:
-        logit: float32 (N,).
-        weights: float32 (N, K), the gate's weights, or (N, 0) for a model without a gate.
-        experts: names of the K experts.
-        familiarity: float32 (N,), see ``familiarity.Familiarity``; None where it is not known.
-        is_logit: whether a probability can be made of it; a score alone has none.
-        subsets: float32 (S, N), the logits while experts are away (``subsets.subset_logits``); None where not asked.
-    """
-
-    logit: np.ndarray
-    weights: np.ndarray
-    experts: tuple[str, ...] = ()
-    familiarity: np.ndarray | None = None
-    is_logit: bool = True
-    subsets: np.ndarray | None = None
+    logit: np.ndarray  # float32 (N,)
+    weights: np.ndarray  # float32 (N, K), the gate's; (N, 0) without a gate
+    experts: tuple[str, ...] = ()  # K names
+    familiarity: np.ndarray | None = None  # float32 (N,), see ``familiarity.Familiarity``; None if unknown
+    is_logit: bool = True  # False for a score without a probability
+    subsets: np.ndarray | None = None  # float32 (S, N), see ``subsets.subset_logits``; None if not asked for
 
 
 def predict_dataset(
@@ -66,7 +57,7 @@ def predict_dataset(
     batch_size: int = BATCH_SIZE,
     knowledge: FactorKnowledge | None = None,
 ) -> pd.DataFrame:
-    """Predict every row of one dataset with every model; see ``predict_datasets``."""
+    """Predict every example of one dataset with every model; see ``predict_datasets``."""
     return next(predict_datasets(models, [dataset], device, batch_size, knowledge))[0]
 
 
@@ -78,31 +69,20 @@ def predict_datasets(
     knowledge: FactorKnowledge | None = None,
     seed: int | None = None,
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Predict every row of datasets of one factor with every model, and with mixtures while experts are away.
+    """Predict one factor's datasets with every model, and with mixtures that lack some of their experts.
 
-    Each model is read once, and one seed's models are in memory at a time. An expert that several mixtures hold, or
-    that is predicted by itself as well, is computed once. For each seed, ``control.mean`` and
-    ``control.max`` are the mean and the maximum of the logits of its experts, where it has two or more, and
-    ``control.oracle`` is the expert that does best on the very rows of a dataset, by their labels: no model, but what
-    choosing one expert could reach.
-    ``control.matrix`` is the best hit of the factor's JASPAR matrices, where it has any, and ``control.gc`` the share
-    of G and C; both are scores without a probability.
+    For each seed, ``control.mean`` and ``control.max`` are the mean and the maximum of the logits of its experts, if
+    there are at least two. ``control.oracle`` is the expert with the highest AUROC on the dataset itself: not a model,
+    but the limit of choosing one expert. ``control.matrix`` is the best hit of the factor's JASPAR matrices, if any,
+    and ``control.gc`` the GC content; both are scores without a probability.
 
-    Args:
-        models: model name, seed, and the folder of the model's bundle.
-        datasets: what to predict.
-        device: where to compute.
-        batch_size: rows in memory at a time.
-        knowledge: of the factor of the datasets, for mixtures that may look at it and for ``control.matrix``.
-        seed: root of the stream that subsets of many experts are drawn from; without it no expert is ever away.
+    ``models`` holds name, seed and bundle folder. Each model is read once, one seed's models are in memory at a time,
+    and an expert in several mixtures is computed once. ``knowledge`` is the factor's motif prior, for motif-conditioned
+    gates and ``control.matrix``. ``seed`` is the root of the random subsets of many experts; None skips subsets.
 
-    Yields:
-        Of each dataset: the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
-        subset of its experts, columns ``SUBSET_COLUMNS``; no rows where the dataset lacks a class.
-
-    Raises:
-        InputError: a model is named twice, was built for another sequence length, or gives a logit
-            that is not finite.
+    Yields, per dataset, the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
+    subset of its experts (``SUBSET_COLUMNS``; no rows where the dataset lacks a class). Raises InputError if a model is
+    named twice, was built for another sequence length or gives a logit that is not finite.
     """
     names = [(name, replicate) for name, replicate, _ in models]
     for name, replicate in names:
@@ -138,19 +118,10 @@ def predict_models(
     familiar: Mapping[str, Familiarity | None] | None = None,
     away: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> dict[str, Output]:
-    """Predict one-hot sequences with models that are in memory.
+    """Predict one-hot sequences, uint8 (N, 4, L), with models in memory, whose training modes are restored afterwards.
 
-    Args:
-        models: by name; they come back as they were.
-        one_hot: uint8 (N, 4, L).
-        device: where the models are.
-        batch_size: rows in memory at a time.
-        told: knowledge (N, 1 + K) for a mixture, by name; see ``models.gate.Gate``.
-        familiar: tells how familiar sequences are to a mixture, by name.
-        away: subsets of experts that a mixture is tried with alone, by name.
-
-    Raises:
-        InputError: a logit is not finite.
+    By name of a mixture, ``told`` holds motif prior scores (N, 1 + K, see ``models.gate.Gate``), ``familiar`` its
+    out-of-distribution score and ``away`` the subsets of experts to keep. Raises InputError if a logit is not finite.
     """
     stacks = _stacks(models)
     modes = {name: model.training for name, model in models.items()}
@@ -183,9 +154,9 @@ def _predict_batch(
     familiar: Mapping[str, Familiarity],
     away: Mapping[str, Sequence[tuple[int, ...]]],
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield name, logit (B,), weights (B, K), familiarity (B,) and subsets (B, S) of every model for a batch (B, 4, L).
+    """Yield each model's name, logit (B,), weights (B, K), familiarity (B,) and subset logits (B, S) for a batch.
 
-    The last two are None for what has none.
+    The last two are None where they do not apply.
     """
     embeddings: dict[str, torch.Tensor] = {}
 
@@ -211,10 +182,10 @@ def _predict_batch(
 
 
 def _stacks(models: dict[str, Model]) -> dict[str, tuple[str, int]]:
-    """Say where each model's embeddings come from: the name of a mixture and the position in its experts.
+    """Map each model to the mixture, and the position in it, that provides its embeddings.
 
-    A mixture over the same experts as an earlier one takes the earlier one's; an expert that is in no
-    mixture is left out and runs by itself.
+    A mixture over the same experts as an earlier one shares the earlier one's; an expert in no mixture has no entry and
+    runs alone.
     """
     sources: dict[str, tuple[str, int]] = {}
     distinct: dict[str, list[Expert]] = {}
@@ -265,7 +236,7 @@ def _load(name: str, folder: str | Path, datasets: Sequence[Dataset], device: to
 
 
 def _mixtures(models: Mapping[str, Model]) -> Iterator[tuple[str, MixtureOfExperts]]:
-    """Yield the mixtures that are no controls, by name."""
+    """Yield the mixtures that are not controls, by name."""
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts) and name.startswith(MIXTURE):
             yield name, model
@@ -276,7 +247,7 @@ def _is_expert(name: str, model: Model) -> bool:
 
 
 def _told(folder: str | Path, dataset: Dataset, knowledge: FactorKnowledge | None) -> np.ndarray | None:
-    """Return what a model may know of a dataset's factor, or None for one that does not ask."""
+    """Return the motif prior scores of a dataset, or None for a model that is not motif-conditioned."""
     description = bundle.describe(folder)
     if knowledge is None or description["kind"] != "mixture" or not GATES[description["gate"]].informed:
         return None
@@ -299,7 +270,7 @@ def _controls(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]
 
 
 def _scores(dataset: Dataset, knowledge: FactorKnowledge | None) -> dict[str, Output]:
-    """Return the scores that need no training."""
+    """Return the controls without a network: GC content and JASPAR hits."""
     if not len(dataset):
         return {}
     none = np.empty((len(dataset), 0), dtype=np.float32)
@@ -340,7 +311,7 @@ def _subset_table(dataset: Dataset, outputs: dict[tuple[str, int], Output], seed
 
 
 def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataFrame:
-    """Put the outputs into one long table, a block of N rows per model and seed."""
+    """Build one long table, a block of N rows per model and seed."""
     count, blocks = len(dataset), len(outputs)
     logit = np.concatenate([output.logit for output in outputs.values()] or [np.empty(0, np.float32)])
     is_logit = np.repeat([output.is_logit for output in outputs.values()], count)

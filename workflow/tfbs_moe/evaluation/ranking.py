@@ -1,9 +1,9 @@
-"""What the order of the scores says, draw by draw, compiled by numba: one pass down the scores for each."""
+"""Rank-based metrics compiled by numba, in one pass down the scores for each bootstrap resample."""
 
 import numba
 import numpy as np
 
-# Few shares are machine numbers; a threshold that meets one exactly must not miss it by a bit.
+# Few fractions are exact in floating point; a threshold met exactly must not be missed by a bit.
 TOLERANCE = 1e-9
 
 
@@ -16,16 +16,11 @@ def measure_draws(
     specificity: float,
     fraction: float,
 ) -> np.ndarray:
-    """Return what ``metrics.ranking_metrics`` says, in its order: float (5, B).
+    """Return the metrics of ``metrics.ranking_metrics``, in its order: float (5, B).
 
-    Args:
-        order: int (N,), the rows from the highest score down.
-        positive: uint8 (N,), in this order, with all bits set for a positive: to keep a weight or not then takes no
-            branch, which a processor would guess wrong half of the time.
-        last: bool (N,), in this order: whether a row is the last of its score.
-        weights: uint8 (B, N), how often each row counts.
-        specificity: of the sensitivity.
-        fraction: of the rows in which positives are counted.
+    ``order`` is int (N,), the examples from the highest score down, in which ``positive`` and bool ``last`` (last of a
+    tie) are sorted; ``weights`` is uint8 (B, N). ``positive`` is uint8 (N,), 255 for a positive: a bitwise and then
+    selects the weight without a branch, which the processor would mispredict half of the time.
     """
     draws, rows = weights.shape
     found = np.full((5, draws), np.nan)

@@ -9,7 +9,7 @@ from tfbs_moe.evaluation.metrics import Ranked
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201
-# Of a count, by which rounding may carry it from a whole number.
+# Relative distance from a whole number that counts as rounding error.
 TOLERANCE = 1e-9
 CURVE_COLUMNS = (
     "protocol",
@@ -32,19 +32,11 @@ CURVE_COLUMNS = (
 def curve_points(
     predictions: pd.DataFrame | Scores, identity: Mapping[str, object], points: int = GRID_POINTS
 ) -> pd.DataFrame:
-    """Return the ROC and the precision-recall curve of every model on one dataset.
+    """Return the ROC and the precision-recall curve of every model on one dataset, columns ``CURVE_COLUMNS``.
 
-    ``roc``: x is the false positive rate, y the true positive rate, on straight lines between thresholds.
-    ``precision_recall``: x is the recall, y the precision at the highest threshold that reaches it.
-
-    Args:
-        predictions: predictions of one dataset.
-        identity: see ``evaluate``.
-        points: of the grid over x.
-
-    Returns:
-        One row per model × curve × point: the mean over seeds, and the lowest and highest seed. None for a
-        dataset that lacks a class.
+    ``roc``: x is the false positive rate, y the true positive rate, linear between thresholds. ``precision_recall``: x
+    is the recall, y the precision at the highest threshold that reaches it. One row per model × curve × point holds the
+    mean over seeds and the lowest and highest seed; none for a dataset that lacks a class.
     """
     scores = predictions if isinstance(predictions, Scores) else read_scores(predictions)
     if scores.label.all() or not scores.label.any():
@@ -59,7 +51,7 @@ def curve_points(
             curves.append([y.mean(axis=0), y.min(axis=0), y.max(axis=0)])
             which.append((model, name))
             seeds.append(len(counts))
-    # One table for all: pandas takes longer to make one for each than the curves take.
+    # One DataFrame for all: making one for each takes longer than the curves.
     models, names = np.repeat(np.array(which, dtype=object), points, axis=0).T
     y, lower, upper = np.concatenate(curves, axis=1)
     found = {"model": models, "curve": names, "x": np.tile(grid, len(which)), "y": y, "lower": lower, "upper": upper}
@@ -68,11 +60,11 @@ def curve_points(
 
 def _roc(true_positive: np.ndarray, false_positive: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return the true positive rate at each false positive rate of the grid, from the counts at each threshold (G,)."""
-    # In counts, where what is meant to be equal is.
+    # Counts, not rates, so that equal values compare equal.
     at = _whole(grid * false_positive[-1])
     x = np.concatenate([[0], false_positive]).astype(np.float64)
     y = np.concatenate([[0], true_positive / true_positive[-1]])
-    # Of several points above one x the last is the highest; where x itself is on the curve, take that one.
+    # Of several points at one x the last is the highest; use it where x itself is on the curve.
     exact = np.searchsorted(x, at, side="right") - 1
     return np.where(x[exact] == at, y[exact], np.interp(at, x, y))
 
@@ -85,6 +77,6 @@ def _precision_recall(true_positive: np.ndarray, false_positive: np.ndarray, gri
 
 
 def _whole(counts: np.ndarray) -> np.ndarray:
-    """Return counts, those that are whole but for rounding as whole ones."""
+    """Round counts that are whole but for rounding error."""
     nearest = np.round(counts)
     return np.where(np.abs(counts - nearest) < TOLERANCE * np.maximum(nearest, 1), nearest, counts)

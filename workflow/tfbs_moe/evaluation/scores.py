@@ -1,4 +1,4 @@
-"""Predictions of one dataset as arrays: one row per model and seed, one column per test row."""
+"""Predictions of one dataset as arrays: one row per model and seed, one column per test example."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,23 +15,14 @@ UNPAIRED = -1
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What every model says of every row of one dataset.
+    """The outputs of K models, each a name and a seed, on every example of one dataset."""
 
-    Attributes:
-        row: int (N,), rows of the dataset, ascending.
-        label: bool (N,), True for bound.
-        pair: int (N,), the row of the positive that a row is paired with, -1 where there is none.
-        models: (model, seed) of each of the K rows below.
-        logit: float64 (K, N).
-        probability: float64 (K, N); NaN throughout for a model that gives scores and no probabilities.
-    """
-
-    row: np.ndarray
-    label: np.ndarray
-    pair: np.ndarray
-    models: tuple[tuple[str, int], ...]
-    logit: np.ndarray
-    probability: np.ndarray
+    row: np.ndarray  # int (N,), example numbers in the dataset, ascending
+    label: np.ndarray  # bool (N,), True for bound
+    pair: np.ndarray  # int (N,), the positive that an example is paired with, -1 without one
+    models: tuple[tuple[str, int], ...]  # (model, seed), K of them
+    logit: np.ndarray  # float64 (K, N)
+    probability: np.ndarray  # float64 (K, N); all NaN for a model that outputs scores without probabilities
 
     def of(self, model: str, seed: int) -> np.ndarray:
         """Return the logits (N,) of one model and seed."""
@@ -46,7 +37,7 @@ class Scores:
         return list(dict.fromkeys(name for name, _ in self.models))
 
     def rows(self, mask: np.ndarray) -> "Scores":
-        """Return the rows (N,) that a mask keeps."""
+        """Return the examples of a mask (N,)."""
         return Scores(
             self.row[mask],
             self.label[mask],
@@ -58,15 +49,10 @@ class Scores:
 
 
 def read_scores(predictions: pd.DataFrame, name: str = "the predictions") -> Scores:
-    """Turn a table of predictions (``docs/architecture.md``) into arrays; those of a set without rows have no model.
+    """Turn a table of predictions (``docs/architecture.md``) into arrays; an empty one has no models.
 
-    Args:
-        predictions: one row per test row × model × seed, in any order.
-        name: how messages call the table.
-
-    Raises:
-        InputError: a column is missing, a model lacks rows or has rows twice, labels or pairs differ
-            between models, or a logit is not finite.
+    InputError where a column is missing, a model lacks or repeats examples, labels or pairs differ between models, or a
+    logit is not finite; messages call the table ``name``.
     """
     missing = [column for column in COLUMNS if column not in predictions.columns]
     if missing:
@@ -104,18 +90,10 @@ def read_scores(predictions: pd.DataFrame, name: str = "the predictions") -> Sco
 
 
 def overlap_free(audit: pd.DataFrame, scores: Scores, name: str = "the audit") -> np.ndarray:
-    """Return the rows that share nothing with training data, as a mask (N,).
+    """Return the mask (N,) of examples that do not overlap with training data, in the genome or by a shared k-mer.
 
-    A row that overlaps training by its place or by a k-mer takes its whole pair with it, so that the
-    rows that stay are still paired.
-
-    Args:
-        audit: one row per row of the dataset: ``row``, ``overlaps_training`` and ``shares_kmer_*``.
-        scores: the predictions that the mask is for.
-        name: how messages call the audit.
-
-    Raises:
-        InputError: the audit lacks a column, or rows that were predicted.
+    An overlapping example excludes its whole pair, so that the others stay paired. ``audit`` has one row per example:
+    ``row``, ``overlaps_training`` and ``shares_kmer_*``. InputError where it lacks columns or predicted examples.
     """
     flags = [c for c in audit.columns if c == "overlaps_training" or str(c).startswith("shares_kmer_")]
     if "row" not in audit.columns or not flags:
@@ -130,7 +108,7 @@ def overlap_free(audit: pd.DataFrame, scores: Scores, name: str = "the audit") -
 
 
 def experts_of(columns: Sequence[str]) -> list[str]:
-    """Return the training experiments whose gate weights a table of predictions has columns for."""
+    """Return the training experiments whose gate weights have a column among those of a table of predictions."""
     return [str(column).removeprefix(WEIGHT) for column in columns if str(column).startswith(WEIGHT)]
 
 

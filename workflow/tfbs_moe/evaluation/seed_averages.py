@@ -1,4 +1,4 @@
-"""What averaging over retrainings gives: how much of a model's error is the luck of one training."""
+"""How much of a model's error is random variation between trainings, measured by averaging over seeds."""
 
 from collections.abc import Mapping
 
@@ -9,22 +9,15 @@ from tfbs_moe.auroc import auroc
 from tfbs_moe.evaluation.scores import Scores
 
 COLUMNS = ("rows", "seeds", "auroc", "auroc_sd", "auroc_averaged", "n")
-# One training has neither spread nor average.
+# One training has neither a standard deviation nor an average.
 LEAST_SEEDS = 2
 
 
 def seed_averages(scores: Scores, identity: Mapping[str, object], row_sets: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Compare one training with the mean of the logits of all seeds, on one test set.
+    """Compare single trainings with the mean of the logits of all seeds on one test set, per model × row set.
 
-    Args:
-        scores: what every model and seed says of every row.
-        identity: the columns that name the dataset and the protocol.
-        row_sets: names of row sets and their masks (N,) over the rows in ascending order.
-
-    Returns:
-        One row per model of at least two seeds × row set: number of ``seeds``, mean ``auroc`` of one and its standard
-        deviation ``auroc_sd`` over them, ``auroc_averaged`` of the mean logits, and ``n`` rows. AUROCs are missing
-        where a class is.
+    ``auroc`` and ``auroc_sd`` are mean and standard deviation over single seeds, ``auroc_averaged`` is that of the mean
+    logits; all are missing where a class is. Models with one seed are skipped.
     """
     records = []
     for rows, mask in row_sets.items():

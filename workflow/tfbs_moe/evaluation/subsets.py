@@ -1,4 +1,4 @@
-"""What a mixture is worth with some of its experts away: how much each is missed, and how many it takes."""
+"""A mixture's performance without some of its experts: what each contributes, and how many it needs."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -12,17 +12,17 @@ from tfbs_moe.runtime import rng
 
 SEPARATOR = "; "
 MEASURED = ("present", "n_present", "absent", "value", "n")
-# Up to so many experts every subset is tried.
+# Up to this many experts every subset is tried.
 MOST_WHOLE = 4
 DRAWN_PER_SIZE = 20
 _ROWS_TIMES_EXPERTS = 8192
 
 
 def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
-    """Return the subsets of ``count`` experts that are tried, the whole first, each once.
+    """Return the distinct subsets of ``count`` experts to try, the full set first.
 
-    All of them for up to ``MOST_WHOLE`` experts; beyond, the whole, all but one, one alone, and ``DRAWN_PER_SIZE`` of
-    each other size, drawn from the stream ``subsets``.
+    All of them for up to ``MOST_WHOLE`` experts; beyond, the full set, all but one, one alone, and ``DRAWN_PER_SIZE``
+    random ones of each other size (stream ``subsets``).
     """
     every = range(count)
     if count <= MOST_WHOLE:
@@ -38,15 +38,12 @@ def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
 def subset_logits(
     gate: Gate, embeddings: torch.Tensor, knowledge: torch.Tensor | None, subsets: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
-    """Return what a gate says while experts are away, (S, N): it sees that they are, and is not trained again.
+    """Return a gate's logits (S, N) with subsets of its experts; it knows which are absent and is not retrained.
 
-    Args:
-        gate: of K experts.
-        embeddings: (N, K, E).
-        knowledge: (N, 1 + K) for gates that may look at it.
-        subsets: the places of the experts that are there, S times.
+    ``embeddings`` are (N, K, E), ``knowledge`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are positions of
+    experts.
     """
-    # A large mixture's embeddings are masked a few rows at a time: one copy of a part, not of all.
+    # Masking copies, so a large mixture's embeddings are masked in parts.
     part = max(1, _ROWS_TIMES_EXPERTS // gate.experts)
     logits = embeddings.new_empty((len(subsets), len(embeddings)))
     for start in range(0, len(embeddings), part):
@@ -62,16 +59,9 @@ def subset_logits(
 def subset_rows(
     names: Sequence[str], subsets: Sequence[tuple[int, ...]], logits: np.ndarray, label: np.ndarray
 ) -> list[dict[str, object]]:
-    """Return the AUROC of one mixture with each subset of its experts; none on rows that lack a class.
+    """Return the AUROC with each subset from ``subset_logits`` (S, N) as rows of the columns ``MEASURED``.
 
-    Args:
-        names: of the experts.
-        subsets: the places of the experts that are there, S times.
-        logits: (S, N) of ``subset_logits``.
-        label: bool (N,).
-
-    Returns:
-        A row per subset, of the columns ``MEASURED``.
+    No rows where ``label``, bool (N,), lacks a class.
     """
     if len(np.unique(label)) < 2:
         return []

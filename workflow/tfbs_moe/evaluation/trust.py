@@ -1,4 +1,4 @@
-"""How good calibrated probabilities are on a test set, and how familiar its sequences are to the experts."""
+"""Calibration and out-of-distribution scores of mixtures on a test set."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrated import Calibration, quality
 
 FAMILIARITY = "familiarity"
-# A sequence is called unfamiliar where fewer validation rows than this share are as far from what the experts know.
+# Familiarity (a conformal p-value) below which a sequence counts as out of distribution.
 UNFAMILIAR = 0.05
 _QUALITIES = ("log_loss", "brier", "calibration_error")
 COLUMNS = (
@@ -31,17 +31,12 @@ def trust(
     calibrations: Mapping[tuple[str, int], Mapping[str, Calibration]],
     identity: Mapping[str, object],
 ) -> pd.DataFrame:
-    """Judge the mixtures on one test set.
+    """Evaluate the mixtures' probabilities on one test set, one row per mixture × seed; other models are skipped.
 
-    Args:
-        predictions: of the test set; rows of other models are passed over.
-        calibrations: by model and seed, and then by kind of negatives.
-        identity: the columns that name the dataset and the protocol, ``negatives`` among them.
-
-    Returns:
-        One row per mixture × seed: the quality of its probabilities as they came and calibrated, on validation rows
-        with the same kind of negatives where there are any, else on the kind it was trained with (``calibrated_on``);
-        mean familiarity of bound and unbound rows, and the share of each that is unfamiliar.
+    Probabilities are measured uncalibrated and calibrated, the latter fitted to validation examples with the same kind
+    of negatives if there are any, else to the first kind (``calibrated_on``). Adds the mean familiarity of bound and
+    unbound examples and the fraction of each that is out of distribution. ``calibrations`` are by model and seed, then
+    by kind of negatives.
     """
     records = []
     for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
