@@ -1,4 +1,4 @@
-"""How alike two attributions of the same sequences are."""
+"""Agreement between two attributions of the same sequences."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -6,19 +6,13 @@ from scipy.stats import rankdata
 from tfbs_moe.errors import InputError
 
 SAME = 0.999
-"""Rank correlation with the gradient above which an attribution is called the same."""
+"""Rank correlation with the gradient above which an attribution counts as the same."""
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Return Spearman's rank correlation (N,) between two attributions, sequence by sequence.
+    """Return Spearman's rank correlation (N,) between two attributions (N, ...), sequence by sequence.
 
-    Args:
-        a: (N, ...), all that follows the first axis is one sequence's values.
-        b: the same shape.
-        mask: bool, the same shape or one that broadcasts to it; values to leave out are False.
-
-    Returns:
-        float64 (N,); NaN where one side is constant, for which no rank correlation exists.
+    Values where the bool ``mask`` (broadcast to their shape) is False are excluded; NaN where one side is constant.
     """
     left, right, kept = _flattened(a, b, mask)
     if kept is None:
@@ -38,12 +32,9 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def top_overlap(a: np.ndarray, b: np.ndarray, count: int = 10) -> np.ndarray:
-    """Return the share (N,) of the ``count`` strongest positions that two position scores (N, L) have in common.
+    """Return the fraction (N,) of the ``count`` highest positions that two position scores (N, L) share.
 
-    Ties go to the position further to the left.
-
-    Raises:
-        InputError: ``count`` is not between 1 and L.
+    Ties go to the leftmost position.
     """
     left, right, _ = _flattened(a, b, None)
     if not 1 <= count <= left.shape[1]:

@@ -1,4 +1,4 @@
-"""The mean attribution around known sites."""
+"""Aggregate profile of attributions around known sites."""
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,10 @@ COLUMNS = ("offset", "value", "sd", "n", "site_share")
 def sites_in_windows(
     sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand: np.ndarray, length: int
 ) -> pd.DataFrame:
-    """Return known sites in the coordinates of the windows that hold them entirely.
+    """Return the known sites that lie entirely within a window, in the window's coordinates and strand.
 
-    Args:
-        sites: ``chrom``, ``start``, ``end``, ``strand``, one row per site.
-        chrom: (N,) of the windows.
-        start: (N,) of the windows, 0-based.
-        strand: (N,) of the windows; a window on ``-`` is stored as its reverse complement.
-        length: bases per window.
-
-    Returns:
-        ``sequence``, ``start``, ``end``, ``strand`` (as the window shows it), by sequence and start.
+    ``start`` (N,) is 0-based; windows on ``-`` are stored reverse-complemented. Rows are sorted by ``sequence``
+    (the index of the window) and ``start``.
     """
     missing = [column for column in (*SITE_COLUMNS, "strand") if column not in sites.columns]
     if missing:
@@ -45,17 +38,11 @@ def sites_in_windows(
 
 
 def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> pd.DataFrame:
-    """Average position scores around the middle of sites, read in the direction of each site.
+    """Average position scores (N, L) around the midpoints of ``sites_in_windows``, in each site's orientation.
 
-    Args:
-        score: (N, L), see ``localisation.position_score``; each sequence counts in units of its own mean.
-        sites: see ``sites_in_windows``.
-        reach: bases to either side.
-
-    Returns:
-        No row where there is no site; else one per offset from -reach to reach: ``offset``, ``value`` (1 is a
-        sequence's mean), ``sd``, ``n`` (sites whose sequence reaches so far), ``site_share`` (of those, within a
-        site there).
+    Scores are in units of their sequence's mean. Returns a row per offset from -reach to reach, with ``n`` the
+    sites whose sequence reaches that far and ``site_share`` the fraction of these that cover the offset; no rows
+    without sites.
     """
     if sites.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -64,7 +51,7 @@ def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> 
     relative = np.divide(score, level, out=np.zeros_like(score, dtype=float), where=level > 0)
     sequence, first, last = (sites[name].to_numpy(dtype=int) for name in ("sequence", "start", "end"))
     turned = (sites["strand"] == "-").to_numpy()[:, None]
-    # Of an even width, the middle is the first of the two as the site reads: on the other strand the right one.
+    # The midpoint of an even-width site is the first of its two middle bases on the site's own strand.
     middle = (first + last - 1)[:, None] // 2 + (turned & ((last - first) % 2 == 0)[:, None])
     place = middle + np.where(turned, -offsets, offsets)
     inside = (place >= 0) & (place < score.shape[1])

@@ -1,4 +1,4 @@
-"""How many shifts help, and what quality costs."""
+"""Quality of ShiftSmooth by its number of shifts, and the cost of every method."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,18 +23,10 @@ def shift_curve(
     shifts: Sequence[int],
     **options: Any,
 ) -> pd.DataFrame:
-    """Judge ShiftSmooth over its number of shifts.
+    """Evaluate ShiftSmooth on X (N, 4, L) at each number of shifts n; 0 is the base method itself.
 
-    Args:
-        model: gives one logit per sequence.
-        X: (N, 4, L).
-        judged: attribution → metrics per sequence, see ``judge.judge``.
-        method: a ShiftSmooth method.
-        shifts: values of n; 0 is the base method itself.
-        options: of ``methods.attribute``.
-
-    Returns:
-        The rows of ``judged`` for every n, with ``n`` and ``passes`` (see ``passes``) before them.
+    ``judged`` turns an attribution into metrics per sequence (``judge.judge``); its rows are returned for every n,
+    with ``n`` and ``passes`` prepended.
     """
     tables = []
     for n in shifts:
@@ -46,13 +38,7 @@ def shift_curve(
 
 
 def passes(method: str, length: int, **settings: Any) -> int:
-    """Return how many times a method shows the network a changed copy of each sequence: its cost.
-
-    Args:
-        method: a name of ``methods.METHODS``.
-        length: bases L.
-        settings: of the method.
-    """
+    """Return how many modified copies of each sequence a method sends through the network: its cost."""
     values = settings_of(method, **settings)
     shuffles = values.get("shuffles", 1) if values.get("reference") == "dinucleotide_shuffle" else 1
     if method.startswith("shiftsmooth"):

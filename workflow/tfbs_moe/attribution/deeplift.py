@@ -17,11 +17,11 @@ from tfbs_moe.models.residual import Exponential
 
 log = logging.getLogger(__name__)
 
-# Pieces of the line between two embeddings at first, and what the integral over a gate may miss of its change: a gate
-# with a ReLU has kinks, at which pieces are halved.
+# Initial segments of the line between two embeddings, and the tolerated error of the integral over a gate; segments
+# are halved at the kinks of a gate's ReLU.
 GATE_STEPS = 4
 GATE_TOLERANCE = 1e-5
-# Share of the difference that may be left unexplained before a reader is told.
+# Fraction of the difference that may stay unexplained without a warning.
 INCOMPLETE = 0.01
 
 
@@ -35,17 +35,10 @@ def deeplift_shap(
 ) -> Tensor:
     """Return hypothetical contributions (N, 4, L) by DeepLIFT (Shrikumar et al. 2017; Lundberg & Lee 2017).
 
-    Contributions times the input add up to the score's difference from the mean over references. A mixture
-    is taken in two steps, which chain: its gate by integrated gradients over the embeddings, its experts by
-    DeepLIFT. A layer for which DeepLIFT has no rule (a recurrent one) is taken as linear; the log then says how much
-    of the difference is left unexplained.
-
-    Args:
-        scorer: the model.
-        x: (N, 4, L).
-        rng: where shuffles come from.
-        reference: see ``references``.
-        shuffles: references per sequence, where they are shuffles.
+    Contributions times the input sum to the score's difference from the mean over references. A mixture is split by
+    the chain rule: integrated gradients over the embeddings for its gate, DeepLIFT for its experts. A layer for
+    which DeepLIFT has no rule (a recurrent one) is treated as linear; the log then says how much of the difference
+    is unexplained.
     """
     copies = max(1, shuffles) if reference == "dinucleotide_shuffle" else 1
     parts, differences = [], []
@@ -59,7 +52,7 @@ def deeplift_shap(
 
 
 def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
-    # tangermeme and numba behind it take seconds to import; the other methods do without.
+    # tangermeme and its numba take seconds to import, which other methods need not wait for.
     from tangermeme._deep_lift_utils import _nonlinear
     from tangermeme.deep_lift_shap import deep_lift_shap
 
@@ -67,7 +60,7 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
     pairs = x[:, None].expand_as(reference).flatten(0, 1)
     others = reference.flatten(0, 1)
     with _one_by_one(scorer.model), _undoing_pooling(), warnings.catch_warnings():
-        # It warns once for every batch, of soft columns and of what it leaves unexplained; that is said once, below.
+        # tangermeme warns in every batch of soft columns and unexplained differences; ``_tell`` does so once.
         warnings.simplefilter("ignore")
         view, args = _view(scorer, pairs, others)
         found = deep_lift_shap(
@@ -85,7 +78,7 @@ def _explain(scorer: Scorer, x: Tensor, reference: Tensor) -> Tensor:
 
 
 class _Logit(nn.Module):
-    """What is explained of a network, as the single column that tangermeme expects."""
+    """The explained output as the single column (N, 1) that tangermeme expects."""
 
     def __init__(self, scorer: Scorer) -> None:
         super().__init__()
@@ -97,7 +90,7 @@ class _Logit(nn.Module):
 
 
 class _Embeddings(nn.Module):
-    """The embeddings of a mixture's experts, weighted by what each of their units is worth to the gate."""
+    """Expert embeddings weighted by the gate's gradient ``worth`` (N, K, E), summed to (N, 1)."""
 
     def __init__(self, mixture: MixtureOfExperts) -> None:
         super().__init__()
@@ -108,14 +101,14 @@ class _Embeddings(nn.Module):
 
 
 def _view(scorer: Scorer, x: Tensor, reference: Tensor) -> tuple[nn.Module, tuple[Tensor] | None]:
-    # tangermeme leaves a model in the mode that it came in: one in training mode would take the layers below with it.
+    # tangermeme restores the mode of the module it is given; training mode would spread to the layers of the model.
     if not isinstance(scorer.model, MixtureOfExperts):
         return _Logit(scorer).eval(), None
     return _Embeddings(scorer.model).eval(), (_worth(scorer, scorer.model, x, reference),)
 
 
 def _worth(scorer: Scorer, mixture: MixtureOfExperts, x: Tensor, reference: Tensor) -> Tensor:
-    """Return the gate's gradient (N, K, E), averaged between the embeddings of reference and sequence."""
+    """Return the gate's gradient (N, K, E), averaged along the line from reference to sequence embeddings."""
     with torch.no_grad():
         near, far = (
             torch.cat([mixture.experts(part) for part in each.split(scorer.batch_size)]) for each in (reference, x)
@@ -136,12 +129,12 @@ def _worth(scorer: Scorer, mixture: MixtureOfExperts, x: Tensor, reference: Tens
 
 @contextmanager
 def _undoing_pooling() -> Iterator[None]:
-    """Let a maximum be undone under deterministic algorithms, of which torch says that it may not be.
+    """Allow max-unpooling under deterministic algorithms, where torch refuses it.
 
-    tangermeme takes that way only where windows do not overlap, and then no place is written twice.
+    tangermeme uses it only for windows that do not overlap, so no position is written twice.
     """
     before = torch.get_deterministic_debug_mode()
-    # As ``use_deterministic_algorithms``, which loads the compiler first: see ``runtime.configure_torch``.
+    # Not ``use_deterministic_algorithms``, which loads the compiler first: see ``runtime.configure_torch``.
     torch.set_deterministic_debug_mode(min(before, 1))
     try:
         yield

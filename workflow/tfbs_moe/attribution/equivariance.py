@@ -1,7 +1,7 @@
-"""How far a model is from being blind to position: where it is, ShiftSmooth has nothing to smooth.
+"""How far a model is from shift equivariance, under which ShiftSmooth has nothing to smooth.
 
-A convolution with global pooling scores a shifted sequence as it scores the sequence, and its gradient
-moves with it; strided pooling and dense layers over positions break that.
+With convolution and global pooling a shift leaves the logit unchanged and moves the gradient along; strided pooling
+and dense layers over positions break that.
 """
 
 import numpy as np
@@ -23,23 +23,12 @@ def equivariance(
     device: str | None = None,
     batch_size: int = 1024,
 ) -> pd.DataFrame:
-    """Compare a model's logit and gradient on sequences and on shifted sequences.
+    """Compare a model's logit and gradient on X (N, 4, L) and on copies shifted by up to ``n`` bases each way.
 
-    Only the positions that a shift keeps within the window enter the comparison of gradients.
-
-    Args:
-        model: gives one logit per sequence.
-        X: (N, 4, L).
-        n: largest shift each way.
-        padding: ``neutral`` (columns of 0.25 come in) or ``circular``.
-        device: where to compute; None for where the model is.
-        batch_size: rows per pass.
-
-    Returns:
-        One row per sequence and shift (the shift 0 left out): ``sequence``, ``shift``, ``logit_change``
-        (absolute), ``logit_change_relative`` (the same in standard deviations of the logit over X; NaN where
-        it does not vary), ``gradient_rank_correlation``, ``gradient_cosine``, ``gradient_change`` (norm of
-        the difference over norm of the gradient).
+    Returns a row per sequence and non-zero shift: ``logit_change`` is absolute, ``logit_change_relative`` the same
+    in standard deviations of the logit over X (NaN where it is constant), ``gradient_change`` the norm of the
+    difference over the norm of the gradient. Gradients are compared at positions that the shift keeps within the
+    window.
     """
     if n < 1 or n >= X.shape[2]:
         raise InputError(f"n, the largest shift, must lie between 1 and {X.shape[2] - 1}; it is {n}")

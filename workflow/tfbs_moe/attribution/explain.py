@@ -1,4 +1,4 @@
-"""Explain one test set: every method for every model on the same rows, judged, and what holds beyond methods."""
+"""Explain one test set: run every method for every model on the same sequences, and evaluate the attributions."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,15 +33,15 @@ from tfbs_moe.models.moe import MixtureOfExperts
 
 REFERENCE = "ism"
 CURVE_METHOD = "shiftsmooth_corrected"
-# Mutating every base is dear; what follows from the reference is not computed again.
+# Mutating every base is expensive, so methods that follow from the reference reuse it.
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     REFERENCE: np.asarray,
     f"{REFERENCE}_corrected": simplex_corrected,
 }
-# Noise has no stability to speak of, what takes many passes is dear to do again for each substitution, and a
-# changed sequence lies beside nothing in the genome.
+# Methods without stability metrics: noise has none, many passes are too expensive to repeat for each substitution,
+# and a mutated sequence has no flanks in the genome.
 UNSTABLE = ("random", "ism", "deeplift_shap", "integrated_gradients", INTO_FLANKS)
-# Means over sequences and shifts are told of these, see ``equivariance.equivariance``.
+# Columns of ``equivariance.equivariance`` that are averaged over sequences and shifts.
 EQUIVARIANCE = [
     "logit_change",
     "logit_change_relative",
@@ -53,107 +53,63 @@ EQUIVARIANCE = [
 
 @dataclass(frozen=True)
 class Explanation:
-    """One method's attributions of one model, and what they were judged to be worth.
-
-    ``passes`` is how often the method shows the network a changed copy of a sequence: its cost; ``around`` is the
-    mean attribution around known sites, see ``around.around_sites``, without a row where no site is known.
-    """
+    """One method's attributions of one model, with their evaluation."""
 
     model: str
     method: str
-    passes: int
+    passes: int  # the method's cost, see ``curves.passes``
     attributions: Attributions
     summary: pd.DataFrame
-    around: pd.DataFrame
+    around: pd.DataFrame  # see ``around.around_sites``; no rows where no site is known
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model about to be explained, with what every method is held against.
+    """A model to explain, with the attributions that every method is compared with."""
 
-    Attributes:
-        name: the model's name in the result tables.
-        model: the model.
-        logit: float32 (N,).
-        gradient: (N, 4, L), the vanilla gradient.
-        ism: (N, 4, L), in-silico mutagenesis.
-    """
-
-    name: str
+    name: str  # in the result tables
     model: nn.Module
-    logit: np.ndarray
-    gradient: np.ndarray
-    ism: np.ndarray
+    logit: np.ndarray  # float32 (N,)
+    gradient: np.ndarray  # (N, 4, L), uncorrected
+    ism: np.ndarray  # (N, 4, L), in-silico mutagenesis, uncorrected
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found of a model beyond single methods, one table each.
+    """Results for one model beyond single methods."""
 
-    Attributes:
-        equivariance: one row: means over sequences and shifts, see ``equivariance.equivariance``.
-        sanity: per ``method`` and ``layer``, from the output (``step`` 1) to the input: how alike attributions
-            still are once weights are randomised as far as that layer (``randomised`` is ``weights``); and, where
-            such a model was given, for one that was trained on permuted labels (``randomised`` is ``labels``).
-        shifts: per ``n``: how ShiftSmooth is judged with so many shifts each way.
-    """
-
-    equivariance: pd.DataFrame
+    equivariance: pd.DataFrame  # one row: means over sequences and shifts
+    # Rank correlation with the trained model's attributions, per ``method``: with ``weights`` randomised from the
+    # output (``step`` 1) as far as ``layer``, or of a model trained on permuted ``labels``.
     sanity: pd.DataFrame
-    shifts: pd.DataFrame
+    shifts: pd.DataFrame  # metrics of ShiftSmooth per number of ``shifts`` each way
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to explain, and how; the same for every model of a test set.
+    """What to explain, and how; the same for every model of a test set."""
 
-    Attributes:
-        dataset: the explained rows.
-        row: int (N,), their rows in the test set.
-        methods: names of the methods.
-        settings: values for the methods that have a setting of that name.
-        sites: bool (N, L), the known sites, or None where none are known.
-        matches: bool (N, L) by source, where a known matrix matches.
-        placed: ``sequence`` ``start`` ``end`` ``strand`` of the sites that the mean attribution is taken around:
-            planted ones, or matches of the factor's matrix.
-        faithfulness: sequences, evenly spread over the explained ones, that take what costs many passes each.
-        sanity_methods: methods that are tried on randomised weights.
-        shift_curve: numbers of shifts that ShiftSmooth is judged at.
-        batch_size: rows per pass.
-        seed: root seed.
-        draws: bootstrap draws of the summary.
-        level: coverage of its intervals.
-        flanks: uint8 (N, 4, L + 2n), the rows with what really lies around them, where a method needs it.
-    """
-
-    dataset: Dataset
-    row: np.ndarray
+    dataset: Dataset  # the explained sequences
+    row: np.ndarray  # int (N,), their rows in the test set
     methods: tuple[str, ...]
-    settings: Mapping[str, Any]
-    sites: np.ndarray | None
-    matches: Mapping[str, np.ndarray]
-    placed: pd.DataFrame
-    faithfulness: int
-    sanity_methods: tuple[str, ...]
-    shift_curve: tuple[int, ...]
+    settings: Mapping[str, Any]  # each goes to the methods that have a setting of that name
+    sites: np.ndarray | None  # bool (N, L), planted sites; None where none are known
+    matches: Mapping[str, np.ndarray]  # bool (N, L) by source, matches of a matrix
+    placed: pd.DataFrame  # sites of the aggregate profile, see ``around.sites_in_windows``
+    faithfulness: int  # sequences, evenly spaced, for evaluations that take many passes
+    sanity_methods: tuple[str, ...]  # evaluated with randomised weights
+    shift_curve: tuple[int, ...]  # numbers of shifts to evaluate ShiftSmooth at
     batch_size: int
     seed: int
-    draws: int
-    level: float = 0.95
-    flanks: np.ndarray | None = None
+    draws: int  # bootstrap resamples of the summary
+    level: float = 0.95  # coverage of its intervals
+    flanks: np.ndarray | None = None  # uint8 (N, 4, L + 2n), the sequences with their genomic flanks
 
 
 def chosen_rows(predictions: pd.DataFrame, mixture: str, replicate: int, sequences: int) -> np.ndarray:
-    """Return the rows to explain: the mixture's best, median and worst positives and an even spread.
+    """Return the rows (int) of the test set to explain, by the logit of ``mixture``; see ``select.select_rows``.
 
-    Args:
-        predictions: predictions of the test set.
-        mixture: the model whose logit orders the rows.
-        replicate: its seed.
-        sequences: rows of the spread.
-
-    Returns:
-        int (N,); none of a test set without bound rows.
+    ``replicate`` is the mixture's seed, ``sequences`` the size of the even spread; empty without positives.
     """
     if predictions.empty:
         return np.empty(0, dtype=np.int32)
@@ -167,7 +123,7 @@ def chosen_rows(predictions: pd.DataFrame, mixture: str, replicate: int, sequenc
 
 
 def known_sites(dataset: Dataset, sites: pd.DataFrame, experiment: str) -> np.ndarray:
-    """Return bool (N, L): the positions that planted sites of an experiment cover."""
+    """Return the positions, bool (N, L), that an experiment's planted sites cover."""
     own = sites[sites["experiment"] == experiment]
     return site_mask(own, dataset.chrom, dataset.start, dataset.strand, dataset.length)
 
@@ -180,18 +136,10 @@ def request(
     genome: Genome | None = None,
     **options: Any,
 ) -> Request:
-    """Make a ``Request`` for rows of a test set.
+    """Build a ``Request`` for some ``rows`` of a test set.
 
-    Args:
-        dataset: the test set.
-        rows: which of its rows, see ``chosen_rows``.
-        sites: the table of planted sites, or None.
-        matches: ``attributions/matches.tsv``, or None.
-        genome: what the rows were cut from, for methods that shift into their flanks, or None.
-        options: what ``Request`` has besides.
-
-    Raises:
-        InputError: a method needs the flanks of rows that have none; see ``flanks.real_flanks``.
+    ``sites`` is the table of planted sites, ``matches`` is ``attributions/matches.tsv``, ``genome`` is what the
+    sequences were cut from, for methods that shift into flanks; ``options`` are the other fields of ``Request``.
     """
     part = subset(dataset, rows)
     experiment = str(dataset.attributes["experiment"])
@@ -210,7 +158,7 @@ def request(
 def _placed(
     part: Dataset, rows: np.ndarray, experiment: str, sites: pd.DataFrame | None, matches: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return the sites of the explained rows, planted ones before matches of the factor's matrix."""
+    """Return the planted sites of the explained sequences, else the matches of the factor's matrix."""
     if sites is not None:
         own = sites[sites["experiment"] == experiment]
         return sites_in_windows(own, part.chrom, part.start, part.strand, part.length)
@@ -222,14 +170,7 @@ def _placed(
 
 
 def prepare(name: str, folder: str | Path, what: Request, device: torch.device | str) -> Subject:
-    """Load a model and compute what all its methods are held against.
-
-    Args:
-        name: the model's name in the result tables.
-        folder: its bundle.
-        what: rows, methods and settings.
-        device: where to compute.
-    """
+    """Load the model in ``folder`` and compute the attributions that all its methods are compared with."""
     model = bundle.load(folder, device)
     X, size = what.dataset.one_hot, what.batch_size
     gradient, ism = (attribute(model, X, method, batch_size=size, seed=what.seed) for method in ("gradient", REFERENCE))
@@ -237,7 +178,7 @@ def prepare(name: str, folder: str | Path, what: Request, device: torch.device |
 
 
 def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
-    """Yield every method's explanation of one model (see ``prepare``); only mixtures are told their faithfulness."""
+    """Yield the explanation of one model by every method; faithfulness is evaluated for mixtures only."""
     X = what.dataset.one_hot
     few = _few(what)
     for method in what.methods:
@@ -272,12 +213,9 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
 
 
 def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None) -> Examination:
-    """Return how far a model is from equivariance, how sane its methods are and how many shifts help.
+    """Evaluate a model's equivariance, the sanity of its methods and the effect of the number of shifts.
 
-    Args:
-        subject: the model.
-        what: rows, methods and settings.
-        relabelled: the same network, trained on permuted labels.
+    ``relabelled`` is the same network, trained on permuted labels.
     """
     X, model = what.dataset.one_hot, subject.model
     moved = equivariance(model, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
@@ -295,7 +233,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
             )
             for step, (randomised, layer, values) in enumerate(steps, start=1)
         ]
-    # Shifts are held against none, not the correction against none.
+    # The gradient is corrected too, so that the curve shows the effect of the shifts alone.
     unshifted = simplex_corrected(subject.gradient)
     truth = partial(
         judge, X=X, ism=subject.ism, vanilla=unshifted, sites=what.sites, matches=what.matches, seed=what.seed
@@ -315,7 +253,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
 
 
 def _few(what: Request) -> np.ndarray:
-    """Return the places of the sequences that take what costs many passes."""
+    """Return the indices of evenly spaced sequences, for evaluations that take many passes."""
     count = len(what.row)
     return np.unique(np.linspace(0, count - 1, min(what.faithfulness, count)).round().astype(int))
 
@@ -326,7 +264,7 @@ def _summary(judged: pd.DataFrame, what: Request) -> pd.DataFrame:
 
 
 def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
-    """Join tables with some columns put first; without a table, a table without rows."""
+    """Concatenate tables with the columns ``first`` in front; of no tables, return one without rows."""
     if not tables:
         return pd.DataFrame(columns=first)
     table = pd.concat(tables, ignore_index=True)
@@ -334,11 +272,11 @@ def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:
 
 
 def _of_method(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a method has, of those given."""
+    """Return those of the settings that a method has."""
     known = settings_of(method)
     return {name: value for name, value in settings.items() if name in known}
 
 
 def _around(method: str, what: Request, places: np.ndarray | slice = slice(None)) -> dict[str, Any]:
-    """Return the flanks of some of the rows, for the methods that have a use for them."""
+    """Return the genomic flanks of some of the sequences as an option, for methods that need them."""
     return {"flanks": what.flanks[places]} if needs_flanks(method) and what.flanks is not None else {}

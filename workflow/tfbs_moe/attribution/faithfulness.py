@@ -1,4 +1,4 @@
-"""Does an attribution say what the model does? Deletion and insertion curves, infidelity, sensitivity."""
+"""Faithfulness of attributions to the model: deletion and insertion curves, infidelity, sensitivity."""
 
 from collections.abc import Sequence
 
@@ -27,27 +27,12 @@ def perturbation_curves(
     device: torch.device | str | None = None,
     batch_size: int = 1024,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take the strongest positions out of each sequence, or put them alone into its reference.
+    """Replace the highest-scoring positions by a reference (deletion), or all others (insertion).
 
-    Petsiuk et al. (2018, BMVC). Positions take the bases of a shuffle of the same sequence, so that what
-    the model sees stays on the simplex; with several shuffles logits are averaged.
-
-    Args:
-        model: gives one logit per sequence.
-        X: one-hot (N, 4, L).
-        score: (N, L), how strongly each position is pointed at; ties go to the position further left.
-        shares: of the positions, between 0 and 1.
-        reference: what positions are replaced by, see ``references.references``.
-        shuffles: references per sequence.
-        seed: root seed of the shuffles; methods with one seed are compared on the same ones.
-        device: where to compute; None for where the model is.
-        batch_size: rows per pass.
-
-    Returns:
-        Logits (N, len(shares) + 1) of deletion and of insertion; the first column is the share 0.
-
-    Raises:
-        InputError: shapes differ or a share is out of range.
+    Returns the logits (N, len(shares) + 1) of both curves (Petsiuk et al. 2018, BMVC), from the fraction 0 on, for
+    ``score`` (N, L), whose ties go to the leftmost position. The reference is a shuffle of the same sequence, so
+    that what the model sees stays on the simplex; logits are averaged over shuffles, which methods with the same
+    seed share.
     """
     if score.shape != (len(X), X.shape[2]):
         raise InputError(f"one score per position was expected, {(len(X), X.shape[2])}; there are {score.shape}")
@@ -73,14 +58,9 @@ def perturbation_curves(
 
 
 def mean_change(curve: np.ndarray, length: int, shares: Sequence[float] = SHARES) -> np.ndarray:
-    """Return the mean change of the logit (N,) over shares from 0 to the last: the area between curve and start.
+    """Return the mean change of the logit (N,) along a curve: the area between it and its start.
 
     A good attribution makes deletion fall early (more negative) and insertion rise early (more positive).
-
-    Args:
-        curve: logits (N, len(shares) + 1), from ``perturbation_curves``.
-        length: positions of a sequence, of which shares are whole numbers.
-        shares: those of the curve.
     """
     place = _counts(length, shares) / length
     change = curve - curve[:, :1]
@@ -88,7 +68,7 @@ def mean_change(curve: np.ndarray, length: int, shares: Sequence[float] = SHARES
 
 
 def _counts(length: int, shares: Sequence[float]) -> np.ndarray:
-    """Return how many of so many positions each share is, 0 before them."""
+    """Return the number of positions of each fraction, 0 first."""
     return np.array([0, *(round(share * length) for share in shares)])
 
 
@@ -103,26 +83,17 @@ def infidelity(
     device: torch.device | str | None = None,
     batch_size: int = 1024,
 ) -> np.ndarray:
-    """Return the share (N,) of the score's changes that an attribution does not predict.
+    """Return the fraction (N,) of the score's changes that an attribution does not predict.
 
-    Infidelity (Yeh et al. 2019, NeurIPS) with random substitutions, which stay on the simplex: the
-    squared error of Σ attribution · (x - x') against f(x) - f(x'), at the best scale per sequence, over the
-    sum of squares of f(x) - f(x'). 0 is perfect, 1 says nothing; NaN where no substitution changes the logit.
-
-    Args:
-        model: gives one logit per sequence.
-        X: one-hot (N, 4, L).
-        attribution: (N, 4, L).
-        count: substitutions per draw.
-        draws: changed copies per sequence.
-        seed: root seed; methods with one seed are compared on the same copies.
-        device: where to compute; None for where the model is.
-        batch_size: rows per pass.
+    Infidelity (Yeh et al. 2019, NeurIPS) with random substitutions, which stay on the simplex: the squared error of
+    Σ attribution · (x - x') against f(x) - f(x'), at the best scale per sequence, over the sum of squares of f(x) -
+    f(x'). 0 is perfect, 1 uninformative; NaN where no substitution changes the logit. Methods with the same seed
+    share the copies.
     """
     reference = logits(model, X, device=device, batch_size=batch_size)
     predicted = np.zeros((len(X), draws))
     changed = np.zeros((len(X), draws))
-    # Lending a model out takes longer than scoring some dozens of sequences, so draws share a pass.
+    # Preparing a model takes longer than scoring some dozens of sequences, so draws share a pass.
     at_once = max(1, batch_size // max(1, len(X)))
     for first in range(0, draws, at_once):
         part = range(first, min(first + at_once, draws))
@@ -143,9 +114,8 @@ def sensitivity(
 ) -> np.ndarray:
     """Return the largest relative change (N,) of an attribution under one substitution.
 
-    Max-sensitivity (Yeh et al. 2019, NeurIPS) on the simplex: the norm of the change over the norm of the
-    attribution, at the positions that kept their base, at the worst of ``draws`` substitutions; NaN where
-    the attribution is zero.
+    Max-sensitivity (Yeh et al. 2019, NeurIPS) on the simplex: the norm of the change at unchanged positions over
+    the norm of the attribution, for the worst of ``draws`` substitutions; NaN where the attribution is zero.
     """
     worst = np.zeros(len(X))
     size = np.linalg.norm(attribution, axis=(1, 2))

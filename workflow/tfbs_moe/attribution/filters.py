@@ -1,4 +1,4 @@
-"""What each filter of a network's first layer looks like: the windows that excite it most."""
+"""Motifs of a network's first-layer filters, from the windows that activate them most."""
 
 import numpy as np
 import torch
@@ -15,8 +15,7 @@ SHARE_OF_LARGEST = 0.5
 def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d | nn.Conv2d]:
     """Return the name and the layer of a network's first convolution over four channels, one position high.
 
-    Raises:
-        InputError: there is none.
+    Raises InputError where there is none.
     """
     for name, layer in model.named_modules():
         if not isinstance(layer, nn.Conv1d | nn.Conv2d) or layer.in_channels != ALPHABET_SIZE or layer.groups != 1:
@@ -36,19 +35,11 @@ def has_filters(model: nn.Module) -> bool:
 
 
 def filter_motifs(model: nn.Module, X: np.ndarray, *, share: float = SHARE_OF_LARGEST) -> list[Motif]:
-    """Return one motif per filter: the letters of the windows that reach a share of its largest activation.
+    """Return a motif ``filter_<k>`` for each filter that any window of X (N, 4, L) activates.
 
-    Args:
-        model: with a first convolution over the four bases, of any stride and dilation 1.
-        X: one-hot (N, 4, L).
-        share: of the largest activation over X.
-
-    Returns:
-        A ``Motif`` per filter that any window excites, ``filter_<k>``; ``contribution`` holds the filter's own
-        weights, ``members`` the number of windows.
-
-    Raises:
-        InputError: the model has no such layer, or X is shorter than its filters.
+    It counts the bases of the windows that reach ``share`` of the filter's largest activation over X;
+    ``contribution`` holds the filter's weights, ``members`` the number of windows. The convolution may have any
+    stride, but dilation 1.
     """
     _, layer = first_convolution(model)
     weight = layer.weight.detach().cpu().flatten(2)

@@ -1,4 +1,4 @@
-"""The sequence that really lies around the rows of a dataset, for shifts that need not be padded."""
+"""Genomic flanks of a dataset's sequences, for shifts without padding."""
 
 import numpy as np
 
@@ -9,19 +9,10 @@ from tfbs_moe.sequence import one_hot_from_codes, reverse_complement
 
 
 def real_flanks(dataset: Dataset, genome: Genome, n: int, row: np.ndarray | None = None) -> np.ndarray:
-    """Cut every row of a dataset from the genome once more, with ``n`` more bases to either side.
+    """Return a dataset's sequences with ``n`` more bases of the genome on either side, uint8 (N, 4, L + 2n).
 
-    Args:
-        dataset: rows with their places; a row on ``-`` is stored as its reverse complement.
-        genome: the reference that the rows were cut from.
-        n: bases to either side.
-        row: int (N,), what messages call each row; its place in ``dataset`` where not given.
-
-    Returns:
-        uint8 (N, 4, L + 2n) with the rows' own sequences in the middle; zero columns beyond a chromosome's ends.
-
-    Raises:
-        InputError: a row has no place, its chromosome is not in the genome, or the genome has another sequence there.
+    Columns beyond a chromosome's ends are zero. ``row`` (N,) numbers the sequences in messages. Raises InputError
+    where a sequence has no coordinates or is not what the genome has there.
     """
     named = np.arange(len(dataset)) if row is None else row
     whose = f"dataset {dataset.attributes.get('experiment', '')!s}: row"

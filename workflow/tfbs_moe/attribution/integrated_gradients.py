@@ -1,4 +1,4 @@
-"""Integrated gradients: the gradient averaged on the way from a reference to the sequence."""
+"""Integrated gradients: the gradient averaged along the path from a reference to the sequence."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +12,9 @@ from tfbs_moe.attribution.references import Reference, hypothetical, references
 from tfbs_moe.attribution.scorer import Scorer
 from tfbs_moe.errors import InputError
 
-# Gauss-Legendre points in a piece of the way: exact there for a gradient up to the fifth power.
+# Gauss-Legendre points per segment of the path: exact for a gradient up to the fifth power.
 POINTS = 3
-# How often a piece is halved at most: 2⁻¹⁴ of a piece is short of what float32 tells apart.
+# How often a segment is halved at most: float32 still resolves 2⁻¹⁴ of one.
 HALVINGS = 14
 
 
@@ -30,22 +30,11 @@ def integrated_gradients(
 ) -> Tensor:
     """Return hypothetical contributions (N, 4, L) by integrated gradients (Sundararajan et al. 2017, ICML).
 
-    Contributions times the input add up to the score's difference from the reference (from the mean over
-    references, where there are several). A ReLU or a maximum puts a kink on the way, over which no fixed
-    grid integrates well; pieces of the way whose integral misses the score's change are therefore halved.
-    Of a part of a mixture (``parts.ThroughExpert``) they are the pieces of the whole mixture.
-
-    Args:
-        scorer: the model.
-        x: (N, 4, L).
-        rng: where shuffles come from.
-        steps: pieces that the way is cut into at first.
-        tolerance: what a sequence's contributions may miss of the difference, about; None never halves.
-        reference: see ``references``.
-        shuffles: references per sequence, where they are shuffles.
-
-    Raises:
-        InputError: a setting is not allowed.
+    Contributions times the input sum to the score's difference from the (mean) reference, within about
+    ``tolerance`` per sequence. No fixed grid integrates well over the kinks of a ReLU or a maximum, so of the
+    ``steps`` initial segments of the path those whose integral misses the score's change are halved; with a
+    tolerance of None, none are. For a part of a mixture (``parts.ThroughExpert``) the segments are those of the
+    whole mixture.
     """
     if steps < 1 or (tolerance is not None and not tolerance > 0):
         raise InputError(f"steps must be at least 1 and tolerance positive; they are {steps} and {tolerance}")
@@ -75,16 +64,11 @@ def mean_gradient_between(
     tolerance: float | None,
     judged: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Return the mean gradient (N, A, B) on the straight line between inputs (N, A, B).
+    """Return the mean gradient (N, A, B) on the straight line between inputs ``start`` and ``end`` (N, A, B).
 
-    Args:
-        score: inputs (M, A, B) to scores (M,).
-        mean_gradient: copies (M, C, A, B) and weights (C,) to the weighted sum of their gradients (M, A, B).
-        start: where the line begins.
-        end: where it ends.
-        steps: pieces of the line at first.
-        tolerance: what the integral may miss of a score's change; None never halves a piece.
-        judged: the mean gradient whose integral is held against the score's change, where it is another.
+    ``score`` maps (M, A, B) to (M,); ``mean_gradient`` maps copies (M, C, A, B) and weights (C,) to the weighted
+    sum of their gradients (M, A, B). The integral of ``judged``, or else of ``mean_gradient``, is checked against
+    the change of the score; a tolerance of None skips that.
     """
     node, weight = np.polynomial.legendre.leggauss(POINTS)
     place, share = start.new_tensor((node + 1) / 2), start.new_tensor(weight / 2)

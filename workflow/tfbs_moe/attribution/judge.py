@@ -1,4 +1,4 @@
-"""What the study's summary table says about one method: every metric, sequence by sequence."""
+"""Evaluation of one method's attributions by every metric, per sequence."""
 
 from collections.abc import Mapping
 
@@ -31,32 +31,14 @@ def judge(
     batch_size: int = 1024,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Judge one method's attributions of one model, sequence by sequence.
+    """Evaluate one method's attributions (N, 4, L) of one model: a row per sequence, columns as the inputs allow.
 
-    Args:
-        attribution: (N, 4, L).
-        X: one-hot (N, 4, L).
-        ism: the same model's in-silico mutagenesis (N, 4, L), raw or corrected, to agree with.
-        vanilla: the same model's gradient (N, 4, L): how far the method differs from it.
-        sites: bool (N, L), sites known for certain; a sequence without one is not judged by them.
-        matches: more sites by the name of their source, such as ``matrix`` and ``shuffled_matrix``.
-        explain: (N, 4, L) → (N, 4, L), the method itself, to measure its stability.
-        model: the model, to measure how faithful the attribution is to it.
-        device: where to run it; None for where it is.
-        batch_size: rows per pass.
-        seed: root seed of substitutions and shuffles; give all methods the same.
-
-    Returns:
-        One row per sequence, with the columns that what was given allows:
-
-        * ``ism``: ``ism_rank_correlation`` (Spearman over all 4 · L values with the ISM whose base mean is taken
-          off, so that every base has a value), ``ism_top_overlap`` (of the ten strongest positions);
-        * ``vanilla``: ``gradient_rank_correlation``, ``gradient_same`` (1 where that is above .999, else 0);
-        * ``sites``: ``site_average_precision``, ``site_auroc``, ``site_peak_hit``, ``site_distance``,
-          ``site_share`` (see ``localisation.localise``); ``matches``: the same under their names;
-        * ``explain``: ``stability`` (Spearman before and after three substitutions outside sites, over unchanged
-          positions), ``shift_stability`` (after a shift by one base), ``sensitivity``;
-        * ``model``: ``deletion``, ``insertion`` (mean change of the logit), ``infidelity``.
+    ``ism`` is the model's in-silico mutagenesis, raw or corrected: the rank correlation with it is over all 4 · L
+    values, its base mean subtracted so that every base has one. ``vanilla`` is the model's gradient; ``sites`` are
+    known sites, bool (N, L), and ``matches`` more of them by source (see ``localisation.localise``). ``explain`` is
+    the method itself, (N, 4, L) → (N, 4, L), for its stability under substitutions outside ``sites`` and under a
+    shift by one base; ``model`` is for faithfulness, where deletion and insertion are mean changes of the logit.
+    Methods with the same ``seed`` share substitutions and shuffles.
     """
     score = position_score(attribution, X)
     columns: dict[str, np.ndarray] = {}
@@ -79,7 +61,7 @@ def judge(
         columns["shift_stability"] = shift_stability(explain, X, attribution)
         columns["sensitivity"] = sensitivity(explain, X, attribution, seed=seed)
     if model is not None:
-        # What lowers the logit counts against deletion and insertion, so here the sign stays.
+        # Signed: deletion and insertion rank bases that lower the logit last.
         signed = (attribution * X).sum(axis=1)
         deleted, inserted = perturbation_curves(model, X, signed, seed=seed, device=device, batch_size=batch_size)
         columns["deletion"], columns["insertion"] = (mean_change(curve, X.shape[2]) for curve in (deleted, inserted))
