@@ -1,8 +1,8 @@
 """Trained models on disk: weights as safetensors, everything else as JSON.
 
-A bundle is a folder with ``model.safetensors`` and ``model.json``. Reading one builds a known
-architecture and fills in tensors; nothing in the folder is ever run. A mixture's bundle holds the bundles
-of its experts in ``experts/<name>``, and names the digests they must have.
+A bundle is a folder with ``model.safetensors`` and ``model.json``. Loading one builds a known architecture and fills in
+its tensors; nothing in the folder is ever executed. A mixture's bundle holds those of its experts in ``experts/<name>``
+and records the digests of their weights.
 """
 
 import os
@@ -33,10 +33,10 @@ MEMBERS = "experts"
 LEFT_OUT = "left_out"
 DEFAULT_LICENCE = "MIT"
 
-# What no sensible network comes near; a description of a larger one would fill the memory before it is refused.
+# Bound on sizes in a description, far above any sensible network: building a larger one could exhaust the memory.
 _LARGEST = 10**6
 _REASON_LENGTH = 300
-# Folders below a run's that a model lies in at most (moe/<protocol>/<gate>/seed<k>), and how many are named.
+# How deep below a run's folder a model can lie (moe/<protocol>/<gate>/seed<k>), and how many a message names.
 _DEPTH = 5
 _SHOWN = 6
 _AGAIN = "Delete this folder and make the bundle again."
@@ -50,17 +50,7 @@ _REQUIRED = {
 
 
 def save(model: Expert, folder: str | Path, description: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write an expert's bundle.
-
-    Args:
-        model: the trained expert.
-        folder: made if need be; the two files of the bundle are replaced one by one, weights first.
-        description: what else ``model.json`` is to say, as JSON: training data digests, settings,
-            seeds, metrics, code digest, licence.
-
-    Returns:
-        what was written to ``model.json``.
-    """
+    """Write an expert's bundle, weights first, with ``description`` added to ``model.json``; return ``model.json``."""
     architecture = next(name for name, kind in ARCHITECTURES.items() if kind is type(model))
     return _write(
         model,
@@ -90,17 +80,9 @@ def save_mixture(
     description: Mapping[str, Any] | None = None,
     factors: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """Write a mixture's bundle: the gate's weights, and a copy of each expert's bundle.
+    """Write a mixture's bundle, with a copy of each expert's in ``experts/<name>``; return its ``model.json``.
 
-    Args:
-        gate: the trained gate.
-        experts: bundle folder of each expert, by name, in the gate's order; copied to ``experts/<name>``.
-        folder: of the mixture.
-        description: see ``save``.
-        factors: that each expert was trained on, by its name.
-
-    Returns:
-        what was written to ``model.json``.
+    ``experts`` holds bundle folders in the gate's order, ``factors`` the factors that each expert was trained on.
     """
     name = next(name for name, kind in GATES.items() if kind is type(gate))
     for expert in experts:
@@ -133,10 +115,10 @@ def save_mixture(
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
-    """Return what a bundle's ``model.json`` says, checked to be complete.
+    """Return a bundle's ``model.json``, checked for completeness and types.
 
     Raises:
-        InputError: there is no bundle, it is damaged, or it is of a later format.
+        InputError: the folder holds no bundle, a damaged one, or one of another format version.
     """
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
@@ -155,15 +137,15 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 
 def left_out(folder: str | Path) -> str:
-    """Return why the model of a bundle was left out of its study, untrained; an empty text where it was not."""
+    """Return why a bundle's model was excluded from its study, untrained; empty if it was not."""
     return str(describe(folder).get(LEFT_OUT) or "")
 
 
 def load(folder: str | Path, device: str | torch.device = "cpu") -> Expert | MixtureOfExperts:
     """Load an expert or a mixture, in evaluation mode.
 
-    An architecture that a user wrote must have been made known with ``registry.register`` first:
-    a bundle does not get to name the code that is imported.
+    Register an architecture of your own with ``registry.register`` first: a bundle never decides which code is
+    imported.
 
     Raises:
         InputError: the bundle is missing, damaged, or does not match its description.
@@ -195,7 +177,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Expert | Mix
 
 
 def load_experts(folders: Mapping[str, str | Path], device: str | torch.device = "cpu") -> dict[str, Expert]:
-    """Load expert bundles by name; a mixture among them is an InputError."""
+    """Load expert bundles by name; raise InputError if one of them is a mixture."""
     experts = {}
     for name, folder in folders.items():
         model = load(folder, device)
@@ -206,7 +188,7 @@ def load_experts(folders: Mapping[str, str | Path], device: str | torch.device =
 
 
 def _built(make: Callable[[], Built], folder: Path) -> Built:
-    """Build what a description names; values that no network can be built from are an InputError."""
+    """Build a network; turn what its constructor raises for bad values into an InputError."""
     try:
         return make()
     except InputError:
@@ -217,7 +199,7 @@ def _built(make: Callable[[], Built], folder: Path) -> Built:
 
 
 def _models_below(folder: Path) -> str:
-    """Name for a message the models that lie below a folder that is none; experts within a mixture are left out."""
+    """List, for a message, the models below a folder that is none itself, without those inside mixtures."""
     patterns = ["/".join(["*"] * depth + [DESCRIPTION]) for depth in range(1, _DEPTH + 1)]
     found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
     found = [path for path in found if not (path.parent.name == MEMBERS and path.parent.parent in found)]
@@ -228,7 +210,7 @@ def _models_below(folder: Path) -> str:
 
 
 def _check_types(description: Mapping[str, Any], path: Path) -> None:
-    """Refuse a description whose values are not of the kinds that reading it relies on."""
+    """Raise InputError for values of the wrong type, or experts named twice or stored outside the bundle."""
     wanted: dict[str, type] = {
         "architecture": str,
         "gate": str,
@@ -263,7 +245,7 @@ def _check_types(description: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Refuse a name that is no plain name of a folder."""
+    """Raise InputError for a name that is not a plain folder name: a bundle must not reach outside its folder."""
     if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
         raise InputError(f"{where}: {name!r} cannot name an expert; it names its folder, and must be a plain name")
 
@@ -289,10 +271,9 @@ def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: M
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Put an expert's bundle in a mixture's folder, weights first; one that is in its place already stays.
+    """Hard-link an expert's bundle into a mixture's folder, weights first; copy it where the file system cannot link.
 
-    Where the file system can, both folders name the same files: with every gate and control a copy of every expert
-    would take more space than all the rest of a study. Nothing writes into a bundle's files; new ones take their place.
+    Copies for every gate and baseline would outgrow the rest of a study. Bundle files are replaced, never changed.
     """
     if source.resolve() == target.resolve():
         return
@@ -305,7 +286,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> None:
-    """Load a bundle's weights into the model built from its description."""
+    """Load a bundle's weights into a model; raise InputError if they are missing, damaged or of other shapes."""
     path = folder / WEIGHTS
     if not path.is_file():
         raise InputError(f"{folder} is not complete: {WEIGHTS} is missing. {_AGAIN}")
@@ -332,14 +313,14 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
 
 
 def _check_finite(tensors: Mapping[str, torch.Tensor], what: str) -> None:
-    """Refuse weights that are infinite or no numbers: their scores would be silent nonsense."""
+    """Raise InputError for weights that are infinite or NaN: their scores would be silent nonsense."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise InputError(f"{what}: {name} holds values that are infinite or no numbers; its training diverged")
 
 
 def _load_member(folder: Path, entry: Mapping[str, Any]) -> Expert:
-    """Load one expert of a mixture, and refuse it if it is not the one the gate was trained with."""
+    """Load one expert of a mixture; raise InputError if its weights are not those the gate was trained with."""
     place = folder / entry["folder"]
     if not place.resolve().is_relative_to(folder.resolve()):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Gates that are no mixture to speak for: what a gate must beat, trained on the same rows over the same experts."""
+"""Baseline gates, which a mixture must beat: trained on the same sequences over the same experts."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,12 +12,11 @@ from tfbs_moe.models.gates import SoftmaxGate
 
 
 class StackingGate(Gate):
-    """Logistic regression on the experts' logits (Wolpert 1992); its weights are the shares of its coefficients."""
+    """Stacking (Wolpert 1992): logistic regression on expert logits; weights are fractions of absolute coefficients."""
 
     reads_logits: ClassVar[bool] = True
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         self.coefficients = nn.Parameter(torch.full((experts,), 1.0 / experts))
         self.bias = nn.Parameter(torch.zeros(1))
@@ -33,12 +32,11 @@ class StackingGate(Gate):
 
 
 class StaticGate(Gate):
-    """One weight per expert, the same for every sequence: what a gate adds is what it does beyond this."""
+    """One weight per expert, the same for every sequence: a gate's gain over it is the gain of gating by sequence."""
 
     reads_logits: ClassVar[bool] = True
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         self.scores = nn.Parameter(torch.zeros(experts))
         self.scale = nn.Parameter(torch.zeros(1))
@@ -54,18 +52,17 @@ class StaticGate(Gate):
 
 
 class BestExpertGate(Gate):
-    """The one expert with the highest AUROC on the validation rows of all training factors together."""
+    """The single expert with the highest AUROC on the pooled validation examples of all training factors."""
 
     reads_logits: ClassVar[bool] = True
     scores: torch.Tensor
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         self.register_buffer("scores", torch.zeros(experts))
 
     def choose(self, areas: torch.Tensor) -> None:
-        """Take the experts' AUROCs (K,) on rows that chose their epochs and taught them nothing."""
+        """Keep the experts' AUROCs (K,) on validation examples."""
         self.scores.copy_(areas)
 
     def mix(
@@ -78,11 +75,10 @@ class BestExpertGate(Gate):
 
 
 class RandomGate(SoftmaxGate):
-    """The paper's gate whose weights come from a random projection that is never trained; the rest is."""
+    """The paper's gate with weights from a fixed random projection; everything else is trained."""
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
-        # Embeddings have variance 1, so that scores have, too: the weights differ from sequence to sequence.
+        # Embeddings have variance 1; scores of variance 1 let the weights differ from sequence to sequence.
         nn.init.normal_(self.scores.weight, std=(experts * embedding_size) ** -0.5)
         self.scores.requires_grad_(False)

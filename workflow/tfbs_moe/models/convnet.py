@@ -1,7 +1,7 @@
-"""The paper's expert, a DeepBind-like network (arXiv 2507.09754), exactly.
+"""The paper's expert, a DeepBind-like network, exactly as published (arXiv 2507.09754).
 
-Neutral padding of width - 1 columns, one convolution, ReLU, global maximum (and mean), a linear
-layer, layer normalisation (the embedding), dropout, a linear layer.
+Neutral padding of width - 1 columns, one convolution, ReLU, global maximum (and mean), a linear layer, layer
+normalisation (the embedding), dropout, a linear layer.
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,14 @@ from tfbs_moe.models.motif_scan import MotifScan
 
 @dataclass(frozen=True)
 class ConvNetParameters(ExpertParameters):
-    """Hyper-parameters of the paper's network.
+    """Hyper-parameters of the paper's network."""
 
-    Attributes:
-        motifs: filters of the convolution.
-        motif_width: their width in bases.
-        pooling: what is taken over positions, the maximum or the maximum and the mean.
-        dropout: share of the embedding's units that drop out (1 - the paper's keep probability).
-        dropout_kind: ``standard``, or ``batch_mask`` as the authors wrote it (see ``BatchMask``).
-        weight_sd: standard deviation of the filters' first weights.
-    """
-
-    motifs: int = 16
-    motif_width: int = 24
+    motifs: int = 16  # filters of the convolution
+    motif_width: int = 24  # bases
     pooling: Literal["max", "max_mean"] = "max_mean"
-    dropout: float = 0.25
-    dropout_kind: Literal["standard", "batch_mask"] = "standard"
-    weight_sd: float = 1e-4
+    dropout: float = 0.25  # of the embedding: 1 - the paper's keep probability
+    dropout_kind: Literal["standard", "batch_mask"] = "standard"  # ``batch_mask``: the authors' own, see ``BatchMask``
+    weight_sd: float = 1e-4  # standard deviation of the filters' initial weights
 
 
 class ConvNet(Expert):
@@ -42,7 +33,7 @@ class ConvNet(Expert):
 
     Parameters = ConvNetParameters
     quick_alone = True
-    # The authors' own; their keep probability is 1 - dropout.
+    # The authors' search space; their keep probability is 1 - dropout.
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "network.pooling": {"choices": ["max", "max_mean"]},
         "network.dropout": {"choices": [0.0, 0.25, 0.5]},
@@ -52,7 +43,7 @@ class ConvNet(Expert):
     }
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the network for sequences of ``window`` bases; weights come from torch's generator."""
+        """Build the network with initial weights from torch's generator."""
         super().__init__(window, hyperparameters)
         settings: ConvNetParameters = self.settings
         self.receptive_field = settings.motif_width

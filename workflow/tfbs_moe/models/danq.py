@@ -1,6 +1,6 @@
-"""A DanQ-type network (Quang and Xie 2016, Nucleic Acids Res 44:e107) fitted to a short window.
+"""A DanQ-type network (Quang and Xie 2016, Nucleic Acids Res 44:e107) for short windows.
 
-One wide convolution, max-pooling by 13, a bidirectional LSTM over what is left, and one hidden layer.
+One wide convolution, max-pooling by 13, a bidirectional LSTM over the pooled positions, and one hidden layer.
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,15 @@ _POOL = 13
 
 @dataclass(frozen=True)
 class DanQParameters(ExpertParameters):
-    """Hyper-parameters of the DanQ-type network.
+    """Hyper-parameters of the DanQ-type network."""
 
-    Attributes:
-        scale: of the published numbers of filters and LSTM units (320) and hidden units (925).
-        dropout: after the convolution.
-        hidden_dropout: after the LSTM and before the logit.
-    """
-
-    scale: float = 0.25
-    dropout: float = 0.2
-    hidden_dropout: float = 0.5
+    scale: float = 0.25  # of the published numbers of filters and LSTM units (320) and of hidden units (925)
+    dropout: float = 0.2  # after the convolution
+    hidden_dropout: float = 0.5  # after the LSTM and before the logit
 
 
 class DanQ(Expert):
-    """A convolution and a recurrent layer."""
+    """A convolution and a bidirectional LSTM."""
 
     Parameters = DanQParameters
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -46,7 +40,6 @@ class DanQ(Expert):
     stackable: ClassVar[bool] = False
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the network for sequences of ``window`` bases."""
         super().__init__(window, hyperparameters)
         settings: DanQParameters = self.settings
         channels = max(1, round(settings.scale * _PUBLISHED_CHANNELS))

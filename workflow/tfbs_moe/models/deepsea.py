@@ -1,7 +1,7 @@
-"""A DeepSEA-type network (Zhou and Troyanskaya 2015, Nat Methods 12:931) fitted to a short window.
+"""A DeepSEA-type network (Zhou and Troyanskaya 2015, Nat Methods 12:931) for short windows.
 
-Three convolutions of width 8 with max-pooling by 4 after the first two, and one hidden layer. The
-published network reads 1,000 bases; here padding keeps enough positions for about a hundred.
+Three convolutions of width 8 with max-pooling by 4 after the first two, and one hidden layer. The published network
+reads 1,000 bases; here padding leaves enough positions after pooling in a window of about 100.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,11 @@ _POOL = 4
 
 @dataclass(frozen=True)
 class DeepSEAParameters(ExpertParameters):
-    """Hyper-parameters of the DeepSEA-type network.
+    """Hyper-parameters of the DeepSEA-type network."""
 
-    Attributes:
-        scale: of the published numbers of channels (320, 480, 960) and hidden units (925).
-        dropout: after the first two convolutions.
-        hidden_dropout: after the third convolution and before the logit.
-    """
-
-    scale: float = 0.25
-    dropout: float = 0.2
-    hidden_dropout: float = 0.5
+    scale: float = 0.25  # of the published numbers of channels (320, 480, 960) and of hidden units (925)
+    dropout: float = 0.2  # after the first two convolutions
+    hidden_dropout: float = 0.5  # after the third convolution and before the logit
 
 
 class DeepSEA(Expert):
@@ -46,7 +40,6 @@ class DeepSEA(Expert):
     }
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the network for sequences of ``window`` bases."""
         super().__init__(window, hyperparameters)
         settings: DeepSEAParameters = self.settings
         first, second, third = (max(1, round(settings.scale * channels)) for channels in _PUBLISHED_CHANNELS)

@@ -1,4 +1,4 @@
-"""Which files a trained model has, to tell whether one is gone; no imports that a bare Snakemake lacks."""
+"""Files of a trained model, to notice when one is missing; imports nothing that a bare Snakemake lacks."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ CALIBRATION, FAMILIARITY = "calibration.json", "familiarity.safetensors"
 
 
 def is_trained(folder: str | Path, mixture: bool = False) -> bool:
-    """Return whether all that a training leaves is there; of a mixture, with the experts that it says it has."""
+    """Return whether all files of a trained model exist; for a mixture, also those of the experts it lists."""
     experts = _experts(Path(folder)) if mixture else []
     return _all_there(folder, DESCRIPTION, WEIGHTS, HISTORY) and all(
         _all_there(Path(folder, expert), DESCRIPTION, WEIGHTS) for expert in experts
@@ -16,7 +16,7 @@ def is_trained(folder: str | Path, mixture: bool = False) -> bool:
 
 
 def is_calibrated(folder: str | Path) -> bool:
-    """Return whether all that the calibration of a mixture leaves is there."""
+    """Return whether all files of a mixture's calibration exist."""
     return _all_there(folder, CALIBRATION, FAMILIARITY)
 
 
@@ -25,7 +25,7 @@ def _all_there(folder: str | Path, *names: str) -> bool:
 
 
 def _experts(folder: Path) -> list[str]:
-    """Return where a mixture's experts lie below it; what is wrong with its description is said where it is used."""
+    """Return the folders of a mixture's experts; none if its description is bad, which ``bundle`` reports when used."""
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         return [str(expert["folder"]) for expert in description["experts"]]

@@ -1,4 +1,4 @@
-"""What every gate is: from the embeddings of K experts to one logit, and a weight for each expert."""
+"""The interface of gates: from the embeddings of K experts to one logit, and a weight for each expert."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,29 +19,26 @@ class GateParameters:
 
 @dataclass(frozen=True)
 class LearningGateParameters(GateParameters):
-    """Hyper-parameters of every gate that learns to weigh.
+    """Hyper-parameters of every gate with learned weights."""
 
-    Attributes:
-        entropy_bonus: what the entropy (nats) of the weights takes off the loss in training; it keeps
-            a gate from settling on one expert.
-    """
-
+    # Coefficient of the weights' mean entropy (nats), subtracted from the training loss: keeps a gate from collapsing
+    # onto one expert.
     entropy_bonus: float = 0.0
 
 
 class Gate(nn.Module, ABC):
     """Mixes the embeddings of K experts into one logit.
 
-    Embeddings are float (N, K, E). An expert whose embedding begins with NaN is absent from that row: its weight is 0
-    and nothing of it is used. A gate with ``informed`` may be told what is known of the factor that is asked for:
-    knowledge is float (N, 1 + K), the score of the factor's own matrix on the sequence and how like that matrix is to
-    that of each expert's factor; NaN where it is not known.
+    Embeddings are float (N, K, E); an expert whose embedding begins with NaN is absent for that sequence: its weight is
+    0 and nothing of it is used. A motif-conditioned gate (``informed``) also takes a motif prior ``knowledge`` of the
+    factor being scored, float (N, 1 + K): the score of the factor's own motif on the sequence, and that motif's
+    similarity to the motif of each expert's factor; NaN where unknown.
 
     A subclass sets ``Parameters``, builds its layers and defines ``mix``.
     """
 
     Parameters: ClassVar[type[GateParameters]] = GateParameters
-    # Whether ``mix`` looks at the logits of the experts; their heads are then kept in the gate.
+    # Whether ``mix`` uses the experts' logits; the gate then keeps a copy of their heads.
     reads_logits: ClassVar[bool] = False
     informed: ClassVar[bool] = False
 
@@ -49,7 +46,7 @@ class Gate(nn.Module, ABC):
     head_bias: torch.Tensor
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Check the hyper-parameters of a gate over ``experts`` embeddings (K) of ``embedding_size`` (E)."""
+        """Check the hyper-parameters of a gate over K = ``experts`` embeddings of size E = ``embedding_size``."""
         super().__init__()
         self.settings: Any = parse(self.Parameters, hyperparameters, f"hyper-parameters of {type(self).__name__}")
         self.hyperparameters = as_json(self.settings)
@@ -68,13 +65,13 @@ class Gate(nn.Module, ABC):
     def forward(
         self, embeddings: torch.Tensor, knowledge: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K); they sum to 1, or to 0 where none is there."""
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K), which sum to 1, or to 0 without any expert."""
         present = ~embeddings[:, :, 0].isnan()
         embeddings = torch.where(present.unsqueeze(2), embeddings, 0.0)
         return self.mix(embeddings, present, knowledge if self.informed else None)
 
     def learn_heads(self, stack: ExpertStack) -> None:
-        """Take over the heads of the experts whose embeddings it will see."""
+        """Copy the heads of the experts, if ``mix`` uses their logits."""
         if self.reads_logits:
             weight, bias = stack.readouts()
             self.head_weight.copy_(weight)
@@ -85,21 +82,21 @@ class Gate(nn.Module, ABC):
         return torch.einsum("nke,ke->nk", embeddings, self.head_weight) + self.head_bias
 
     def choose(self, areas: torch.Tensor) -> None:
-        """Settle what is not learnt by descent, given the experts' AUROCs (K,) on validation rows."""
+        """Set what gradient descent does not learn, from the experts' AUROCs (K,) on validation examples."""
 
     def penalty(self, weights: torch.Tensor) -> torch.Tensor | None:
-        """Return what is added to the loss for weights (N, K), or None."""
+        """Return the term added to the loss for weights (N, K), or None."""
         bonus = getattr(self.settings, "entropy_bonus", 0.0)
         return -bonus * entropy(weights).mean() if bonus else None
 
 
 def entropy(weights: torch.Tensor) -> torch.Tensor:
     """Return the entropy in nats (N,) of weights (N, K); a weight of 0 adds nothing, and no gradient."""
-    # The slope of -w log w is infinite at 0, and infinite times nothing is no number; at 1 the term is 0.
+    # The slope of -w log w is infinite at 0 and would give NaN gradients; a weight of 1 stands in, whose term is 0.
     return torch.special.entr(torch.where(weights > 0, weights, 1.0)).sum(dim=1)
 
 
 def masked_softmax(scores: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """Return the softmax (N, K) of scores over the experts that are present; zeros where none is."""
+    """Return the softmax (N, K) of scores over the experts present; zeros where none is."""
     lowest = torch.finfo(scores.dtype).min
     return torch.softmax(scores.masked_fill(~present, lowest), dim=1) * present

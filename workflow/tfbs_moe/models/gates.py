@@ -1,4 +1,4 @@
-"""The gates: the paper's and its later options, over logits, informed by a factor's matrix, and by attention."""
+"""The gates: the paper's with later options, one over expert logits, one with a motif prior, one by attention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,36 +11,29 @@ from torch import nn
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.gate import Gate, LearningGateParameters, masked_softmax
 
-# Of the weight of a matrix's score before training: a third of a nat for each nat of evidence.
+# Initial weight of the motif's score: about a third of a nat per nat of evidence.
 _FIRST_MATRIX_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
 class SoftmaxGateParameters(LearningGateParameters):
-    """Hyper-parameters of the paper's gate.
+    """Hyper-parameters of the paper's gate."""
 
-    Attributes:
-        normalise: scale each embedding to length 1 first.
-        temperature: divides the gate's scores; above 1 it evens the weights out.
-        top: how many experts of highest weight are mixed for each sequence; None for all.
-    """
-
-    normalise: bool = False
-    temperature: float = 1.0
-    top: int | None = None
+    normalise: bool = False  # scale each embedding to length 1 first
+    temperature: float = 1.0  # divides the gate's scores; above 1 it evens the weights out
+    top: int | None = None  # experts of highest weight to mix for each sequence; None for all
 
 
 class SoftmaxGate(Gate):
     """The paper's gate (arXiv 2507.09754).
 
-    weights = softmax(Linear(K·E → K)(all embeddings) / temperature); each embedding goes through a
-    linear layer of its own; the weighted sum goes through a last linear layer.
+    Weights are softmax(Linear(K·E → K)(all embeddings) / temperature); each embedding passes through its own linear
+    layer, and their weighted sum through a final one.
     """
 
     Parameters = SoftmaxGateParameters
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         _check_temperature(self)
         if self.settings.top is not None and not 1 <= self.settings.top <= experts:
@@ -48,7 +41,7 @@ class SoftmaxGate(Gate):
                 f"hyper-parameters of SoftmaxGate: top is {self.settings.top}; the gate has {experts} experts"
             )
         self.scores = nn.Linear(experts * embedding_size, experts)
-        # The experts' own linear layers, with the first weights that torch gives a Linear.
+        # One linear layer per expert, initialised as torch does a Linear.
         bound = embedding_size**-0.5
         self.transform = nn.Parameter(torch.empty(experts, embedding_size, embedding_size).uniform_(-bound, bound))
         self.shift = nn.Parameter(torch.empty(experts, embedding_size).uniform_(-bound, bound))
@@ -66,10 +59,10 @@ class SoftmaxGate(Gate):
             ranked = scores.masked_fill(~present, -torch.inf)
             best = present & (ranked >= ranked.topk(self.settings.top, dim=1).values[:, -1:])
             kept = masked_softmax(scores, best)
-            # The softmax over one expert is 1 whatever its score, and would teach the scores nothing: the gradient is
-            # that of the softmax over all (straight through, Bengio et al. 2013, arXiv 1308.3432).
+            # The softmax over one expert is constant, so its scores would not train: take the gradient of the softmax
+            # over all experts (straight-through estimator, Bengio et al. 2013, arXiv 1308.3432).
             weights = kept.detach() + (weights - weights.detach()) if self.settings.top == 1 else kept
-        # Σ_k w_k (e_k T_k + s_k) is one matrix product over k and E together.
+        # Σ_k w_k (e_k T_k + s_k) as one matrix product over k and E together.
         weighted = (weights.unsqueeze(2) * embeddings).flatten(1)
         mixed = weighted @ self.transform.flatten(0, 1) + weights @ self.shift
         return self.head(mixed).squeeze(1), weights
@@ -77,32 +70,25 @@ class SoftmaxGate(Gate):
 
 @dataclass(frozen=True)
 class LogitGateParameters(LearningGateParameters):
-    """Hyper-parameters of the gate over logits.
+    """Hyper-parameters of the gate over logits."""
 
-    Attributes:
-        hidden: units of the layer that weighs the experts.
-        dropout: of the embeddings and of the hidden units.
-        temperature: divides the gate's scores.
-    """
-
-    hidden: int = 32
-    dropout: float = 0.2
-    temperature: float = 1.0
+    hidden: int = 32  # units of the layer that weighs the experts
+    dropout: float = 0.2  # of its inputs and of its hidden units
+    temperature: float = 1.0  # divides the gate's scores
 
 
 class LogitGate(Gate):
-    """Mixes what experts say, not what they think: logit = Σ_k w_k (a_k l_k + b_k).
+    """Mixes expert logits rather than embeddings: logit = Σ_k w_k (a_k l_k + b_k).
 
-    l_k is the logit of expert k, a_k and b_k put the experts on one scale, and the weights w are the softmax of a
-    hidden layer over all embeddings, logits and presences. The logit is between those of the experts, so a
-    gate that errs costs no more than listening to the wrong one.
+    l_k is the logit of expert k, a_k and b_k rescale it, and the weights w are the softmax of an MLP over all
+    embeddings, logits and presences. The result lies between the rescaled expert logits, so a wrong gate does no more
+    harm than the worst expert alone.
     """
 
     Parameters = LogitGateParameters
     reads_logits: ClassVar[bool] = True
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         _check_temperature(self)
         hidden, dropout = self.settings.hidden, self.settings.dropout
@@ -128,38 +114,36 @@ class LogitGate(Gate):
         return logit + self.evidence(knowledge), weights
 
     def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what knowledge of the factor adds to the scores (N, K)."""
+        """Return what the motif prior adds to the scores (N, K): nothing here."""
         return 0.0
 
     def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what knowledge of the factor adds to the logit (N,)."""
+        """Return what the motif prior adds to the logit (N,): nothing here."""
         return 0.0
 
 
 class MotifGate(LogitGate):
-    """The gate over logits, told what is known of the factor that is asked for; its labels are not.
+    """The logit gate conditioned on the motif of the factor being scored, never on its labels.
 
-    The likeness of the factor's matrix to that of an expert's factor raises that expert's score, and the score of the
-    matrix on the sequence, in nats of evidence for a site, is added to the logit with a weight of its own. Both are
-    learnt on training factors that are shown without their own expert. For a factor without a matrix, and where
-    nothing is told, both are nothing and the gate is one over logits.
+    The similarity of that motif to the motif of an expert's factor is added to the expert's score, and the motif's
+    score on the sequence (nats of evidence for a site) to the logit, each with a learned coefficient. Training factors
+    whose own expert is dropped out train them. Without a motif or a prior both terms are 0, as in ``LogitGate``.
     """
 
     informed: ClassVar[bool] = True
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         self.likeness = nn.Parameter(torch.zeros(1))
         self.matrix_weight = nn.Parameter(torch.full((1,), _FIRST_MATRIX_WEIGHT).expm1().log())
         self.matrix_shift = nn.Parameter(torch.zeros(1))
 
     def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what the likeness of the factor's matrix to the experts' factors adds to the scores (N, K)."""
+        """Return what motif similarity adds to the scores (N, K)."""
         return 0.0 if knowledge is None else self.likeness * knowledge[:, 1:].nan_to_num()
 
     def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what the score of the factor's matrix adds to the logit (N,)."""
+        """Return what the motif's score on the sequence adds to the logit (N,)."""
         if knowledge is None:
             return 0.0
         score = knowledge[:, 0]
@@ -169,15 +153,10 @@ class MotifGate(LogitGate):
 
 @dataclass(frozen=True)
 class AttentionGateParameters(LearningGateParameters):
-    """Hyper-parameters of the gate by attention.
+    """Hyper-parameters of the attention gate."""
 
-    Attributes:
-        heads: of the attention; they must divide the embedding.
-        dropout: of the mixed embedding.
-    """
-
-    heads: int = 4
-    dropout: float = 0.2
+    heads: int = 4  # must divide the embedding size
+    dropout: float = 0.2  # of the mixed embedding
 
 
 class AttentionGate(Gate):
@@ -186,7 +165,6 @@ class AttentionGate(Gate):
     Parameters = AttentionGateParameters
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the gate; see ``Gate``."""
         super().__init__(experts, embedding_size, hyperparameters)
         if embedding_size % self.settings.heads:
             raise InputError(
@@ -204,7 +182,7 @@ class AttentionGate(Gate):
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         query = self.query(embeddings.flatten(1)).unsqueeze(1)
         placed = embeddings + self.place
-        # A softmax over nobody is no number: where no expert is present, attention sees all and counts for nothing.
+        # A softmax over no expert is NaN: where none is present, attention sees all and its output is zeroed.
         someone = present.any(1, keepdim=True)
         mixed, weights = self.attention(query, placed, placed, key_padding_mask=~present & someone)
         return self.head(mixed.squeeze(1) * someone).squeeze(1), weights.squeeze(1) * someone

@@ -1,4 +1,4 @@
-"""What every expert is: a network from one sequence to an embedding and to a logit."""
+"""The interface of experts: networks from a sequence to an embedding and a logit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,45 +21,32 @@ Sequences = Sequence[str] | np.ndarray | torch.Tensor
 
 @dataclass(frozen=True)
 class ExpertParameters:
-    """Hyper-parameters that every architecture has.
+    """Hyper-parameters that every architecture has."""
 
-    Attributes:
-        embedding_size: length E of the vector that the gate sees.
-        reverse_complement: ``average`` embeds both strands and takes the mean; ``average_prediction``
-            does so in prediction alone, beside ``augmentation: reverse_complement`` in training (half
-            the cost); ``none`` leaves the network as it is.
-    """
-
-    embedding_size: int = 32
+    embedding_size: int = 32  # E, of the vector that the gate sees
+    # ``average`` takes the mean embedding of both strands, ``average_prediction`` only in prediction (half the cost;
+    # meant for training with ``augmentation: reverse_complement``).
     reverse_complement: Literal["none", "average", "average_prediction"] = "none"
 
 
 class Expert(nn.Module, ABC):
     """A network for sequences of one length; subclass it for an architecture of your own.
 
-    A subclass sets ``Parameters`` (a frozen dataclass derived from ``ExpertParameters``), builds its
-    layers in ``__init__`` after ``super().__init__(window, hyperparameters)`` and ends with
-    ``add_head``; it defines ``encode``, which ends with ``embed_features``. Whoever wants another
-    head overrides ``classify`` instead.
-
-    Attributes:
-        window: bases L of the sequences it takes.
-        embedding_size: E.
-        receptive_field: bases that one unit before the last pooling sees.
-        padding: the columns that the network sets on each side of the sequence, and their value.
-        hyperparameters: every hyper-parameter with its value, as plain JSON.
+    A subclass sets ``Parameters`` (a frozen dataclass derived from ``ExpertParameters``), calls
+    ``super().__init__(window, hyperparameters)``, builds its layers and ends its ``__init__`` with ``add_head``; its
+    ``encode`` ends with ``embed_features``. For another head, override ``classify`` instead.
     """
 
     Parameters: ClassVar[type[ExpertParameters]] = ExpertParameters
-    # What a search varies, by "network.<hyper-parameter>" and "training.<setting>"; see training.search.
+    # What a search varies, by "network.<hyper-parameter>" and "training.<setting>"; see ``training.search``.
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    # Whether torch.vmap can run several networks of this kind as one (recurrent layers cannot).
+    # Whether torch.vmap can run several networks of this kind as one (it cannot with recurrent layers).
     stackable: ClassVar[bool] = True
-    # Whether such networks predict faster one by one where there is a CPU alone.
+    # Whether several such networks predict faster one by one on a CPU.
     quick_alone: ClassVar[bool] = False
 
-    receptive_field: int
-    padding: dict[str, float]
+    receptive_field: int  # bases seen by one unit before the last pooling
+    padding: dict[str, float]  # columns that the network adds on each side, and their value
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
         """Check the hyper-parameters; ``self.settings`` holds them as the dataclass ``Parameters``."""
@@ -71,18 +58,15 @@ class Expert(nn.Module, ABC):
         self.padding = {"columns": 0, "value": 0.0}
 
     def pad(self, x: torch.Tensor) -> torch.Tensor:
-        """Set the network's own columns of 0.25 beside sequences (N, 4, L).
+        """Pad sequences (N, 4, L) with the network's own neutral columns of 0.25.
 
-        A sequence that brings some of them along, at one end or both, gets so many fewer: it can lie a few bases to the
-        left or the right of the middle of what the network reads, and none is lost.
-
-        Raises:
-            InputError: the sequences have another length than the network's, or more than the network's columns.
+        Sequences may bring part of that padding, at either end, and get that much less: so a sequence can be shifted
+        by a few bases without losing any. Raises InputError for another length, or more padding than the network has.
         """
         return pad_neutral(x, self.columns_beside(x))
 
     def columns_beside(self, x: torch.Tensor) -> int:
-        """Return how many columns ``pad`` sets on each side of these sequences; it raises what ``pad`` does."""
+        """Return how many columns ``pad`` adds on each side of these sequences; raise what ``pad`` does."""
         columns = int(self.padding["columns"])
         check_window(x, self.window, columns)
         return columns - (x.shape[2] - self.window) // 2
@@ -92,29 +76,29 @@ class Expert(nn.Module, ABC):
         """Embed one strand: float (N, 4, L) to (N, E)."""
 
     def add_head(self, features: int, dropout: nn.Module) -> None:
-        """Add what every expert ends with: features to embedding to logit."""
+        """Add the final layers of every expert, from features to embedding to logit."""
         self.linear = nn.Linear(features, self.embedding_size)
         self.norm = nn.LayerNorm(self.embedding_size)
         self.dropout = dropout
         self.head = nn.Linear(self.embedding_size, 1)
 
     def embed_features(self, features: torch.Tensor) -> torch.Tensor:
-        """Turn features (N, features) into the embedding (N, E), of mean 0 and variance 1 per row."""
+        """Turn features (N, features) into the embedding (N, E), of mean 0 and variance 1 per sequence."""
         return self.norm(self.linear(features))
 
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Turn embeddings (N, E) into logits (N,); what drops out in training drops out here."""
+        """Turn embeddings (N, E) into logits (N,); dropout of the embedding happens here."""
         return self.head(self.dropout(embedding)).squeeze(1)
 
     def readout(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return weight (E,) and bias () by which ``classify`` turns an embedding into a logit in evaluation.
+        """Return the weight (E,) and bias () with which ``classify`` turns an embedding into a logit in evaluation.
 
-        A network whose ``classify`` is of another form overrides this, or cannot be mixed by its logit.
+        Override it along with ``classify``, or gates over logits cannot use the network.
         """
         return self.head.weight[0], self.head.bias[0]
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Embed sequences: float (N, 4, L), unpadded, rows A C G T, to (N, E)."""
+        """Embed unpadded sequences, float (N, 4, L) with rows A C G T, as (N, E)."""
         mode = self.settings.reverse_complement
         if mode == "none" or (mode == "average_prediction" and self.training):
             return self.encode(x)
@@ -125,14 +109,9 @@ class Expert(nn.Module, ABC):
         return self.classify(self.embed(x))
 
     def predict(self, sequences: Sequences, *, batch_size: int = PREDICTION_BATCH) -> torch.Tensor:
-        """Return the logits, float32 (N,) on the CPU and without gradients, of sequences.
+        """Return logits, float32 (N,) on the CPU without gradients, of N strings or one-hot (N, 4, L), rows A C G T.
 
-        Args:
-            sequences: N strings of length L, or a one-hot array or tensor (N, 4, L), rows A C G T.
-            batch_size: sequences at a time.
-
-        Raises:
-            InputError: the sequences are of another length or no DNA.
+        Raises InputError for sequences of another length or not of DNA.
         """
         return torch.cat(
             [logits for (logits,) in predict_in_batches(self, lambda x: (self(x),), sequences, self.window, batch_size)]
@@ -146,9 +125,9 @@ def predict_in_batches(
     window: int,
     batch_size: int,
 ) -> list[tuple[torch.Tensor, ...]]:
-    """Return what ``score`` gives for each batch, on the CPU; the model is in evaluation mode meanwhile.
+    """Return ``score`` of each batch, on the CPU, with the model in evaluation mode.
 
-    Strings become one-hot; an empty batch is scored where there is no sequence, so that shapes are there.
+    Without any sequence one empty batch is scored, so that results have their shapes.
     """
     if isinstance(sequences, str):
         raise InputError("one string was given where a list of sequences was expected; put it into a list")
@@ -174,7 +153,7 @@ def predict_in_batches(
 
 
 def check_window(x: torch.Tensor, window: int, columns: int = 0) -> None:
-    """Raise InputError unless ``x`` is (N, 4, window), or longer by neutral ends of at most 2 ``columns`` in all."""
+    """Raise InputError unless ``x`` is (N, 4, window), or longer by neutral ends of at most 2 · ``columns`` in all."""
     shaped = x.ndim == 3 and x.shape[1] == ALPHABET_SIZE
     longer = x.shape[2] - window if shaped else 0
     brought = longer == 0 or (0 < longer <= 2 * columns and longer % 2 == 0 and _neutral_ends(x, longer))
@@ -186,7 +165,7 @@ def check_window(x: torch.Tensor, window: int, columns: int = 0) -> None:
 
 
 def _neutral_ends(x: torch.Tensor, columns: int) -> bool:
-    """Return whether every sequence begins and ends with so many columns of 0.25, both ends together."""
+    """Return whether every sequence has at least ``columns`` columns of 0.25 at its two ends together."""
     neutral = (x == 1 / ALPHABET_SIZE).all(1).long()
     both = neutral.cumprod(1).sum(1) + neutral.flip(1).cumprod(1).sum(1)
     return bool((both >= columns).all())
@@ -198,17 +177,14 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def check_positions(positions: int, window: int, name: str) -> int:
-    """Return the positions that are left after pooling; InputError where the window is too short for the network."""
+    """Return ``positions``, those left after pooling; raise InputError if the window is too short to leave any."""
     if positions < 1:
         raise InputError(f"a window of {window} bases is too short for {name}: nothing is left after its pooling")
     return positions
 
 
 def receptive_field(layers: Iterable[tuple[int, int]]) -> int:
-    """Return how many bases one unit sees behind layers of (width, stride), the first layer first.
-
-    The width of a dilated layer is (width - 1) · dilation + 1.
-    """
+    """Return how many bases one unit sees through layers of (width, stride), (width - 1) · dilation + 1 if dilated."""
     field, step = 1, 1
     for width, stride in layers:
         field += (width - 1) * step

@@ -1,4 +1,4 @@
-"""Logistic regression on counts of words, a relative of the gapped k-mer SVM: what a network must beat.
+"""Logistic regression on k-mer counts, a baseline akin to the gapped k-mer SVM.
 
 Ghandi et al. 2014, PLoS Comput Biol 10:e1003711.
 """
@@ -16,21 +16,17 @@ from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, c
 
 @dataclass(frozen=True)
 class KmerParameters(ExpertParameters):
-    """Hyper-parameters of the k-mer model.
-
-    Attributes:
-        k: length of the words.
-    """
+    """Hyper-parameters of the k-mer model."""
 
     embedding_size: int = 1
     k: int = 6
 
 
 class KmerLogistic(Expert):
-    """A weight per word, the same for a word and its reverse complement; the logit is their sum over the sequence.
+    """A weight per k-mer, shared with its reverse complement; the logit is their sum over the sequence plus a bias.
 
-    Its embedding is that sum without the bias, one number. Words with an unknown base count for nothing. Counts do
-    not move with small changes of a column, so the input has no gradient: mutagenesis alone explains it.
+    The embedding is that sum without the bias. K-mers with an unknown base are not counted. Counts do not respond to
+    small changes of a column, so the input has no gradient: among attribution methods only mutagenesis works.
     """
 
     Parameters = KmerParameters
@@ -42,7 +38,6 @@ class KmerLogistic(Expert):
     row: torch.Tensor
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the model for sequences of ``window`` bases."""
         super().__init__(window, hyperparameters)
         k = self.settings.k
         if self.embedding_size != 1:
@@ -52,18 +47,18 @@ class KmerLogistic(Expert):
         places = ALPHABET_SIZE ** torch.arange(k)
         words = torch.arange(ALPHABET_SIZE**k)
         letters = words[:, None] // places % ALPHABET_SIZE
-        # On the other strand letters are complements, in the other order.
+        # Reverse complements.
         turned = ((ALPHABET_SIZE - 1 - letters).flip(1) * places).sum(1)
         classes, inverse = torch.unique(torch.minimum(words, turned), return_inverse=True)
         self.register_buffer("places", places, persistent=False)
-        # One row more than there are words, of zero weight, for those with an unknown base.
+        # One extra row, of zero weight, for k-mers with an unknown base.
         self.register_buffer("row", torch.cat([inverse, torch.tensor([len(classes)])]), persistent=False)
         self.weights = nn.EmbeddingBag(len(classes) + 1, 1, mode="sum", padding_idx=len(classes))
         nn.init.zeros_(self.weights.weight)
         self.bias = nn.Parameter(torch.zeros(1))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the sum of word weights (N, 1) of sequences (N, 4, L)."""
+        """Return the sums of k-mer weights (N, 1) of sequences (N, 4, L)."""
         check_window(x, self.window)
         k = self.settings.k
         words = (x.argmax(1).unfold(1, k, 1) * self.places).sum(2)

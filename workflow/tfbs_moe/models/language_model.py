@@ -1,8 +1,7 @@
 """A pretrained genomic language model as an expert, frozen or fine-tuned.
 
-For models of the ``transformers`` library whose tokens are k-mers or single bases (DNABERT-3 to -6,
-the Nucleotide Transformer, character-level models). They are read from a local folder or by hub name,
-as safetensors alone, and never with code of their own; ``transformers`` is imported only here.
+For models of the ``transformers`` library whose tokens are k-mers or single bases (DNABERT-3 to -6, the Nucleotide
+Transformer, character-level models), from a local folder or the hub; only safetensors are read, and no code of theirs.
 """
 
 import itertools
@@ -19,45 +18,32 @@ from tfbs_moe.models.interface import Expert, ExpertParameters, check_positions
 from tfbs_moe.models.parameters import as_json
 from tfbs_moe.sequence import ALPHABET
 
-# There are 4^k k-mers, all of which are looked up.
+# All 4^k k-mers are looked up in the vocabulary.
 _LONGEST_KMER = 8
 
 
 @dataclass(frozen=True)
 class LanguageModelParameters(ExpertParameters):
-    """Hyper-parameters of a language model expert.
+    """Hyper-parameters of a language model expert."""
 
-    Attributes:
-        model: folder of the pretrained model, or its name on the hub.
-        revision: commit or tag on the hub; null for the newest.
-        kmer: bases per token.
-        stride: bases from one token to the next: 1 for overlapping k-mers (DNABERT), ``kmer`` for
-            consecutive ones (Nucleotide Transformer). Bases that fill no token are left out.
-        frozen: train the head alone, or the whole model.
-        dropout: of the embedding.
-        config: the model's own configuration; filled in from ``model`` and kept in the bundle, so that
-            a bundle needs neither the folder nor the hub.
-    """
-
-    model: str = ""
-    revision: str | None = None
-    kmer: int = 6
+    model: str = ""  # folder of the pretrained model, or its name on the hub
+    revision: str | None = None  # commit or tag on the hub; None for the newest
+    kmer: int = 6  # bases per token
+    # Bases between token starts: 1 for overlapping k-mers (DNABERT), ``kmer`` for consecutive ones (Nucleotide
+    # Transformer). Bases that fill no token are dropped.
     stride: int = 1
-    frozen: bool = True
-    dropout: float = 0.1
+    frozen: bool = True  # train the head alone
+    dropout: float = 0.1  # of the embedding
+    # The model's own configuration: filled in from ``model`` and kept in the bundle, which then needs neither the
+    # folder nor the hub.
     config: dict[str, Any] | None = None
 
 
 class LanguageModel(Expert):
-    """Mean of a language model's last hidden states, and a head.
-
-    Attributes:
-        tokens: int64 (4^k,), the vocabulary's number of each k-mer in the order of ``ALPHABET``.
-        special: int64 (3,), the numbers of the first, the last and the unknown token.
-    """
+    """Mean of a language model's last hidden states, and a head."""
 
     Parameters = LanguageModelParameters
-    # A class of the transformers library, which is not there to be named.
+    # A class of the transformers library, which may not be installed.
     body: Any
     stackable: ClassVar[bool] = False
     search_space: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -66,15 +52,13 @@ class LanguageModel(Expert):
         "training.weight_decay": {"low": 1e-4, "high": 1e-1, "log": True},
     }
 
-    tokens: torch.Tensor
-    special: torch.Tensor
+    tokens: torch.Tensor  # int64 (4^k,), token ID of each k-mer in the order of ``ALPHABET``
+    special: torch.Tensor  # int64 (3,), IDs of the first, the last and the unknown token
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
         """Build the expert; without ``config`` the pretrained weights are read from ``model``.
 
-        Raises:
-            InputError: ``transformers`` is missing, the model cannot be read, or its vocabulary has
-                no tokens of ``kmer`` bases.
+        Raises InputError if ``transformers`` is missing, the model unreadable, or its vocabulary not of ``kmer`` bases.
         """
         super().__init__(window, hyperparameters)
         settings: LanguageModelParameters = self.settings
@@ -90,7 +74,7 @@ class LanguageModel(Expert):
             self.settings = replace(settings, config=self.body.config.to_dict())
             self.hyperparameters = as_json(self.settings)
         else:
-            # A bundle brings weights and vocabulary; what is built here is filled from it.
+            # A bundle fills in weights and token IDs.
             kind = settings.config.get("model_type", "")
             try:
                 config = library.AutoConfig.for_model(**{**settings.config, "model_type": kind})
@@ -101,7 +85,7 @@ class LanguageModel(Expert):
             special = torch.zeros(3, dtype=torch.int64)
         self.register_buffer("tokens", tokens)
         self.register_buffer("special", special)
-        # Attention sees all of the sequence.
+        # Attention sees the whole sequence.
         self.receptive_field = window
         self.body.requires_grad_(not settings.frozen)
         self.add_head(self.body.config.hidden_size, nn.Dropout(settings.dropout))
@@ -127,8 +111,8 @@ class LanguageModel(Expert):
         kmer, stride = self.settings.kmer, self.settings.stride
         windows = x.unfold(2, kmer, stride)  # (N, 4, tokens, k)
         if x.requires_grad:
-            # The share of each k-mer is a product of its bases' shares: the same for one-hot input, with a gradient.
-            # What an unknown base leaves over goes to the unknown token.
+            # For a gradient, weigh each k-mer's embedding by the product of its bases' input values: the same result
+            # for one-hot input. What an unknown base leaves over goes to the unknown token.
             shares = torch.ones(*windows.shape[:1], windows.shape[2], 1, dtype=x.dtype, device=x.device)
             for position in range(kmer):
                 bases = windows[..., position].transpose(1, 2)
@@ -141,7 +125,7 @@ class LanguageModel(Expert):
 
 
 def _pretrained(library: ModuleType, settings: LanguageModelParameters) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Return a pretrained model, the numbers of its k-mers, and of its first, last and unknown token."""
+    """Return a pretrained model, and the buffers ``tokens`` and ``special`` of ``LanguageModel``."""
     options = {"revision": settings.revision or "main", "trust_remote_code": False}
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(settings.model, **options)
@@ -170,7 +154,7 @@ def _pretrained(library: ModuleType, settings: LanguageModelParameters) -> tuple
 
 
 def _transformers() -> ModuleType:
-    """Return the ``transformers`` library, which is not part of the default installation."""
+    """Return the ``transformers`` library, which the default installation lacks."""
     try:
         import transformers
     except ImportError:

@@ -6,18 +6,14 @@ from torch import nn
 
 
 class BatchMask(nn.Module):
-    """The authors' dropout: one mask for the whole batch in training, and no rescaling.
-
-    Kept for the ``published`` protocol; ``torch.nn.Dropout`` is what dropout should be.
-    """
+    """The authors' dropout, for the ``published`` protocol: one mask for the whole batch, and no rescaling."""
 
     def __init__(self, probability: float) -> None:
-        """Drop each unit with ``probability``, for all rows of a batch at once."""
         super().__init__()
         self.probability = probability
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Mask (N, E) in training; return it as it is in evaluation."""
+        """Mask (N, E) in training only."""
         if not self.training:
             return x
         keep = torch.full((1, x.shape[1]), 1.0 - self.probability, device=x.device, dtype=x.dtype)
@@ -25,5 +21,5 @@ class BatchMask(nn.Module):
 
 
 def pad_neutral(x: torch.Tensor, columns: int) -> torch.Tensor:
-    """Put ``columns`` of 0.25 (each base as likely) on both sides of (N, 4, L)."""
+    """Pad both ends of (N, 4, L) with ``columns`` neutral columns of 0.25, all bases equally likely."""
     return F.pad(x, (columns, columns), value=1.0 / x.shape[1])

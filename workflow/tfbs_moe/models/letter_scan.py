@@ -1,15 +1,14 @@
-"""Scan sequences of letters with filters by looking words up, compiled by numba.
+"""Convolve DNA with filters by looking up 3-mers instead of multiplying one-hot columns, compiled by numba.
 
-A convolution over one-hot columns adds up, for each filter, one weight per position of its width. Here the sums over
-every word of three letters are made once per call, so that a filter of 24 costs eight additions at a position in
-place of 96 products. A word that begins at q counts at the positions q, q - 3, q - 6, ..., once for each of its places
-in the filter. So values are kept in three strips, of every third position each: there these positions lie side by side,
-and what a word adds to all of them for all filters is one addition of two stretches of memory, which a compiler makes
-as many vector instructions. The gradient goes the same way back.
+The sums of each filter's weights over every 3-mer are computed once per call, so that a filter of width 24 costs 8
+additions at a position instead of 96 products. A 3-mer ("word") at q contributes to the filter's values at q, q - 3,
+q - 6, ..., once for each of its places in the filter. Values are therefore kept in three strips, one per position
+modulo 3, where these positions are adjacent: a word's contribution to all of them, for all filters, is one vectorised
+addition of two contiguous blocks of memory. The gradient takes the same way back.
 
-Filters that no sequence can lift above zero are left out: they give zero and have no gradient, and the paper's first
-biases leave half of the filters so for good. One thread does it all, and the order of additions does not hang on the
-batch, so neither do the bytes of the result.
+Filters that no sequence can lift above zero are skipped: they give zero and have no gradient, and the paper's initial
+biases leave half of the filters in that state for good. The scan runs on one thread, in an order of additions that does
+not depend on the batch, so that results are bit-identical for any batch.
 """
 
 from typing import NamedTuple
@@ -20,64 +19,42 @@ import numpy as np
 WORD = 3
 EVEN, NONE, LETTERS = 4, 5, 6
 """Codes beyond the four bases: a column of 0.25 each (neutral padding), a column of zeros (an unknown base)."""
-# Filters that take part are filled up to a multiple of so many lanes: a vector of a processor.
+# Active filters are padded to a multiple of this many lanes, a processor's vector.
 _LANES = 4
-# Rows of a strip (a row holds one position, all lanes) that are compared at once, to make the loops long.
+# Rows of a strip (one position, all lanes) compared at once, for long loops.
 _TOGETHER = 8
 _SPELLINGS = LETTERS**WORD
 _FOREIGN = 255
-# What rows of a strip begin with where no position is: no sum of weights lifts it above zero.
+# Initial value of strip rows outside the sequence: no sum of weights lifts it above zero.
 _NOWHERE = np.float32(-1e30)
-# Share of a filter's bias by which it must stay below zero to be left out.
+# Tolerance for rounding, relative to a filter's bias and weights, before it is skipped.
 _MARGIN = 1e-3
 
 
 class Scanned(NamedTuple):
-    """What a scan gives, and what its gradient needs.
+    """The result of a scan of N sequences with F filters, and what its gradient needs."""
 
-    Attributes:
-        pooled: float32 (N, F) or (N, 2 · F), the highest value of each filter, at least 0; where it is wanted, then
-            its mean, negative values counting as 0.
-        place: int32 (N, F), where the maximum is.
-        able: int64 (A,), the filters that took part.
-        fired: uint8 (N, strips), 1 where one of them is above 0 and 0 elsewhere, in strips; empty where no
-            gradient of a mean is wanted.
-        words: uint8 (N, L + 2), the number of the word that begins at each position; beyond the end is no base.
-    """
-
-    pooled: np.ndarray
-    place: np.ndarray
-    able: np.ndarray
-    fired: np.ndarray
-    words: np.ndarray
+    pooled: np.ndarray  # float32 (N, F) or (N, 2 · F), maximum after ReLU, then its mean if asked for
+    place: np.ndarray  # int32 (N, F), position of the maximum
+    able: np.ndarray  # int64 (A,), indices of the active filters
+    fired: np.ndarray  # uint8 (N, strips), 1 where a value is above 0; empty where no gradient of a mean is needed
+    words: np.ndarray  # uint8 (N, L + 2), see ``_read_words``
 
 
 class _Strips(NamedTuple):
-    """How values lie in memory: three strips of rows of lanes.
+    """Memory layout of values: three strips of rows of lanes."""
 
-    Attributes:
-        lanes: filters that take part, filled up.
-        parts: words that a filter spans.
-        rows: of a strip; ``parts`` - 1 of them come before the first position.
-        positions: of a filter on the sequence.
-    """
-
-    lanes: int
-    parts: int
-    rows: int
-    positions: int
+    lanes: int  # active filters, padded
+    parts: int  # words that a filter spans
+    rows: int  # of a strip, ``parts`` - 1 of them before the first position
+    positions: int  # of a filter on the sequence
 
 
 @numba.njit(cache=True, nogil=True)
 def read_letters(x: np.ndarray, beside: int) -> tuple[np.ndarray, bool]:
-    """Return the letters of columns, and whether every column is one.
+    """Encode columns, float32 (N, 4, L) plus ``beside`` neutral ones on each side, as codes uint8 (N, L + 2 · beside).
 
-    Args:
-        x: float32 (N, 4, L).
-        beside: neutral columns B to set on each side.
-
-    Returns:
-        letters uint8 (N, L + 2 · B); False where some column is none.
+    The second value is False if some column is neither a base, nor unknown, nor neutral.
     """
     count, _, length = x.shape
     letters = np.full((count, length + 2 * beside), EVEN, np.uint8)
@@ -100,10 +77,9 @@ def read_letters(x: np.ndarray, beside: int) -> tuple[np.ndarray, bool]:
 
 @numba.njit(cache=True, nogil=True)
 def able_to_fire(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Return the numbers of the filters (F, 4, W) that some sequence can lift above zero; always one at least.
+    """Return the indices of the filters (F, 4, W) that some sequence can lift above zero; always at least one.
 
-    A column of a sequence holds shares of the bases, so a filter gives at most its bias and the largest weight of
-    each column.
+    A column sums to at most 1, so a filter gives at most its bias plus the largest weight of each column.
     """
     able = np.zeros(len(weight), np.bool_)
     for each in range(len(weight)):
@@ -113,7 +89,6 @@ def able_to_fire(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
             for base in range(4):
                 highest = max(highest, weight[each, base, place])
             most += highest
-        # A margin for rounding: a filter is left out only where zero is out of its reach.
         able[each] = bias[each] + most > -_MARGIN * (abs(bias[each]) + most)
     able[0] |= not able.any()
     return np.flatnonzero(able)
@@ -121,15 +96,7 @@ def able_to_fire(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: bool, for_gradient: bool) -> Scanned:
-    """Convolve, rectify and pool.
-
-    Args:
-        letters: uint8 (N, L), see ``read_letters``.
-        weight: float32 (F, 4, W).
-        bias: float32 (F,).
-        with_mean: whether the mean is wanted.
-        for_gradient: whether ``scan_gradient`` will be asked.
-    """
+    """Convolve codes uint8 (N, L) with float32 weight (F, 4, W) and bias (F,), apply ReLU and pool over positions."""
     count, filters = len(letters), len(bias)
     able = able_to_fire(weight, bias)
     strips = _strips(len(able), letters.shape[1], weight.shape[2])
@@ -161,14 +128,7 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
 def scan_gradient(
     scanned: Scanned, letters: np.ndarray, of_pooled: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gradients of weight (F, 4, W) and bias (F,).
-
-    Args:
-        scanned: of the same letters.
-        letters: uint8 (N, L).
-        of_pooled: float32 (N, F) or (N, 2 · F), gradient of what was pooled.
-        width: of the filters.
-    """
+    """Return the gradients of weight (F, 4, W) and bias (F,) from that of ``scanned.pooled``, for the same codes."""
     count, filters = scanned.place.shape
     strips = _strips(len(scanned.able), letters.shape[1], width)
     by_letter = np.zeros((strips.parts * WORD, LETTERS, filters), np.float32)
@@ -193,18 +153,18 @@ def scan_gradient(
 
 @numba.njit(cache=True, nogil=True)
 def _strips(able: int, length: int, width: int) -> _Strips:
-    """Return how the values of so many filters of ``width`` on sequences of ``length`` lie in memory."""
+    """Return the layout for ``able`` active filters of ``width`` on sequences of ``length``."""
     parts = -(-width // WORD)
     positions = length - width + 1
     rows = -(-positions // WORD) + 2 * (parts - 1)
-    # All rows together are compared in stretches of eight.
+    # Rows are compared ``_TOGETHER`` at a time.
     rows = -(-rows // _TOGETHER) * _TOGETHER
     return _Strips(-(-able // _LANES) * _LANES, parts, rows, positions)
 
 
 @numba.njit(cache=True, nogil=True)
 def _spread(words: np.ndarray, table: np.ndarray, strips: _Strips, value: np.ndarray) -> None:
-    """Add to strips what words (L + 2,) give, from their sums (216, parts · lanes)."""
+    """Add the contributions (216, parts · lanes) of words (L + 2,) to the strips ``value``."""
     span, lanes = strips.parts * strips.lanes, strips.lanes
     for strip in range(WORD):
         start = strip * strips.rows * lanes
@@ -215,7 +175,7 @@ def _spread(words: np.ndarray, table: np.ndarray, strips: _Strips, value: np.nda
 
 @numba.njit(cache=True, nogil=True)
 def _gather(words: np.ndarray, change: np.ndarray, strips: _Strips, table: np.ndarray) -> None:
-    """Add to each word's sums (216, parts · lanes) what strips hold where it counts: ``_spread``, turned round."""
+    """Add the gradients in strips to the words (216, parts · lanes) that contributed: the transpose of ``_spread``."""
     span, lanes = strips.parts * strips.lanes, strips.lanes
     for strip in range(WORD):
         start = strip * strips.rows * lanes
@@ -238,9 +198,9 @@ def _copy(values: np.ndarray, to: np.ndarray) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _raise(value: np.ndarray, number: int, highest: np.ndarray, at: np.ndarray) -> None:
-    """Raise maxima to values above them, and note in ``at`` the number of the stretch that they come from.
+    """Update running maxima, and in ``at`` the index of the block of rows that each comes from.
 
-    Products with 1 and 0 take the place of a choice, which compilers leave as a branch.
+    It multiplies by 1 and 0 because compilers would leave a choice as a branch.
     """
     now = np.float32(number)
     for each in range(len(value)):
@@ -265,7 +225,7 @@ def _mark(value: np.ndarray, fired: np.ndarray) -> None:
 def _join_maxima(
     highest: np.ndarray, at: np.ndarray, able: np.ndarray, strips: _Strips, maximum: np.ndarray, where: np.ndarray
 ) -> None:
-    """Find each filter's maximum among those of the rows of a stretch, and its position."""
+    """Reduce the maxima over the rows of a block to each filter's maximum and its position."""
     for lane in range(len(able)):
         best = np.float32(0)
         for row in range(_TOGETHER):
@@ -287,10 +247,7 @@ def _join_means(total: np.ndarray, able: np.ndarray, strips: _Strips, mean: np.n
 
 @numba.njit(cache=True, nogil=True)
 def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter: np.ndarray, bias: np.ndarray) -> None:
-    """Add the gradient of the means to that of letters (W, 6, F) and of the bias (F,).
-
-    Shares are added up by word first, and the sums of words are then taken apart into letters.
-    """
+    """Add the gradient of the means to those of codes (W, 6, F) and bias (F,): by word first, then by code."""
     lanes, parts, stretch = strips.lanes, strips.parts, _TOGETHER * strips.lanes
     share, fallen = np.zeros(stretch, np.float32), np.zeros(stretch, np.float32)
     change = np.empty(scanned.fired.shape[1], np.float32)
@@ -329,7 +286,7 @@ def _share_out(fired: np.ndarray, share: np.ndarray, change: np.ndarray) -> None
 
 @numba.njit(cache=True, nogil=True)
 def _word_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
-    """Return what each word adds, (216, parts · lanes), its last place in a filter first; zeros fill up."""
+    """Return each word's contributions (216, parts · lanes), its last place in a filter first, padded with zeros."""
     lanes, parts, width = strips.lanes, strips.parts, weight.shape[2]
     by_letter = np.zeros((parts * WORD, LETTERS, lanes), np.float32)
     for lane in range(len(able)):
@@ -350,7 +307,7 @@ def _word_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndar
 
 @numba.njit(cache=True, nogil=True)
 def _empty_strips(bias: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
-    """Return strips before any word is added: the biases at each position, and far below zero elsewhere."""
+    """Return strips with the bias at each position and ``_NOWHERE`` elsewhere."""
     lanes = strips.lanes
     value = np.full(WORD * strips.rows * lanes, _NOWHERE, np.float32)
     for position in range(strips.positions):
@@ -362,7 +319,7 @@ def _empty_strips(bias: np.ndarray, able: np.ndarray, strips: _Strips) -> np.nda
 
 @numba.njit(cache=True, nogil=True)
 def _read_words(letters: np.ndarray) -> np.ndarray:
-    """Return the number of the word that begins at each position, uint8 (N, L + 2); beyond the end is no base."""
+    """Return the index of the word that begins at each position, uint8 (N, L + 2); unknown bases follow the end."""
     count, length = letters.shape
     beyond = WORD - 1
     words = np.empty((count, length + beyond), np.uint8)

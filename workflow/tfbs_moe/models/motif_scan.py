@@ -1,4 +1,4 @@
-"""Wide filters over a sequence, ReLU, and pooling over all positions: what DeepBind-like networks begin with."""
+"""The first layers of DeepBind-like networks: wide filters, ReLU, and pooling over all positions."""
 
 from typing import Any
 
@@ -10,33 +10,27 @@ from tfbs_moe.models.layers import pad_neutral
 
 
 class MotifScan(nn.Module):
-    """A convolution, ReLU, and the global maximum (and mean) of each filter.
+    """A convolution, ReLU, and the global maximum (and mean) of each filter over (N, channels, length).
 
-    The layers run as they stand, but for training and for plain prediction on a CPU, where they would take most of the
-    time: there the same numbers, to rounding, come from ``letter_scan``, if every column is a letter.
+    In training and plain prediction on a CPU, ``letter_scan`` computes the same numbers (to rounding) much faster,
+    provided that every column is a base, unknown or neutral; otherwise the torch layers run.
     """
 
     def __init__(self, channels: int, filters: int, width: int, length: int, mean: bool) -> None:
-        """Scan (N, channels, length) with ``filters`` of ``width``; ``mean`` adds the mean to the maximum."""
         super().__init__()
         self.convolution = nn.Conv1d(channels, filters, width)
         self.activation = nn.ReLU()
-        # MaxPool1d over all positions, not AdaptiveMaxPool1d: DeepLIFT implementations know the former only.
+        # Not AdaptiveMaxPool1d: DeepLIFT implementations know MaxPool1d only.
         self.maximum = nn.MaxPool1d(length - width + 1)
         self.mean = mean
 
     def forward(self, x: torch.Tensor, beside: int = 0) -> torch.Tensor:
-        """Return (N, filters), or (N, 2 · filters) where the mean is taken too.
-
-        Args:
-            x: columns (N, channels, length - 2 · beside).
-            beside: neutral columns to set on each side.
-        """
+        """Pool (N, channels, length - 2 · beside), padded with neutral columns, to (N, filters) or (N, 2 · filters)."""
         learning = self.training and torch.is_grad_enabled()
-        # Whoever asks for gradients of a trained network, or hooks into its layers, gets the layers themselves.
+        # Gradients of a trained network, and hooks into its layers, need the layers themselves.
         quick = (learning or not torch.is_grad_enabled()) and not x.requires_grad
         quick = quick and x.device.type == "cpu" and x.dtype == torch.float32
-        # torch's compiler cannot look into numba's code.
+        # torch's compiler cannot trace numba code.
         letters = _letters(x, beside) if quick and not torch.compiler.is_compiling() else None
         if letters is None:
             hits = self.activation(self.convolution(pad_neutral(x, beside)))
@@ -49,8 +43,8 @@ class MotifScan(nn.Module):
 
 
 def _letters(x: torch.Tensor, beside: int) -> torch.Tensor | None:
-    """Return the letters of columns (N, 4, L) and of neutral ones beside, or None where some column is none."""
-    # numba takes most of a second to import; only those who scan pay for it.
+    """Return the codes of columns (N, 4, L) and their padding, or None if some column has no code."""
+    # numba takes most of a second to import: only when it is needed.
     from tfbs_moe.models.letter_scan import read_letters
 
     letters, known = read_letters(x.detach().contiguous().numpy(), beside)
@@ -65,18 +59,17 @@ def _scan(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_
 
 
 def _pool(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool) -> torch.Tensor:
-    """Return what was pooled, for who wants no gradient."""
     return torch.from_numpy(_scan(letters, weight, bias, with_mean, for_gradient=False).pooled)
 
 
 class _Scan(torch.autograd.Function):
-    """The scan of letters, with a gradient for weight and bias."""
+    """The scan as an autograd function, with gradients for weight and bias."""
 
     @staticmethod
     def forward(
         ctx: Any, letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool
     ) -> torch.Tensor:
-        """Return what was pooled, (N, F) or (N, 2 · F)."""
+        """Return the pooled values, (N, F) or (N, 2 · F)."""
         ctx.letters, ctx.width = letters.numpy(), weight.shape[2]
         ctx.scanned = _scan(letters, weight, bias, with_mean, for_gradient=True)
         return torch.from_numpy(ctx.scanned.pooled)

@@ -1,4 +1,4 @@
-"""Dataclasses read from JSON: unknown names, wrong types and choices that do not exist are refused."""
+"""Dataclasses read from JSON, with errors for unknown names, wrong types and unknown choices."""
 
 import difflib
 import types
@@ -12,16 +12,9 @@ T = TypeVar("T")
 
 
 def parse(kind: type[T], values: Mapping[str, Any], name: str) -> T:
-    """Make the dataclass ``kind`` from a JSON object.
+    """Make the dataclass ``kind`` from a JSON object; raise InputError, which begins with ``name``, for bad values.
 
-    Args:
-        kind: a dataclass whose fields are of type bool, int, float, str, None, ``Literal``, a JSON
-            object (``dict``), a list written as ``tuple[<type>, ...]``, or a union of these.
-        values: fields by name; those left out keep their defaults.
-        name: what the values are, for messages.
-
-    Raises:
-        InputError: a name that ``kind`` does not have, or a value of another type.
+    Fields may be bool, int, float, str, None, ``Literal``, ``dict``, ``tuple[<type>, ...]``, or unions of these.
     """
     hints = get_type_hints(kind)
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
@@ -39,7 +32,7 @@ def as_json(instance: Any) -> dict[str, Any]:
 
 
 def _convert(value: Any, hint: Any, name: str) -> Any:
-    """Return ``value`` as the type that ``hint`` asks for."""
+    """Return ``value`` as the type ``hint``, or raise InputError."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         for option in get_args(hint):
@@ -62,7 +55,7 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
 
 
 def _words(hint: Any) -> str:
-    """Say a type in words for a message."""
+    """Describe a type for a message."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(_words(option) for option in get_args(hint))

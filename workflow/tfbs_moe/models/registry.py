@@ -42,13 +42,9 @@ GATES: dict[str, type[Gate]] = {
 
 
 def register(dotted: str) -> type[Expert]:
-    """Import a user's architecture, such as ``my_package.networks.Wide``, and make it known.
+    """Import and register a user's architecture, such as ``my_package.networks.Wide``; raise InputError if it is none.
 
-    Only a path that the user's own config names may come here: importing runs the module's code.
-    A bundle may not do so by itself; see ``models.bundle.load``.
-
-    Raises:
-        InputError: there is no such module or class, or the class is no ``Expert``.
+    Importing runs the module's code, so pass only paths from the user's own config, never from a bundle.
     """
     if dotted in ARCHITECTURES:
         return ARCHITECTURES[dotted]
@@ -69,24 +65,16 @@ def register(dotted: str) -> type[Expert]:
 
 
 def register_own(experts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Make the networks known that a config names under ``experts.<name>.class``; see ``register``."""
+    """Register the networks that a config names under ``experts.<name>.class``."""
     for settings in experts.values():
         if "class" in settings:
             register(settings["class"])
 
 
 def build(architecture: str, window: int, hyperparameters: Mapping[str, Any], seed: int | None = None) -> Expert:
-    """Build an expert.
+    """Build an expert; raise InputError for an unknown architecture or hyper-parameter.
 
-    Args:
-        architecture: a name in ``ARCHITECTURES``.
-        window: bases of the sequences.
-        hyperparameters: see the architecture's ``Parameters``; those left out keep their defaults.
-        seed: what first weights are drawn from; torch's own generator is left as it was.
-            None draws from torch's generator.
-
-    Raises:
-        InputError: the architecture or a hyper-parameter is not known.
+    With a ``seed`` the initial weights depend on it alone, and torch's own generator keeps its state.
     """
     if architecture not in ARCHITECTURES:
         raise InputError(_unknown("architecture", architecture, list(ARCHITECTURES)))
@@ -100,7 +88,7 @@ def build(architecture: str, window: int, hyperparameters: Mapping[str, Any], se
 def build_gate(
     name: str, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any], seed: int | None = None
 ) -> Gate:
-    """Build a gate over ``experts`` embeddings of ``embedding_size``; see ``build``."""
+    """Build a gate over ``experts`` embeddings of ``embedding_size``, as ``build`` does."""
     if name not in GATES:
         raise InputError(_unknown("gate", name, list(GATES)))
     if seed is None:
@@ -111,7 +99,7 @@ def build_gate(
 
 
 def source_digest(architecture: str) -> str:
-    """Return the digest of a user architecture's source file; empty for the ones that come with the library."""
+    """Return the SHA-256 of the source file of a user's architecture; empty for those of the library."""
     kind = ARCHITECTURES[architecture]
     if kind.__module__.startswith("tfbs_moe."):
         return ""

@@ -1,10 +1,9 @@
 """A small residual network of our own: motif scan, local pooling, dilated blocks, global pooling.
 
-What the paper's expert lacks, one piece each: the exponential behind the first layer turns log-odds into
-odds, so that filters become sharp motifs (Koo and Ploenzke 2021, Nat Mach Intell 3:258); local pooling keeps where
-a motif lies; dilated residual convolutions (Kelley et al. 2018, Genome Res 28:739) see how motifs stand to
-each other; maximum and mean say whether and how often. Both strands are averaged in prediction, and either is
-drawn in training.
+Each part adds something that the paper's expert lacks: the exponential after the first layer turns log-odds into odds,
+so that filters become sharp motifs (Koo and Ploenzke 2021, Nat Mach Intell 3:258); local pooling keeps motif positions;
+dilated residual convolutions (Kelley et al. 2018, Genome Res 28:739) model motif arrangement; global maximum and mean
+capture presence and frequency. Training draws either strand, prediction averages both.
 """
 
 from collections.abc import Mapping
@@ -16,39 +15,29 @@ from torch import nn
 
 from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
 
-# Beyond it the exponential would be too steep to learn from.
+# Beyond this the exponential is too steep to train.
 _LARGEST_EXPONENT = 8.0
 
 
 @dataclass(frozen=True)
 class ResidualParameters(ExpertParameters):
-    """Hyper-parameters of the residual network.
-
-    Attributes:
-        filters: of the first convolution, and channels C of the blocks.
-        width: bases a filter of the first convolution spans; odd.
-        pool: positions that local pooling joins.
-        blocks: residual blocks; their dilation doubles from one to the next.
-        block_width: positions a filter of a block spans, before dilation; odd.
-        conv_dropout: within blocks.
-        dropout: of the pooled features, and of the embedding before the logit.
-    """
+    """Hyper-parameters of the residual network."""
 
     reverse_complement: Literal["none", "average", "average_prediction"] = "average_prediction"
-    filters: int = 64
-    width: int = 15
-    pool: int = 3
-    blocks: int = 2
-    block_width: int = 5
-    conv_dropout: float = 0.1
-    dropout: float = 0.2
+    filters: int = 64  # of the first convolution, and channels C of the blocks
+    width: int = 15  # of the first convolution, in bases; odd
+    pool: int = 3  # positions per local pooling
+    blocks: int = 2  # residual blocks; dilation doubles from one to the next
+    block_width: int = 5  # of a block's convolution, before dilation; odd
+    conv_dropout: float = 0.1  # within blocks
+    dropout: float = 0.2  # of the pooled features, and of the embedding before the logit
 
 
 class Exponential(nn.Module):
-    """e to the power of the input, bounded."""
+    """Exponential activation, bounded."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return exp(x), elementwise."""
+        """Return exp(x) elementwise, of x up to ``_LARGEST_EXPONENT``."""
         return torch.exp(x.clamp(max=_LARGEST_EXPONENT))
 
 
@@ -56,7 +45,6 @@ class Block(nn.Module):
     """Normalise, activate and convolve twice, and add the input: (N, C, 1, T) to (N, C, 1, T)."""
 
     def __init__(self, channels: int, width: int, dilation: int, dropout: float) -> None:
-        """Make the layers of a block; T stays as it is."""
         super().__init__()
         self.layers = nn.Sequential(
             nn.BatchNorm2d(channels),
@@ -69,7 +57,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the input with what the block adds."""
+        """Return the input plus the block's output."""
         return x + self.layers(x)
 
 
@@ -87,13 +75,12 @@ class Residual(Expert):
     }
 
     def __init__(self, window: int, hyperparameters: Mapping[str, Any]) -> None:
-        """Build the network for sequences of ``window`` bases."""
         super().__init__(window, hyperparameters)
         settings: ResidualParameters = self.settings
         half = settings.width // 2
         channels = settings.filters
         check_positions(window // settings.pool, window, "the residual network")
-        # A module, as DeepLIFT has rules for modules alone.
+        # A module, because DeepLIFT has rules for modules only.
         self.global_max = nn.MaxPool1d(-(-window // settings.pool))
         self.padding = {"columns": half, "value": 1.0 / ALPHABET_SIZE}
         dilated = [(1 + 2**number * (settings.block_width - 1), 1) for number in range(settings.blocks)]
@@ -117,7 +104,7 @@ class Residual(Expert):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
-        # Layers in two dimensions know the memory layout with channels innermost, in which a CPU is a third faster.
+        # Two-dimensional layers support channels-last memory, which is a third faster on a CPU.
         rows = self.pad(x).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         hits = self.blocks(self.stem(rows)).squeeze(2)
         return self.embed_features(

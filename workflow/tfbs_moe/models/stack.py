@@ -1,4 +1,4 @@
-"""Several experts that read the same sequences, in as few passes as can be."""
+"""Several experts on the same sequences, in as few passes as possible."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,27 +10,15 @@ from torch.func import functional_call, vmap
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.interface import Expert, check_window
 
-# Bounds the activations that exist at once when there are hundreds of experts.
+# Bounds the activations held at once with hundreds of experts.
 EXPERTS_PER_PASS = 32
 
 
 class ExpertStack(nn.Module):
-    """Named experts of one window; those of one shape run as one batched network.
-
-    Attributes:
-        names: of the experts, in order.
-        window: L.
-        embedding_size: the largest of the experts' embeddings; shorter ones are filled with zeros.
-        batched: whether experts of one shape share a pass. Set it to False for methods that hook
-            into the experts' layers (DeepLIFT): a batched pass does not call them one by one.
-    """
+    """Named experts of one window, always in evaluation mode; those of one shape run as one batched network."""
 
     def __init__(self, experts: Mapping[str, Expert]) -> None:
-        """Hold the experts; they are put in evaluation mode and stay there.
-
-        Raises:
-            InputError: no expert was given, or their windows differ.
-        """
+        """Hold the experts; raise InputError without any, or if their windows differ."""
         super().__init__()
         if not experts:
             raise InputError("a mixture needs at least one expert")
@@ -41,7 +29,8 @@ class ExpertStack(nn.Module):
         self.members = nn.ModuleList(experts.values())
         self.padding = min((expert.padding for expert in experts.values()), key=lambda padding: padding["columns"])
         self.window = next(iter(windows.values()))
-        self.embedding_size = max(expert.embedding_size for expert in experts.values())
+        self.embedding_size = max(expert.embedding_size for expert in experts.values())  # zeros pad shorter ones
+        # False for methods that hook into the experts' layers (DeepLIFT), which a batched pass does not call.
         self.batched = True
         self._passes = _passes(list(experts.values()))
         self.train(False)
@@ -51,7 +40,7 @@ class ExpertStack(nn.Module):
         return len(self.names)
 
     def train(self, mode: bool = True) -> "ExpertStack":
-        """Stay in evaluation mode: a gate learns on embeddings without dropout."""
+        """Stay in evaluation mode: gates train on embeddings without dropout."""
         return super().train(False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,7 +59,7 @@ class ExpertStack(nn.Module):
         return torch.stack([self._fill(embedding) for embedding in embeddings if embedding is not None], dim=1)
 
     def readouts(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the weights (K, E) and biases (K,) by which embeddings become the experts' own logits."""
+        """Return the weights (K, E) and biases (K,) that turn embeddings into the experts' own logits."""
         read = [self.expert(position).readout() for position in range(len(self))]
         weights = [F.pad(weight, (0, self.embedding_size - len(weight))) for weight, _ in read]
         return torch.stack(weights).detach(), torch.stack([bias for _, bias in read]).detach()
@@ -88,7 +77,7 @@ class ExpertStack(nn.Module):
     def _embed_together(self, positions: Sequence[int], x: torch.Tensor) -> torch.Tensor:
         """Embed with experts of one shape in one pass: (experts, N, E)."""
         states = [self.members[position].state_dict(keep_vars=True) for position in positions]
-        # Stacked anew each time: cheap, always the experts' present weights, and gradients reach them.
+        # Stacked anew each time, which is cheap, so that weights are current and gradients reach them.
         stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         template = _Embedding(self.expert(positions[0]))
 
@@ -99,7 +88,7 @@ class ExpertStack(nn.Module):
 
 
 class _Embedding(nn.Module):
-    """An expert whose ``forward`` is ``embed``, as ``functional_call`` wants it."""
+    """An expert whose ``forward`` is ``embed``, for ``functional_call``."""
 
     def __init__(self, expert: Expert) -> None:
         super().__init__()
