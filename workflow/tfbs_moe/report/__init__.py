@@ -1,1 +1,1 @@
-"""The report: one page that a reader opens, made from the files of a run, and the documents beside it."""
+"""The report: one HTML page made from a run's files, and the documents beside it."""

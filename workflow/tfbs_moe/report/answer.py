@@ -1,4 +1,4 @@
-"""Sentences that say what the tables say, with intervals, and no more."""
+"""The main results of a study in sentences, with intervals."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -30,10 +30,10 @@ _SET_WORDS = {
 
 
 def answer(run: Run) -> list[str]:
-    """Return the answer of a study in a few sentences, the main protocol first.
+    """Return the answer of a study in a few sentences, for the main protocol first.
 
-    All speak of the first kind of negatives that each experiment is tested on, and of factors as the unit. A difference
-    is called one only where its interval leaves out zero and its adjusted p is small.
+    All refer to the first kind of negatives of each experiment, with the factor as the unit. A difference is reported
+    only where its interval excludes zero and its adjusted p is small.
     """
     metrics = run.table(METRICS)
     if metrics is None:
@@ -51,17 +51,15 @@ def answer(run: Run) -> list[str]:
 
 
 def main_protocol(run: Run) -> str:
-    """Return the protocol that the answer is about: the first that is not the published one, if there is one."""
+    """Return the protocol of the answer: the first other than the published one, if there is one."""
     ours = [protocol for protocol in run.study.protocols if protocol != PUBLISHED_PROTOCOL]
     return (ours or run.study.protocols)[0]
 
 
 def differences(run: Run, protocol: str, model: str, set_name: str, rows: str = "all") -> pd.DataFrame:
-    """Return the mean paired difference of a mixture and each rival over the factors of a set, with its interval.
+    """Return the mean paired AUROC difference of a mixture and each rival over a set's factors, best rival first.
 
-    Returns:
-        ``rival`` ``rival_mean`` and the columns of ``statistics/factors.tsv``, the strongest rival first; for the first
-        kind of negatives.
+    Columns ``rival``, ``rival_mean`` and those of ``statistics/factors.tsv``, for the first kind of negatives.
     """
     tests, metrics = run.table(FACTOR_STATISTICS), run.table(METRICS)
     if tests is None or metrics is None:
@@ -76,7 +74,7 @@ def differences(run: Run, protocol: str, model: str, set_name: str, rows: str = 
     ]
     chosen = first_kind(chosen, "set")
     measured = metrics[(metrics["metric"] == _AUROC) & (metrics["protocol"] == protocol)]
-    # A rival may have values on factors that the mixture has none on.
+    # Rivals may cover factors that the mixture has no value on.
     ours = set(measured.loc[(measured["model"] == model) & measured["value"].notna(), "factor"])
     keys = ["model", "set", "negatives", "rows"]
     means = over_factors(measured[measured["factor"].isin(ours)], keys, confidence(run))
@@ -87,12 +85,12 @@ def differences(run: Run, protocol: str, model: str, set_name: str, rows: str = 
 
 
 def confidence(run: Run) -> float:
-    """Return the coverage of every interval of a study."""
+    """Return the confidence level of all intervals of a study."""
     return float(run.study.config["evaluation"]["confidence"])
 
 
 def verdict(lower: float, upper: float, p: float, level: float) -> str:
-    """Return ``higher``, ``lower`` or ``not told apart`` for the interval of a difference and its adjusted p."""
+    """Return ``higher``, ``lower`` or ``not told apart`` from a difference's interval and its adjusted p."""
     if not significant(p, level) or not (lower > 0 or upper < 0):
         return "not told apart"
     return "higher" if lower > 0 else "lower"
@@ -120,7 +118,7 @@ def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several:
 
 def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     table = differences(run, protocol, model, UNSEEN)
-    # Another mixture is no rival, and one that is defined for some factors alone (their matrix) is spoken of by itself.
+    # Other mixtures are not rivals, and one defined for some factors only (JASPAR matrices) has its own sentence.
     table = table[~table["rival"].str.startswith("moe.")] if len(table) else table
     table = table[table["n"] == table["n"].max()] if len(table) else table
     if table.empty:
@@ -132,7 +130,7 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     label, gap = model_label(str(best["rival"])), interval(effect, lower, upper, sign=True)
     scope = f"over {best['n']:.0f} factors no expert saw"
     scope += f" (negatives: {best['negatives'].replace('_', ' ')})" if several else ""
-    # The rank test, where the rule chose it, gives a Hodges–Lehmann difference.
+    # Where the rank test was chosen, the effect is a Hodges–Lehmann difference.
     usually = "on average" if best["test"] == PAIRED else "typically"
     if judged == "not told apart":
         why = "an interval that includes zero"
@@ -149,7 +147,7 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
 
 
 def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
-    """Say what the factors' own matrices reach alone, on the unseen factors that have one, beside the mixtures."""
+    """Compare the JASPAR matrix alone with the mixtures on the unseen factors that have one."""
     mixtures = [f"moe.{gate}" for gate in run.study.gates(protocol)]
     informed = [name for name in mixtures if run.study.is_informed(name.removeprefix("moe.")) and name != model]
     chosen = metrics[(metrics["set"] == UNSEEN) & (metrics["rows"] == "all")]
@@ -208,7 +206,7 @@ def _gate(run: Run, protocol: str, model: str) -> str:
     ]
     if chosen.empty:
         return ""
-    # An expert that a training does without has no row there, and no weight.
+    # An expert excluded from a training has no row there, hence weight 0.
     shares = first_kind(chosen).pivot_table("value", ["factor", "experiment", "seed"], "expert").fillna(0.0)
     shares = shares.melt(value_name="value", ignore_index=False).reset_index()
     means = over_factors(shares, ["expert"], confidence(run)).sort_values("value", ascending=False, kind="stable")
@@ -240,6 +238,6 @@ def _localised(run: Run, protocol: str, model: str) -> str:
 
 
 def _means(run: Run, metrics: pd.DataFrame, by: str) -> dict[str, dict[Hashable, Any]]:
-    """Return the mean over factors for everything that is named in a column."""
+    """Return the mean over factors for each value of a column."""
     table = over_factors(metrics, [by, "metric"], confidence(run))
     return {str(row[by]): row for row in table.to_dict("records")}

@@ -1,4 +1,4 @@
-"""The section on attribution: what the methods are worth, where ShiftSmooth can matter, and what was recovered."""
+"""The report's section on attribution methods and motifs."""
 
 import math
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANI
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
 from tfbs_moe.statistics.units import by_factor
 
+# Measures for the verdicts on methods; the first that the run has is used.
 _TRUTHS = ("site_average_precision", "matrix_average_precision", "ism_rank_correlation")
-"""Measures by which methods are compared in words: the first that the run has."""
 _SHIFTSMOOTH = "shiftsmooth"
+# Fraction of sequences with ShiftSmooth equal to the gradient from which a model counts as translation-invariant.
 _MOSTLY = 0.5
-"""Share of sequences in which ShiftSmooth is the gradient from which a model is called blind to position."""
 _SHIFTED = (("shiftsmooth", "gradient"), ("shiftsmooth_corrected", "gradient_corrected"))
 _BLIND = (
     "A convolution under global pooling scores a pattern alike wherever it lies, so its gradient moves with the "
@@ -45,7 +45,7 @@ _PLANTED = (
 
 
 def attribution(run: Run) -> Section:
-    """Return what attribution says, how far it can be believed, and the motifs in it."""
+    """Build the section: attribution methods, their checks, and discovered motifs."""
     planted = run.study.genome.assembly == PLANTED
     blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
     blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
@@ -59,7 +59,7 @@ def attribution(run: Run) -> Section:
 
 
 def _table(run: Run) -> Table | Missing:
-    """Return every measure averaged over factors, with the test sets one by one in the file to save."""
+    """Average every measure over factors; the download has each test set."""
     table = run.table(ATTRIBUTION_SUMMARY)
     caption = "Every measure of every method, means over factors; the saved file has each test set with its interval."
     if table is None:
@@ -90,13 +90,13 @@ def _comparison(run: Run) -> list[Block]:
 
 
 def _judged_by(table: pd.DataFrame) -> str | None:
-    """Return the measure by which methods are compared in words."""
+    """Return the measure for the verdicts on methods."""
     present = set(table["metric"])
     return next((name for name in _TRUTHS if name in present), None)
 
 
 def _gains(run: Run) -> list[str]:
-    """Say for the experts of each architecture what shifting gains over the gradient, corrected or not."""
+    """Return the gain of shifting over the gradient, corrected or not, for the experts of each architecture."""
     table = run.table(COMPARISON)
     if table is None:
         return []
@@ -130,7 +130,7 @@ def _equivariance(run: Run) -> list[Block]:
 
 
 def _why(run: Run, row: Mapping[Any, Any]) -> str:
-    """Say how much ShiftSmooth differs from the gradient of one model, and why."""
+    """Explain how much ShiftSmooth differs from one model's gradient, and why."""
     summary = run.table(ATTRIBUTION_SUMMARY)
     if summary is None:
         return ""

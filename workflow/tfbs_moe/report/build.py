@@ -1,4 +1,4 @@
-"""From the files of a run to one HTML file that needs nothing else."""
+"""Render a run's report as one self-contained HTML file."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,10 @@ from tfbs_moe.tables import atomic
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent / "templates"
-LARGEST_PAGE = 15_000_000
-"""Bytes: what e-mail still carries."""
-_ROWS_ON_PAPER = 40
-"""Rows of a table that are printed; the longest have thousands and would fill a hundred pages."""
-_COLUMNS_ON_PAPER = 10
-"""Columns that a sheet takes in letters of the usual size; wider tables have smaller ones."""
-_LONGEST_LABEL = 60
-"""Characters from which a cell is read as a sentence and has the width for one."""
+LARGEST_PAGE = 15_000_000  # Bytes; the usual limit of e-mail.
+_ROWS_ON_PAPER = 40  # Table rows that are printed; the longest tables would fill a hundred pages.
+_COLUMNS_ON_PAPER = 10  # Columns that fit a printed page at normal font size; wider tables shrink.
+_LONGEST_LABEL = 60  # Characters from which a cell counts as a sentence and gets a wide column.
 
 
 def build_report(
@@ -35,31 +31,17 @@ def build_report(
     output: str | Path,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the report of a run as one self-contained HTML file.
+    """Write the report of ``results/<run>`` as one HTML file, with the reason in place of each missing input.
 
-    Args:
-        run_folder: ``results/<run>``; see ``report_inputs`` for what is read of it. What is absent has its place in the
-            report, and the reason.
-        study: the study.
-        published: published numbers, from ``figures.published.read_published``.
-        output: the HTML file.
-        provenance: what the caller knows of how the run was made, by name, such as the commit and the command.
-
-    Raises:
-        InputError: a file that is there cannot be used.
+    ``published`` comes from ``figures.published.read_published``; ``provenance`` holds facts of the run by name, such
+    as commit and command. InputError where a file is there but invalid.
     """
     parts = sections(read_run(run_folder, study, published), provenance or {})
     write_page(f"Run {study.config['run']}", parts, output)
 
 
 def write_page(title: str, parts: list[Section], output: str | Path) -> None:
-    """Write sections as one self-contained HTML file.
-
-    Args:
-        title: the page's first heading.
-        parts: its sections; where the page would be too large, its largest downloads become links.
-        output: the HTML file.
-    """
+    """Write sections as one self-contained HTML file; on too large a page the largest downloads become links."""
     excess = sum(map(len, _rendered(title, parts))) - LARGEST_PAGE
     if excess > 0:
         _link_large_files(parts, excess)
@@ -72,7 +54,7 @@ def write_page(title: str, parts: list[Section], output: str | Path) -> None:
 
 
 def _rendered(title: str, parts: list[Section]) -> Iterator[bytes]:
-    """Yield the page piece by piece: as one text, of two bytes a letter, a large one would take a gigabyte."""
+    """Yield the page in parts: a large one in a single string of two bytes per character would take a gigabyte."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html", "html.j2"]),
@@ -96,7 +78,7 @@ def _rendered(title: str, parts: list[Section]) -> Iterator[bytes]:
 def _link_large_files(parts: list[Section], excess: int) -> None:
     """Replace the largest embedded downloads by links to the same files beside the report.
 
-    SVGs go first: the PDF of the same figure is a vector file too.
+    SVGs go first, as the PDF of the same figure is a vector file too.
     """
     pictures = [block for part in parts for block in _blocks(part.blocks) if isinstance(block, Picture)]
     embedded = [
@@ -114,7 +96,6 @@ def _link_large_files(parts: list[Section], excess: int) -> None:
 
 
 def _blocks(blocks: list[Block]) -> Iterator[Block]:
-    """Yield blocks and the blocks within folds."""
     for block in blocks:
         yield block
         if isinstance(block, Fold):

@@ -1,7 +1,7 @@
-"""Model and dataset cards: what a model is for, what it was made from, how well it does, where it ends.
+"""Model and dataset cards: purpose, origin, performance and limits.
 
-The headings are those of Mitchell et al. (2019, Model cards for model reporting) and Gebru et al. (2021,
-Datasheets for datasets), as far as the files of a run can fill them.
+The headings follow Mitchell et al. (2019, Model cards for model reporting) and Gebru et al. (2021, Datasheets for
+datasets), as far as the files of a run can fill them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _SHOWN_METRICS = ("auroc", "auprc", "log_loss", "calibration_error")
 
 @dataclass(frozen=True)
 class Card:
-    """A card: its file name without suffix, its title, and what it says."""
+    """A card; ``name`` is its file name without suffix."""
 
     name: str
     title: str
@@ -112,7 +112,7 @@ def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
 
 
 def _left_out(seeds: Sequence[int], made: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """Say of which seeds an expert was left out, and why."""
+    """Say in which seeds an expert was excluded, and why."""
     return [
         Text(f"Seed {seed} was left out of the study and holds untrained weights: {each['left_out']}", style="bad")
         for seed, each in zip(seeds, made, strict=True)
@@ -172,7 +172,7 @@ def _limits(run: Run, trained_on: str) -> list[str]:
 
 
 def _genome(run: Run) -> list[Block]:
-    """Say what genome the sequences are of; nothing where none is known of."""
+    """Name the genome; nothing where none is known."""
     genome = run.study.genome
     if not genome.species and genome.assembly == NO_GENOME:
         return []
@@ -203,7 +203,7 @@ def _by_stratum(run: Run, protocol: str, model: str) -> Table | Missing:
 
 
 def _metrics_of(run: Run, protocol: str, model: str, missing: str) -> pd.DataFrame | Missing:
-    """Return the metrics of a model that cards show, means over its seeds, or what to print in their place."""
+    """Return a model's metrics for its card, means over seeds, or what to print in their place."""
     metrics = run.table(METRICS)
     if metrics is None:
         return Missing(missing, run.why_missing(METRICS))

@@ -1,4 +1,4 @@
-"""What to know before a result is believed: sets left out, experts of few rows, mixtures below their own expert."""
+"""Caveats to read before the results: excluded datasets, experts with few examples, mixtures below their own expert."""
 
 import math
 
@@ -11,22 +11,22 @@ from tfbs_moe.report.inputs import WARNINGS, Run
 from tfbs_moe.report.page import number
 from tfbs_moe.statistics.gate import POOLED
 
-# What the audit finds that changes what a study can say at all.
+# Audit warnings that limit what a study can conclude.
 _OF_THE_DATA = ("left_out", "smaller", "min_training_positives")
 _NUMBERS = ["value", "lower", "upper"]
-# Test sets that a sentence names, the worst first.
+# Test sets named in a sentence, the worst first.
 _NAMED = 4
 
 
 def cautions(run: Run) -> list[str]:
-    """Return what a reader must know of a run, a sentence each; nothing where there is nothing to know."""
+    """Return the caveats of a run, a sentence each; empty where there are none."""
     found = run.table(WARNINGS)
     of_data = [] if found is None else list(found.loc[found["what"].isin(_OF_THE_DATA), "sentence"])
     return [*of_data, *_below_own_expert(run), *_elsewhere(run)]
 
 
 def _tests(run: Run, table: pd.DataFrame, protocol: str) -> list[tuple[str, list[str], pd.DataFrame]]:
-    """Return each test set of a training factor: its name, that factor's training experiments, its rows of a table."""
+    """Return each test set of a training factor: its name, the factor's training experiments, its rows of a table."""
     study, own = run.study, table[table["protocol"] == protocol]
     taught: dict[str, list[str]] = {}
     for name in study.training:
@@ -39,7 +39,7 @@ def _tests(run: Run, table: pd.DataFrame, protocol: str) -> list[tuple[str, list
 
 
 def _below_own_expert(run: Run) -> list[str]:
-    """Name test sets on which the first mixture and the factor's own expert each lie outside the other's interval."""
+    """Name test sets where the mixture is below the factor's own expert, each outside the other's interval."""
     metrics = run.table(METRICS)
     if metrics is None:
         return []
@@ -56,7 +56,7 @@ def _below_own_expert(run: Run) -> list[str]:
                 continue
             best = max(present, key=lambda name: means[name]["value"])
             its, ours = means[best], means[mixture]
-            # A test set of few rows has no intervals to lie outside of.
+            # Small test sets have no intervals.
             compared += not math.isnan(its["lower"] + ours["upper"])
             if ours["value"] < its["lower"] and its["value"] > ours["upper"]:
                 found.append((its["value"] - ours["value"], test, number(ours["value"]), number(its["value"])))
@@ -76,7 +76,7 @@ def _first(named: list[str]) -> str:
 
 
 def _elsewhere(run: Run) -> list[str]:
-    """Name test sets of a training factor whose bound rows a gate gives nearly wholly to other factors' experts."""
+    """Name test sets of a training factor whose bound sequences a gate gives nearly all to other factors' experts."""
     weights = run.table(GATE_WEIGHTS)
     if weights is None:
         return []

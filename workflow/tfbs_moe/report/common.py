@@ -1,4 +1,4 @@
-"""What several sections need: figures by kind, tables by path, each with its reason where it is missing."""
+"""Figures and tables that several sections show, with the reason where one is missing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,8 +9,7 @@ from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Missing, Table, make_picture, make_table
 
-AT_ONCE = 2
-"""Pictures that are made small for the page at once, which takes half of the report's time."""
+AT_ONCE = 2  # Figures shrunk in parallel; this takes half of the report's time.
 _STATISTICS = [
     "experiment", "protocol", "set", "negatives", "rows", "test", "comparison", "unit", "n", "statistic_name",
     "statistic", "df", "p", "p_adjusted", "effect_name", "effect", "effect_lower", "effect_upper", "check", "headline",
@@ -35,12 +34,12 @@ def table_of(run: Run, path: str, caption: str) -> Table | Missing:
 
 
 def optional_table(run: Run, path: str, caption: str) -> list[Block]:
-    """Return a table that not every run makes; nothing where it is absent."""
+    """Return a table that not every run has; nothing where it is missing."""
     frame = run.table(path)
     return [] if frame is None else [make_table(frame, caption, path.split(".")[0])]
 
 
 def shown_statistics(tests: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of a statistics table that a page has room for; those without any value are left out."""
+    """Return the columns of a statistics table that fit a page, without empty ones."""
     names = [name for name in _STATISTICS if name in tests.columns]
     return tests[names].dropna(axis="columns", how="all")

@@ -1,4 +1,4 @@
-"""Two runs side by side: what was set otherwise, and what came out otherwise, by how much."""
+"""Compare two runs: their settings, code and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,32 +30,19 @@ _ONE_SEED = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two runs.
+    """Differences between two runs."""
 
-    Attributes:
-        first: name of the first run.
-        second: name of the second run.
-        settings: ``parameter`` and its value in either run, those that differ.
-        code: ``model`` and digests of the code that trained it in either run, those that differ.
-        metrics: every metric in both runs, averaged over seeds, with ``difference`` = second − first and
-            ``within_seed_spread``; one that only one run has is there with missing values.
-        sets: mean difference over the factors of each set with its t interval, the factor as the unit.
-    """
-
-    first: str
+    first: str  # name of the run
     second: str
-    settings: pd.DataFrame
-    code: pd.DataFrame
+    settings: pd.DataFrame  # parameters that differ, with both values
+    code: pd.DataFrame  # digests of the training code of each model, where they differ
+    # Means over seeds, ``difference`` = second − first and ``within_seed_spread``; NaN where only one run has a metric.
     metrics: pd.DataFrame
-    sets: pd.DataFrame
+    sets: pd.DataFrame  # mean difference over the factors of each set, with its t interval
 
 
 def compare_runs(first: Run, second: Run) -> Comparison:
-    """Compare two runs.
-
-    Raises:
-        InputError: a run has no table of metrics, or the runs have no model and test set in common.
-    """
+    """Compare two runs; InputError where one has no metrics, or they have no model and test set in common."""
     metrics = _metrics(first, second)
     names = _names(first, second)
     both = metrics.dropna(subset=["value_first", "value_second"])
@@ -77,7 +64,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> None:
 
 
 def summary(comparison: Comparison) -> list[str]:
-    """Say in sentences what differs; a difference is called one only where its interval leaves out zero."""
+    """Summarise the differences in sentences; one is reported only where its interval excludes zero."""
     names = f"{comparison.second} against {comparison.first}"
     sentences = [
         f"{len(comparison.settings)} parameter(s) differ: {', '.join(comparison.settings['parameter'])}."
@@ -97,7 +84,7 @@ def summary(comparison: Comparison) -> list[str]:
     if changed.empty:
         return [*sentences, "Every metric that both runs have is the same."]
     sentences.append(f"{len(changed):,} of the {len(both):,} metrics that both runs have differ.")
-    # Metrics have scales of their own: the largest difference is that of one metric.
+    # Metrics differ in scale, so the largest difference is taken within one.
     headline = changed[changed["metric"] == _HEADLINE]
     if len(headline):
         largest = headline.iloc[int(headline["difference"].abs().to_numpy().argmax())]
@@ -144,13 +131,12 @@ def _metrics(first: Run, second: Run) -> pd.DataFrame:
 
 
 def _sets(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Average differences over the factors of each set."""
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
     return over_factors(both, keys, confidence, "difference")
 
 
 def _settings(first: Run, second: Run) -> pd.DataFrame:
-    """Return the parameters that differ, and the experiments that only one run has or that differ."""
+    """Return the parameters that differ, and the experiments that differ or that only one run has."""
     columns = [parameters(run.study.config).set_index("parameter")["value"] for run in (first, second)]
     columns = [
         pd.concat([values, pd.Series({f"experiment {name}": _row(row) for name, row in run.study.experiments.items()})])
@@ -165,7 +151,7 @@ def _row(row: Mapping[str, str]) -> str:
 
 
 def _code(first: Run, second: Run) -> pd.DataFrame:
-    """Return the trainings that both runs have and whose code differs."""
+    """Return the models that both runs trained, with different code."""
     columns = ["model", "code", "first", "second"]
     rows = []
     for path in models_of(first.study):
@@ -181,7 +167,7 @@ def _code(first: Run, second: Run) -> pd.DataFrame:
 
 
 def _digests(description: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return what a model's description says of code and versions."""
+    """Return the entries on code and versions of a model's description."""
     found: dict[str, str] = {}
     for key, value in description.items():
         if isinstance(value, Mapping):
@@ -194,7 +180,7 @@ def _digests(description: Mapping[str, Any], prefix: str = "") -> dict[str, str]
 def _sections(comparison: Comparison) -> list[Section]:
     names = {"first": comparison.first, "second": comparison.second}
     settings = comparison.settings.rename(columns=names)
-    # A metric that is defined in neither run, such as the calibration of scores, differs in nothing.
+    # Drop metrics undefined in both runs, such as the calibration of scores.
     defined = comparison.metrics.dropna(subset=["value_first", "value_second"], how="all")
     shown = defined.rename(
         columns=lambda name: (
@@ -220,15 +206,15 @@ def _table(frame: pd.DataFrame, caption: str, name: str) -> Block:
 
 
 def _differing(frame: pd.DataFrame, column: str, caption: str, name: str) -> Block:
-    """Return the rows with a difference, the largest of the first metric's first; the files hold them all."""
+    """Return the rows with a difference, the largest first; the files hold them all."""
     apart = frame[frame[column] != 0]
     order = apart[column].abs().sort_values(ascending=False, kind="stable").index
-    # AUROC comes first: the other metrics have scales of their own.
+    # AUROC first: the other metrics differ in scale.
     rows = apart.loc[order].sort_values("metric", key=lambda names: names != _HEADLINE, kind="stable")
     return _table(rows, f"{caption}, the largest first; {len(rows):,} of {len(frame):,} rows of {name}.tsv.", name)
 
 
 def _names(first: Run, second: Run) -> tuple[str, str]:
-    """Return what the runs are called; two of one name, from two checkouts, are told apart by their order."""
+    """Return the names of both runs, numbered where they are equal, as from two checkouts."""
     one, other = (str(run.study.config["run"]) for run in (first, second))
     return (one, other) if one != other else (f"{one} (first)", f"{other} (second)")

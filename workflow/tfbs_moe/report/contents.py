@@ -1,6 +1,6 @@
 """Which documents stand beside a report.
 
-Imports nothing beyond the standard library, so that the Snakefile can ask which files to expect.
+Imports nothing beyond the standard library, so that the Snakefile can import it.
 """
 
 from tfbs_moe.study import Study

@@ -1,6 +1,6 @@
-"""What the steps of a run took, as Snakemake measured it, and from that what a planned study will take.
+"""Measured costs of a run's rules, from Snakemake's benchmarks, and from them an estimate for a planned study.
 
-Measured times differ from run to run, so they stand beside the report and not on its page, whose bytes do not.
+They stand beside the report, because times differ between runs and the bytes of its page must not.
 """
 
 import re
@@ -16,16 +16,16 @@ from tfbs_moe.tables import read_tsv
 FOLDER = "benchmarks"
 TABLE = f"{FOLDER}/costs.tsv"
 DOCUMENT = f"{FOLDER}/costs.md"
-# Rules that take a GPU where there is one; those that attribute are named after their protocol.
+# Rules that use a GPU if there is one; attribution rules are named after their protocol.
 _ON_GPU = re.compile(
     r"expert(_fold|_relabelled)?|search_share|views|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
 )
-# Experiments that are tested on other kinds of negatives have rules of their own, which are measured as one.
+# Rules for experiments with other test negatives, which count as one with the main rule.
 _BY_KINDS = re.compile(r"^(audit_rows|predictions|metrics)_(?:other_peaks|supplied)$")
-# What the time of a job goes with, beside a constant: rows of a training set, or how many experts there are.
+# Rules whose time is taken as proportional to the examples of a training set, or to the number of experts.
 _WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
 _WITH_EXPERTS = ("views", "gate", "control_gates", "calibration", "predictions", "metrics", "trained_models")
-# Which rule's jobs fill which folder of a run.
+# The rule whose jobs fill each folder of a run.
 _FILLED_BY = {
     "attributions": "attribution_",
     "audit": "audit_rows",
@@ -42,21 +42,17 @@ HOUR, GIB = 3600, 2**30
 
 
 def measured(run: Path) -> pd.DataFrame:
-    """Return what each rule of a run took.
+    """Return the costs of each rule of a run, by total time; InputError where none were measured.
 
-    Returns:
-        ``rule``; ``jobs``; ``seconds`` of all and of the ``longest``; ``processor_seconds``; ``memory_mb``, the peak
-        of resident memory of any of them. In the order of time spent.
-
-    Raises:
-        InputError: nothing was measured there.
+    ``seconds`` is wall time over all ``jobs``, ``longest`` that of one; ``memory_mb`` is the highest peak of resident
+    memory of any job.
     """
     parts = []
     for path in sorted((run / FOLDER).glob("**/*.tsv")):
         if path == run / TABLE:
             continue
         rule = path.relative_to(run / FOLDER).parts[0].removesuffix(".tsv")
-        # A dash stands where a job was over before Snakemake looked.
+        # Snakemake writes a dash for jobs too short to measure.
         table = read_tsv(path, ("s", "max_rss", "cpu_time")).apply(pd.to_numeric, errors="coerce")
         parts.append(table.assign(rule=rule))
     if not parts:
@@ -84,17 +80,13 @@ def sizes(run: Path) -> dict[str, int]:
 
 
 def training_rows(run: Path) -> float:
-    """Return the mean number of rows of a training set of a run."""
+    """Return the mean number of examples of a run's training sets."""
     table = read_tsv(run / "datasets" / "summary.tsv", ("split", "rows"))
     return float(table.loc[table["split"] == "train", "rows"].mean())
 
 
 def read_plan(lines: Iterable[str]) -> dict[str, int]:
-    """Return how many jobs of each rule a dry run of Snakemake names in its table of jobs.
-
-    Raises:
-        InputError: there is no such table.
-    """
+    """Return the number of jobs by rule from the output of a dry run; InputError if it has no job table."""
     found: dict[str, int] = {}
     inside = False
     for line in lines:
@@ -112,19 +104,11 @@ def read_plan(lines: Iterable[str]) -> dict[str, int]:
 
 
 def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
-    """Return what the jobs of a plan will take, from what those of a run took.
+    """Estimate the cost of the jobs of a plan (by rule) from the mean job of the same rule in a measured run.
 
-    A job takes what one of its rule took on average; in proportion to the rows of a training set where its time goes
-    with them, and to the number of experts where it reads what all of them say. Memory is not scaled.
-
-    Args:
-        plan: number of jobs by rule.
-        run: folder of the run that was measured.
-        rows: of a training set of the plan, where they are not as many as those of the run.
-
-    Returns:
-        ``rule``, ``jobs``, ``hours`` (those on a GPU took as long as on the device of the run), ``longest`` in hours,
-        ``memory_gib`` and whether a job takes a ``gpu``. Rules that the run did not measure have no hours.
+    Times scale with the examples of a training set (``rows``, None for as many as in the run) or the number of experts,
+    where they depend on these; memory does not scale. ``hours`` and ``longest`` are in hours, on a GPU those of the
+    run's device, and missing for rules that the run did not measure.
     """
     known = measured(run).set_index("rule")
     more_rows = 1.0 if rows is None else rows / training_rows(run)
@@ -148,7 +132,7 @@ def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> p
 
 
 def estimate_disk(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
-    """Return the GiB that each folder of a planned study will hold: ``folder``, ``gib``."""
+    """Return the size, in GiB, of each folder of a planned study: ``folder``, ``gib``."""
     known = measured(run).set_index("rule")["jobs"]
     more_rows = 1.0 if rows is None else rows / training_rows(run)
     more_experts = _experts(plan, known)
@@ -158,28 +142,25 @@ def estimate_disk(plan: Mapping[str, int], run: Path, rows: float | None = None)
         before = sum(jobs for name, jobs in known.items() if rule and str(name).startswith(rule))
         planned = sum(jobs for name, jobs in plan.items() if rule and name.startswith(rule))
         scale = planned / before if before else 1.0
-        # A file of predictions has columns for every expert.
+        # Predictions have columns for every expert.
         scale *= more_rows if folder == "datasets" else more_experts if folder == "predictions" else 1.0
         found.append({"folder": folder, "gib": scale * size / GIB})
     return pd.DataFrame(found).sort_values("gib", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def takes_gpu(rule: str) -> bool:
-    """Return whether jobs of a rule ask for a GPU where there is one."""
+    """Return whether jobs of a rule ask for a GPU if there is one."""
     return _ON_GPU.fullmatch(rule) is not None
 
 
 def _experts(plan: Mapping[str, int], known: Mapping[str, int] | pd.Series) -> float:
-    """Return how many times as many experts a mixture of the plan has as one of the run.
-
-    A plan that does not train them or look at rows with them, as they are there already, has as many.
-    """
+    """Return the ratio of experts per mixture, plan over run; 1 if the plan does not train experts or embed."""
     per_mixture = [jobs.get("expert", 0) / max(1, jobs.get("views", 0)) for jobs in (plan, known)]
     return per_mixture[0] / per_mixture[1] if all(per_mixture) and plan.get("views") else 1.0
 
 
 def _like(rule: str, measured_rules: Sequence[str] | pd.Index) -> list[str]:
-    """Return the rules of a run that do what a rule of a plan does; those of protocols are named after them."""
+    """Return the measured rules that correspond to a planned rule; rules by protocol match those of any protocol."""
     if rule in measured_rules:
         return [rule]
     if takes_gpu(rule) and rule.startswith("attribution_"):
@@ -188,7 +169,7 @@ def _like(rule: str, measured_rules: Sequence[str] | pd.Index) -> list[str]:
 
 
 def in_words(table: pd.DataFrame, run: str) -> str:
-    """Return measured costs as a document."""
+    """Return measured costs as a Markdown document."""
     longest = table["longest"].max()
     lines = [
         f"# What {run} took",
@@ -210,7 +191,7 @@ def in_words(table: pd.DataFrame, run: str) -> str:
 
 
 def estimate_in_words(table: pd.DataFrame, disk: pd.DataFrame, run: str | Path) -> str:
-    """Return an estimate as a document: sums first, then by rule, then the disk by folder."""
+    """Return an estimate as a Markdown document: totals first, then by rule."""
     on_gpu = table["gpu"].astype(bool)
     unknown = table.loc[table["hours"].isna() & (table["rule"] != "all"), "rule"]
     lines = [

@@ -30,17 +30,12 @@ _SOFTWARE, _WORKFLOW = "#software-", "#tfbs-moe"
 
 
 def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], published: str = "") -> dict[str, Any]:
-    """Return the metadata of a run's crate as JSON-LD.
+    """Return the JSON-LD metadata of a run's crate, whose root is the run's folder.
 
-    Args:
-        run: the run; its folder is the root of the crate.
-        files: results to list, relative to the folder; those that are absent are left out.
-        surroundings: names and versions of code, packages and machine.
-        published: ISO 8601 date of the crate, such as that of the commit; the specification asks for one, and a clock
-            would give other bytes each time.
-
-    Returns:
-        ``@context`` and ``@graph``, the entities sorted but for the two that the specification puts first.
+    Entities are sorted by ``@id``, after the two that the specification puts first. ``files`` are results relative to
+    the folder, skipped where absent; ``surroundings`` holds versions of code, packages and machine by name.
+    ``published`` is the ISO 8601 date the specification asks for, such as that of the commit: the current time would
+    change the bytes on every run.
     """
     study = run.study
     present = [path for path in dict.fromkeys(files) if (run.folder / path).is_file()]
@@ -86,7 +81,6 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
 
 
 def _input(row: Experiment) -> dict[str, Any]:
-    """Describe what an experiment was read from."""
     kind, _, value = row["checksum"].partition(":")
     entity: dict[str, Any] = {
         "@id": row["source"] if "://" in row["source"] else f"#source-{row['name']}",
@@ -94,12 +88,11 @@ def _input(row: Experiment) -> dict[str, Any]:
         "name": f"{row['factor']}, {row['cell']} ({row['format']})",
         "identifier": row["source"],
     }
-    # The context knows sha256; an MD5 is a property of its own.
+    # The RO-Crate context defines sha256; MD5 is an extra property.
     return entity | ({"sha256" if kind == "sha256" else "md5": value} if value else {})
 
 
 def _file(folder: Path, path: str) -> dict[str, Any]:
-    """Describe a result by its type, size and checksum."""
     whole = folder / path
     return {
         "@id": path,
@@ -116,7 +109,6 @@ def _package(name: str, version: str) -> dict[str, Any]:
 
 
 def _settings(study: Study) -> dict[str, Any]:
-    """Describe the settings by their digest."""
     return {
         "@id": "#settings",
         "@type": "PropertyValue",
@@ -134,7 +126,7 @@ def _profile() -> dict[str, Any]:
 
 
 def _unique(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return entities without repeats; one that several experiments are read from has all their names."""
+    """Merge entities of one ``@id``; a source of several experiments has all their names."""
     found: dict[str, dict[str, Any]] = {}
     for entity in entities:
         first = found.setdefault(entity["@id"], entity)

@@ -25,14 +25,10 @@ def write_documents(
     surroundings: Mapping[str, str],
     date: str = "",
 ) -> None:
-    """Write ``methods.md``, the cards and the RO-Crate metadata into a run's folder.
+    """Write ``methods.md``, the cards and the RO-Crate metadata into ``results/<run>``.
 
-    Args:
-        run_folder: ``results/<run>``.
-        study: the study.
-        published: published numbers, from ``figures.published.read_published``.
-        surroundings: names and versions of code, packages and machine.
-        date: ISO 8601 date of the crate; see ``crate.ro_crate``.
+    ``published`` comes from ``figures.published.read_published``; ``surroundings`` and ``date`` are those of
+    ``crate.ro_crate``.
     """
     run = read_run(run_folder, study, published)
     _write(run.folder / METHODS, methods_document(study))
@@ -45,7 +41,7 @@ def write_documents(
 
 
 def methods_document(study: Study) -> str:
-    """Return the methods as Markdown for a paper, with the works to cite."""
+    """Return the methods section as Markdown, with references."""
     blocks: list[Block] = [*map(Text, methods(study)), Text("References", style="heading"), Items(references(study))]
     return to_markdown("Methods", blocks)
 

@@ -1,4 +1,4 @@
-"""Sections on the data and on how well models do: audit, results, negatives."""
+"""The report's sections on the data and on performance: audit, results, negatives."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ _FEWEST_MIXTURES = 2
 _LEFT_OUT = (
     "was left out; no gate looks at it, no result is its, and its own test set is one of a factor without expert"
 )
-# Warnings of one kind that are shown one by one.
+# Warnings of one kind that are shown without folding.
 _MOST_ALIKE = 3
 _SCARCE = ("min_", "smaller")
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
@@ -36,7 +36,7 @@ _SHUFFLED = (
 
 
 def data(run: Run) -> Section:
-    """Return what the rows are, and what the audit says of them."""
+    """Build the section on the datasets and their audit."""
     blocks: list[Block] = [*_left_out_models(run), *_warnings(run), *pictures(run, "overlap")]
     blocks.append(table_of(run, DATASETS, "Rows of every dataset, and how many bound test rows overlap training."))
     audit = optional_table(run, "audit/datasets.tsv", "What the audit found in every dataset.")
@@ -45,7 +45,7 @@ def data(run: Run) -> Section:
 
 
 def results(run: Run) -> Section:
-    """Return results on seen and unseen factors, with the controls among the models."""
+    """Build the section on results for training and unseen factors, controls included."""
     blocks: list[Block] = []
     for protocol in run.study.protocols:
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
@@ -77,7 +77,6 @@ def results(run: Run) -> Section:
 
 
 def _ablation(run: Run) -> list[Block]:
-    """Return what each mixture is worth beside the first, where there are several."""
     if sum(len(run.study.gates(protocol)) for protocol in run.study.protocols) < _FEWEST_MIXTURES:
         return []
     table = table_of(run, ABLATION, "Every mixture against the first: paired differences, the factor as the unit.")
@@ -86,7 +85,7 @@ def _ablation(run: Run) -> list[Block]:
 
 
 def negatives(run: Run) -> Section:
-    """Return results by the kinds of unbound sequence in training and test."""
+    """Build the section on results by the kinds of negatives in training and test."""
     kinds = sorted({test.negatives for test in run.study.test_sets})
     blocks = pictures(run, "negatives")
     if len(kinds) == 1:
@@ -101,7 +100,7 @@ def negatives(run: Run) -> Section:
 
 
 def _left_out_models(run: Run) -> list[Block]:
-    """Say which models were left out, and which networks a mixture does without, as one warning each."""
+    """Warn of each excluded model, and of networks that a mixture lacks."""
     blocks: list[Block] = []
     for protocol in run.study.protocols:
         table = run.table(trained_list(protocol))
@@ -115,7 +114,7 @@ def _left_out_models(run: Run) -> list[Block]:
 
 
 def _warnings(run: Run) -> list[Block]:
-    """Say what a reader must know of the data before believing a result."""
+    """Return the warnings of the audit or, without one, those that the datasets give."""
     audited = run.table(WARNINGS)
     if audited is not None:
         return [
@@ -141,9 +140,9 @@ def _warnings(run: Run) -> list[Block]:
 
 
 def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
-    """Show warnings of one kind: all if they are few, else the worst one, and the rest folded, the worse first."""
+    """Show warnings of one kind: all if few, else the worst, with the others folded, worse ones first."""
     value = pd.to_numeric(warnings["value"], errors="coerce")
-    # Of what there should be enough of, the least is the worst.
+    # Where the warning is of too few, the smallest is the worst.
     if scarce := str(warnings["what"].iloc[0]).startswith(_SCARCE):
         value /= pd.to_numeric(warnings["threshold"], errors="coerce")
     order = value.sort_values(ascending=scarce, kind="stable").index

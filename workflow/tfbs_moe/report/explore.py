@@ -1,4 +1,4 @@
-"""Charts that a reader can ask: data for the page's script, beside figures that say the same without it."""
+"""Interactive charts: data for the page's script, beside figures that show the same without it."""
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,13 @@ from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Explorer, Missing
 from tfbs_moe.statistics.units import first_kind
 
-MOST_MODELS = 12
-"""Models that a chart can hold; mixtures and controls go before experts."""
+MOST_MODELS = 12  # Limit of models in a chart; mixtures and controls go before experts.
 _CURVE_STEP = 4
 _ROUND = 4
 
 
 def explorers(run: Run) -> list[Block]:
-    """Return the charts of AUROC by factor, ROC curves and gate weights, as far as there are tables for them."""
+    """Return the charts of AUROC by factor, ROC curves and gate weights whose tables are there."""
     found: list[Block] = []
     metrics, curves, weights = run.table(METRICS), run.table(CURVES), run.table(GATE_WEIGHTS)
     if metrics is not None:
@@ -90,7 +89,7 @@ def _gate(weights: pd.DataFrame) -> Explorer:
 
 
 def _limited(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ModelStyle]]:
-    """Keep as many models as a chart can hold, and return how each is drawn."""
+    """Keep at most ``MOST_MODELS`` models, and return the style of each."""
     styles = model_styles(table["model"])
     rank = {"moe": 0, "control": 1}
     ordered = sorted(styles, key=lambda name: rank.get(name.split(".", maxsplit=1)[0], 2))
@@ -107,7 +106,7 @@ def _values(column: "pd.Series[str]") -> list[str]:
 
 
 def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
-    """Return rows as plain lists, numbers rounded, with the names of the columns as the first."""
+    """Return rows as plain lists of rounded numbers, preceded by the column names."""
     rounded = table[columns].round(_ROUND).astype(object)
     rounded = rounded.where(rounded.notna(), None)
     return [list(columns), *rounded.values.tolist()]

@@ -1,4 +1,4 @@
-"""The section on what the gate does."""
+"""The report's section on the gate."""
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import GATE_LIKENESS, GATE_LOSSES, GATE_NUMBERS, GATE_USE, GATE_WEIGHTS
@@ -11,7 +11,7 @@ from tfbs_moe.study import UNSEEN
 
 
 def gate(run: Run) -> Section:
-    """Return where the gate looks, whether it looks at all, and what each expert is worth to it."""
+    """Build the section: gate weights, collapse, and the contribution of each expert."""
     blocks: list[Block] = [Text(text, style="note") for text in _collapsed(run)]
     sentences = [*_evenness(run), *_missed(run), *_alike(run)]
     blocks += [Items(sentences)] if sentences else []
@@ -28,7 +28,7 @@ def gate(run: Run) -> Section:
 
 
 def _collapsed(run: Run) -> list[str]:
-    """Say on which test sets, of all kinds of negatives, and how often mixtures settled on one expert."""
+    """Say on which test sets, of all kinds of negatives, and how often mixtures collapsed onto one expert."""
     table = run.table(GATE_USE)
     if table is None:
         return []
@@ -65,7 +65,7 @@ def _evenness(run: Run) -> list[str]:
 
 
 def _missed(run: Run) -> list[str]:
-    """Say which expert the first mixture of each protocol misses most, in each set, if it misses one at all."""
+    """Say which expert the first mixture of each protocol loses most without, by set, or that it loses nothing."""
     table = run.table(GATE_LOSSES)
     said = []
     for protocol in run.study.protocols if table is not None else []:

@@ -1,4 +1,4 @@
-"""The section on statistics: the factor as the unit, where results hold, and the paper's own analysis."""
+"""The report's section on statistics: with the factor as the unit, by strata, and the paper's own analysis."""
 
 import pandas as pd
 
@@ -43,7 +43,7 @@ _BY = {
 
 
 def statistics(run: Run) -> Section:
-    """Return the comparison with the factor as the unit, where it holds, and the paper's analysis under its name."""
+    """Build the section: tests with the factor as the unit, generalisation, power, and the paper's analysis."""
     blocks = [*_factors(run), *_generalisation(run), *_power(run)]
     blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
     blocks += [_paper_anova(run), *_draws(run), *pictures(run, "draws")]
@@ -62,7 +62,7 @@ def _factors(run: Run) -> list[Block]:
     if proper is None:
         blocks.append(Missing("Comparison over factors", run.why_missing(FACTOR_STATISTICS)))
     else:
-        # The other mixtures' tests of all models together would say the same again.
+        # The omnibus tests of the other mixtures would repeat this one.
         first = tuple({f"moe.{run.study.gates(protocol)[0]}" for protocol in run.study.protocols})
         chosen = _headline(proper)
         chosen = chosen[chosen["comparison"].str.startswith(tuple(f"{model} " for model in first))]
@@ -83,12 +83,12 @@ def _factors(run: Run) -> list[Block]:
 
 
 def _generalisation(run: Run) -> list[Block]:
-    """Return strata, likeness to training and kinds of negatives, for the mixtures on all rows."""
+    """Show strata, similarity to training factors and kinds of negatives, for the mixtures on all examples."""
     blocks: list[Block] = [Text("Where the mixture holds", style="heading")]
     tests, regression = (_of_mixtures(run, path) for path in (STRATA_TESTS, REGRESSION))
     sentences = []
     if tests is not None:
-        # Of pairs of strata those alone that share factors: a training factor in its own cell and in another.
+        # Only pairs of strata with the same factors: training factors in their own cell and in another.
         told = ~tests["comparison"].fillna("").str.contains("−") | tests["test"].isin((PAIRED, WILCOXON))
         omnibus = tests[tests["headline"].astype(bool) & told]
         sentences += [
@@ -124,7 +124,7 @@ def _generalisation(run: Run) -> list[Block]:
 
 
 def _of_mixtures(run: Run, path: str) -> pd.DataFrame | None:
-    """Return the rows of a table that are on mixtures and all test rows; None where there are none."""
+    """Return the rows of a table on mixtures and all test examples; None where there are none."""
     table = run.table(path)
     if table is None:
         return None
@@ -148,7 +148,7 @@ def _power(run: Run) -> list[Block]:
 
 
 def _draws(run: Run) -> list[Block]:
-    """Say of the authors' draws and of ours what their number does to F, beside the F of factors."""
+    """Say how the number of random draws, the authors' and ours, changes F, beside the F over factors."""
     draws = run.table(DRAWS)
     if draws is None:
         return [Missing("F against the number of draws", run.why_missing(DRAWS))]
@@ -183,7 +183,7 @@ def _headline(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_scope(tests: pd.DataFrame) -> list[str]:
-    """Return the sentences of tests, each led by what it is about."""
+    """Return the sentences of tests, each preceded by its protocol, set, negatives and examples."""
     return [
         f"{row['protocol']}, {aggregate.SETS[row['set']]}, {row['negatives'].replace('_', ' ')}, "
         f"{aggregate.ROWS[row['rows']]}: {row['sentence']}"
@@ -198,7 +198,7 @@ def _paper_anova(run: Run) -> Block:
     printed = run.published[run.published["metric"] == "anova_f"].set_index("factor")["value"]
     shown = shown_statistics(table).drop(columns=["unit", "comparison", "check", "headline"], errors="ignore")
     shown = shown.rename(columns={"statistic": "F"}).drop(columns=["statistic_name", "test"])
-    # The paper's F belongs to the paper's own test files.
+    # The paper's F is for its own test files.
     same_files = table["negatives"] == SUPPLIED
     shown["paper_F"] = table["factor"].map(printed).where(same_files)
     theirs = run.table(PUBLISHED_ANOVA)

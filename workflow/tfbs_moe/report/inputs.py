@@ -89,19 +89,12 @@ FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and what the report reads of it.
+    """The tables of a run that the report reads."""
 
-    Attributes:
-        folder: ``results/<run>``.
-        study: the study.
-        published: published numbers, from ``figures.published.read_published``.
-        tables: tables by path relative to the folder; one that is absent is not in it.
-    """
-
-    folder: Path
+    folder: Path  # results/<run>
     study: Study
-    published: pd.DataFrame
-    tables: dict[str, pd.DataFrame]
+    published: pd.DataFrame  # from figures.published.read_published
+    tables: dict[str, pd.DataFrame]  # by path relative to the folder, without missing ones
 
     def table(self, path: str) -> pd.DataFrame | None:
         """Return a table with at least one row, or None."""
@@ -109,20 +102,20 @@ class Run:
         return None if table is None or table.empty else table
 
     def why_missing(self, path: str) -> str:
-        """Say in one sentence why a table has no place in the report."""
+        """Say in one sentence why a table is missing from the report."""
         if path not in self.tables:
             return f"The file {path} was not made in this run."
         return f"The file {path} has no rows."
 
 
 def report_inputs(study: Study) -> list[str]:
-    """Return every file, relative to the run's folder, that the report of a study is made from."""
+    """Return every input of a study's report, relative to the run's folder."""
     figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
     return [*TABLES, *figures, *models_of(study)]
 
 
 def trained_list(protocol: str) -> str:
-    """Return the list of the trained models of a protocol, and of those that were left out."""
+    """Return the path of a protocol's list of models, trained or excluded."""
     return f"trained/{protocol}.tsv"
 
 
@@ -132,7 +125,7 @@ def models_of(study: Study) -> list[str]:
 
 
 def read_run(folder: str | Path, study: Study, published: pd.DataFrame) -> Run:
-    """Read the tables of a run; those that are absent are left out, and the report says so."""
+    """Read the tables of a run, except missing ones."""
     folder = Path(folder)
     lists = [trained_list(protocol) for protocol in study.protocols]
     tables = {path: read_tsv(folder / path) for path in (*TABLES, *lists) if (folder / path).is_file()}

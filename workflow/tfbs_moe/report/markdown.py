@@ -1,4 +1,4 @@
-"""Blocks of a page as Markdown, for the documents that stand beside the report."""
+"""Render a page's blocks as Markdown, for the documents beside the report."""
 
 from collections.abc import Iterable
 

@@ -45,7 +45,7 @@ def methods(study: Study) -> list[str]:
 
 
 def parameters(config: Mapping[str, Any]) -> pd.DataFrame:
-    """Return every parameter of a config: ``parameter`` ``value`` ``meaning``, the meaning from the schema."""
+    """Return every parameter of a config: ``parameter``, ``value``, and its ``meaning`` from the schema."""
     return pd.DataFrame(_flatten(config, load_schema("config"), ""), columns=["parameter", "value", "meaning"])
 
 
@@ -94,7 +94,7 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
 
 
 def _told(study: Study, gate: str) -> str:
-    """Say what is particular about a gate: what it looks at and how it is shown its rows."""
+    """Describe a gate's kind, its pooled experts, expert dropout, motif prior and fine-tuning."""
     settings = study.config["gates"][gate]
     parts = [f"a {settings['kind']} gate"] if settings.get("kind", gate) != gate else []
     parts += [f"with the pooled {', '.join(settings['pooled'])}"] if settings["pooled"] else []
@@ -105,7 +105,7 @@ def _told(study: Study, gate: str) -> str:
 
 
 def _recipe(trainings: Sequence[Mapping[str, Any]]) -> str:
-    """Say in a few words how a network is trained; the learning rate may differ between experiments."""
+    """Describe briefly how a network is trained; the learning rate may differ between experiments."""
     training, rates = trainings[0], sorted({each["learning_rate"] for each in trainings})
     rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g} by experiment"
     return (

@@ -1,4 +1,4 @@
-"""What a page is made of, before it is HTML: sections that hold paragraphs, tables and figures."""
+"""The parts of a page before it is HTML: sections of paragraphs, tables and figures."""
 
 import base64
 import gzip
@@ -26,19 +26,14 @@ MIME = {
     "gz": "application/gzip",
 }
 _TEXT = ("svg", "tsv")
-_LARGEST_PLAIN_TEXT = 4_000
-"""Bytes up to which a text to save is not worth compressing."""
-LARGEST_INLINE_SVG = 60_000
-"""Bytes from which a figure is shown as PNG; the vector file stays among its downloads."""
+_LARGEST_PLAIN_TEXT = 4_000  # Bytes up to which a text download is not compressed.
+LARGEST_INLINE_SVG = 60_000  # Bytes from which a figure is shown as PNG, with the SVG as a download.
 _COLOURS_OF_PNG = 48
-_PAGE_DPI = 140
-"""Of a PNG on the page; the one in the run's folder has more, and the vector files have no limit."""
+_PAGE_DPI = 140  # Of a PNG on the page; the one in the run's folder has more.
 _CSS_PIXELS_PER_INCH = 130
 _DECIMALS = 3
-MOST_ROWS = 1_000
-"""Rows of a table on the page: a study of forty experiments has tables of tens of thousands, which no browser sorts."""
-_FEWEST_ROWS = 3
-"""Rows from which a column that says one thing throughout is said once."""
+MOST_ROWS = 1_000  # Table rows on the page; browsers cannot sort the tens of thousands that forty experiments give.
+_FEWEST_ROWS = 3  # Table rows from which a constant column moves to the caption.
 _SMALL_NUMBERS = ("p", "p_adjusted", "tomtom_p", "q")
 
 
@@ -49,15 +44,13 @@ class Download:
     label: str
     file_name: str
     data: str
-    link: str
-    """Where the same file lies relative to the report, for a page that would grow too large."""
-    packed: str = ""
-    """The type of what is inside, where the file is compressed: the page's script unpacks it on the way out."""
+    link: str  # The same file relative to the report, for a page that would grow too large.
+    packed: str = ""  # Type of the content if compressed; the page's script decompresses it.
 
 
 @dataclass
 class Text:
-    """A paragraph; ``note`` sets it apart, ``verdict`` marks one that says yes or no."""
+    """A paragraph; ``style`` may be ``plain``, ``heading``, ``lead``, ``note``, ``good`` or ``bad``."""
 
     text: str
     style: str = "plain"
@@ -74,7 +67,7 @@ class Items:
 
 @dataclass
 class Missing:
-    """A place that stayed empty, and why."""
+    """What is missing, and why."""
 
     title: str
     reason: str
@@ -83,7 +76,7 @@ class Missing:
 
 @dataclass
 class Table:
-    """A table: its columns' names, whether they hold numbers, and its cells as text with their sort keys."""
+    """A table; ``rows`` hold cells as (text, sort key)."""
 
     identifier: str
     caption: str
@@ -96,24 +89,22 @@ class Table:
 
 @dataclass
 class Picture:
-    """A figure with its words, its downloads and the numbers it draws."""
+    """A figure with its caption and downloads."""
 
     identifier: str
     title: str
     caption: str
     alt: str
     source: str
-    size: tuple[int, int]
-    """Width and height on the page, in CSS pixels."""
+    size: tuple[int, int]  # width and height on the page, in CSS pixels
     downloads: list[Download]
-    topics: str
-    """What a reader may look for to find the figure."""
+    topics: str  # search terms
     kind: str = "figure"
 
 
 @dataclass
 class Fold:
-    """Blocks behind a line that opens them."""
+    """Collapsible blocks under a title."""
 
     title: str
     blocks: list["Block"]
@@ -122,7 +113,7 @@ class Fold:
 
 @dataclass
 class Explorer:
-    """A chart that the page's script draws from data; without the script it is not shown."""
+    """A chart that the page's script draws from data; hidden without the script."""
 
     identifier: str
     title: str
@@ -132,7 +123,7 @@ class Explorer:
 
     @property
     def json(self) -> str:
-        """The data as JSON that can stand in a script element: no ``<`` can end it."""
+        """The data as JSON for a script element, in which no ``<`` can end it."""
         return json.dumps(self.data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
@@ -154,22 +145,22 @@ def data_url(content: bytes, suffix: str) -> str:
 
 
 def as_download(file_name: str, content: bytes, link: str = "") -> Download:
-    """Return a file to save from the page; text of some size is compressed, ``.gz`` for readers without scripts."""
+    """Return a download; larger text is compressed, ``.gz`` for readers without scripts."""
     suffix = file_name.rsplit(".", maxsplit=1)[1]
     if suffix not in _TEXT or len(content) <= _LARGEST_PLAIN_TEXT:
         return Download(suffix.upper(), file_name, data_url(content, suffix), link)
-    # No time stamp: the page must be the same bytes each time.
+    # No time stamp, for identical bytes on every run.
     packed = data_url(gzip.compress(content, mtime=0), "gz")
     return Download(suffix.upper(), f"{file_name}.gz", packed, link, MIME[suffix])
 
 
 def identifier(name: str) -> str:
-    """Return a name that can stand in an HTML id and a CSS selector."""
+    """Return a name that is valid as HTML id and in CSS selectors."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def number(value: float, decimals: int = _DECIMALS, sign: bool = False) -> str:
-    """Return a number as text, with a true minus sign; an en dash where there is none."""
+    """Return a number as text, with a true minus sign; an en dash if not finite."""
     if not np.isfinite(value):
         return "–"
     text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
@@ -186,9 +177,9 @@ def interval(value: float, lower: float, upper: float, sign: bool = False) -> st
 def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
     """Turn a data frame into a table of the page; its download holds every row and column in full precision.
 
-    A column in which all of several rows agree is said once, in the caption, and so are rows beyond ``MOST_ROWS``.
+    Constant columns move to the caption, which also says if rows beyond ``MOST_ROWS`` are cut.
     """
-    # A missing value turns a column of counts into floats; its cells are counts all the same.
+    # Missing values turn counts into floats; show them as counts.
     counts = [name for name in frame.columns if _is_number(frame[name]) and _all_whole(frame[name])]
     shown, said = _without_constants(frame.astype(dict.fromkeys(counts, "Int64")))
     numeric = [_is_number(shown[column]) for column in shown.columns]
@@ -208,7 +199,7 @@ def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
 
 
 def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return a frame without the columns that say one thing throughout, and a sentence that says it."""
+    """Return a frame without constant columns, and a sentence with their values."""
     if len(frame) < _FEWEST_ROWS:
         return frame, ""
     constant = [name for name in frame.columns[1:] if frame[name].nunique(dropna=False) == 1]
@@ -218,7 +209,7 @@ def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
-    """Read a figure's files; a figure that is absent or had nothing to draw becomes its reason."""
+    """Read a figure's files; one that is missing or had nothing to draw becomes its reason."""
     paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in FIGURE_FILES}
     absent = [path.name for path in paths.values() if not path.is_file()]
     if absent:
@@ -231,7 +222,7 @@ def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
         source = data_url(vector, "svg")
     else:
         source = data_url(_small_png(paths["png"]), "png")
-    # An SVG that the page shows is saved from there.
+    # An inline SVG is saved from the page.
     saved = ("pdf", "tsv") if len(vector) <= LARGEST_INLINE_SVG else ("pdf", "tsv", "svg")
     downloads = [
         as_download(paths[suffix].name, paths[suffix].read_bytes(), f"../figures/{paths[suffix].name}")
@@ -244,18 +235,18 @@ def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
 
 
 def _all_whole(column: "pd.Series[float]") -> bool:
-    """Return whether a column of numbers holds whole numbers and nothing else, but for what is missing."""
+    """Say whether all present values of a column are whole numbers."""
     values = column.dropna().to_numpy(dtype=float)
     return bool(np.isfinite(values).all() and (values == np.round(values)).all())
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
-    """Return whether a column holds numbers; yes and no are none."""
+    """Say whether a column holds numbers; booleans do not count."""
     return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column))
 
 
 def _cell(value: object, is_number: bool, small: bool) -> tuple[str, str]:
-    """Return a cell's text and its sort key; ``small`` numbers have an exponent where they need one."""
+    """Return a cell's text and its sort key; ``small`` numbers get an exponent where needed."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return "–", ""
     if isinstance(value, bool | np.bool_):
@@ -270,23 +261,23 @@ def _cell(value: object, is_number: bool, small: bool) -> tuple[str, str]:
 
 
 def _size_on_page(path: Path) -> tuple[int, int]:
-    """Return width and height in CSS pixels at which a figure's letters are as large as the text around it."""
+    """Return the width and height, in CSS pixels, that match a figure's font size to the text."""
     with Image.open(path) as image:
         return _scaled(image, _CSS_PIXELS_PER_INCH)
 
 
 def _small_png(path: Path) -> bytes:
-    """Return a PNG with fewer pixels and a palette in place of true colour, a fifth of the bytes."""
+    """Return a PNG with fewer pixels and a palette, a fifth of the bytes."""
     buffer = io.BytesIO()
-    # One copy at a time: the tallest figures have tens of millions of pixels.
+    # One copy at a time: large figures have tens of millions of pixels.
     image = Image.open(path).convert("RGB")
     small = image.resize(_scaled(image, min(_PAGE_DPI, image.info["dpi"][0])), Image.Resampling.LANCZOS)
-    # An octree keeps every hue apart; a median cut of so few colours runs orange into red.
+    # An octree keeps hues apart; a median cut of so few colours merges orange and red.
     small.quantize(_COLOURS_OF_PNG, Image.Quantize.FASTOCTREE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
 def _scaled(image: Image.Image, dpi: float) -> tuple[int, int]:
-    """Return width and height in pixels of an image, which has a resolution of its own, at another."""
+    """Return an image's width and height in pixels at another resolution."""
     own = image.info["dpi"][0]
     return round(image.width * dpi / own), round(image.height * dpi / own)

@@ -1,4 +1,4 @@
-"""The works that a study's methods rest on, as its config asks for them."""
+"""The references of a study's methods, selected by its config."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

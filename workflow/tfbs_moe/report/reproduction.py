@@ -1,4 +1,4 @@
-"""Whether the authors' own figure was reached on the same files, and what the tables say where it was not."""
+"""Whether the authors' figure was reproduced on the same files, and possible reasons where not."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ _TITLE = "Reproduction of the authors’ retrained figure"
 
 
 def reproduction(run: Run) -> list[Block]:
-    """Return the reproduction's verdict, its table, and the reasons the tables give where it failed."""
+    """Return the reproduction's verdict and table, and possible reasons where it failed."""
     if PUBLISHED_PROTOCOL not in run.study.protocols:
         return [Missing(_TITLE, f"This study has no protocol called “{PUBLISHED_PROTOCOL}”.")]
     metrics = run.table(METRICS)
@@ -48,7 +48,7 @@ def reproduction(run: Run) -> list[Block]:
 
 
 def _reasons(metrics: pd.DataFrame, numbers: pd.DataFrame, model: str, set_name: str) -> list[str]:
-    """Say where the gap to the authors' figure lies: factors, experts or gate, seeds, a second run of their code."""
+    """Locate the gap to the authors' figure: factors, experts or gate, seeds, a second run of their code."""
     comparison = published.compare(metrics, numbers)
     ours = comparison[(comparison["protocol"] == PUBLISHED_PROTOCOL) & (comparison["set"] == set_name)]
     title = aggregate.SETS[set_name]

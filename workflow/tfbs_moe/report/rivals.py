@@ -1,24 +1,18 @@
-"""Is the network pooled over all factors a fair rival: as large as the mixture, of the same rows, tuned as much."""
+"""Whether the network pooled over all factors is a fair rival: equal in size, training examples and tuning."""
 
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.study import OUT_OF_FOLD, POOLED, POOLED_CONTROL
 from tfbs_moe.tables import read_json
 
-# What the sizes of two networks of about the same size may differ by, as a share of the mixture's.
+# Largest relative difference between the sizes of networks that count as equal.
 TOLERANCE = 0.1
 _KMER = "kmer"
 _GATE_LEARNS_FROM_TRAINING_ROWS = ("expert_split", OUT_OF_FOLD)
 
 
 def unequal_rivals(run: Run, protocol: str, gate: str) -> list[str]:
-    """Return a sentence for each pooled network that is not the mixture's equal, with the weights of both.
-
-    Args:
-        run: the run; its models are there.
-        protocol: of mixture and rivals.
-        gate: of the mixture.
-    """
+    """Return a sentence for each pooled network that is not the mixture's equal, with the weights of both."""
     study = run.study
     known = study.members(protocol)
     members = [known[name] for name in study.gate_members(protocol, gate)]
@@ -26,7 +20,7 @@ def unequal_rivals(run: Run, protocol: str, gate: str) -> list[str]:
     mixture += sum(_weights(run, f"experts/{protocol}/{kind}/{name}") for kind, name in members)
     said = []
     for kind in study.pooled(protocol):
-        # Words are counted there, and no network is trained: it has the size that there are words.
+        # A k-mer model's size is the number of k-mers.
         if study.expert_settings(protocol, kind, POOLED)["architecture"] == _KMER:
             continue
         weights = _weights(run, f"experts/{protocol}/{kind}/{POOLED}")
@@ -44,7 +38,7 @@ def unequal_rivals(run: Run, protocol: str, gate: str) -> list[str]:
 
 
 def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> list[str]:
-    """Say what the mixture learned from, or was tuned by, and its rival was not."""
+    """Say which training data or tuning the mixture had and its rival did not."""
     config, recipe = run.study.config, run.study.config["protocols"][protocol]
     reasons = []
     if recipe["gate_rows"] not in _GATE_LEARNS_FROM_TRAINING_ROWS:
@@ -57,6 +51,6 @@ def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> li
 
 
 def _weights(run: Run, folder: str) -> int:
-    """Return how many weights a model has; all seeds have as many."""
+    """Return a model's number of weights, the same for all seeds."""
     seed = run.study.config["replicates"][0]
     return int(read_json(run.folder / folder / f"seed{seed}" / "model.json")["parameters"])

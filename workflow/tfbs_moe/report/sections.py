@@ -1,4 +1,4 @@
-"""The sections of the report, in the order a reader meets them."""
+"""The sections of the report, in order."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -71,12 +71,7 @@ _FILES = {
 
 
 def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
-    """Return every section of the report.
-
-    Args:
-        run: the run.
-        provenance: what the caller knows of how the run was made, by name, such as the commit and the command.
-    """
+    """Return every section of the report; ``provenance`` holds facts of the run by name, such as commit and command."""
     return [
         Section("question", "What was asked", [Text(run.study.config["title"] or _QUESTION, style="lead")]),
         Section("answer", "The answer", [Items(answer(run)), *(Text(text, style="note") for text in cautions(run))]),
@@ -147,7 +142,7 @@ def _methods(run: Run) -> Section:
 
 
 def _trainings(run: Run) -> Block:
-    """Return what differs between trainings, from their descriptions."""
+    """Show what differs between the models' ``model.json`` files."""
     rows = []
     for protocol in run.study.protocols:
         for folder, (model, seed) in training_folders(run.study, protocol):
@@ -164,7 +159,7 @@ def _trainings(run: Run) -> Block:
 
 
 def _searches(run: Run) -> list[Block]:
-    """Return the searches' figures, and what each of them tried and chose; nothing where none was asked for."""
+    """Show the hyper-parameter searches, their trials and choices; nothing where there are none."""
     rows = []
     for protocol in run.study.protocols:
         for folder, model in search_folders(run.study, protocol):
@@ -188,7 +183,7 @@ def _searches(run: Run) -> list[Block]:
 
 
 def _flat(description: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
-    """Return the plain values of nested JSON under dotted names; lists are left out."""
+    """Return the scalars of nested JSON under dotted names, without lists."""
     found: dict[str, str | int | float | bool] = {}
     for key, value in description.items():
         if isinstance(value, dict):

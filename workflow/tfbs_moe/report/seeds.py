@@ -1,4 +1,4 @@
-"""What more trainings of a kind would give: the spread of seeds, and the mean of their logits."""
+"""What more trainings would gain: the spread over seeds, and the mean of their logits."""
 
 import pandas as pd
 
@@ -19,12 +19,9 @@ _CAPTION = (
 
 
 def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Block]:
-    """Return the table of what averaging over seeds gives; nothing where every model has one seed.
+    """Return the table of what averaging over seeds gains; empty where every model has one seed.
 
-    Args:
-        run: the run.
-        level: of the intervals.
-        protocol: the only one to show; None for all.
+    ``level`` is that of the intervals; ``protocol`` restricts the table to one, None shows all.
     """
     table = run.table(SEED_AVERAGES)
     if table is None:

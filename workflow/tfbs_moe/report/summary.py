@@ -19,7 +19,7 @@ _AUROC = "auroc"
 
 
 def summary_document(run: Run) -> str:
-    """Return the summary of a run as Markdown; it needs metrics and statistics, and nothing explained."""
+    """Return the summary of a run as Markdown; it needs metrics and statistics, but no attributions."""
     study = run.study
     blocks: list[Block] = [Text(study.config["title"])] if study.config["title"] else []
     blocks += [Text("The answer", style="heading"), Items(answer(run))]

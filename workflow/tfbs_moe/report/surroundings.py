@@ -1,4 +1,4 @@
-"""What a run was computed with: code, versions and machine, for the report's provenance."""
+"""Versions of code, packages and machine, for the report's provenance."""
 
 import platform
 import subprocess
@@ -11,11 +11,7 @@ PACKAGES = ("snakemake", "torch", "numpy", "pandas", "scipy", "scikit-learn", "t
 
 
 def surroundings(checkout: str | Path) -> dict[str, str]:
-    """Return names and versions of the code, the packages and the machine that a report was written with.
-
-    Args:
-        checkout: folder of the workflow; its commit is named where it is a git checkout.
-    """
+    """Return versions of code, packages and machine by name, with the commit of ``checkout``, if it has one."""
     found = {
         "TFBS-MoE": tfbs_moe.__version__,
         "commit": _commit(checkout),
@@ -31,7 +27,7 @@ def surroundings(checkout: str | Path) -> dict[str, str]:
 
 
 def commit_date(checkout: str | Path) -> str:
-    """Return when the commit of a checkout was made, ISO 8601, or nothing where there is none."""
+    """Return the ISO 8601 date of a checkout's commit, empty without one."""
     done = _git(checkout, "log", "-1", "--format=%cI")
     return done.stdout.strip() if done and done.returncode == 0 else ""
 
@@ -45,7 +41,7 @@ def _commit(checkout: str | Path) -> str:
 
 
 def _git(checkout: str | Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """Ask git about a checkout; None where git is not at hand."""
+    """Run git in a checkout; None where git is not installed or hangs."""
     command = ["git", "-C", str(checkout), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

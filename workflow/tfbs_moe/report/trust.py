@@ -1,4 +1,4 @@
-"""The section on what a mixture's probabilities are worth, and on what it knows it does not know."""
+"""The report's section on calibration and out-of-distribution scores."""
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ _MEANING = (
 
 
 def trust(run: Run) -> Section:
-    """Return what calibration gains, and whether familiarity foretells failure, over factors."""
+    """Build the section: what calibration gains, and whether the out-of-distribution score predicts failure."""
     blocks: list[Block] = [Text(_MEANING), *_taught(run)]
     sentences = [*_calibrated(run), *_familiar(run)]
     blocks += [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(TRUST))]
@@ -36,7 +36,7 @@ def trust(run: Run) -> Section:
 
 
 def _taught(run: Run) -> list[Block]:
-    """Say which protocols calibrate on rows that the gate may have learned from, as the authors chose its rows."""
+    """Name the protocols whose calibration examples may have trained the gate (the authors' choice of examples)."""
     recipes = run.study.config["protocols"]
     named = [name for name in run.study.protocols if recipes[name]["gate_rows"] == POOLED_RANDOM]
     text = (
