@@ -44,7 +44,7 @@ def calibrate_mixture(
 
     Calibrations are fitted to the calibration split (``data.reserved``), because probabilities are too good on examples
     that trained the gate or its experts. Examples related (``data.relatives``) to any used for training or model
-    selection are excluded, with their pairs. A gate trained on a random pool of all examples has no surely unseen ones;
+    selection are excluded, with their pairs. A gate trained on a random pool of all examples may have seen any;
     ``may_have_taught`` in ``calibration.json`` records that.
 
     ``folder`` gets ``calibration.json``, whose content is returned, and ``familiarity.safetensors``. ``validation``
