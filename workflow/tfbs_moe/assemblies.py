@@ -1,7 +1,7 @@
-"""Genome assemblies by all their names, and the two ways in which chromosomes are named.
+"""Genome assemblies with their synonyms, and chromosome names in UCSC and Ensembl style.
 
-Standard library only: what a study is of is known before any job. Chromosome sizes are UCSC's, for ``tair10``
-those of Ensembl Plants; ``assemblies.json`` holds them.
+Standard library only, for the Snakefile. Chromosome sizes (``assemblies.json``) are UCSC's, for ``tair10`` those of
+Ensembl Plants.
 """
 
 import json
@@ -17,13 +17,13 @@ from tfbs_moe.errors import InputError
 NO_GENOME = "none"
 PLANTED = "planted"
 UCSC, ENSEMBL = "ucsc", "ensembl"
-# Where nothing says otherwise: prepared sequences, and the made genome, whose sites are drawn from JASPAR itself.
+# The default, for prepared sequences and for the simulated genome, whose sites are sampled from JASPAR matrices.
 DEFAULT_GROUP = "vertebrates"
 
 _TABLE = Path(__file__).with_name("assemblies.json")
 _PATCH = re.compile(r"\.p\d+$")
 _PREFIX = "chr"
-# What UCSC, TAIR, Ensembl and the databases of model organisms call the organelles' genomes.
+# Organelle genomes as named by UCSC, TAIR, Ensembl and the databases of model organisms.
 _MITOCHONDRION = frozenset({"chrm", "chrmt", "mt", "mtdna", "mito", "mitochondrion_genome"})
 _PLASTID = frozenset({"chrc", "chrpt", "pt", "chloroplast"})
 _SEX = frozenset({"x", "y", "w", "z"})
@@ -31,73 +31,53 @@ _SEX = frozenset({"x", "y", "w", "z"})
 
 @dataclass(frozen=True)
 class Assembly:
-    """What is known of an assembly.
+    """A known genome assembly."""
 
-    Attributes:
-        name: the canonical one, UCSC's where it has the assembly.
-        species: in Latin.
-        jaspar_group: JASPAR's taxonomic group of it.
-        chromosomes: length in bases by name.
-        synonyms: its other names.
-        portal: the ENCODE portal's name of it; None where the portal has no such files.
-        blacklist: whether the ENCODE blacklist (v2) has a list of it.
-        validation: chromosomes that validate where a study names none; empty for those of the rule by size.
-        test: the same for those that test.
-    """
-
-    name: str
-    species: str
-    jaspar_group: str
-    chromosomes: Mapping[str, int]
+    name: str  # canonical: UCSC's where UCSC has the assembly
+    species: str  # Latin binomial
+    jaspar_group: str  # taxonomic group in JASPAR
+    chromosomes: Mapping[str, int]  # length in bases by name
     synonyms: tuple[str, ...] = ()
-    portal: str | None = None
-    blacklist: bool = False
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
+    portal: str | None = None  # name on the ENCODE portal; None if the portal has no files on it
+    blacklist: bool = False  # whether the ENCODE blacklist (v2) covers it
+    validation: tuple[str, ...] = ()  # default validation chromosomes; empty: chosen by size
+    test: tuple[str, ...] = ()  # default test chromosomes; empty: chosen by size
 
     @property
     def label(self) -> str:
-        """Return the name with the best-known synonym, such as ``hg38 (GRCh38)``."""
+        """Return the name with its best-known synonym, such as ``hg38 (GRCh38)``."""
         return f"{self.name} ({self.synonyms[0]})" if self.synonyms else self.name
 
 
 @dataclass(frozen=True)
 class StudyGenome:
-    """What the genome of a study is said to be.
+    """The genome of a study."""
 
-    Attributes:
-        stated: the assembly as the config names it.
-        assembly: the canonical name where the assembly is known, else as stated.
-        species: in Latin; empty where neither the config nor the assembly says it.
-        jaspar_group: JASPAR's taxonomic group, whose matrices stand for the factors.
-        known: all that is known of the assembly.
-    """
-
-    stated: str
-    assembly: str
-    species: str
-    jaspar_group: str
+    stated: str  # the assembly as the config names it
+    assembly: str  # the canonical name if the assembly is known, else as stated
+    species: str  # Latin binomial; empty if neither the config nor the assembly gives it
+    jaspar_group: str  # taxonomic group whose JASPAR matrices represent the factors
     known: Assembly | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
-        """Return assembly and species in words, such as ``hg38 (GRCh38), Homo sapiens``."""
+        """Return assembly and species, such as ``hg38 (GRCh38), Homo sapiens``."""
         return ", ".join(filter(None, [self.known.label if self.known else self.assembly, self.species]))
 
     @property
     def blacklisted(self) -> bool:
-        """Whether there is an ENCODE blacklist of the assembly."""
+        """Whether the ENCODE blacklist covers the assembly."""
         return self.known is not None and self.known.blacklist
 
     @property
     def facts(self) -> dict[str, str]:
-        """Return what a bundle says of the genome that its model was trained on."""
+        """Return the description of the training genome that a model bundle stores."""
         return {"assembly": self.assembly, "species": self.species, "jaspar_group": self.jaspar_group}
 
 
 @cache
 def known_assemblies() -> dict[str, Assembly]:
-    """Return the assemblies that are known, by their canonical names."""
+    """Return the known assemblies by canonical name."""
     table = json.loads(_TABLE.read_text(encoding="utf-8"))
     rows: dict[str, dict[str, Any]] = {
         name: {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
@@ -107,7 +87,7 @@ def known_assemblies() -> dict[str, Assembly]:
 
 
 def find_assembly(name: str) -> Assembly | None:
-    """Return the assembly of a name in any case, with or without a patch (``GRCh38.p14``); None where none is known."""
+    """Find an assembly by any of its names, ignoring case and patch level (``GRCh38.p14``); None if unknown."""
     return _by_any_name().get(_PATCH.sub("", name.strip().casefold()))
 
 
@@ -117,12 +97,12 @@ def _by_any_name() -> dict[str, Assembly]:
 
 
 def all_names() -> list[str]:
-    """Return every name that ``find_assembly`` knows, canonical ones before their synonyms."""
+    """Return every name that ``find_assembly`` knows, each canonical name followed by its synonyms."""
     return [each for one in known_assemblies().values() for each in (one.name, *one.synonyms)]
 
 
 def study_genome(config: Mapping[str, Any]) -> StudyGenome:
-    """Return what the genome of a completed config is; its own keys stand above what is known of the assembly."""
+    """Return the genome of a completed config; its own keys override what is known of the assembly."""
     genome = config["genome"]
     known = find_assembly(genome["assembly"])
     return StudyGenome(
@@ -135,11 +115,7 @@ def study_genome(config: Mapping[str, Any]) -> StudyGenome:
 
 
 def portal_name(assembly: str) -> str:
-    """Return the ENCODE portal's name of an assembly; a name that is not known here stays as it is.
-
-    Raises:
-        InputError: the portal has no files of this assembly.
-    """
+    """Return an assembly's name on the ENCODE portal (InputError if it has no files); an unknown one stays as it is."""
     known = find_assembly(assembly)
     if known is None:
         return assembly
@@ -152,11 +128,10 @@ def portal_name(assembly: str) -> str:
 
 
 def name_of_sizes(sizes: Mapping[str, int]) -> str | None:
-    """Name the assembly whose chromosome sizes a genome has, by its canonical name, or None.
+    """Return the canonical name of the assembly that chromosome sizes belong to, or None.
 
-    Every chromosome that both name, in either way of naming, must have the same size, and there must be one. The
-    organelles do not count: copies of one assembly differ in them. A genome cut to a part of its chromosomes' length
-    has no name.
+    At least one nuclear chromosome must be shared (in either naming style), and all shared ones must have equal sizes;
+    organelles are ignored, as they differ between copies of one assembly.
     """
     for known in known_assemblies().values():
         own = {_plain(chrom): size for chrom, size in known.chromosomes.items() if not is_organelle(chrom)}
@@ -167,7 +142,7 @@ def name_of_sizes(sizes: Mapping[str, int]) -> str | None:
 
 
 def is_organelle(chrom: str) -> bool:
-    """Return whether a name is that of a mitochondrion's or a plastid's genome."""
+    """Return whether a name is that of a mitochondrial or plastid genome."""
     return chrom.casefold() in _MITOCHONDRION | _PLASTID
 
 
@@ -182,7 +157,7 @@ def _plain(chrom: str) -> str:
 
 
 def in_style(chrom: str, style: str) -> str:
-    """Return a chromosome's name as UCSC or Ensembl writes it: ``chr1`` or ``1``, ``chrM`` or ``MT``."""
+    """Return a chromosome's name in UCSC or Ensembl style: ``chr1`` or ``1``, ``chrM`` or ``MT``."""
     bare = chrom[len(_PREFIX) :] if chrom.casefold().startswith(_PREFIX) else chrom
     if chrom.casefold() in _MITOCHONDRION:
         bare = "M" if style == UCSC else "MT"
@@ -190,14 +165,9 @@ def in_style(chrom: str, style: str) -> str:
 
 
 def translation(names: Iterable[str], genome: Collection[str]) -> dict[str, str]:
-    """Return what a genome calls the chromosomes that are named the other way: with ``chr`` or without it.
+    """Map chromosome names that a genome lacks to its own names in the other style (with or without ``chr``).
 
-    Args:
-        names: of chromosomes, such as a peak file's.
-        genome: the names in the genome; where two of them could be meant, none is.
-
-    Returns:
-        The genome's name by the other one, for names that the genome lacks and whose meaning is clear.
+    Names that match no chromosome of the genome, or more than one, are omitted.
     """
     meant: dict[str, list[str]] = {}
     for chrom in genome:

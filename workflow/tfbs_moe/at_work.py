@@ -1,8 +1,8 @@
-"""Who is at work in a folder: locks that end with the process that holds them, however it ends.
+"""Run locks: they end with the process that holds them, however it ends.
 
-Snakemake's own locks are files that outlive a killed Snakemake and know no owner. Here every Snakemake and every
-job holds a lock of the system's for as long as it lives, so that a start can tell a lock that someone holds from
-one that a dead process left. Standard library only, as the Snakefile imports it.
+Snakemake's own lock files outlive a killed Snakemake and record no owner. Here every Snakemake and every job holds an
+operating-system lock (flock) while it lives, so that a new run can tell a held lock from a stale one. Standard library
+only, for the Snakefile.
 """
 
 import fcntl
@@ -17,42 +17,34 @@ from tfbs_moe.errors import InputError
 
 log = logging.getLogger(__name__)
 
-# Names the file that jobs hold; jobs are processes of their own, often on machines of their own.
+# Environment variable with the path of the jobs' lock file: jobs are separate processes, often on other machines.
 VARIABLE = "TFBS_MOE_AT_WORK"
-# A killed run's jobs get so long to end.
+# How long the jobs of a killed run may take to end.
 PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
-# Open as long as the process lives, and with them its locks.
+# Kept open while the process lives: closing a file releases its lock.
 _HELD: list[IO[Any]] = []
 
 
 class Start:
-    """The start of a run, during which no other run starts in the same folder."""
+    """The start of a run; until it is done no other run can start in the same folder."""
 
     def __init__(self, handle: IO[Any] | None) -> None:
-        """Take the lock that the start holds, or None where there are no locks."""
+        """Take over the lock file; None on a file system without locks."""
         self._handle = handle
 
     def done(self) -> None:
-        """Let others start; the run itself stays known until its process ends."""
+        """Let other runs start; this run stays registered until its process ends."""
         if self._handle:
             self._handle.close()
             self._handle = None
 
 
 def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_SECONDS) -> Start:
-    """Make a run known in a folder; where nobody else is at work there, take away the locks of runs that died.
+    """Register a run in ``folder``; if no other run is alive there, delete Snakemake's stale ``locks`` folder.
 
-    Where others are at work, the locks stay, and it is for the workflow manager to say whether theirs are in the way.
-    On a file system without locks nothing is done: the locks of a dead run stay until the user takes them away.
-
-    Args:
-        folder: takes the files that are locked.
-        locks: the workflow manager's own folder of locks.
-        patience: seconds that the jobs of a run that died get to end.
-
-    Raises:
-        InputError: such jobs are still at work, and would write what this run writes.
+    Raises InputError if jobs of a killed run are still alive after ``patience`` seconds. If another run is alive,
+    Snakemake itself decides whether its locks conflict. On a file system without locks nothing is done.
     """
     folder = Path(folder).absolute()
     try:
@@ -79,7 +71,7 @@ def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_
 
 
 def check_writable(folder: str | Path) -> None:
-    """Raise InputError where a run's results, or the folder that they are to be made in, cannot be written."""
+    """Raise InputError if a folder, or the nearest existing one above it, is not writable."""
     place = Path(folder)
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -91,7 +83,7 @@ def check_writable(folder: str | Path) -> None:
 
 
 def hold_as_job() -> None:
-    """Make this process known as a job of the run that started it, if one did."""
+    """Register this process as a job of the run that started it, if any."""
     path = os.environ.get(VARIABLE)
     if not path:
         return
@@ -105,7 +97,7 @@ def hold_as_job() -> None:
 
 
 def _taken(handle: IO[Any], patience: float = 0.0) -> bool:
-    """Take a lock for this process alone; return whether that was possible within some seconds."""
+    """Try for ``patience`` seconds to take an exclusive lock; return whether that succeeded."""
     until = time.monotonic() + patience
     while True:
         try:

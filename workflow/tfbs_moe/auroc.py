@@ -1,16 +1,12 @@
-"""The area under the ROC curve of one list of scores; scikit-learn's takes seconds to import, in each of many jobs."""
+"""Area under the ROC curve; importing scikit-learn's takes seconds in each of many jobs."""
 
 import numpy as np
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
-    """Return the share of pairs of a bound and an unbound row whose scores are in this order; ties count half.
+    """Return the AUROC as the Mann-Whitney statistic, ties counting half (1947, Ann. Math. Stat. 18:50).
 
-    Mann and Whitney (1947), Ann. Math. Stat. 18:50.
-
-    Args:
-        label: (N,), 1 for bound; both classes are there.
-        score: (N,), finite; higher means bound.
+    ``label`` (N,) is 1 for bound and holds both classes; ``score`` (N,) is finite.
     """
     bound = np.asarray(label).astype(bool)
     ranked, unbound = score[bound], np.sort(score[~bound])

@@ -1,7 +1,4 @@
-"""What can be known of a study's chromosomes before any job: their sizes, and where the splits lie.
-
-Standard library only, for the Snakefile.
-"""
+"""Chromosome sizes and held-out splits of a study, before any job. Standard library only, for the Snakefile."""
 
 import difflib
 import gzip
@@ -27,10 +24,10 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.shapes import read_shapes
 
 HELD_OUT = ("validation", "test")
-# The share of the genome that a held-out split shall have, about, and below which the rule by size chooses none.
+# The fraction of the genome aimed at for a held-out split, and the least that the rule by size accepts.
 SHARE, SMALLEST_SHARE = 0.1, 0.03
 
-# A FASTA without an index is read for its chromosomes where it is no larger: a tenth of a second.
+# Largest FASTA without an index that is scanned for its chromosomes: a tenth of a second.
 _SMALL_BYTES = 16_000_000
 _REGION = re.compile(r"(.+):([\d,]+)-([\d,]+)")
 _UNBOUNDED = 2**62
@@ -39,9 +36,9 @@ Region = tuple[str, int, int]
 
 
 def complete_splits(config: dict[str, Any]) -> None:
-    """Name the held-out chromosomes that a config leaves open, in place; where none can be chosen the list is empty.
+    """Fill in the held-out chromosomes that a config leaves open, in place; the list is empty if none can be chosen.
 
-    They are those of the assembly where it has some of its own and the genome has these, else see ``chosen_by_size``.
+    They are the assembly's defaults if the genome has all of these, else those of ``chosen_by_size``.
     """
     splits, genome = config["splits"], config["genome"]
     named = {split: splits[f"{split}_chromosomes"] for split in HELD_OUT}
@@ -64,11 +61,10 @@ def complete_splits(config: dict[str, Any]) -> None:
 
 
 def chosen_by_size(sizes: Mapping[str, int], splits: Sequence[str], taken: set[str]) -> dict[str, list[str]]:
-    """Choose a chromosome for each split that is left open: the test split's first, then that which validates.
+    """Choose a chromosome for each open split, test before validation: the one nearest to a tenth of the genome.
 
-    It is the one whose length is nearest to a tenth of the genome's; of the same length, the first by name. Organelles
-    and, where at least three other chromosomes are there, sex chromosomes stay with training. None is chosen where
-    there are fewer than three, or the nearest holds less than 3 % of the genome: a genome in pieces.
+    Ties go to the first by name. Organelles and, if at least three autosomes exist, sex chromosomes stay in training.
+    None is chosen with fewer than three chromosomes, or if too few hold at least 3 % of the genome (a draft assembly).
     """
     nuclear = {name: size for name, size in sizes.items() if not is_organelle(name)}
     autosomes = {name: size for name, size in nuclear.items() if not is_sex_chromosome(name)}
@@ -82,7 +78,7 @@ def chosen_by_size(sizes: Mapping[str, int], splits: Sequence[str], taken: set[s
 
 
 def planned_sizes(config: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the length of every chromosome of a study's genome, where it can be known before any job."""
+    """Return the length of every chromosome of a study's genome, or None if unknown before any job."""
     genome = config["genome"]
     if genome["assembly"] == PLANTED:
         made = config["synthetic"]
@@ -96,10 +92,9 @@ def planned_sizes(config: Mapping[str, Any]) -> dict[str, int] | None:
 
 
 def fasta_sizes(path: str | Path) -> dict[str, int] | None:
-    """Return the length of every chromosome of a FASTA file, as far as that is cheap to know.
+    """Return the length of every chromosome of a FASTA file from an up-to-date ``.fai`` index or a small file itself.
 
-    It is read from the index ``<path>.fai`` where that is no older than the file, else from a small file itself; of
-    a large file without an index, or one that cannot be read, it is None: whoever reads the file will say why.
+    It is None for a large file without an index and for an unreadable one, which the job that reads it will report.
     """
     path = Path(path)
     index = path.with_name(f"{path.name}.fai")
@@ -124,7 +119,7 @@ def fasta_sizes(path: str | Path) -> dict[str, int] | None:
 
 
 def genome_faults(config: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with the genome that the peaks of a completed config are to be cut from, one sentence each."""
+    """Return one sentence for each fault of the genome and splits of a completed config with peaks."""
     genome, splits = config["genome"], config["splits"]
     assembly, known = genome["assembly"], find_assembly(genome["assembly"])
     faults = []
@@ -161,7 +156,7 @@ def genome_faults(config: Mapping[str, Any]) -> list[str]:
         )
         return [*faults, f"config: {' and '.join(unnamed)}: name what is held out: {why}"]
     if sizes is None and known:
-        # A file of the user's may name chromosomes either way.
+        # The user's own FASTA may use either naming style.
         own = known.chromosomes
         sizes = {**own, **{in_style(name, style): size for style in (UCSC, ENSEMBL) for name, size in own.items()}}
     try:
@@ -178,15 +173,10 @@ def genome_faults(config: Mapping[str, Any]) -> list[str]:
 def held_out_regions(
     validation: Sequence[str], test: Sequence[str], sizes: Mapping[str, int] | None
 ) -> dict[str, list[Region]]:
-    """Return where the held-out splits lie: chromosome, start (0-based), end (exclusive), by split.
+    """Return the regions (chromosome, 0-based start, exclusive end) of the validation and test splits.
 
-    Args:
-        validation: chromosomes, or parts of them such as ``chr1:1-5,000,000`` (from 1, both ends included).
-        test: the same for the test split.
-        sizes: of the genome's chromosomes; None where they are not known yet.
-
-    Raises:
-        InputError: a place is named twice, the genome lacks it, or two places overlap.
+    The splits name chromosomes or parts such as ``chr1:1-5,000,000`` (1-based, inclusive). InputError if one is named
+    twice, missing from the genome, or overlaps another; ``sizes`` is None if not known yet.
     """
     refuse_repeated([*validation, *test])
     found = {
@@ -200,14 +190,14 @@ def held_out_regions(
 
 
 def refuse_repeated(named: Sequence[str]) -> None:
-    """Raise InputError where a chromosome or a part of one is named twice."""
+    """Raise InputError if a chromosome or a part of one is named twice."""
     repeated = sorted({chrom for chrom in named if named.count(chrom) > 1})
     if repeated:
         raise InputError(f"splits: {', '.join(repeated)} is named twice; a chromosome belongs to one split")
 
 
 def _region(name: str, sizes: Mapping[str, int] | None) -> Region:
-    """Return chromosome, start and end of a chromosome's name or of a part of one."""
+    """Parse ``chr1`` or ``chr1:1-5,000,000``; without ``sizes`` a whole chromosome is unbounded."""
     part = None if sizes is not None and name in sizes else _REGION.fullmatch(name)
     chrom = part[1] if part else name
     if sizes is not None and chrom not in sizes:

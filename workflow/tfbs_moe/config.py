@@ -1,7 +1,6 @@
-"""Reading and checking what a user writes: the config and the experiments table.
+"""Reading and validating the config and the experiments table.
 
-Imports nothing outside the standard library, PyYAML and jsonschema, which Snakemake itself brings:
-the Snakefile imports this module under a bare Snakemake.
+For the Snakefile under a bare Snakemake: standard library, PyYAML and jsonschema only.
 """
 
 import copy
@@ -24,24 +23,20 @@ Experiment = dict[str, str]
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """Return the JSON schema ``workflow/schemas/<name>.schema.yaml``, the caller's to change."""
+    """Return a copy of the JSON schema ``workflow/schemas/<name>.schema.yaml``."""
     return copy.deepcopy(_schema(name))
 
 
 @cache
 def _schema(name: str) -> dict[str, Any]:
-    # A job reads it eight times, at a seventh of a second each without the reader in C, which not every PyYAML has.
+    # A job loads it eight times, at a seventh of a second each without the C loader, which not every PyYAML has.
     text = (SCHEMAS / f"{name}.schema.yaml").read_text()
     schema: dict[str, Any] = yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
     return schema
 
 
 def check_config_file(path: str | Path) -> None:
-    """Check that a config file can be read and holds keys with values.
-
-    Raises:
-        InputError: there is no such file, with the nearest one; or it is no YAML, with line and column.
-    """
+    """Raise InputError unless a config file is a readable YAML mapping."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -72,18 +67,15 @@ def check_config_file(path: str | Path) -> None:
 
 
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Check a config against its schema and return a copy with every default filled in, held-out chromosomes too.
+    """Validate a config and return a copy with all defaults and held-out chromosomes; InputError lists every fault.
 
-    Values given on the command line arrive as text (``--config training={max_epochs: 3}``) and are
-    read as YAML where the schema asks for a number, a truth value or null.
-
-    Raises:
-        InputError: one message with a line for every fault; an unknown key comes with the nearest known one.
+    Values from the command line arrive as text (``--config training={max_epochs: 3}``) and are parsed as YAML where
+    the schema expects a number, a boolean or null.
     """
     if not isinstance(config, dict):
         raise InputError("config: keys with values were expected (key: value), and there are none")
     if isinstance(config.get("protocols"), dict):
-        # A config that comes after another one can add keys to its dictionaries and take none away.
+        # Snakemake merges configs key by key, so a later one can only remove a protocol by setting it to null.
         config = config | {"protocols": {name: one for name, one in config["protocols"].items() if one is not None}}
     schema = load_schema("config")
     kinds = [
@@ -92,7 +84,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         for fault in _add_variants(schema["properties"][part], config.get(part), f"config: {part}")
     ]
     config = _coerce(config, schema)
-    # What a name may hold is not known where its kind is not; other faults of it would lead astray.
+    # With an unknown kind the schema of a name is unknown too, and its other faults would mislead.
     faults = kinds or list(_faults(config, schema, "config"))
     if faults:
         raise InputError("\n".join(faults))
@@ -101,7 +93,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     for protocol in complete["protocols"].values():
         named["experts"] |= {*protocol["architectures"], *protocol["pooled"]}
         named["gates"] |= {*protocol["gates"], *complete["controls"]}
-    # The values of networks that no protocol trains would say nothing about a run.
+    # Settings of networks that no protocol trains do not describe the run.
     for part, names in named.items():
         complete[part] = {name: settings for name, settings in complete[part].items() if name in names}
     complete_splits(complete)
@@ -109,7 +101,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_variants(schema: dict[str, Any], given: object, where: str) -> Iterator[str]:
-    """Give each name that says of what ``kind`` it is the schema of that kind; yield a sentence for an unknown one."""
+    """Add to ``schema``, in place, that of each variant's ``kind``; yield a sentence for each unknown kind."""
     known = dict(schema["properties"])
     for name, settings in given.items() if isinstance(given, dict) else ():
         kind = settings.get("kind") if isinstance(settings, dict) else None
@@ -125,7 +117,7 @@ def _add_variants(schema: dict[str, Any], given: object, where: str) -> Iterator
 
 
 def known_names(part: str) -> list[str]:
-    """Return the names of the networks (``experts``) or gates (``gates``) that come with the library."""
+    """Return the names of the built-in networks (``experts``) or gates (``gates``)."""
     return list(load_schema("config")["properties"][part]["properties"])
 
 
@@ -135,18 +127,7 @@ def defaults(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_experiments(path: str | Path) -> list[Experiment]:
-    """Read and check an experiments table.
-
-    Args:
-        path: tab-separated text with a header; ``#`` opens a comment line.
-
-    Returns:
-        One dict per row in the order of the file, with the columns of the schema.
-
-    Raises:
-        InputError: the file is missing, a column is missing or unknown, a value is not allowed, or a
-            name stands twice; the message names file, row and column.
-    """
+    """Read and validate a tab-separated experiments table with ``#`` comment lines; InputError lists every fault."""
     schema = load_schema("experiments")
     columns = list(schema["properties"])
     rows = list(_tsv_rows(Path(path), columns))
@@ -169,7 +150,7 @@ def read_experiments(path: str | Path) -> list[Experiment]:
 
 
 def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]]:
-    """Yield line number and row of a tab-separated table whose columns are checked."""
+    """Yield line number and row of a tab-separated table that must have exactly ``columns``, in any order."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -205,7 +186,7 @@ def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]
 
 
 def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
-    """Yield one sentence for every way in which a value breaks its schema."""
+    """Yield one sentence for each violation of a schema."""
     validator = jsonschema.Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(value), key=lambda fault: [str(part) for part in fault.absolute_path]):
         place = ".".join(str(part) for part in error.absolute_path)
@@ -224,7 +205,7 @@ def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
 
 
 def _beside(schema: dict[str, Any], path: Sequence[Any]) -> list[str]:
-    """Return the keys that a schema names beside the last one of a path, where it does not name that one."""
+    """Return the siblings in a schema of a path's last key, or nothing if the schema has that key."""
     for key in list(path)[:-1]:
         schema = schema.get("properties", {}).get(key, {})
     known = list(schema.get("properties", {}))
@@ -232,7 +213,6 @@ def _beside(schema: dict[str, Any], path: Sequence[Any]) -> list[str]:
 
 
 def _unknown_key(key: str, known: list[str], kind: str) -> str:
-    """Say that a key is unknown, and which known one is nearest."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     return (
         f"unknown {kind} {key!r}; did you mean {near[0]!r}?"
@@ -242,7 +222,7 @@ def _unknown_key(key: str, known: list[str], kind: str) -> str:
 
 
 def _coerce(value: Any, schema: dict[str, Any]) -> Any:
-    """Return a copy of a value in which text is read as YAML where the schema does not allow text."""
+    """Return a copy of a value with text parsed as YAML where the schema does not allow text."""
     if isinstance(value, dict):
         known, rest = schema.get("properties", {}), schema.get("additionalProperties")
         fallback = rest if isinstance(rest, dict) else {}
@@ -261,7 +241,7 @@ def _coerce(value: Any, schema: dict[str, Any]) -> Any:
 
 
 def _null_if_allowed(value: Any, types: str | list[str]) -> Any:
-    """Return None for the text ``null`` where the schema allows null beside text."""
+    """Return None for the text ``null`` or no text where the schema allows null."""
     return None if value in ("null", "") and "null" in types and types != "null" else value
 
 
@@ -275,8 +255,8 @@ def _fill(value: Any, schema: dict[str, Any]) -> Any:
         if key in value:
             value[key] = _fill(value[key], sub)
     rest = schema.get("additionalProperties")
-    # What stands under a name of the user's own either is complete (a protocol) or replaces single
-    # values of what stands above it (an experiment's hyper-parameters): a default there would undo those.
+    # Settings under a user's own name are either complete (a protocol) or overrides (an experiment's
+    # hyper-parameters); defaults in the latter would undo the settings that they override.
     if isinstance(rest, dict) and not schema.get("x-overrides"):
         for key in value:
             if key not in schema.get("properties", {}):

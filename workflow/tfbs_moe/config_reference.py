@@ -1,6 +1,6 @@
-"""The reference part of ``config/README.md``, generated from the schemas so that the two agree.
+"""The reference section of ``config/README.md``, generated from the schemas.
 
-``python -m tfbs_moe.config_reference config/README.md`` writes it anew between its two marks.
+``python -m tfbs_moe.config_reference config/README.md`` rewrites it between its two marks.
 """
 
 import json
@@ -17,7 +17,7 @@ END = "<!-- end of reference -->"
 
 
 def reference() -> str:
-    """Return Markdown tables of every config key and of every column of the experiments table."""
+    """Return Markdown tables of the config keys and the columns of the experiments table."""
     lines = ["### Keys of a config file", "", "| key | values | default | meaning |", "|---|---|---|---|"]
     lines += [_row(*cells) for cells in _keys(load_schema("config"), "")]
     lines += ["", "### Columns of an experiments table", "", "| column | values | meaning |", "|---|---|---|"]
@@ -27,13 +27,13 @@ def reference() -> str:
 
 
 def with_reference(text: str) -> str:
-    """Return a document with the part between its marks replaced by the reference."""
+    """Return a document with the reference between its marks."""
     head, rest = text.split(BEGIN)
     return f"{head}{BEGIN}\n\n{reference()}\n\n{END}{rest.split(END)[1]}"
 
 
 def _keys(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield key, values, default and meaning of every key below an object schema."""
+    """Yield key, values, default and meaning of every key of an object schema, nested ones included."""
     for name, sub in schema.get("properties", {}).items():
         key = f"{prefix}{name}"
         is_object = "properties" in sub
@@ -45,7 +45,7 @@ def _keys(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str, 
 
 
 def _values(schema: dict[str, Any]) -> str:
-    """Say which values a schema allows."""
+    """Describe the values that a schema allows."""
     if "enum" in schema:
         return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in schema["enum"])
     types = schema.get("type", "any")
@@ -58,7 +58,6 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _row(*cells: str) -> str:
-    """Return one line of a Markdown table."""
     return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -1,13 +1,12 @@
-"""The exceptions a user is meant to read."""
+"""Exceptions whose messages are for the user."""
 
 
 class InputError(ValueError):
-    """What a user gave cannot be used.
+    """Unusable input; scripts and the command line print its message without a traceback and exit with status 1.
 
-    The message stands alone: which file, which row, what was expected, what to do. Workflow
-    scripts and the command line print it without a traceback and exit with status 1.
+    The message stands alone: which file, which row, what was expected, what to do.
     """
 
 
 class LeftOutError(InputError):
-    """One experiment or one model gives nothing that can be used, though nothing is damaged: a study leaves it out."""
+    """An experiment or model that is not damaged but yields nothing usable; the study excludes it."""

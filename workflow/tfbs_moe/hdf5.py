@@ -1,4 +1,4 @@
-"""HDF5 files that are made in memory and written in one piece."""
+"""HDF5 files built in memory and written at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,9 @@ from tfbs_moe.tables import atomic
 
 @contextmanager
 def new_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file in memory; on success it is written to ``path``.
+    """Yield an HDF5 file in memory and write it to ``path`` on success; InputError if it cannot be written.
 
-    The library itself does not survive a full disk: it ends the process, without a message, when it closes a file
-    that it could not write.
-
-    Raises:
-        InputError: the disk is full, or nothing can be written there.
+    HDF5 itself, on a full disk, ends the process without a message when it closes the file.
     """
     with h5py.File(Path(path).name, "w", driver="core", backing_store=False) as file:
         yield file

@@ -1,4 +1,4 @@
-"""Patterns of many names."""
+"""Regular expressions for many names."""
 
 import re
 from collections.abc import Iterable
@@ -6,10 +6,9 @@ from itertools import groupby
 
 
 def any_of(names: Iterable[str]) -> str:
-    """Return a regular expression that matches each of the names, and nothing else.
+    """Return a regular expression that matches exactly the given names.
 
-    What names begin with alike stands in it once. So it is shorter than a list of them, and is matched in as many
-    steps as a name has letters, where a list takes as many as there are names.
+    It is a prefix tree, matched in steps proportional to a name's length, not to the number of names.
     """
     alternatives = []
     for first, alike in groupby(sorted(set(names), reverse=True), key=lambda name: name[:1]):

@@ -1,7 +1,4 @@
-"""Digests that tie an output to its inputs, its settings and the code that made it.
-
-Standard library only: the Snakefile imports this module under a bare Snakemake.
-"""
+"""Digests that tie an output to its inputs, settings and code. Standard library only, for the Snakefile."""
 
 import hashlib
 import importlib.util
@@ -15,10 +12,10 @@ from typing import Any
 from tfbs_moe.errors import InputError
 
 PACKAGE = "tfbs_moe"
-# What mixtures are made of. The training of an expert imports it, for a bundle may hold either, and runs none of it.
+# Modules of mixtures: the training of an expert imports them, as a bundle may hold either, but runs none of them.
 MIXTURE_MODULES = tuple(f"{PACKAGE}.models.{name}" for name in ("control_gates", "gate", "gates", "moe", "stack"))
-# Import statements, of which every plan reads hundreds of files: to parse them as Python takes ten times as long. One
-# that a docstring shows counts too.
+# Import statements by pattern, those in docstrings included: parsing hundreds of files as Python for every plan takes
+# ten times as long.
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]*))", flags=re.MULTILINE
 )
@@ -26,24 +23,19 @@ _NAME = re.compile(r"[\w.]+")
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def digest(value: object) -> str:
-    """Return a 16-digit digest of a JSON-like value that does not depend on key order."""
+    """Return a digest of 16 hexadecimal digits of a JSON-like value, independent of key order."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def deciding(training: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Return of the settings of a training those on which its weights hang.
-
-    Args:
-        training: see ``training.settings.TrainingSettings``.
-        device: that it computes on, ``cpu`` or ``cuda``.
-    """
+    """Return the settings (of ``training.settings.TrainingSettings``) that affect the trained weights."""
     idle = {"checkpoint_seconds"}
     if training.get("optimizer") == "adamw":
         idle.add("momentum")
@@ -53,16 +45,11 @@ def deciding(training: Mapping[str, Any], device: str) -> dict[str, Any]:
 
 
 def code_digest(script: str | Path, library: str | Path, without: Collection[str] = ()) -> str:
-    """Return a digest of a script and of every library module it uses, directly or not.
+    """Return a digest of a script and every module of ``library`` (the parent of ``tfbs_moe``) in its import tree.
 
-    Snakemake re-runs a rule when its own script changes, not when a module that the script
-    imports does. With this digest among a rule's ``params``, a change in the library re-runs
-    exactly the steps that use the changed module.
-
-    Args:
-        script: a Python file that imports from the library.
-        library: the folder that holds the package (the parent of ``tfbs_moe``).
-        without: modules, by their dotted names, that are imported and not used.
+    Snakemake re-runs a rule when its script changes but not when an imported module does; with this digest among a
+    rule's ``params``, a change in the library re-runs exactly the steps that use the changed module. ``without`` holds
+    dotted names of modules that are imported but not used.
     """
     modules = sorted(code_files(script, library, without))
     parts = [Path(script).read_bytes(), *(module.read_bytes() for module in modules)]
@@ -70,7 +57,7 @@ def code_digest(script: str | Path, library: str | Path, without: Collection[str
 
 
 def code_files(script: str | Path, library: str | Path, without: Collection[str] = ()) -> set[Path]:
-    """Return the library files reachable from ``script`` through import statements, not through those ``without``."""
+    """Return the library files reachable from ``script`` by imports, except through the modules ``without``."""
     found: set[Path] = set()
     waiting = [Path(script).resolve()]
     root = Path(library).resolve()
@@ -85,10 +72,9 @@ def code_files(script: str | Path, library: str | Path, without: Collection[str]
 
 @cache
 def class_digest(path: str) -> str:
-    """Return the SHA-256 of the source file of a user's class, by its dotted path; its module is not imported.
+    """Return the SHA-256 of the source file of a user's class, without importing its module.
 
-    Raises:
-        InputError: the module is not on ``PYTHONPATH``.
+    Raises InputError if the module of the dotted ``path`` is not on ``PYTHONPATH``.
     """
     module = path.rpartition(".")[0]
     try:
@@ -102,7 +88,7 @@ def class_digest(path: str) -> str:
 
 @cache
 def _imports(path: Path, library: Path) -> frozenset[Path]:
-    """Return the library files that one Python file imports, anywhere in its body."""
+    """Return the library files that a Python file imports, inside functions too."""
     names: set[str] = set()
     for module, members, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
         names.update([module, *(f"{module}.{name}" for name in _NAME.findall(members)), *_NAME.findall(modules)])
@@ -112,7 +98,7 @@ def _imports(path: Path, library: Path) -> frozenset[Path]:
             continue
         target = library.joinpath(*name.split("."))
         candidates = [target.with_suffix(".py"), target / "__init__.py"]
-        # Importing a module runs the __init__ of every package above it.
+        # Importing a module runs the __init__ of every parent package.
         parents = [library.joinpath(*name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
         candidates += [parent / "__init__.py" for parent in parents]
         files.update(candidate for candidate in candidates if candidate.is_file())

@@ -1,7 +1,4 @@
-"""What every step needs around its work: seeds, device, threads, logging, errors.
-
-torch is imported inside the functions that need it, so that steps without a model do not pay for it.
-"""
+"""Seeds, device, threads, logging and error handling of every step; torch is imported only where needed."""
 
 import fcntl
 import hashlib
@@ -26,50 +23,45 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Open as long as the process lives, and with them its places on GPUs.
+# Lock files of the GPUs in use: kept open while the process lives, as closing one releases its lock.
 _PLACES: list[IO[Any]] = []
 
-# What schedulers put into CUDA_VISIBLE_DEVICES for a job without a GPU.
+# Values of CUDA_VISIBLE_DEVICES that schedulers set for a job without a GPU.
 _NO_GPU = ("", "-1", "NoDevFiles")
 
 DeviceRequest = Literal["auto", "cpu", "cuda"]
 
 
 def named_seed(root: int, *names: object) -> int:
-    """Derive a 63-bit seed from a root seed and the name of what it is drawn for.
+    """Derive a 63-bit seed from a root seed and the names of a random stream.
 
-    Streams of different names are independent, and adding a stream moves no other: a new dataset
-    does not change the negatives of the ones that were there.
+    Streams are independent, so a new one (the negatives of a new dataset, say) leaves all others unchanged.
     """
     text = "\0".join([str(root), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def rng(root: int, *names: object) -> np.random.Generator:
-    """Return a NumPy generator for a named stream; see ``named_seed``."""
+    """Return a NumPy generator for a named random stream; see ``named_seed``."""
     return np.random.default_rng(named_seed(root, *names))
 
 
 def torch_rng(root: int, *names: object, device: "torch.device | str" = "cpu") -> "torch.Generator":
-    """Return a torch generator for a named stream; see ``named_seed``."""
+    """Return a torch generator for a named random stream; see ``named_seed``."""
     import torch
 
     return torch.Generator(device=device).manual_seed(named_seed(root, *names))
 
 
 def select_device(request: DeviceRequest = "auto") -> "torch.device":
-    """Return the device to compute on and log its name.
-
-    Raises:
-        InputError: ``cuda`` was asked for and torch finds no GPU; there is no silent fall-back.
-    """
+    """Return the device to compute on and log it; InputError if ``cuda`` is requested but torch finds no GPU."""
     import torch
 
     found = request != "cpu" and torch.cuda.is_available()
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU-only build"
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if request == "auto" and not found and given not in _NO_GPU:
-        # Otherwise a study runs for days on the processors of GPU nodes before anyone looks.
+        # Otherwise a study could run for days on the CPUs of GPU nodes unnoticed.
         log.warning(
             "this job was given a GPU (CUDA_VISIBLE_DEVICES=%s) but torch %s, %s, finds none: computing on the CPU",
             given, torch.__version__, build,
@@ -90,14 +82,10 @@ def select_device(request: DeviceRequest = "auto") -> "torch.device":
 
 
 def take_gpu(count: int, folder: str | Path | None = None) -> int:
-    """Return the number of the GPU with the fewest jobs of this user, and hold a place on it until the process ends.
+    """Claim a slot on the GPU, of ``count`` visible ones, with the fewest jobs of this user; return its index.
 
-    A workflow manager counts the GPUs of a workstation but does not hand them out; without this every job would
-    compute on the first. Places are locks on files, so a killed job leaves none behind.
-
-    Args:
-        count: of GPUs that this process sees.
-        folder: of the lock files; the system's folder for temporary files where none is given.
+    Snakemake counts a workstation's GPUs but does not assign them; without this every job would use the first. A slot
+    is a file lock in ``folder`` (default: the system's temporary folder), so a killed job leaves none behind.
     """
     if count == 1:
         return 0
@@ -117,11 +105,7 @@ def take_gpu(count: int, folder: str | Path | None = None) -> int:
 
 
 def _own_lock_file(path: Path) -> IO[Any]:
-    """Open a lock file in a folder that others may write to, and trust neither a link nor a file of somebody else.
-
-    Raises:
-        InputError: what lies there is not a file of this user.
-    """
+    """Open a lock file in a shared folder; InputError if it is a link or belongs to another user."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
@@ -137,24 +121,23 @@ def _own_lock_file(path: Path) -> IO[Any]:
 
 
 def configure_torch(threads: int = 1, deterministic: bool = True) -> None:
-    """Set torch's thread count, and deterministic algorithms where asked for."""
+    """Set torch's thread count and whether its algorithms must be deterministic."""
     import torch
 
     torch.set_num_threads(threads)
     if deterministic:
-        # cuBLAS reads this once, when its first handle is made.
+        # cuBLAS reads this once, when its first handle is created.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Says the same as use_deterministic_algorithms, which loads the compiler first: seconds in each of many jobs.
+    # Equals use_deterministic_algorithms, which loads the compiler first: seconds in each of many jobs.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
     torch.backends.cudnn.benchmark = not deterministic
 
 
 @contextmanager
 def step(log_path: str | Path | None = None) -> Iterator[None]:
-    """Run one step of a study: log to a file, warnings and errors to standard error too; an InputError is one message.
+    """Run one step of a study, with exit status 1 on any error; an InputError is logged without a traceback.
 
-    Args:
-        log_path: file that takes the log, or None where all of it goes to standard error.
+    The log goes to ``log_path``, its warnings and errors also to standard error; without a path, all to standard error.
     """
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.WARNING if log_path else logging.INFO)
@@ -176,14 +159,14 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
     if unwritten:
         log.error("%s cannot be written: %s", log_path, disk_problem(unwritten) or unwritten)
         raise SystemExit(1)
-    # Every font of every figure would say what was cut from it.
+    # It logs the subsetting of every font of every figure.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         yield
     except InputError as error:
         log.error("%s", error)
         raise SystemExit(1) from None
-    # The outermost frame of a job: whatever was not foreseen ends in the log with its traceback, and the job fails.
+    # The outermost frame of a job: an unexpected error ends in the log with its traceback.
     except Exception as error:
         if isinstance(error, OSError) and (problem := disk_problem(error)):
             log.error("%s: %s, and give the same command again", error.filename or "a file", problem)

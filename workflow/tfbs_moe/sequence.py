@@ -1,7 +1,7 @@
 """The DNA alphabet and one-hot arrays.
 
-Everywhere in the library a batch of sequences is a uint8 array (N, 4, L) with rows in the order
-A, C, G, T. A base that is not known (N) is a column of zeros.
+A batch of sequences is a uint8 array (N, 4, L) with channels in the order A, C, G, T; an unknown base (N) is a column
+of zeros.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,9 @@ _CODE[ord("N")] = _CODE[ord("n")] = UNKNOWN
 
 
 def encode(sequences: Sequence[str]) -> np.ndarray:
-    """Turn sequences of one length into integer codes.
+    """Encode sequences of one length, in either case, as uint8 (N, L): 0 to 3 as in ``ALPHABET``, 4 for N.
 
-    Args:
-        sequences: N strings of length L over A, C, G, T, N in either case.
-
-    Returns:
-        uint8 (N, L): 0 to 3 in the order of ``ALPHABET``, 4 for N.
-
-    Raises:
-        InputError: lengths differ, or a letter is no base; the message names the first such row.
+    Raises InputError naming the first sequence with another length or a letter that is no base.
     """
     if not len(sequences):
         return np.zeros((0, 0), dtype=np.uint8)
@@ -48,9 +41,9 @@ def encode(sequences: Sequence[str]) -> np.ndarray:
 
 
 def one_hot_from_codes(codes: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Turn integer codes (N, L), 0 to 4, into a one-hot uint8 array (N, 4, L), made here or given as ``out``."""
+    """Turn integer codes (N, L), 0 to 4, into a one-hot uint8 array (N, 4, L), written into ``out`` if given."""
     columns = np.empty((codes.shape[0], len(ALPHABET), codes.shape[1]), dtype=np.uint8) if out is None else out
-    # Comparing with one base at a time is several times faster than looking columns up and transposing.
+    # Comparing with one base at a time is several times faster than a table lookup and a transposition.
     for code in range(len(ALPHABET)):
         np.equal(codes, code, out=columns[:, code].view(np.bool_))
     return columns
@@ -63,7 +56,7 @@ def one_hot(sequences: Sequence[str]) -> np.ndarray:
 
 def codes_from_one_hot(array: np.ndarray) -> np.ndarray:
     """Turn a one-hot array (N, 4, L) back into integer codes (N, L); a zero column becomes N."""
-    # Several times faster than looking for the largest of four.
+    # Several times faster than argmax.
     codes = np.full((array.shape[0], array.shape[2]), UNKNOWN, dtype=np.uint8)
     for code in range(len(ALPHABET)):
         codes -= np.uint8(UNKNOWN - code) * array[:, code].astype(np.uint8, copy=False)
@@ -85,7 +78,7 @@ def check_one_hot(array: np.ndarray, name: str = "X") -> np.ndarray:
     """Return ``array`` if it is one-hot (N, 4, L); else raise InputError that names it."""
     if array.ndim != 3 or array.shape[1] != 4:
         raise InputError(f"{name} must have shape (N, 4, L); it has {array.shape}")
-    # Four numbers up to 1 have a sum that any type holds but bool; NumPy's own choice is a wide, slow one.
+    # Any dtype but bool holds the sum of four values up to 1; NumPy's default is wider and slower.
     held = np.uint8 if array.dtype == bool else array.dtype
     if array.size and (array.min() < 0 or array.max() > 1 or (array.sum(axis=1, dtype=held) > 1).any()):
         raise InputError(f"{name} is not one-hot: a column holds more than a single 1")

@@ -1,4 +1,4 @@
-"""A genome in outline, which a made one is made the like of: sizes of chromosomes, and where their long runs of N lie.
+"""The outline of a real genome that a simulated one follows: chromosome sizes and long runs of N.
 
 Standard library only, for the Snakefile.
 """
@@ -11,39 +11,26 @@ from tfbs_moe.errors import InputError
 
 COLUMNS = ("chrom", "size", "peaks", "unknown")
 
-# No chromosome is scaled below this, so that each has whole lines, repeats and places for peaks.
+# No chromosome is scaled below this, so that each has whole lines, repeats and room for peaks.
 _LEAST_SIZE = 10_000
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One chromosome to make.
-
-    Attributes:
-        name: its name.
-        size: bases.
-        unknown: runs of N, as (start, end).
-        peaks: whether peaks lie on it; on chrM, say, peak callers report none.
-    """
+    """One chromosome to simulate."""
 
     name: str
-    size: int
-    unknown: tuple[tuple[int, int], ...]
-    peaks: bool = True
+    size: int  # bases
+    unknown: tuple[tuple[int, int], ...]  # runs of N: 0-based start, exclusive end
+    peaks: bool = True  # whether it has peaks; peak callers report none on chrM, for example
 
 
 def read_shapes(path: str | Path, scale: float = 1.0) -> tuple[Shape, ...]:
-    """Read a table of chromosomes.
+    """Read a tab-separated table of chromosomes; InputError if it or a cell is invalid.
 
-    Its columns are ``chrom``, ``size``, ``peaks`` (``yes``, or ``no`` where none lie) and ``unknown``, the runs of N
-    (such as ``0-10000,500000-600000``).
-
-    Args:
-        path: tab-separated text.
-        scale: by what sizes and places are multiplied; no chromosome becomes smaller than 10,000 bases.
-
-    Raises:
-        InputError: the table cannot be read, a cell is not as above, or a run of N lies outside its chromosome.
+    Its columns are ``chrom``, ``size``, ``peaks`` (``yes`` or ``no``) and ``unknown``, the runs of N (such as
+    ``0-10000,500000-600000``). Sizes and positions are multiplied by ``scale``, but no chromosome is scaled below
+    10,000 bases.
     """
     shapes = []
     for row in _rows(Path(path)):

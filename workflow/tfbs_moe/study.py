@@ -1,7 +1,6 @@
-"""What a validated config and its experiments table ask for: which datasets, models and test sets.
+"""The datasets, models and test sets that a validated config and its experiments table ask for.
 
-Pure bookkeeping over names, with no imports that a bare Snakemake lacks, so that the Snakefile
-and the scripts share one source of it.
+Bookkeeping over names, shared by the Snakefile and the scripts; imports nothing that a bare Snakemake lacks.
 """
 
 from dataclasses import dataclass
@@ -18,28 +17,28 @@ from tfbs_moe.errors import InputError
 
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"
-# What test sets are to the experts, in the order in which they are shown.
+# Sets of test sets by their relation to the experts' training, in the order in which they are shown.
 IN_DISTRIBUTION, OTHER_CELL, UNSEEN = "in_distribution", "other_cell", "unseen"
 SETS = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN)
 SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
 OUT_OF_FOLD = "out_of_fold"
-# The kind of gate that may look at a factor's matrix.
+# The kind of the motif-conditioned gate.
 INFORMED = "motif"
-# The one that knows the authors' own dropout.
+# The only architecture with the paper authors' kind of dropout.
 PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
-# Stands where an experiment's name stands, for what is trained on all training experiments together.
+# Takes the place of an experiment's name for networks trained on all training experiments together.
 POOLED = "pooled"
 CONTROL = "control."
 POOLED_CONTROL = f"{CONTROL}{POOLED}_"
-# What every study has besides: made from the experts, from the factor's matrix and from the letters, untrained.
+# Untrained baselines of every study: from the experts, the factor's matrix and the base composition.
 CONTROLS = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Rows that models are tested on: the test split of an experiment with one kind of negatives."""
+    """The test split of an experiment with one kind of negatives."""
 
     experiment: str
     negatives: str
@@ -47,29 +46,24 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Study:
-    """The names of a study; experiments keep the order of their table.
+    """The names of a study; experiments keep the order of their table."""
 
-    Args:
-        config: the completed config.
-        experiments: rows of the experiments table, by name.
-    """
-
-    config: dict[str, Any]
-    experiments: dict[str, Experiment]
+    config: dict[str, Any]  # completed, see ``complete_config``
+    experiments: dict[str, Experiment]  # rows of the experiments table by name
 
     @cached_property
     def genome(self) -> StudyGenome:
-        """What is known of the genome: assembly, species, JASPAR's group."""
+        """The genome: assembly, species, taxonomic group in JASPAR."""
         return study_genome(self.config)
 
     @cached_property
     def has_peaks(self) -> bool:
-        """Whether any experiment's rows are cut from the genome."""
+        """Whether sequences of any experiment are extracted from the genome."""
         return any(row["format"] == "peaks" for row in self.experiments.values())
 
     @cached_property
     def training(self) -> list[str]:
-        """Experiments that an expert is trained on."""
+        """Experiments that experts are trained on, one each."""
         return [name for name, row in self.experiments.items() if row["role"] == "train"]
 
     @cached_property
@@ -80,14 +74,14 @@ class Study:
 
     @property
     def protocols(self) -> list[str]:
-        """Names of the training recipes."""
+        """Names of the training protocols."""
         return list(self.config["protocols"])
 
     def set_of(self, experiment: str) -> str:
         """Return which of ``SETS`` an experiment belongs to.
 
-        ``in_distribution`` where an expert saw the factor in this cell, ``other_cell`` where experts saw it elsewhere
-        alone, ``unseen`` where no expert saw the factor.
+        ``in_distribution``: an expert is trained on the factor in this cell; ``other_cell``: only in other cells;
+        ``unseen``: no expert is trained on the factor.
         """
         row = self.experiments[experiment]
         cells = self._trained_cells.get(row["factor"])
@@ -102,37 +96,37 @@ class Study:
         return cells
 
     def stratum_of(self, experiment: str) -> str:
-        """Return the stratum that the table names, and where it names none the set."""
+        """Return the stratum of the table, or the set if it names none."""
         return self.experiments[experiment]["stratum"] or self.set_of(experiment)
 
     def tested_factors(self, which: str) -> list[str]:
-        """Return the factors of a set, each once, in the order of the table."""
+        """Return the distinct factors of a set in the order of the table."""
         names = (name for name in self.experiments if self.set_of(name) == which)
         return list(dict.fromkeys(self.experiments[name]["factor"] for name in names))
 
     def experts(self, protocol: str) -> list[tuple[str, str]]:
-        """Return (architecture, training experiment) of every expert of a protocol."""
+        """Return (architecture, training experiment) of each expert of a protocol."""
         return [(kind, name) for kind in self.config["protocols"][protocol]["architectures"] for name in self.training]
 
     def gates(self, protocol: str) -> list[str]:
-        """Return the gates of a protocol; the first one is the mixture that the report speaks of."""
+        """Return the gates of a protocol; the first is that of the mixture that the report is about."""
         return list(self.config["protocols"][protocol]["gates"])
 
     def pooled(self, protocol: str) -> list[str]:
-        """Return the architectures that a protocol trains on the rows of all training experiments."""
+        """Return the architectures that a protocol trains on all training experiments together."""
         return list(self.config["protocols"][protocol]["pooled"])
 
     def learns_from(self, experiment: str) -> list[str]:
-        """Return the training experiments behind the name of one, or behind ``pooled``."""
+        """Return the training experiments of a network by its experiment, which may be ``pooled``."""
         return self.training if experiment == POOLED else [experiment]
 
     def models(self, protocol: str) -> list[str]:
-        """Return the names of a protocol's experts and mixtures, mixtures last."""
+        """Return the names of a protocol's experts and then its mixtures."""
         experts = [f"{kind}.{name}" for kind, name in self.experts(protocol)]
         return experts + [f"moe.{gate}" for gate in self.gates(protocol)]
 
     def explained(self, protocol: str) -> list[str]:
-        """Return the models whose attributions are computed: the mixture of the first gate, and its experts."""
+        """Return the models whose attributions are computed: experts of the first gate (limited), then its mixture."""
         experts = self._experts_of_first_gate(protocol)
         return [*experts[: self.config["attribution"]["max_experts"]], f"moe.{self.gates(protocol)[0]}"]
 
@@ -143,34 +137,34 @@ class Study:
 
     @cached_property
     def explained_experiments(self) -> list[str]:
-        """Experiments that sequences are explained of: of each set the first so many tested ones of the table.
+        """Experiments whose sequences are explained: the first ``attribution.max_experiments`` tested ones of each set.
 
-        The first, and no even choice, as a row more at the end of the table shall change nothing for the others.
+        The first rather than evenly spaced ones, so that a new last row of the table leaves the others unchanged.
         """
         most = self.config["attribution"]["max_experiments"]
         tested = list(dict.fromkeys(test.experiment for test in self.test_sets))
         return [name for which in SETS for name in [one for one in tested if self.set_of(one) == which][:most]]
 
     def trained_controls(self, protocol: str) -> list[str]:
-        """Return the names of the controls that are trained: pooled networks, and gates that are no mixture."""
+        """Return the names of the trained baselines: pooled networks and control gates."""
         pooled = [f"{POOLED_CONTROL}{kind}" for kind in self.pooled(protocol)]
         return pooled + [f"{CONTROL}{gate}" for gate in self.config["controls"]]
 
     def trained(self, protocol: str) -> list[str]:
-        """Return the names of every trained model of a protocol."""
+        """Return the names of all trained models of a protocol."""
         return self.models(protocol) + self.trained_controls(protocol)
 
     def place(self, model: str) -> tuple[str, str]:
-        """Return ``moe`` or ``control`` and the gate, or architecture and experiment, of a trained model."""
+        """Split a trained model's name: (``moe`` or ``control``, gate) or (architecture, experiment)."""
         if model.startswith(POOLED_CONTROL):
             return model.removeprefix(POOLED_CONTROL), POOLED
         kind, name = model.split(".", maxsplit=1)
         return kind, name
 
     def members(self, protocol: str) -> dict[str, tuple[str, str]]:
-        """Return (architecture, experiment) of every network that a gate of a protocol may look at, by its name there.
+        """Return (architecture, experiment) of every network that gates of a protocol may use, by name.
 
-        An expert goes by its experiment where the protocol has one architecture, else by both.
+        An expert's name is its experiment if the protocol has one architecture, else ``<architecture>.<experiment>``.
         """
         several = len(self.config["protocols"][protocol]["architectures"]) > 1
         experts = {f"{kind}.{name}" if several else name: (kind, name) for kind, name in self.experts(protocol)}
@@ -179,7 +173,7 @@ class Study:
         return experts | pooled
 
     def gate_members(self, protocol: str, gate: str) -> list[str]:
-        """Return the names of the networks that a gate looks at; the controls look at those of the first gate."""
+        """Return the names of a gate's experts, pooled networks included."""
         settings = self.config["gates"][gate]
         factors = settings["factors"] or self.training
         kinds = settings["architectures"] or self.config["protocols"][protocol]["architectures"]
@@ -190,15 +184,15 @@ class Study:
         ]
 
     def control_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
-        """Return the settings of the controls, which are shown rows as the first gate is: they differ in themselves."""
+        """Return the settings of the control gates, with the expert dropout of the first gate for a fair comparison."""
         unseen = self.config["gates"][self.gates(protocol)[0]]["unseen"]
         return {name: self.config["gates"][name] | {"unseen": unseen} for name in self.config["controls"]}
 
     def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, Any]:
         """Return an expert's ``architecture`` and its ``network`` and ``training`` settings.
 
-        They are the architecture's, with the experiment's own on top, and the protocol's quirks. A network
-        of the user's own is known to the library by its dotted path, a variant by what it is a variant of.
+        An experiment's own settings override those of its architecture, and the protocol's quirks override both. The
+        ``architecture`` of a user's network is its dotted path, that of a variant its kind.
         """
         settings, quirks = self.config["experts"][architecture], self.config["protocols"][protocol]
         own = settings["factors"].get(experiment, {})
@@ -214,11 +208,11 @@ class Study:
         }
 
     def is_informed(self, gate: str) -> bool:
-        """Return whether a gate is told what is known of the factor that is asked for."""
+        """Return whether a gate is motif-conditioned."""
         return bool(self.config["gates"][gate].get("kind", gate) == INFORMED)
 
     def variant(self, protocol: str, gate: str) -> dict[str, str | int]:
-        """Return what tells one mixture of a study from another: its gate, experts, training negatives and rows."""
+        """Return the settings that distinguish the mixtures of a study: gate, experts, training negatives and rows."""
         recipe, settings = self.config["protocols"][protocol], self.config["gates"][gate]
         known = self.members(protocol)
         members = [known[name] for name in self.gate_members(protocol, gate)]
@@ -237,7 +231,7 @@ class Study:
         }
 
     def identity(self, test: TestSet) -> dict[str, str]:
-        """Return the columns that name a test set in every result table."""
+        """Return the columns that identify a test set in every result table."""
         row = self.experiments[test.experiment]
         return {
             "experiment": test.experiment,
@@ -267,12 +261,11 @@ class Study:
 
     @property
     def omitted(self) -> list[str]:
-        """Say which test sets the config asks for and the table cannot give, and what is not explained of the rest."""
+        """Sentences on what the study omits: blacklist, test sets, explained experiments and experts."""
         return [*self._unlisted, *self._untested, *self._unexplained]
 
     @property
     def _unlisted(self) -> list[str]:
-        """Say where the config asks for the assembly's list of places to leave out, and there is none."""
         wanted = self.config["genome"]["blacklist"] is True and self.has_peaks and self.genome.assembly != PLANTED
         if not wanted or self.genome.blacklisted:
             return []
@@ -291,7 +284,6 @@ class Study:
 
     @property
     def _unexplained(self) -> list[str]:
-        """Say where the limits of attribution leave experiments or experts out."""
         limits = self.config["attribution"]
         explained, tested = len(self.explained_experiments), len({test.experiment for test in self.test_sets})
         said = []
@@ -320,11 +312,11 @@ class Study:
 
 
 def load_study(run_folder: str | Path) -> Study:
-    """Return the study of a run from the config and the experiments table written beside its results."""
+    """Return the study of a run from the config and experiments table beside its results."""
     folder = Path(run_folder)
     try:
         config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    # Deep nesting ends the parser's stack; odd dates and numbers are ValueErrors.
+    # Deep nesting exhausts the parser's stack; odd dates and numbers are ValueErrors.
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{folder / CONFIG} cannot be read as the config of a run: {reason}") from None
@@ -332,11 +324,7 @@ def load_study(run_folder: str | Path) -> Study:
 
 
 def make_study(config: dict[str, Any], experiments: list[Experiment]) -> Study:
-    """Check that a completed config and an experiments table fit together, and join them.
-
-    Raises:
-        InputError: one message with a line for every way in which they do not.
-    """
+    """Join a completed config and an experiments table; InputError lists every contradiction between them."""
     study = Study(config, {row["name"]: row for row in experiments})
     faults = list(_mismatches(study))
     if faults:
@@ -345,7 +333,7 @@ def make_study(config: dict[str, Any], experiments: list[Experiment]) -> Study:
 
 
 def _mismatches(study: Study) -> list[str]:
-    """Say every way in which config and table contradict each other."""
+    """Return one sentence for each contradiction between config and table."""
     config, table = study.config, study.config["experiments"]
     faults = []
     if len(study.training) < 2:
@@ -376,7 +364,7 @@ def _mismatches(study: Study) -> list[str]:
 
 
 def _set_faults(study: Study) -> list[str]:
-    """Say which rows call themselves seen or unseen and are not."""
+    """Return a sentence for each row whose role or stratum contradicts the set of its factor and cell."""
     table, faults = study.config["experiments"], []
     for name, row in study.experiments.items():
         truly = study.set_of(name)
@@ -399,7 +387,7 @@ def _set_faults(study: Study) -> list[str]:
 
 
 def _protocol_faults(study: Study, protocol: str) -> list[str]:
-    """Say every way in which one protocol asks for what it does not have."""
+    """Return a sentence for each thing that a protocol asks for and does not have."""
     config, settings = study.config, study.config["protocols"][protocol]
     where, faults = f"config: protocols.{protocol}", []
     for part, kinds in (("architectures", "experts"), ("pooled", "experts"), ("gates", "gates")):
@@ -438,7 +426,7 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
 
 
 def _source_faults(study: Study) -> list[str]:
-    """Say which experiments lack the genome or the coordinates that the config asks of them."""
+    """Return a sentence for each experiment that lacks the genome, peaks or coordinates its config needs."""
     config, table = study.config, study.config["experiments"]
     faults = genome_faults(config) if study.has_peaks else []
     for name, row in study.experiments.items():

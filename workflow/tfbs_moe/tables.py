@@ -1,4 +1,4 @@
-"""Typed table and file I/O: everything is written under a temporary name and renamed."""
+"""Table and file I/O; every file is written under a temporary name and renamed."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tfbs_moe.errors import InputError
 
-# What a disk or a folder may do to a file that is written, and what to do about it.
+# Advice for each system error of a write.
 _DISK_PROBLEMS = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room within your quota",
@@ -34,15 +34,12 @@ _REASON_LENGTH = 300
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it there on success, remove it on failure.
+    """Yield a temporary path beside ``path``; rename it on success, remove it on failure, InputError if not writable.
 
-    The bytes are on the disk before the name is, so that a power cut leaves the old file or the new one.
-
-    Raises:
-        InputError: the disk is full, or nothing can be written there.
+    The content is synced to disk before the renaming, so that a power cut leaves the old file or the new one.
     """
     target = Path(path)
-    # Nobody can put a link there beforehand. The suffix stays last: libraries choose a format by it.
+    # Random, so that nobody can plant a link there; the suffix stays last, as libraries infer the format from it.
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,12 +49,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             temporary.replace(target)
         finally:
-            # On a folder that cannot be written there is nothing to remove.
+            # In a folder that is not writable there is nothing to remove.
             if temporary.is_file():
                 temporary.unlink()
     except InputError:
         raise
-    # HDF5, Parquet and safetensors each wrap the system's error in one of their own.
+    # HDF5, Parquet and safetensors wrap the system's error in their own.
     except Exception as error:
         problem = disk_problem(error)
         if problem and getattr(error, "filename", None) in (None, str(temporary), str(target), str(target.parent)):
@@ -68,14 +65,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def check_space(path: str | Path, size: int, advice: str = "make room on that disk") -> None:
-    """Raise InputError where so many bytes more do not fit beside ``path``.
+    """Raise InputError if ``size`` more bytes do not fit on the disk of ``path``.
 
-    For what cannot say so itself when it is written: HDF5 and memory that is mapped end the process.
-
-    Args:
-        path: that is about to grow.
-        size: in bytes.
-        advice: what to do about it.
+    For HDF5 and memory-mapped files, which end the process without a message on a full disk.
     """
     free = shutil.disk_usage(Path(path).parent).free
     if size > free:
@@ -86,7 +78,7 @@ def check_space(path: str | Path, size: int, advice: str = "make room on that di
 
 
 def disk_problem(error: BaseException) -> str | None:
-    """Say what the disk has against a write, and what to do, or None where an error is of another kind."""
+    """Return a disk error with advice as a phrase, or None if an error is of another kind."""
     text = str(error)
     for number, advice in _DISK_PROBLEMS.items():
         said = os.strerror(number)
@@ -100,19 +92,16 @@ def write_tsv(table: pd.DataFrame, path: str | Path) -> None:
     written = table.copy(deep=False)
     for place, kind in enumerate(table.dtypes):
         if isinstance(kind, np.dtype) and kind.kind == "f":
-            # pandas' own float_format takes ten times as long, for looks at every number.
+            # pandas' own float_format takes ten times as long.
             written.isetitem(place, ["" if x != x else f"{x:.10g}" for x in table.iloc[:, place].tolist()])
     with atomic(path) as temporary:
         written.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
 
 
 def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
-    """Read a tab-separated table and check that ``columns`` are there.
+    """Read a tab-separated table; InputError if it is missing, truncated, damaged or lacks one of ``columns``.
 
-    Only the empty field means a missing value: a factor or a cell may be called NA or None.
-
-    Raises:
-        InputError: there is no such table, it is cut short or damaged, or it lacks a column.
+    Only an empty field is a missing value: a factor or cell may be called NA or None.
     """
     settings: dict[str, Any] = {"keep_default_na": False, "na_values": [""]} | options
     try:
@@ -126,9 +115,9 @@ def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> p
 
 
 def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Put tables below each other; of one without rows the columns have no types, and it counts only where all are.
+    """Concatenate tables, ignoring empty ones, whose columns have no types.
 
-    Where none has rows, the header is that of the table with the most columns.
+    If all are empty, return the one with the most columns.
     """
     filled = [part for part in parts if len(part)]
     return pd.concat(filled or [max(parts, key=lambda part: len(part.columns))], ignore_index=True)
@@ -141,11 +130,7 @@ def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_parquet(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a Parquet table and check that ``columns`` are there (others are read too).
-
-    Raises:
-        InputError: there is no such table, it is cut short or damaged, or it lacks a column.
-    """
+    """Read all columns of a Parquet table; InputError if it is missing, damaged or lacks one of ``columns``."""
     try:
         table = pd.read_parquet(path, page_checksum_verification=True)
     # Every error of Arrow's is one of these four.
@@ -161,7 +146,7 @@ def write_json(value: object, path: str | Path) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON; a damaged file is an InputError that names it."""
+    """Read JSON; InputError if the file is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -169,7 +154,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def _check_whole(path: Path) -> None:
-    """Raise ValueError where a table does not end with a whole line, or holds what a power cut leaves behind."""
+    """Raise ValueError if a table does not end with a line end, as after a power cut."""
     with path.open("rb") as handle:
         if not handle.seek(0, os.SEEK_END):
             return
@@ -179,7 +164,6 @@ def _check_whole(path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error's message as one line of bounded length."""
     text = getattr(error, "strerror", None) or str(error)
     return " ".join(str(text).split())[:_REASON_LENGTH] or type(error).__name__
 
