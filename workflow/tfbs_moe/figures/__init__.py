@@ -1,1 +1,1 @@
-"""Tables and arrays in, figures out; no result is computed here."""
+"""Figures from tables and arrays; no result is computed here."""

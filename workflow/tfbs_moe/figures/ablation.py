@@ -1,4 +1,4 @@
-"""The figure of an ablation: what each mixture of a study is worth beside the first."""
+"""The ablation figure: each mixture of a study against the first."""
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,7 @@ FEWEST = 2
 
 @styled
 def ablation(table: pd.DataFrame) -> Drawing:
-    """Draw the paired difference of every mixture from the first one, a panel per set of factors.
-
-    Args:
-        table: ``statistics/ablation.tsv``.
-    """
+    """Draw the paired difference of each mixture from the first, a panel per set (``statistics/ablation.tsv``)."""
     shown = first_kind(table[table["rows"] == "all"], "set")
     mixtures = list(dict.fromkeys(zip(shown["protocol"], shown["model"], strict=True)))
     if len(mixtures) < FEWEST:

@@ -1,4 +1,4 @@
-"""Means over seeds and over factors, as the figures and the report show them."""
+"""Means over seeds and factors for the figures and the report."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 SETS = {IN_DISTRIBUTION: "in-distribution", OTHER_CELL: "other cell", UNSEEN: "unseen factors"}
 ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
-# Those of the project's own tables; others follow in the order of the table.
+# Strata of the project's own tables; others follow in the order of the table.
 STRATA = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN, "within_family", "cross_family", "non_motif")
 _CHANCE = 0.5
 _MARGIN = 0.06
@@ -16,14 +16,9 @@ _TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratu
 
 
 def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Average a metrics table over training seeds.
+    """Average ``evaluation/metrics.tsv`` over training seeds, per protocol, model, test set, set of rows and metric.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv``.
-
-    Returns:
-        One row per protocol, model, test set, set of rows and metric: ``value`` ``lower`` ``upper`` (means over
-        seeds), ``lowest`` ``highest`` (over seeds), ``seeds``, ``n``.
+    ``value`` ``lower`` ``upper`` are means over seeds, ``lowest`` ``highest`` the extremes over seeds.
     """
     return metrics.groupby(_TEST_SET, sort=False, dropna=False, as_index=False).agg(
         value=("value", "mean"),
@@ -37,15 +32,10 @@ def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_factors(metrics: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Average a metrics table over the factors of each set, with a t interval whose unit is the factor.
+    """Average ``evaluation/metrics.tsv`` over the factors of each set, with a t interval whose unit is the factor.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv``.
-        confidence: coverage of the interval.
-
-    Returns:
-        One row per protocol, model, set, kind of negatives, set of rows and metric: ``value`` ``lower`` ``upper``
-        ``n_factors`` ``seeds``, and ``lowest`` ``highest``, the extremes of the single seeds' means.
+    One row per protocol, model, set, kind of negatives, set of rows and metric: ``value`` ``lower`` ``upper``
+    ``n_factors`` ``seeds``, and ``lowest`` ``highest``, the extremes of the single seeds' means.
     """
     keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
     by_seed = units.by_factor(metrics, [*keys, "seed"], ["value"])
@@ -57,20 +47,15 @@ def over_factors(metrics: pd.DataFrame, confidence: float) -> pd.DataFrame:
 
 
 def ordered_strata(table: pd.DataFrame) -> list[str]:
-    """Return the strata of a table: the project's own in their order, then a user's in the order of the table."""
+    """Return the strata of a table: those in ``STRATA`` first, then the user's in the order of the table."""
     present = list(dict.fromkeys(table["stratum"]))
     return sorted(present, key=lambda name: STRATA.index(name) if name in STRATA else len(STRATA))
 
 
 def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Subtract every other model's metric from one model's on the same test rows, averaged over seeds.
+    """Return ``difference`` = model − rival for each rival and test set, from seed means on the same test sequences.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of one metric.
-        model: the model that the others are subtracted from.
-
-    Returns:
-        One row per rival and test set, with ``difference`` = model − rival.
+    ``metrics`` holds rows of ``evaluation/metrics.tsv`` of one metric.
     """
     table = over_seeds(metrics)
     keys = [column for column in _TEST_SET if column != "model"]
@@ -82,16 +67,16 @@ def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
 
 
 def range_of(values: np.ndarray) -> tuple[float, float]:
-    """Return the limits of an axis of a metric between 0 and 1: all values and chance, with a margin."""
+    """Return axis limits within [0, 1] that hold all values and chance, with a margin."""
     finite = values[np.isfinite(values)]
     return max(0.0, min(_CHANCE, float(finite.min())) - _MARGIN), min(1.0, float(finite.max()) + _MARGIN)
 
 
 def ordered_tests(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the test sets of a table, one row each, with a ``label``: sets, strata and table in their order.
+    """Return a table's test sets, each with a ``label``, sorted by set, then stratum, then position in the table.
 
-    A test set is called by its factor; where that does not tell it from the others, by its experiment, and where
-    the experiment is tested on several kinds of negatives, by these too.
+    The label is the factor, or the experiment if the factor has several, and the kind of negatives if the experiment
+    has several.
     """
     columns = ["experiment", "factor", "cell", "set", "stratum", "negatives"]
     tests = table[columns].drop_duplicates().reset_index(drop=True)

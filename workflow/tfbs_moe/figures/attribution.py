@@ -1,4 +1,4 @@
-"""Figures of what models look at: logos, and how well attribution finds known sites."""
+"""Figures of attribution: logos, and how well attribution finds known sites."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ SITE_METRICS = {
     "site_auroc": "AUROC over positions",
     "site_peak_hit": "strongest position in a site",
 }
-# Where no site is known for certain, those that a known matrix matches, with its columns shuffled as the control.
+# Used if no site is known for certain: matches of a known matrix, with a column-shuffled matrix as the control.
 MATRIX_METRICS = {
     "matrix_average_precision": "average precision at matrix matches",
     "shuffled_matrix_average_precision": "the same, shuffled matrix (control)",
@@ -59,63 +59,55 @@ _MANY_TEST_SETS = 6
 _TRACK_HEIGHT = 0.44
 _SEQUENCE_HEIGHT = 0.22
 _NARROW_TITLE = 32
-"""Letters of a title on one line, where two panels with their names stand side by side."""
+"""Characters per line of a title, where two panels with their names stand side by side."""
 _TRACK_NAME = 14
-"""Letters of a track's name on one line."""
+"""Characters per line of a track's name."""
 _TRACK_NAME_PLACE = -0.07
-"""Where a track's name ends, in widths of the track: left of the widest number."""
+"""Right end of a track's name, as a fraction of the track's width: left of the widest tick label."""
 _BITS = 2.0
-"""Information of a base that is known, in bits: the height of a letter in the sequence's own track."""
+"""Information of a known base, in bits: the height of a letter in the sequence track."""
 _MOTIFS_PER_ROW = 4
 _FILTERS = 12
-"""Of a first layer's filters so many are drawn."""
+"""How many filters of a first layer are drawn."""
 _BASE_LABEL_STEP = 20
+# Letter heights as fractions of the tallest letter of a track.
 _PLAIN_HEIGHT = 0.4
-"""Of a track's tallest letter: below, a letter is too small for its curves to be seen."""
+"""Below this a letter is too small for its curves to be seen."""
 _BAR_HEIGHT = 0.12
-"""Of a track's tallest letter: below, no letter can be read, and a bar in its colour is a third of the bytes."""
+"""Below this no letter can be read, and a bar in its colour takes a third of the bytes."""
 _LEAST_HEIGHT = 0.015
-"""Of a track's tallest letter: what is lower is less than a pixel, and would make half of the file."""
+"""Lower letters are less than a pixel high and would make up half of the file."""
 _BAR = Outline([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], closed=True)
 
 
 @dataclass(frozen=True)
 class Explained:
-    """Attributions of one model on one test set by several methods, on the same sequences.
+    """Attributions of one model on the same sequences by several methods."""
 
-    Attributes:
-        one_hot: uint8 (N, 4, L).
-        row: int (N,), rows of the test set.
-        logit: float (N,), what the model says.
-        attribution: float (N, 4, L) per method.
-        sites: bool (N, L), True within a known site; None where no site is known.
-        label: what to call each sequence (N,); its row of the test set where not given.
-        start: int (N,), 0-based coordinate of each first column; below 0, or where a column is unknown at an end,
-            columns lie beyond the sequence and are not drawn. Positions count from 1 in the sequence where not given.
-    """
-
-    one_hot: np.ndarray
-    row: np.ndarray
-    logit: np.ndarray
-    attribution: Mapping[str, np.ndarray]
-    sites: np.ndarray | None = None
-    label: Sequence[str] | None = None
+    one_hot: np.ndarray  # uint8 of shape (N, 4, L)
+    row: np.ndarray  # int of shape (N,), index in the test set
+    logit: np.ndarray  # float of shape (N,), the output of the model
+    attribution: Mapping[str, np.ndarray]  # method to float of shape (N, 4, L)
+    sites: np.ndarray | None = None  # bool of shape (N, L), True within a known site; None if no site is known
+    label: Sequence[str] | None = None  # N names for titles; default: the row in the test set
+    # int of shape (N,), 0-based coordinate of each first column; unknown columns at the ends lie beyond the sequence
+    # and are not drawn. None: positions count from 1 and all columns are drawn.
     start: np.ndarray | None = None
 
     def columns(self, place: int) -> slice:
-        """Return which columns of a sequence hold the sequence itself: between its first and last known base."""
+        """Return the columns to draw: those from the first to the last known base if ``start`` is given, else all."""
         known = np.flatnonzero(self.one_hot[place].any(axis=0))
         if self.start is None or not len(known):
             return slice(0, self.one_hot.shape[2])
         return slice(int(known[0]), int(known[-1]) + 1)
 
     def name(self, place: int) -> str:
-        """Return what a sequence is called in a title."""
+        """Return a sequence's name for a title."""
         return f"test row {int(self.row[place])}" if self.label is None else self.label[place]
 
 
 def chosen_by_rule(logit: np.ndarray) -> dict[str, int]:
-    """Return the places of the highest, the median and the lowest logit, each once; ties go to the first."""
+    """Return the indices of the highest, median and lowest logit by rule, without repeats; ties go to the first."""
     order = np.argsort(-logit, kind="stable")
     rules = {"highest logit": order[0], "lowest logit": order[-1], "median logit": order[len(order) // 2]}
     chosen: dict[int, str] = {}
@@ -128,19 +120,15 @@ def chosen_by_rule(logit: np.ndarray) -> dict[str, int]:
 
 @styled
 def logos(explained: Explained) -> Drawing:
-    """Draw stacked logos of three sequences chosen by rule, with known sites boxed.
-
-    Args:
-        explained: attributions of one model on one test set.
-    """
+    """Draw stacked logos of three sequences chosen by their logits, with known sites boxed."""
     if not len(explained.row):
         return nothing_to_draw("No sequence was explained.")
     chosen = chosen_by_rule(explained.logit)
     tracks = ["sequence", *explained.attribution]
-    # The sequence's letters are all of one height, which a low track shows as well.
+    # The letters of the sequence are all of one height, so a low track is enough.
     heights_of_tracks = [_SEQUENCE_HEIGHT, *[_TRACK_HEIGHT] * len(explained.attribution)] * len(chosen)
     figure = new_figure(TWO_COLUMNS, sum(heights_of_tracks) + 0.3 * len(chosen) + 0.2)
-    # Sequences of a test set count alike; those of a user lie where they lie.
+    # Test sequences share positions from 1; those of a user have their own coordinates.
     shared = explained.start is None
     grid = figure.subplots(len(heights_of_tracks), 1, sharex=shared, squeeze=False, height_ratios=heights_of_tracks)
     axes = grid[:, 0]
@@ -159,7 +147,7 @@ def logos(explained: Explained) -> Drawing:
             if explained.sites is not None:
                 _boxes(ax, explained.sites[place][columns])
             ax.set_ylabel(_track_name(name), fontsize=5.5, rotation=0, ha="right", va="center")
-            # Left to itself, a label asks for every tick of its figure: most of the time of a figure of many tracks.
+            # Automatic placement inspects every tick of the figure: most of the drawing time with many tracks.
             ax.yaxis.set_label_coords(_TRACK_NAME_PLACE, 0.5)
             if not shared and track < len(heights) - 1:
                 ax.tick_params(labelbottom=False)
@@ -177,9 +165,7 @@ def logos(explained: Explained) -> Drawing:
 def localisation(summary: pd.DataFrame, confidence: float) -> Drawing:
     """Draw how well each method finds known sites: a mark per test set, and the mean over factors with its interval.
 
-    Args:
-        summary: rows of ``attributions/summary.tsv``; the mixtures among them are drawn.
-        confidence: coverage of the intervals, the factor as the unit.
+    Of the models in ``attributions/summary.tsv`` the mixtures are drawn.
     """
     metrics = SITE_METRICS
     table = _of_mixtures(summary, metrics)
@@ -215,16 +201,14 @@ def localisation(summary: pd.DataFrame, confidence: float) -> Drawing:
 
 @styled
 def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METRICS) -> Drawing:
-    """Draw what every method scores on every test set, a heat map per measure.
+    """Draw a heat map per metric, methods by test sets, of the mixtures in one protocol's ``attributions/summary.tsv``.
 
-    Args:
-        summary: rows of ``attributions/summary.tsv`` of one protocol; the mixtures among them are drawn.
-        metrics: measures between 0 and 1 and their titles, in the order of the panels.
+    ``metrics`` maps metrics between 0 and 1 to their titles, in the order of the panels.
     """
     table = _of_mixtures(summary, metrics)
     if table.empty:
         return nothing_to_draw("No attribution was judged.")
-    # Mutagenesis agrees with itself.
+    # The agreement of mutagenesis with itself says nothing.
     itself = table["metric"].str.startswith("ism_") & table["method"].str.startswith("ism")
     table = table[~itself]
     order = aggregate.ordered_tests(table)
@@ -241,30 +225,29 @@ def agreement_grid(summary: pd.DataFrame, metrics: Mapping[str, str] = GRID_METR
         matrix.index = matrix.index.map(lambda method: METHOD_LABELS.get(method, method))
         heat_map(ax, matrix, "mean over sequences", bar=False)
         title = f"{metrics[metric]}, {model}" if table["model"].nunique() > 1 else metrics[metric]
-        # The layout leaves no room for a title that is wider than its panel.
+        # The layout does not make room for a title wider than its panel.
         ax.set_title(textwrap.fill(title, _NARROW_TITLE) if columns > 1 else title)
     kept = ["protocol", "model", "experiment", "method", "metric", "value", "lower", "upper", "n"]
     return figure, table[kept].reset_index(drop=True)
 
 
 def _of_mixtures(summary: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows of some measures for the mixtures, those without a value left out."""
+    """Return the mixtures' rows of the given metrics, without missing values."""
     if summary.empty:
         return summary
     return summary[summary["metric"].isin(metrics) & summary["model"].str.startswith("moe.")].dropna(subset=["value"])
 
 
 def _track_name(track: str) -> str:
-    """Return what stands beside a track."""
     if track == "sequence":
         return "sequence, bits"
     return "\n".join([*textwrap.wrap(METHOD_LABELS.get(track, track), _TRACK_NAME, break_on_hyphens=False), "× input"])
 
 
 def _logo(ax: Axes, heights: np.ndarray, first: int = 1) -> None:
-    """Draw one logo with at most one letter a position: heights (4, L), below zero upside down; ``first`` counts.
+    """Draw a logo with one letter per position: heights (4, L), negative ones upside down; positions from ``first``.
 
-    All letters of a base are one path: a logo library's path per letter made a study's logos take minutes.
+    All letters of a base are one path: with a path per letter, as in logo libraries, a study's logos take minutes.
     """
     length = heights.shape[1]
     for base, values in zip(ALPHABET, heights, strict=True):
@@ -280,9 +263,9 @@ def _logo(ax: Axes, heights: np.ndarray, first: int = 1) -> None:
 def _letters(
     ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float, *, small: bool = False
 ) -> None:
-    """Draw one letter at every position where it is tall enough to be seen, as a single path.
+    """Draw one base's letters, where tall enough to be seen, as a single path.
 
-    Letters of a ``small`` logo have no curves, and are bars where they are too low to be read.
+    Letters of a ``small`` logo have no curves, and are bars if too low to be read.
     """
     letters = [
         Affine2D()
@@ -297,7 +280,7 @@ def _letters(
 
 
 def _shape(base: str, share: float, *, small: bool) -> Outline:
-    """Return what stands for a letter of some share of the tallest one's height."""
+    """Return the outline of a letter whose height is a fraction of the tallest one's."""
     if small and share < _BAR_HEIGHT:
         return _BAR
     return _glyph(base, plain=small or share < _PLAIN_HEIGHT)
@@ -305,11 +288,11 @@ def _shape(base: str, share: float, *, small: bool) -> Outline:
 
 @cache
 def _glyph(base: str, *, plain: bool) -> Outline:
-    """Return a letter's outline, scaled to fill the unit square; a plain one has corners in place of curves."""
+    """Return a letter's outline, scaled to the unit square; a plain one has corners instead of curves."""
     outline: Outline = TextPath((0, 0), base, size=1, prop=FontProperties(family="DejaVu Sans", weight="bold"))
     box = outline.get_extents()
     if plain:
-        # Of the two points of a curve the second lies on the outline.
+        # Of the two points of a quadratic curve only the second lies on the outline.
         vertices, codes = np.asarray(outline.vertices), np.asarray(outline.codes)
         bent = codes == Outline.CURVE3
         kept = ~bent | (np.cumsum(bent) % 2 == 0)
@@ -330,7 +313,7 @@ def _boxes(ax: Axes, inside: np.ndarray) -> None:
 def _logo_table(
     rule: str, row: int, track: str, sequence: np.ndarray, values: np.ndarray, first: int, label: str | None
 ) -> pd.DataFrame:
-    """Return the sequence's letter, N if unknown, and its height at every position; positions count from ``first``."""
+    """Return the base (N if unknown) and its height at every position, counted from ``first``."""
     letters = np.where(sequence.any(axis=0), np.array(list(ALPHABET))[sequence.argmax(axis=0)], "N")
     return pd.DataFrame(
         {
@@ -347,11 +330,9 @@ def _logo_table(
 
 @styled
 def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
-    """Draw the motifs found in attributions, each under the name of the known matrix it is most like.
+    """Draw the motifs discovered in attributions, each titled with the most similar known matrix.
 
-    Args:
-        motifs: from ``attribution.motifs.motif_table``.
-        matches: from ``attribution.motifs.match_motifs``.
+    From ``attribution.motifs.motif_table`` and ``attribution.motifs.match_motifs``.
     """
     if motifs.empty:
         return nothing_to_draw("No motif was found: too few stretches of the explained sequences stand out together.")
@@ -360,11 +341,9 @@ def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
 
 @styled
 def filter_logos(filters: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
-    """Draw what filters of a first layer look like, those that are most like a known matrix first.
+    """Draw motifs of first-layer filters, those most similar to a known matrix first.
 
-    Args:
-        filters: from ``attribution.motifs.motif_table``.
-        matches: from ``attribution.motifs.match_motifs``; has every filter.
+    From ``attribution.motifs.motif_table`` and ``attribution.motifs.match_motifs``, which has every filter.
     """
     if filters.empty:
         return nothing_to_draw("No filter over the four bases says as much as three certain bases within eight.")
@@ -373,7 +352,7 @@ def filter_logos(filters: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
 
 
 def _logos_of(motifs: pd.DataFrame, matches: pd.DataFrame, names: list[str], unit: str) -> Drawing:
-    """Draw some motifs, each under its name, how many ``unit`` it was made of and its nearest matrix."""
+    """Draw motifs, each titled with its name, the number of ``unit`` it was built from and its nearest matrix."""
     columns = min(_MOTIFS_PER_ROW, len(names))
     figure = new_figure(TWO_COLUMNS, 1.15 * -(-len(names) // columns))
     axes = grid_of_axes(figure, len(names), columns, alike="y")
@@ -394,7 +373,7 @@ def _logos_of(motifs: pd.DataFrame, matches: pd.DataFrame, names: list[str], uni
 
 
 def _stacked_logo(ax: Axes, heights: np.ndarray) -> None:
-    """Draw a logo whose positions hold several letters, the tallest on top: heights (4, W), none below zero."""
+    """Draw a logo with several letters per position, the tallest on top: heights (4, W), none negative."""
     order = np.argsort(heights, axis=0, kind="stable")
     level = np.take_along_axis(heights, order, axis=0).cumsum(axis=0)
     below = np.zeros_like(heights)

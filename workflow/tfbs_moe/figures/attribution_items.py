@@ -1,7 +1,4 @@
-"""The figures of attribution that a study has; see ``catalogue``.
-
-Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
-"""
+"""The attribution figures of a study; see ``catalogue``. Standard library only, for the Snakefile."""
 
 from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
@@ -21,7 +18,7 @@ from tfbs_moe.study import Study
 
 
 def attribution_items(study: Study, protocol: str) -> list[FigureItem]:
-    """Return every figure of a protocol's attributions, in the order of the report."""
+    """Return the attribution figures of a protocol, in the order of the report."""
     settings, explained = study.config["attribution"], study.explained(protocol)
     items = [_attribution_grid(protocol), _around(protocol), _shift_curves(protocol), _cost(protocol)]
     items += [_logos(study, protocol, name) for name in study.explained_experiments]
@@ -126,7 +123,7 @@ def _logos(study: Study, protocol: str, experiment: str) -> FigureItem:
 
 
 def _truth(study: Study, experiment: str) -> tuple[str, ...]:
-    """Return the files that say where sites are known to lie in an experiment's test rows."""
+    """Return the files with the planted sites of an experiment's test sequences; none for a real genome."""
     if study.genome.assembly != PLANTED:
         return ()
     test = next(test for test in first_test_sets(study) if test.experiment == experiment)
@@ -172,7 +169,7 @@ def _filters(protocol: str, model: str) -> FigureItem:
 
 
 def localisation_item() -> FigureItem:
-    """Return the figure of how well every protocol's attributions find known sites."""
+    """Return the figure of how well the attributions of all protocols find known sites."""
     return FigureItem(
         name="localisation",
         kind="localisation",

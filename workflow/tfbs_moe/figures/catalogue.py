@@ -1,6 +1,6 @@
-"""Which figures a study has, what each is called and says, and the files it is drawn from.
+"""The figures of a study: titles, captions and the files they are drawn from.
 
-Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
+Standard library only, for the Snakefile.
 """
 
 from tfbs_moe.figures.attribution_items import attribution_items, localisation_item
@@ -53,18 +53,14 @@ def figure_items(study: Study) -> list[FigureItem]:
 
 
 def figure_item(study: Study, name: str) -> FigureItem:
-    """Return the figure of that name.
-
-    Raises:
-        KeyError: the study has no such figure.
-    """
+    """Return the figure of that name; KeyError if the study has none."""
     return {item.name: item for item in figure_items(study)}[name]
 
 
 def _audit(study: Study) -> FigureItem:
     tests = first_test_sets(study)
     audits = [f"audit/{test.experiment}/{test.negatives}/rows.parquet" for test in tests]
-    # The audit has no labels, and only bound rows can be taken from the same place as a training peak.
+    # For the labels, which the audit lacks: only bound sequences can come from the same locus as a training peak.
     datasets = [f"datasets/{test.experiment}/{test.negatives}/test.h5" for test in tests]
     word = study.config["evaluation"]["overlap_k"]
     return FigureItem(

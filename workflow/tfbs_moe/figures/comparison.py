@@ -1,4 +1,4 @@
-"""Figures that compare: with published numbers, between strata and negatives, and by rank."""
+"""Comparison figures: published numbers, strata, kinds of negatives, ranks and F statistics."""
 
 import numpy as np
 import pandas as pd
@@ -34,12 +34,7 @@ _SET_COLOURS = {IN_DISTRIBUTION: "#E69F00", OTHER_CELL: "#009E73", UNSEEN: "#007
 
 @styled
 def published_comparison(comparison: pd.DataFrame) -> Drawing:
-    """Draw published numbers beside ours, a panel per model.
-
-    Args:
-        comparison: from ``tfbs_moe.published.compare``: ``protocol`` ``model`` ``name`` (a factor or a set)
-            ``published`` ``value`` ``lowest`` ``highest``.
-    """
+    """Draw published numbers beside ours, a panel per model, from ``tfbs_moe.figures.published.compare``."""
     if comparison.empty:
         return nothing_to_draw("No published number belongs to a model and test set of this study.")
     models = ordered_models(comparison["model"])
@@ -73,13 +68,7 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
 
 @styled
 def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
-    """Draw the mean of one metric over the factors of each stratum, a mark per factor beside it.
-
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        confidence: coverage of the intervals, the factor as the unit.
-        metric: which metric.
-    """
+    """Draw a metric by stratum from one protocol's ``evaluation/metrics.tsv``: test sets and the mean over factors."""
     chosen = metrics[(metrics["metric"] == metric) & (metrics["rows"] == "all")]
     single = aggregate.over_seeds(first_kind(chosen))
     if single.empty:
@@ -100,7 +89,7 @@ def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Dra
             dots(ax, mean, np.full(len(mean), place - 0.1), styles[model], size=4.5)
         count = single.loc[single["stratum"] == stratum, "factor"].nunique()
         ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
-    # Two factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
+    # With two factors an interval can exceed the axis: the figure clips it, the table has it whole.
     same_limits(axes, x=aggregate.range_of(single["value"].to_numpy()))
     name_rows(axes, [styles[model].label for model in models])
     marks = single[["stratum", "model", "experiment", "factor", "value"]]
@@ -111,13 +100,9 @@ def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Dra
 def negatives_matrix(
     metrics: pd.DataFrame, trained_on: dict[str, str], confidence: float, metric: str = AUROC
 ) -> Drawing:
-    """Draw mean metric of the mixtures, protocols (with what they train on) against kinds of test negatives.
+    """Draw the mixtures' mean metric as a heat map: protocols (with training negatives) by kind of test negatives.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of all protocols.
-        trained_on: kind of training negatives by protocol.
-        confidence: coverage of the intervals, the factor as the unit.
-        metric: which metric.
+    ``metrics`` is ``evaluation/metrics.tsv`` of all protocols; ``trained_on`` maps protocol to training negatives.
     """
     chosen = metrics[
         (metrics["metric"] == metric) & (metrics["rows"] == "all") & metrics["model"].str.startswith("moe.")
@@ -144,11 +129,9 @@ def negatives_matrix(
 
 @styled
 def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
-    """Draw Demšar's critical-difference diagram: mean ranks on a line, bars join what is not told apart.
+    """Draw the critical-difference diagram of Demšar (2006): mean ranks; bars join models not significantly different.
 
-    Args:
-        ranks: from ``statistics.ranks.rank_table``, the best model first.
-        title: what was ranked.
+    ``ranks`` is from ``statistics.ranks.rank_table``, the best model first.
     """
     if len(ranks) < 2:
         return nothing_to_draw("Ranks need at least two models with values on the same factors.")
@@ -188,10 +171,9 @@ def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
 
 @styled
 def f_against_draws(draws: pd.DataFrame) -> Drawing:
-    """Draw F against the number of draws: it grows without end, while the F of factors stays where it is.
+    """Draw F against the number of bootstrap or dropout draws, with the F of factors, which is independent of it.
 
-    Args:
-        draws: rows of ``statistics.draws.growth``, a panel per ``source`` and ``protocol``.
+    ``draws`` is from ``statistics.draws.growth``, with a panel per ``source`` and ``protocol``.
     """
     table = draws[draws["statistic"].gt(0)]
     counted = table[table["draws"].notna()]

@@ -29,16 +29,14 @@ _PANELS_PER_ROW_OF_MANY = 5
 _LEGEND_HEIGHT = 0.3
 _TICKS = (0, 0.5, 1)
 _EVERY = 3
-"""Of the grid of ``evaluation/curves.tsv`` every third point is drawn: 0.015 of an axis is hardly a line's width."""
+"""Every third grid point of ``evaluation/curves.tsv`` is drawn: 0.015 of an axis is about a line's width."""
 
 
 @styled
 def curve_panels(curves: pd.DataFrame, curve: str) -> Drawing:
-    """Draw one kind of curve, a panel per test set: the mean over seeds, and a band that spans them.
+    """Draw ROC or precision-recall curves from one protocol's ``evaluation/curves.tsv``, a panel per test set.
 
-    Args:
-        curves: rows of ``evaluation/curves.tsv`` of one protocol.
-        curve: ``roc`` or ``precision_recall``.
+    Lines are means over seeds, bands their range.
     """
     table = first_kind(curves[curves["curve"] == curve])
     if table.empty:
@@ -55,7 +53,7 @@ def curve_panels(curves: pd.DataFrame, curve: str) -> Drawing:
             ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=":")
         for model, style in styles.items():
             if (line := lines.get((experiment, model))) is not None:
-                # A band of one seed has no width.
+                # With one seed the band has no width.
                 if (line["lower"] < line["upper"]).any():
                     ax.fill_between(line["x"], line["lower"], line["upper"], color=style.colour, alpha=0.15, lw=0)
                 ax.plot(line["x"], line["y"], color=style.colour, linestyle=style.line)
@@ -68,11 +66,9 @@ def curve_panels(curves: pd.DataFrame, curve: str) -> Drawing:
 
 @styled
 def reliability_panels(reliability: pd.DataFrame, model: str) -> Drawing:
-    """Draw how often rows are bound against how probable one model says that is, a panel per test set.
+    """Draw a model's observed fraction bound against predicted probability, a panel per test set and a line per seed.
 
-    Args:
-        reliability: rows of ``evaluation.calibration.reliability`` of one protocol.
-        model: which model; one line per seed.
+    ``reliability`` is from ``evaluation.calibration.reliability``, of one protocol.
     """
     table = first_kind(reliability[reliability["model"] == model])
     if table.empty:

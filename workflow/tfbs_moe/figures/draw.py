@@ -1,4 +1,4 @@
-"""From the files of a run to the figures named in the catalogue."""
+"""Drawing the figures of the catalogue from the files of a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,17 +59,11 @@ _HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
 
 @dataclass(frozen=True)
 class Source:
-    """What a figure may be drawn from.
+    """What figures are drawn from."""
 
-    Attributes:
-        folder: ``results/<run>``.
-        study: the study.
-        published: published numbers, from ``published.read_published``.
-    """
-
-    folder: Path
+    folder: Path  # ``results/<run>``
     study: Study
-    published: pd.DataFrame
+    published: pd.DataFrame  # from ``published.read_published``
 
     @property
     def confidence(self) -> float:
@@ -78,11 +72,7 @@ class Source:
 
 
 def draw(item: FigureItem, source: Source) -> Drawing:
-    """Draw one figure of a study from the files it names.
-
-    Raises:
-        InputError: a file is missing, or lacks a column.
-    """
+    """Draw a figure from the files it names; InputError if one is missing or lacks a column."""
     for path in item.inputs:
         if not (source.folder / path).is_file():
             raise InputError(
@@ -100,14 +90,9 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
 def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path | None) -> attribution.Explained:
     """Read attributions of the same sequences by several methods, and the known sites in them.
 
-    Args:
-        paths: an HDF5 file per method.
-        dataset: the test set the sequences are from; None where no site is known.
-        sites: table of known sites, with ``experiment`` ``chrom`` ``start`` ``end``, of which those of the test set's
-            experiment count; None where no site is known.
-
-    Raises:
-        InputError: a file cannot be read, or explains other rows than the first.
+    ``paths`` maps methods to HDF5 files; ``dataset`` is the test set and ``sites`` a table with ``experiment``
+    ``chrom`` ``start`` ``end``, both None if no site is known. InputError if a file is unreadable or explains other
+    sequences than the first.
     """
     found = {method: read_attributions(path) for method, path in paths.items()}
     first = next(iter(found.values()))
@@ -118,7 +103,7 @@ def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path 
     if dataset is not None and sites is not None:
         rows, known = read_dataset(dataset), read_tsv(sites, ("experiment", "chrom", "start", "end"))
         places = (rows.chrom[first.row], rows.start[first.row], rows.strand[first.row])
-        # Those that attributions are judged by: what other factors bind in the same window is none of theirs.
+        # Attributions are evaluated on the experiment's own sites, not on those of other factors in the same window.
         mask = site_mask(known[known["experiment"] == rows.attributes["experiment"]], *places, rows.length)
     values = {method: item.attribution for method, item in found.items()}
     return attribution.Explained(first.one_hot, first.row, first.logit, values, mask)
@@ -215,7 +200,7 @@ def _filters(item: FigureItem, source: Source) -> Drawing:
 
 
 def _motif_tables(item: FigureItem, source: Source) -> list[pd.DataFrame]:
-    """Return the motifs of one model and method and the known matrices they are like."""
+    """Return the motifs of one model and method, and their matches to known matrices."""
     keys = ["protocol", "model", "method"]
     tables = [read_tsv(source.folder / path, (*keys, "motif")) for path in item.inputs]
     wanted = pd.Series({key: item.parameters[key] for key in keys})

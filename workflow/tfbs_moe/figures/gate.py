@@ -1,4 +1,4 @@
-"""The figure of what a mixture is worth with experts away."""
+"""The figure of a mixture with experts removed."""
 
 import numpy as np
 import pandas as pd
@@ -21,19 +21,16 @@ from tfbs_moe.statistics.units import first_kind
 
 @styled
 def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Drawing:
-    """Draw what is lost without each expert, and the mean AUROC by how many experts are present.
+    """Draw a mixture's loss of AUROC without each expert, and its mean AUROC by the number of experts present.
 
-    Args:
-        losses: rows of ``statistics/gate_losses.tsv`` of one protocol.
-        numbers: rows of ``statistics/gate_numbers.tsv`` of the same protocol.
-        model: which mixture.
+    From the rows of one protocol in ``statistics/gate_losses.tsv`` and ``statistics/gate_numbers.tsv``.
     """
     losses, numbers = (first_kind(table[table["model"] == model], "set") for table in (losses, numbers))
     if losses.empty:
         return nothing_to_draw(f"No subsets of the experts of {model} were tried.")
     experts = list(dict.fromkeys(losses["absent"]))
     sets = [name for name in aggregate.SETS if (losses["set"] == name).any()]
-    # Colours that are told apart: those of a mixture, an expert and a control.
+    # Easily distinguished colours: those of a mixture, an expert and a control.
     shown = model_styles(["moe.softmax", "convnet.A", "control.mean"])
     styles = dict(zip(aggregate.SETS, shown.values(), strict=True))
     figure = new_figure(TWO_COLUMNS, max(2.2, 1.0 + 0.3 * len(experts)))

@@ -1,7 +1,4 @@
-"""One figure of a study, and the files that figures are drawn from.
-
-Imports nothing beyond the standard library, so that the Snakefile can ask which figures to expect.
-"""
+"""A figure of a study, and the files that figures are drawn from. Standard library only, for the Snakefile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,43 +25,33 @@ MOTIFS = "attributions/motifs.tsv"
 MOTIF_MATCHES = "attributions/motif_matches.tsv"
 PLANTED_SITES = "synthetic/sites.tsv"
 LOGO_METHODS = ("gradient", "shiftsmooth", "shiftsmooth_corrected", "ism_corrected")
-"""Methods stacked in the logos: the paper's two, ShiftSmooth with the simplex correction, and the reference.
+"""Methods stacked in the logos: the paper's two, ShiftSmooth with the simplex correction, and mutagenesis.
 
-Mutagenesis itself is 0 at the base that stands there; less the mean over the four bases it is what the base is worth.
+Mutagenesis is 0 at the base present; minus the mean over the four bases it is that base's contribution.
 """
 
 
 @dataclass(frozen=True)
 class FigureItem:
-    """One figure of a study.
+    """A figure of a study."""
 
-    Attributes:
-        name: file stem below ``figures/``.
-        kind: which function draws it; see ``tfbs_moe.figures.draw``.
-        title: a few words.
-        caption: what is shown, how, over what; whole sentences.
-        alt: what a reader who cannot see it needs to know about its form.
-        inputs: files it is drawn from, relative to the run's folder.
-        parameters: what tells it from the others of its kind.
-    """
-
-    name: str
-    kind: str
+    name: str  # file stem below ``figures/``
+    kind: str  # selects the function that draws it, see ``tfbs_moe.figures.draw``
     title: str
     caption: str
-    alt: str
-    inputs: tuple[str, ...]
-    parameters: dict[str, str] = field(default_factory=dict)
+    alt: str  # the form of the figure, for readers who cannot see it
+    inputs: tuple[str, ...]  # files it is drawn from, relative to the run's folder
+    parameters: dict[str, str] = field(default_factory=dict)  # distinguish it from others of its kind
 
 
 def explaining(config: Mapping[str, Any]) -> list[str]:
-    """Return the methods that sequences are explained by: those asked for, and what logos and motifs are made from."""
+    """Return the attribution methods of a run: those of the config, and those that logos and motifs need."""
     settings = config["attribution"]
     return list(dict.fromkeys([*settings["methods"], *LOGO_METHODS, settings["motif_method"]]))
 
 
 def first_test_sets(study: Study) -> list[TestSet]:
-    """Return one test set per experiment: its first kind of negatives, which the main figures show."""
+    """Return each experiment's test set with the first kind of negatives, which the main figures show."""
     first: dict[str, TestSet] = {}
     for test in study.test_sets:
         first.setdefault(test.experiment, test)
@@ -72,7 +59,7 @@ def first_test_sets(study: Study) -> list[TestSet]:
 
 
 def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, int]]]:
-    """Return (folder, (model, seed)) of every training of a protocol."""
+    """Return (folder, (model, seed)) of every expert and gate of a protocol."""
     seeds = study.config["replicates"]
     experts = [
         (f"experts/{protocol}/{kind}/{name}/seed{seed}", (f"{kind}.{name}", seed))
@@ -86,7 +73,7 @@ def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, 
 
 
 def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
-    """Return (folder, model) of every search of a protocol; empty where the config's own values hold."""
+    """Return (folder, model) of every hyper-parameter search of a protocol."""
     return [
         (f"search/{protocol}/{kind}/{name}", f"{kind}.{name}")
         for kind, name in study.experts(protocol)
@@ -95,10 +82,10 @@ def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
 
 
 def percent(share: float) -> str:
-    """Return a share as ``95%``, ``97.5%``: a level is never rounded to another one."""
+    """Format a fraction as ``95%`` or ``97.5%``, not rounded to another confidence level."""
     return f"{100 * share:g}%"
 
 
 def words(text: str) -> str:
-    """Return a text written over several lines as one line."""
+    """Join the lines of a text."""
     return " ".join(text.split())

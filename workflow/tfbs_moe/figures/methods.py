@@ -1,4 +1,4 @@
-"""Figures of what attribution methods gain and cost: quality against shifts, quality against passes."""
+"""Figures of attribution methods: quality by number of shifts, profiles around sites, quality against cost."""
 
 from collections.abc import Mapping
 
@@ -24,11 +24,11 @@ CURVE_METRICS = {"gradient_rank_correlation": "rank correlation with no shift"} 
     name: METRIC_LABELS[name] for name in _QUALITY
 }
 COST_METRICS = {name: METRIC_LABELS[name] for name in (*_QUALITY, "infidelity")}
-# Okabe and Ito's colours and as many markers: a method keeps its mark in every panel.
+# Okabe and Ito's colours; a method keeps its colour and marker in every panel.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A5A5A")
 _MARKERS = "os^vD<>pXdh"
 AROUND_METHODS = ("gradient_corrected", "shiftsmooth_corrected", "ism_corrected", "gradient", "shiftsmooth")
-"""Methods whose mean around sites is drawn: the first three of these that the run has."""
+"""The first three of these methods that the run has are drawn around sites."""
 _AROUND_LINES = 3
 _PANELS_PER_ROW = 3
 _PANEL_HEIGHT = 1.9
@@ -37,12 +37,9 @@ _LEGEND_HEIGHT = 0.55
 
 @styled
 def shift_curves(shifts: pd.DataFrame, confidence: float, metrics: Mapping[str, str] = CURVE_METRICS) -> Drawing:
-    """Draw how ShiftSmooth of the mixtures is judged over its number of shifts.
+    """Draw the quality of the mixtures' ShiftSmooth by largest shift, from one protocol's ``attributions/shifts.tsv``.
 
-    Args:
-        shifts: rows of ``attributions/shifts.tsv`` of one protocol.
-        confidence: coverage of the intervals, the factor as the unit.
-        metrics: measures and their titles, in the order of the panels; those without a value are left out.
+    ``metrics`` maps metrics to panel titles; those without a value are omitted.
     """
     table, panels = _of_mixtures(shifts, metrics)
     if table.empty:
@@ -64,11 +61,7 @@ def shift_curves(shifts: pd.DataFrame, confidence: float, metrics: Mapping[str, 
 
 @styled
 def around_sites(around: pd.DataFrame) -> Drawing:
-    """Draw the mean attribution of the mixtures around known sites, a panel per test set.
-
-    Args:
-        around: rows of ``attributions/around.tsv`` of one protocol.
-    """
+    """Draw the mixtures' aggregate profiles around known sites, from one protocol's ``attributions/around.tsv``."""
     table = around[around["model"].str.startswith("moe.")] if len(around) else around
     if table.empty:
         return nothing_to_draw("No site is known in the explained sequences, so there is nothing to look around.")
@@ -100,12 +93,10 @@ def around_sites(around: pd.DataFrame) -> Drawing:
 def cost_against_quality(
     summary: pd.DataFrame, confidence: float, metrics: Mapping[str, str] = COST_METRICS
 ) -> Drawing:
-    """Draw what each method of the mixtures scores against how often it asks the network.
+    """Draw the quality of the mixtures' attributions by method against passes through the network per sequence.
 
-    Args:
-        summary: rows of ``attributions/summary.tsv`` of one protocol.
-        confidence: coverage of the intervals, the factor as the unit.
-        metrics: measures and their titles, in the order of the panels; those without a value are left out.
+    ``summary`` holds one protocol's rows of ``attributions/summary.tsv``; ``metrics`` maps metrics to panel titles,
+    those without a value are omitted.
     """
     table, panels = _of_mixtures(summary, metrics)
     table = table[table["passes"] > 0] if len(table) else table
@@ -114,7 +105,7 @@ def cost_against_quality(
     methods = list(dict.fromkeys(table["method"]))
     figure = new_figure(TWO_COLUMNS, _PANEL_HEIGHT + _LEGEND_HEIGHT)
     axes = grid_of_axes(figure, len(panels), len(panels))
-    # Mutagenesis agrees with itself.
+    # The agreement of mutagenesis with itself says nothing.
     itself = table["metric"].str.startswith("ism_") & table["method"].str.startswith("ism")
     table = table.assign(value=table["value"].mask(itself))
     rows = []
@@ -135,7 +126,7 @@ def cost_against_quality(
 
 
 def _of_mixtures(table: pd.DataFrame, metrics: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of some measures for the mixtures that have a value, and the measures that are there."""
+    """Return the mixtures' rows of the given metrics, without missing values, and the metrics present."""
     if table.empty:
         return table, []
     kept = table[table["metric"].isin(metrics) & table["model"].str.startswith("moe.")].dropna(subset=["value"])

@@ -1,4 +1,4 @@
-"""Figures of how well models tell bound from unbound sequence."""
+"""Figures of classification performance, bound against unbound sequences."""
 
 from collections.abc import Sequence
 
@@ -34,11 +34,9 @@ _ROW_HEIGHT = 0.105
 
 @styled
 def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
-    """Draw one metric with its interval per test set and model, all rows beside overlap-free rows.
+    """Draw a metric with its interval per test set and model, for all and for overlap-free sequences.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        metric: which metric.
+    ``metrics`` holds one protocol's rows of ``evaluation/metrics.tsv``, here and below.
     """
     table = aggregate.over_seeds(metrics[metrics["metric"] == metric])
     if table.empty:
@@ -66,13 +64,7 @@ def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
 
 @styled
 def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
-    """Draw the mean of one metric over the factors of each set, per model, with the factor as the unit.
-
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        confidence: coverage of the intervals.
-        metric: which metric.
-    """
+    """Draw each model's mean of a metric over the factors of each set, with the factor as the unit."""
     chosen = metrics[metrics["metric"] == metric]
     table = aggregate.over_factors(chosen, confidence)
     if table.empty:
@@ -96,7 +88,7 @@ def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> 
         title = f"{aggregate.SETS[set_name]}\n{aggregate.ROWS[row_set]}"
         ax.set_title(f"{title}\n{negatives.replace('_', ' ')}" if several else title)
         ax.set_xlabel(f"mean {metric_label(metric)}")
-    # A few factors make an interval wider than the axis can be; it is cut there, and the table has it whole.
+    # With few factors an interval can exceed the axis: the figure clips it, the table has it whole.
     same_limits(axes, x=aggregate.range_of(table[["lowest", "highest"]].to_numpy()))
     name_rows(axes, [styles[model].label for model in models])
     return figure, table
@@ -104,14 +96,7 @@ def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> 
 
 @styled
 def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, metric: str = AUROC) -> Drawing:
-    """Draw one model minus each rival: a mark per test set, and the mean over factors with its interval.
-
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv`` of one protocol.
-        model: the model that rivals are subtracted from.
-        confidence: coverage of the intervals, the factor as the unit: those of the paired t test.
-        metric: which metric.
-    """
+    """Draw one model minus each rival: a mark per test set, and the mean over factors with its paired-t interval."""
     marks = first_kind(aggregate.paired_differences(metrics[metrics["metric"] == metric], model))
     if marks.empty:
         return nothing_to_draw(f"There is no rival to compare {model} with.")
@@ -157,7 +142,7 @@ def dots(
     filled: bool = True,
     label: str | None = None,
 ) -> None:
-    """Draw ``value`` with ``lower`` to ``upper`` at the given rows."""
+    """Draw ``value`` with a bar from ``lower`` to ``upper`` at the given vertical positions."""
     values = part["value"].to_numpy(dtype=float)
     low = np.clip(values - part["lower"].to_numpy(dtype=float), 0, None)
     high = np.clip(part["upper"].to_numpy(dtype=float) - values, 0, None)
@@ -175,30 +160,30 @@ def dots(
 
 
 def name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
-    """Name the rows of dot plots, the first on top, beside the first panel of every line of a grid."""
+    """Label the rows of dot plots, the first on top, left of the first panel of each line of a grid."""
     for ax in axes:
         place = ax.get_subplotspec()
         shown = names if place is None or place.is_first_col() else ()
         ax.set_yticks(range(len(shown)), shown)
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.tick_params(axis="y", length=0)
-        # Left to itself, the label, though empty, asks for every tick.
+        # Automatic placement of the label, even if empty, inspects every tick.
         ax.yaxis.set_label_coords(0, 0.5)
 
 
 def stripes(ax: Axes, rows: int) -> None:
-    """Shade every other row of a dot plot, so that the eye keeps to its row."""
+    """Shade every other row of a dot plot."""
     for row in range(0, rows, 2):
         ax.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.45, linewidth=0)
 
 
 def _divide_sets(axes: Sequence[Axes], tests: pd.DataFrame) -> None:
-    """Draw a line between the rows of one set and of the next."""
+    """Draw a line between the test sets of different sets."""
     for place in np.flatnonzero(tests["set"].to_numpy()[1:] != tests["set"].to_numpy()[:-1]):
         for ax in axes:
             ax.axhline(place + 0.5, color=INK, linewidth=0.8)
 
 
 def metric_label(metric: str) -> str:
-    """Return what a metric is called on an axis."""
+    """Return a metric's name for an axis."""
     return metric.upper() if metric in (AUROC, "auprc") else metric.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The numbers others have published on the same test files, beside ours."""
+"""Published numbers on the same test files, beside ours."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from tfbs_moe.tables import read_tsv
 
 COLUMNS = ("evaluation", "name", "our_model", "factor", "set", "metric", "value", "spread", "seeds", "source", "note")
 LEGACY = "legacy"
-"""What the paper prints: its own evaluation, with replicates that are draws of one trained model."""
+"""The paper's own evaluation, whose replicates are draws of one trained model."""
 SAME_FILES = "same_files"
-"""One deterministic pass over the 500 + 500 rows of each published test file."""
+"""One deterministic pass over the 500 bound and 500 unbound sequences of each published test file."""
 RETRAINED = "MoE, retrained by the authors"
-"""The authors' own later figure under one deterministic pass: what a reproduction is held against."""
+"""The authors' later value from one deterministic pass, the reference for a reproduction."""
 RUN_AGAIN = "the authors' code, run again"
 TOLERANCE = 0.03
-"""How far from the authors' retrained figure still counts as reproduced."""
+"""Largest difference from the authors' retrained value that counts as reproduced."""
 SUPPLIED = "supplied"
-# Their numbers have no interval over factors, and ours beside them show none.
+# Confidence of intervals that are not shown: the published numbers have none over factors.
 _UNSHOWN = 0.95
 
 
@@ -28,15 +28,10 @@ def read_published(path: str | Path) -> pd.DataFrame:
 
 
 def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Join our AUROCs with the paper's own on the same test files.
+    """Join the AUROCs in ``evaluation/metrics.tsv`` with the paper's own on the same test files.
 
-    Args:
-        metrics: rows of ``evaluation/metrics.tsv``.
-        published: from ``read_published``.
-
-    Returns:
-        ``protocol`` ``model`` ``name`` (a factor, or a set) ``set`` ``published`` ``value`` ``lowest`` ``highest``
-        ``difference``; empty where the study tests on other files than the paper.
+    One row per protocol, model and ``name`` (a factor or a set): ``set`` ``published`` ``value`` ``lowest`` ``highest``
+    ``difference`` (ours − published); empty if the study does not use the paper's test files.
     """
     ours = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == SUPPLIED)]
     theirs = published[(published["evaluation"] == LEGACY) & (published["metric"] == "auroc")]
@@ -47,7 +42,7 @@ def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     columns = ["protocol", "model", "name", "set", "value", "lowest", "highest"]
     mine = pd.concat([by_factor[columns], by_set[columns]], ignore_index=True)
     theirs = theirs.assign(name=theirs["factor"].fillna(theirs["set"].map(aggregate.SETS)))
-    # A mean over some of the factors is not comparable with the paper's mean over all of them.
+    # Means over different factors are not comparable.
     whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(theirs, name)]
     keep = theirs["factor"].notna() | theirs["set"].isin(whole)
     joined = theirs[keep].rename(columns={"value": "published", "our_model": "model"})
@@ -58,11 +53,10 @@ def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, model: str) -> pd.DataFrame:
-    """Hold one mixture's set means against the authors' retrained figure.
+    """Compare a mixture's set means with the authors' retrained values, one row per set.
 
-    Returns:
-        One row per set: ``set`` ``reference`` ``value`` ``lowest`` ``highest`` ``seeds`` ``difference`` ``within``;
-        empty where the study does not test on the paper's files.
+    Columns: ``set`` ``reference`` ``value`` ``lowest`` ``highest`` ``seeds`` ``difference`` ``within`` (``TOLERANCE``);
+    empty if the study does not use the paper's test files.
     """
     rows = published[(published["evaluation"] == SAME_FILES) & (published["name"] == RETRAINED)]
     reference = rows.set_index("set")["value"]
@@ -86,5 +80,5 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
 
 
 def _factors_of(table: pd.DataFrame, set_name: str) -> set[str]:
-    """Return the factors that have a value in one set."""
+    """Return the factors with a value in one set."""
     return set(table.loc[(table["set"] == set_name) & table["value"].notna(), "factor"].dropna())

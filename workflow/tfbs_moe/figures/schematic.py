@@ -1,4 +1,4 @@
-"""The method as a picture, drawn from the config."""
+"""A schematic of the study, drawn from its config."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,18 @@ _WIDTHS = {"data": 0.17, "rows": 0.17, "experts": 0.17, "gate": 0.15, "answer": 
 
 @dataclass(frozen=True)
 class _Box:
-    """One step: its column, its height on the page, its words and the kind of model it stands for."""
+    """One step of the study."""
 
     name: str
-    column: str
-    middle: float
+    column: str  # key of ``_COLUMNS``
+    middle: float  # height of its centre, 0 to 1
     words: str
-    kind: str = ""
+    kind: str = ""  # key of ``KIND_COLOURS``
 
 
 @styled
 def schematic(study: Study) -> Drawing:
-    """Draw what a study does, from data to answer, with its own names and numbers.
-
-    Args:
-        study: the study.
-    """
+    """Draw a study from data to results, with its own names and numbers."""
     boxes, arrows = _boxes(study), _arrows(study)
     figure = new_figure(TWO_COLUMNS, 2.7)
     ax = figure.subplots()
@@ -102,7 +98,7 @@ def _kinds(study: Study) -> str:
 
 
 def _names(names: list[str]) -> str:
-    """Return names side by side, the many cut short."""
+    """Return names on two lines, abbreviated if there are many."""
     shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], f"+ {len(names) - _MOST_NAMES + 1}"]
     half = -(-len(shown) // 2)
     return "\n".join(filter(None, [", ".join(shown[:half]), ", ".join(shown[half:])]))

@@ -1,4 +1,4 @@
-"""Figures of the data, the training and the gate."""
+"""Figures of overlap, training, hyper-parameter searches and gate weights."""
 
 import pandas as pd
 
@@ -23,13 +23,10 @@ _MOST_COLUMNS = 4
 
 
 def overlap_shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the share of bound test rows that overlap training, per test set and training experiment.
+    """Return the fraction (``share``) of bound test sequences that overlap training, per test and training experiment.
 
-    Args:
-        rows: audit tables, with ``label`` and the columns of ``Study.identity`` added.
-
-    Returns:
-        ``experiment`` ``negatives`` ``training`` (an experiment, or ``any``) ``share`` ``n``.
+    ``rows`` holds audit tables with ``label`` and the columns of ``Study.identity``; ``training`` of the result is an
+    experiment or ``any``.
     """
     bound = rows[rows["label"] == 1]
     training = [column for column in rows.columns if column.startswith(_SHARES)]
@@ -45,11 +42,7 @@ def overlap_shares(rows: pd.DataFrame) -> pd.DataFrame:
 
 @styled
 def overlap_overview(rows: pd.DataFrame) -> Drawing:
-    """Draw the share of bound test rows that overlap training as a heat map.
-
-    Args:
-        rows: see ``overlap_shares``.
-    """
+    """Draw the fractions of ``overlap_shares`` as a heat map."""
     table = overlap_shares(rows) if len(rows) else pd.DataFrame()
     if table.empty:
         return nothing_to_draw("No test set was audited.")
@@ -65,11 +58,9 @@ def overlap_overview(rows: pd.DataFrame) -> Drawing:
 
 @styled
 def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
-    """Draw the gate's mean weight per test set and expert, bound beside unbound rows.
+    """Draw a gate's mean weight per test set and expert on bound and unbound sequences.
 
-    Args:
-        weights: rows of ``evaluation/gate_weights.tsv`` of one protocol.
-        model: which mixture.
+    ``weights`` holds one protocol's rows of ``evaluation/gate_weights.tsv``.
     """
     chosen = weights[weights["model"] == model]
     if chosen.empty:
@@ -97,9 +88,7 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
 def learning_curves(history: pd.DataFrame) -> Drawing:
     """Draw training loss and validation AUROC by epoch, a column per model and a line per seed.
 
-    Args:
-        history: ``history.tsv`` of every training, with ``model`` and ``seed`` added: ``epoch``
-            ``train_loss`` ``validation_auroc``.
+    ``history`` holds ``history.tsv`` of every training with ``model`` and ``seed``.
     """
     if history.empty:
         return nothing_to_draw("Nothing was trained.")
@@ -139,12 +128,7 @@ def learning_curves(history: pd.DataFrame) -> Drawing:
 
 @styled
 def searches(trials: pd.DataFrame) -> Drawing:
-    """Draw the validation AUROC of every trial, a panel per expert.
-
-    Args:
-        trials: ``trials.tsv`` of every search, with ``model`` added: ``trial`` ``state`` ``validation_auroc`` and
-            the hyper-parameters.
-    """
+    """Draw the validation AUROC of every trial, a panel per expert; ``trials`` is ``trials.tsv`` with ``model``."""
     measured = trials.dropna(subset=["validation_auroc"])
     if measured.empty:
         return nothing_to_draw("No trial was trained.")
@@ -175,6 +159,6 @@ def searches(trials: pd.DataFrame) -> Drawing:
 
 
 def _panels(count: int) -> tuple[int, int]:
-    """Return in how many rows and columns a panel for each of ``count`` models stands."""
+    """Return the numbers of rows and columns for ``count`` panels."""
     columns = min(_MOST_COLUMNS, count)
     return -(-count // columns), columns

@@ -1,4 +1,4 @@
-"""One look for every figure: sizes, fonts, colours, and files that are the same bytes each time."""
+"""The style of all figures (sizes, fonts, colours) and their byte-for-byte reproducible files."""
 
 import io
 import re
@@ -30,26 +30,26 @@ TWO_COLUMNS = 7.09
 """Width of two journal columns in inches (180 mm)."""
 PNG_DPI = 200
 MOST_PIXELS = 30_000
-"""Height of a PNG; matplotlib draws none of 65,536, and Pillow opens none of 179 million pixels."""
+"""Greatest height of a PNG: matplotlib cannot draw 65,536, and Pillow cannot open 179 million pixels in all."""
 FORMATS = ("pdf", "png", "svg")
 _LETTERS_SIDE_BY_SIDE = 45
 _GRID_PER_INCH = 720
-"""A tenth of a point, finer than the dots of a 600 dpi printer: coordinates have one decimal, not six."""
+"""A tenth of a point, finer than 600 dpi: coordinates need one decimal, not six."""
 _DECIMALS = 2
 _POSITION_DECIMALS = 6
-"""Of an axes' place, in shares of the figure: a hundred-thousandth of an inch."""
+"""Decimals of an axes' position as a fraction of the figure: a hundred-thousandth of an inch."""
 _SVG_PATH = re.compile(rb' d="([^"]*)"')
 _LONG_NUMBER = re.compile(rb"-?\d+\.\d{3,}")
 _STRAIGHT = re.compile(rb"[-\s\d.MLz]*")
 _SVG_STEP = re.compile(rb"([ML]) (-?[\d.]+) (-?[\d.]+)|z")
 REASON = "reason"
-"""The only column of the table of a figure that has nothing to draw."""
+"""The only column in the table of an empty figure."""
 
 INK = "#1f2933"
 MUTED = "#7b8794"
 GRID = "#e4e7eb"
 
-# Okabe and Ito's colours, which readers of every kind of colour vision can tell apart; a hue says what kind of model.
+# Okabe and Ito's colours, distinct for all kinds of colour vision, with others; the hue is the kind of model.
 _PALETTE = {
     "moe": ("#0072B2", "#56B4E9", "#004166"),
     "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
@@ -69,7 +69,7 @@ _PALETTE = {
     ),
 }
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
-"""The first colour of each kind of model."""
+"""First colour by kind of model."""
 _CONTROLS = {"oracle": "oracle (sees labels)", "gc": "GC content", "matrix": "JASPAR matrix"}
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "control": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "control": (0, (1, 1))}
@@ -78,7 +78,7 @@ RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 7,
     "axes.titlesize": 7.5,
-    # Titles that look for their place ask for every tick, twice a drawing.
+    # Automatic placement of titles inspects every tick twice per drawing.
     "axes.titley": 1.0,
     "axes.labelsize": 7,
     "xtick.labelsize": 6.5,
@@ -104,11 +104,11 @@ RC: Any = {
     "figure.facecolor": "white",
     "figure.dpi": 100,
     "savefig.dpi": PNG_DPI,
-    # TrueType in PDF and outlines in SVG: text is embedded, whatever fonts the reader's machine has.
+    # TrueType in PDF and outlines in SVG: text does not depend on the reader's fonts.
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.fonttype": "path",
-    # Matplotlib salts the identifiers in an SVG at random unless told otherwise.
+    # By default matplotlib salts the identifiers in an SVG at random.
     "svg.hashsalt": "tfbs-moe",
 }
 
@@ -122,7 +122,7 @@ _CANVAS = {"pdf": FigureCanvasPdf, "png": FigureCanvasAgg, "svg": FigureCanvasSV
 
 @dataclass(frozen=True)
 class ModelStyle:
-    """How one model is drawn, in every figure alike."""
+    """How a model is drawn in all figures."""
 
     label: str
     colour: str
@@ -131,7 +131,7 @@ class ModelStyle:
 
 
 def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
-    """Run a drawing function under this module's settings and leave matplotlib's as they were."""
+    """Run a drawing function under this module's matplotlib settings, then restore the previous ones."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Drawing:
@@ -142,22 +142,18 @@ def styled(draw: Callable[P, Drawing]) -> Callable[P, Drawing]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of ``width`` × ``height`` inches that lays itself out and needs no display.
+    """Return an empty figure of ``width`` × ``height`` inches with constrained layout, independent of a display.
 
-    Its canvas draws nothing: seaborn has a heat map drawn as a whole to look at its labels, which are ours here.
+    Its base canvas draws nothing, so that the drawing which seaborn triggers to check heat-map labels is free.
     """
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid_of_axes(figure: Figure, panels: int, columns: int, alike: str = "") -> list[Axes]:
-    """Return ``panels`` axes in a grid of ``columns``; the places that stay over are blank.
+    """Return ``panels`` axes in a grid of ``columns``; the remaining cells are blank.
 
-    Args:
-        figure: the figure.
-        panels: how many axes.
-        columns: how many stand side by side.
-        alike: ``x``, ``y`` or ``xy``, in which all panels will have the same limits: only the outer ones have numbers.
-            Set the limits with ``same_limits``; axes that share them ask all others at every step.
+    Along the axes in ``alike`` (``x``, ``y`` or ``xy``) only the outer panels have tick labels. Set their limits with
+    ``same_limits``: matplotlib's shared axes consult all others at every step.
     """
     rows = -(-panels // columns)
     axes = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
@@ -172,7 +168,7 @@ def grid_of_axes(figure: Figure, panels: int, columns: int, alike: str = "") -> 
 
 
 def same_limits(axes: Sequence[Axes], **limits: tuple[float, float] | None) -> None:
-    """Give drawn panels the same ``x`` or ``y`` limits; None stands for those that hold what is in any of them."""
+    """Give drawn panels the same ``x`` or ``y`` limits; None means limits that hold the data of all panels."""
     for axis, chosen in limits.items():
         reach = np.array([getattr(ax.dataLim, f"interval{axis}") for ax in axes])
         ends = [(end, end) for end in (reach[:, 0].min(), reach[:, 1].max())]
@@ -185,7 +181,7 @@ def same_limits(axes: Sequence[Axes], **limits: tuple[float, float] | None) -> N
 
 
 def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
-    """Return a figure that says why it is empty, with the same sentence as its table."""
+    """Return a figure and a table that hold only the reason why there is nothing to draw."""
     with mpl.rc_context(RC):
         figure = new_figure(width, 0.9)
         figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True, color=INK)
@@ -195,22 +191,21 @@ def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
 def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
     """Write ``<stem>.pdf``, ``.png`` and ``.svg`` and the numbers drawn as ``<stem>.tsv``.
 
-    All formats are rendered before the first is written, and no file holds a date or a random
-    name: the same figure gives the same bytes.
+    All formats are rendered before the first is written; without dates and random names, equal figures are equal bytes.
     """
     rendered: dict[str, bytes] = {}
     with mpl.rc_context(RC):
-        # Once: working out the layout anew for every format would take most of the time.
+        # Once: a layout per format would take most of the time.
         layout = figure.get_layout_engine()
         if layout is not None and figure.axes:
             layout.execute(figure)
         figure.set_layout_engine("none")
-        # The solver of layouts gives other last digits from run to run, and names in an SVG are made of all digits.
+        # The last digits of the layout solver vary between runs, and identifiers in an SVG are hashes of all digits.
         for ax in figure.axes:
             ax.set_position(np.round(ax.get_position().bounds, _POSITION_DECIMALS).tolist())
         _settle(figure)
         dpi = min(PNG_DPI, MOST_PIXELS / figure.get_figheight())
-        # As savefig does, but that draws each format twice, to settle a layout that is settled.
+        # savefig would draw each format twice, for a layout that is already final.
         for suffix in FORMATS:
             buffer = io.BytesIO()
             figure.set_dpi(dpi)
@@ -225,7 +220,7 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
 
 
 def _settle(figure: Figure) -> None:
-    """Put outlines (the letters of logos) where the layout has them, on a grid too fine to see: half the bytes."""
+    """Snap outlines (letters of logos), at their final position, to a grid too fine to see: this halves the bytes."""
     for patch in figure.findobj(PathPatch):
         inches = (patch.get_transform() - figure.dpi_scale_trans).transform_path(patch.get_path())
         patch.set_path(Outline(np.round(np.asarray(inches.vertices) * _GRID_PER_INCH) / _GRID_PER_INCH, inches.codes))
@@ -233,12 +228,12 @@ def _settle(figure: Figure) -> None:
 
 
 def shorter_paths(svg: bytes) -> bytes:
-    """Return an SVG whose paths take fewer bytes and lie where they were, to a hundredth of a point."""
+    """Return an SVG with more compact paths, accurate to a hundredth of a point."""
     return _SVG_PATH.sub(_shorter, svg)
 
 
 def _shorter(path: re.Match[bytes]) -> bytes:
-    """Return one path; straight lines become steps from place to place."""
+    """Return a compact path; straight lines become relative steps."""
     if not _STRAIGHT.fullmatch(path[1]):
         return _LONG_NUMBER.sub(lambda number: b"%g" % round(float(number[0]), _DECIMALS), path[0])
     here = start = (0, 0)
@@ -248,7 +243,7 @@ def _shorter(path: re.Match[bytes]) -> bytes:
             here = start
             steps.append(b"z")
             continue
-        # In whole hundredths, so that the steps of a long line add up to where it goes.
+        # In whole hundredths, so that rounding errors of relative steps do not add up.
         place = (round(float(step[2]) * 10**_DECIMALS), round(float(step[3]) * 10**_DECIMALS))
         across, down = (_hundredths(place[axis] - here[axis]) for axis in (0, 1))
         steps.append(step[1].lower() + across + (b"" if down.startswith(b"-") else b" ") + down)
@@ -260,19 +255,19 @@ def _shorter(path: re.Match[bytes]) -> bytes:
 
 @cache
 def _hundredths(count: int) -> bytes:
-    """Return a whole number of hundredths as a decimal number without needless digits."""
+    """Format a whole number of hundredths as the shortest decimal number."""
     number = f"{count / 10**_DECIMALS:.{_DECIMALS}f}".rstrip("0").rstrip(".")
     return number.replace("0.", ".", 1).encode() if abs(count) < 10**_DECIMALS and count else number.encode()
 
 
 def model_kind(model: str) -> str:
-    """Return ``moe``, ``control`` or ``expert`` for a model's name."""
+    """Return a model's kind: ``moe``, ``control`` or ``expert``."""
     prefix = model.split(".", maxsplit=1)[0]
     return prefix if prefix in ("moe", "control") else "expert"
 
 
 def model_label(model: str, several_architectures: bool = False) -> str:
-    """Return what a reader calls a model: ``convnet.ARID3A`` is the ARID3A expert."""
+    """Return a model's name for readers: ``convnet.ARID3A`` is the ARID3A expert."""
     prefix, _, rest = model.partition(".")
     if prefix == "moe":
         return f"mixture ({rest})"
@@ -284,13 +279,13 @@ def model_label(model: str, several_architectures: bool = False) -> str:
 
 
 def ordered_models(models: Iterable[str]) -> list[str]:
-    """Return model names without repeats: mixtures, then experts, then controls, each by name."""
+    """Return distinct model names: mixtures, then experts, then controls, each sorted by name."""
     rank = {"moe": 0, "expert": 1, "control": 2}
     return sorted(set(models), key=lambda model: (rank[model_kind(model)], model))
 
 
 def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
-    """Give every model its label, colour, marker and line; the hue says its kind."""
+    """Return the style of every model; the hue is its kind."""
     names = ordered_models(models)
     architectures = {name.split(".", maxsplit=1)[0] for name in names if model_kind(name) == "expert"}
     styles: dict[str, ModelStyle] = {}
@@ -308,12 +303,12 @@ def model_styles(models: Iterable[str]) -> dict[str, ModelStyle]:
 
 
 def shared_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """Put one legend for the whole figure below it, from the handles of one of its panels."""
+    """Put a legend with the handles of one panel below the figure."""
     legend_below(figure, axes.get_legend_handles_labels()[0], columns)
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
-    """Put a legend of marks, which have labels, below a figure."""
+    """Put a legend of labelled handles below a figure."""
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)))
 
@@ -333,7 +328,7 @@ def heat_map(
     bar: bool = True,
 ) -> None:
     """Draw a matrix of values between ``lowest`` and 1 with its numbers written in the cells."""
-    # Loaded here: few figures are heat maps, and it loads much.
+    # Imported here: few figures are heat maps, and the import is slow.
     import seaborn as sns
 
     sns.heatmap(
