@@ -1,8 +1,8 @@
-"""Do peaks and genome belong together? Told by names, chromosome ends and unknown bases.
+"""Check that peaks and genome are of one assembly, by chromosome names, chromosome ends and unknown bases.
 
-Peaks of one human assembly that are laid on another still fall on sequence nearly everywhere, and a
-model trained on them learns nothing. What gives them away: a few lie beyond a chromosome's end and
-a few in its gaps, where peaks of the right assembly never lie.
+Peaks of one human assembly laid on another still fall on sequence nearly everywhere, and a model trained on them learns
+nothing. The signs are a few summits beyond a chromosome's end or in assembly gaps, where peaks of the right assembly
+never lie.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,19 +16,15 @@ from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
 
-# Of GRCh38 peaks 0.25 to 0.93 % lie beyond the ends of hg19's chromosomes (seven ENCODE files);
-# of peaks on their own assembly none does.
+# Of GRCh38 peaks 0.25 to 0.93 % lie beyond hg19's chromosome ends (seven ENCODE files); on their own assembly none do.
 MAX_BEYOND_END = 0.001
-# As above, for summits that lie on an N.
-MAX_ON_UNKNOWN = 0.001
-# So few odd peaks are an accident, whatever their share.
-MIN_ODD_PEAKS = 2
-# More peaks than this on chromosomes that the genome lacks: names or assemblies do not agree.
-MAX_WITHOUT_CHROMOSOME = 0.5
+MAX_ON_UNKNOWN = 0.001  # likewise, for summits on an N
+MIN_ODD_PEAKS = 2  # fewer are an accident, whatever their fraction
+MAX_WITHOUT_CHROMOSOME = 0.5  # above this, names or assemblies do not agree
 
 
 def label_of_sizes(sizes: Mapping[str, int]) -> str | None:
-    """Return what the assembly whose chromosome sizes a genome has is called, such as ``hg38 (GRCh38)``, or None."""
+    """Return the label of the assembly with these chromosome sizes, such as ``hg38 (GRCh38)``, or None."""
     name = name_of_sizes(sizes)
     return known_assemblies()[name].label if name else None
 
@@ -36,14 +32,7 @@ def label_of_sizes(sizes: Mapping[str, int]) -> str | None:
 def in_genome_names(
     places: pd.DataFrame, genome: Genome, counts: Counts | None = None, *, what: str = "rows"
 ) -> pd.DataFrame:
-    """Return places with the genome's names of chromosomes, where they name them the other way: ``chr1`` for ``1``.
-
-    Args:
-        places: with the column ``chrom``.
-        genome: the reference.
-        counts: where the number of translated rows is noted.
-        what: the rows are, for the note.
-    """
+    """Rename ``chrom`` in the genome's style (``chr1`` or ``1``); ``what`` is what the rows are, for ``counts``."""
     names = translation(pd.unique(places.chrom), genome.sizes)
     renamed = places.chrom.isin(list(names))
     if counts and names:
@@ -60,19 +49,11 @@ def check_assembly(
     assembly: str | None = None,
     chroms: Collection[str] | None = None,
 ) -> None:
-    """Refuse peaks that do not belong to a genome.
+    """Raise InputError where peaks do not belong to the genome; ``name`` is what the message calls them.
 
-    Args:
-        peaks: all peaks of a file, see ``peaks``.
-        genome: the reference.
-        name: what to call the peaks in a message, such as the file's name.
-        assembly: the assembly the peaks are said to have, by any of its names, if known.
-        chroms: where summits are looked up in the genome; None for all chromosomes.
-
-    Raises:
-        InputError: the genome is known to be another assembly; or chromosome names do not agree; or
-            more than 50 % of the peaks lie on chromosomes that the genome lacks; or at least 2 peaks
-            and 0.1 % lie beyond a chromosome's end, or on N.
+    They do not where their stated ``assembly`` differs from the genome's; where more than 50 % lie on chromosomes that
+    the genome lacks; or where, of those on ``chroms`` (None: all), at least 2 summits and more than 0.1 % lie beyond a
+    chromosome's end, or on N.
     """
     recognised = label_of_sizes(genome.sizes)
     stated = find_assembly(assembly or "")
@@ -135,7 +116,7 @@ def _called(recognised: str | None) -> str:
 
 
 def _fitting(peaks: pd.DataFrame, recognised: str | None) -> str:
-    """Say which known assemblies have room for all peaks."""
+    """Name the known assemblies that have room for all peaks."""
     last = peaks.groupby("chrom").summit.max()
     fitting = []
     for known in known_assemblies().values():

@@ -1,4 +1,4 @@
-"""What can be wrong with datasets, each by itself and each against every other, as tables."""
+"""Audit datasets, each alone and against every other, into tables of findings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
 
 ATTRIBUTES = ("experiment", "factor", "cell", "negatives", "split")
-# What a dataset says of rows that it lacks.
+# Attributes of a dataset that lacks sequences.
 SHORTAGE = (LEFT_OUT, SMALLER, ROWS_FOUND, ROWS_WANTED)
 _COUNTS = (
     ROWS_FOUND,
@@ -27,36 +27,25 @@ _COUNTS = (
     "exact_duplicates",
     "near_duplicates",
 )
-# A row is a near duplicate where at least this share of its k-mers stands in another row: with 31-mers
-# and 101 bases, a copy with one base changed, or a window 35 bases further on.
+# Least fraction of its k-mers that a near duplicate has in other sequences: with 31-mers and 101 bases, a copy with one
+# base changed, or a window 35 bases further on.
 NEAR_DUPLICATE = 0.5
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Tables of an audit.
+    """Tables of an audit."""
 
-    Attributes:
-        datasets: one row per dataset. What it says of itself (``experiment`` ... ``split``); why it was ``left_out``
-            or made ``smaller``, and the bound rows that were ``rows_found`` partners for of ``rows_wanted``; ``rows``,
-            ``positives``, ``length``, and for all but those left out: means over a class
-            (``known_bases_*``, ``gc_*``); shares of rows that are ``paired`` and ``placed``; numbers of rows
-            that are ``exact_duplicates`` or ``near_duplicates`` of its other rows, and of positives that
-            stand among its negatives (``contradictions``); what its negatives are (``negatives_found`` and the shares
-            of ``NegativesFinding``); ``auroc_<k>mers`` of composition alone; and for datasets that no
-            model saw, ``positives_in_training`` and ``rows_in_training``, the shares that hold a word of
-            some training dataset.
-        pairs: one row per ordered pair of datasets, with numbers of rows of ``dataset`` that are found
-            in ``other``: as ``exact_duplicates``, as ``near_duplicates``, sharing a word (``rows_sharing``,
-            ``positives_sharing``), at an overlapping place (``rows_overlapping``, missing where places
-            are unknown).
-        warnings: what crossed a threshold: ``severity``, ``dataset``, ``other``, ``what``, ``value``,
-            ``threshold``, ``sentence``.
-    """
-
+    # One row per dataset: its attributes; why it was ``left_out`` or made ``smaller``, with the positives that found
+    # partners (``rows_found`` of ``rows_wanted``); its size; class means (``known_bases_*``, ``gc_*``); fractions
+    # ``paired`` and ``placed``; numbers of ``exact_duplicates`` and ``near_duplicates`` within it, and of positives
+    # that are also negatives (``contradictions``); its negatives (see ``NegativesFinding``); ``auroc_<k>mers`` of
+    # composition alone; and, unless models saw it, fractions that share a k-mer with training (``*_in_training``).
     datasets: pd.DataFrame
+    # One row per ordered pair: numbers of sequences of ``dataset`` that are exact or near duplicates of those in
+    # ``other``, share a k-mer (``*_sharing``) or overlap in the genome (missing where positions are unknown).
     pairs: pd.DataFrame
-    warnings: pd.DataFrame
+    warnings: pd.DataFrame  # see ``audit_warnings``
 
 
 def audit(
@@ -68,18 +57,10 @@ def audit(
     composition_rows: int = MAX_ROWS,
     seed: int = 0,
 ) -> Audit:
-    """Audit datasets of one sequence length.
+    """Audit datasets of one sequence length, by name; ``training`` names those used in training or validation.
 
-    Args:
-        datasets: by name.
-        training: names of those that models learn from or are chosen on.
-        k: length of the words that mark shared sequence.
-        thresholds: what turns a finding into a warning.
-        composition_rows: rows per dataset, about, that composition is judged on.
-        seed: root seed of the study.
-
-    Raises:
-        InputError: there is no dataset, lengths differ, or a training name is unknown.
+    A common ``k``-mer marks shared sequence; composition is measured on about ``composition_rows`` sequences of each.
+    Raises InputError where there is no dataset, lengths differ or a training name is unknown.
     """
     unknown = sorted(set(training) - set(datasets))
     if unknown:
@@ -110,13 +91,13 @@ def audit(
     absent = [{"dataset": name, **_counts(dataset)} for name, dataset in given.items() if name not in datasets]
     table = pd.concat([table, pd.DataFrame(absent)]) if absent else table
     table = table.set_index("dataset").loc[list(given)].reset_index()
-    # Only a table with datasets that were left out has missing counts.
+    # Nullable, as excluded datasets have no counts.
     table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
     return Audit(table, pairs, audit_warnings(table, pairs, set(training), thresholds or AuditThresholds()))
 
 
 def _counts(dataset: Dataset) -> dict[str, object]:
-    """Return what is known of a dataset that may have no rows."""
+    """Return what is known even of a dataset without sequences."""
     return {
         **{key: dataset.attributes.get(key, "") for key in ATTRIBUTES},
         **{key: dataset.attributes.get(key) for key in SHORTAGE},
@@ -169,7 +150,7 @@ def _composition(name: str, dataset: Dataset, rows: int, seed: int) -> dict[str,
 
 
 def _repeats(words: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.ndarray]:
-    """Count, per dataset, the rows that repeat another of its own rows, wholly or nearly."""
+    """Count, per dataset, the sequences with an exact or a near duplicate in the same dataset."""
     rows = np.arange(len(words.things))
     own = words.dataset_of_row
     exact = np.asarray(sequences.held[rows, own]) > 0
@@ -183,7 +164,7 @@ def _repeats(words: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.
 def _in_training(
     datasets: Mapping[str, Dataset], words: Sharing, label: np.ndarray, is_training: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Give, per dataset that no model saw, the share of positives and of rows that share a word with training."""
+    """Return the fractions of positives and sequences that share a k-mer with training; NaN for training datasets."""
     shares = np.asarray(words.held[:, np.flatnonzero(is_training)].sum(axis=1)).ravel() > 0
     of_positives = np.full(len(datasets), np.nan)
     of_rows = np.full(len(datasets), np.nan)
@@ -228,7 +209,7 @@ def _pairs(
 
 
 def _rows_overlapping(pieces: list[Pieces]) -> np.ndarray:
-    """Count, for every ordered pair, rows that lie on a row of the other; None where places are unknown."""
+    """Count, per ordered pair, the sequences that overlap the other dataset in the genome; None where unknown."""
     table = np.full((len(pieces), len(pieces)), None, dtype=object)
     for one, two, rows in overlapping(pieces):
         table[one, two] = len(rows)

@@ -1,4 +1,4 @@
-"""Finding out what the negatives of a dataset are, without believing what its file says."""
+"""Classify the negatives of a dataset by sequence and position, whatever its file declares."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,54 +13,34 @@ Kind = Literal[
     "dinucleotide_shuffle", "block_shuffle", "letter_shuffle", "flanks", "gc_matched", "unmatched", "mixture", "none"
 ]
 
-# A kind is what most negatives are; below this share they are a mixture.
-MAJORITY = 0.75
-FLANK_REACH = 5_000
+MAJORITY = 0.75  # below this fraction of the largest kind, negatives are a mixture
+FLANK_REACH = 5_000  # bases
 GC_MISMATCH = 0.03
 _LETTERS = 5
-# Fixed, so that the same file gives the same finding; two unlike sequences agree by chance once in 2**64.
+# A fixed seed, so that the same file gives the same finding; unlike sequences collide once in 2**64.
 _WEIGHTS = np.random.default_rng(2507_09754).integers(2**63, size=(3, _LETTERS, _LETTERS), dtype=np.uint64) * 2 + 1
 _PAIR_WEIGHT, _SINGLE_WEIGHT, _END_WEIGHT = _WEIGHTS
 
 
 @dataclass(frozen=True)
 class NegativesFinding:
-    """What the negatives of a dataset are.
+    """Kind of a dataset's negatives. Each fraction leaves out what the one above it holds."""
 
-    Attributes:
-        kind: what at least ``MAJORITY`` of them are; ``mixture`` where there is no such kind.
-        dinucleotide_shuffle: share that has exactly the dinucleotide counts and end letters of a positive.
-        in_order: number of negatives of that kind that stand in the place, among negatives, where
-            their positive stands among positives.
-        block_shuffle: share that is a positive cut into pairs of letters and put together in
-            another order, but keeps not its dinucleotides.
-        letter_shuffle: share that has neither, but the letter counts of the positive in its place (or pair).
-        flanks: share that is none of these and lies within ``FLANK_REACH`` bases of its positive (of any,
-            where rows are not paired).
-        gc_mismatch: distance between the distributions of GC share of positives and negatives
-            (Wasserstein), in GC share.
-    """
-
-    kind: Kind
-    dinucleotide_shuffle: float
-    in_order: int
-    block_shuffle: float
-    letter_shuffle: float
-    flanks: float
-    gc_mismatch: float
+    kind: Kind  # of at least ``MAJORITY`` of them, else ``mixture``
+    dinucleotide_shuffle: float  # fraction with exactly the dinucleotide counts and end bases of a positive
+    in_order: int  # number of these with the rank among negatives that their positive has among positives
+    block_shuffle: float  # fraction that is a positive cut into blocks of two bases and reordered
+    letter_shuffle: float  # fraction with only the base counts of its positive (that of the same rank, if unpaired)
+    flanks: float  # fraction within ``FLANK_REACH`` bases of its positive (of any, if unpaired)
+    gc_mismatch: float  # Wasserstein distance between the GC fractions of positives and negatives
 
 
 def find_negatives(dataset: Dataset, more_positives: np.ndarray | None = None) -> NegativesFinding:
-    """Find out what the negatives of a dataset are.
+    """Classify the negatives of a dataset.
 
-    Shuffles are recognised by what they keep of some positive, wherever that stands, so also after
-    rows were mixed or dropped. The paper's test files prove to be paired dinucleotide shuffles, its
-    training negatives block shuffles.
-
-    Args:
-        dataset: what to look at.
-        more_positives: uint8 (M, L) codes of positives outside the dataset that negatives may have
-            been made from, such as those of another split.
+    A shuffle is recognised by what it preserves of some positive, so even after sequences were reordered or dropped.
+    ``more_positives``, uint8 (M, L) codes, are further possible parents, such as another split's. The paper's test
+    files prove to hold paired dinucleotide shuffles, its training negatives block shuffles.
     """
     codes = codes_from_one_hot(dataset.one_hot)
     bound = dataset.label == 1
@@ -100,7 +80,7 @@ def _unrelated(positives: np.ndarray, negatives: np.ndarray) -> Kind:
 
 
 def _gc_mismatch(positives: np.ndarray, negatives: np.ndarray) -> float:
-    # As scipy.stats has it, which takes a second to load.
+    # scipy.stats.wasserstein_distance, without the second its import takes.
     one, two = np.sort(gc_share(positives)), np.sort(gc_share(negatives))
     every = np.sort(np.concatenate([one, two]))
     below = [np.searchsorted(each, every[:-1], side="right") / len(each) for each in (one, two)]
@@ -108,32 +88,28 @@ def _gc_mismatch(positives: np.ndarray, negatives: np.ndarray) -> float:
 
 
 def gc_share(codes: np.ndarray) -> np.ndarray:
-    """Return the share of G and C among the known bases of each sequence, float64 (N,); 0.5 where none is known."""
+    """Return the GC fraction of the known bases of each sequence, float64 (N,); 0.5 where none is known."""
     known = (codes != UNKNOWN).sum(axis=1)
     strong = ((codes == 1) | (codes == 2)).sum(axis=1)
     return np.where(known > 0, strong / np.maximum(known, 1), 0.5)
 
 
 def dinucleotide_signature(codes: np.ndarray) -> np.ndarray:
-    """Return uint64 (N,): equal where dinucleotide counts and both end letters are equal.
-
-    A sum of one random number per dinucleotide depends on their counts alone.
-    """
+    """Hash each sequence by its dinucleotide counts and both end bases, uint64 (N,); a sum of random weights."""
     total = _PAIR_WEIGHT[codes[:, :-1], codes[:, 1:]].sum(axis=1)
     return np.asarray(total + _END_WEIGHT[codes[:, 0], codes[:, -1]])
 
 
 def block_signatures(codes: np.ndarray) -> np.ndarray:
-    """Return uint64 (N, F): equal where cutting into pairs of letters gives the same pairs.
+    """Hash each sequence by the blocks of two bases that it is cut into, uint64 (N, F).
 
-    With an odd length one letter is left over. The last column holds the signature where that is
-    the last one, as in a sequence that was not shuffled; the others those where it stands at the
-    first place, the third, ... With an even length there is one column.
+    An even length gives one column. An odd length leaves a single base: one column for each position that it may have
+    (first, third, ...); the last column, with the single base at the end, is that of a sequence that was not shuffled.
     """
     if codes.shape[1] % BLOCK == 0:
         return np.asarray(_PAIR_WEIGHT[codes[:, ::BLOCK], codes[:, 1::BLOCK]].sum(axis=1, keepdims=True))
     zero = np.zeros((len(codes), 1), dtype=np.uint64)
-    # Pairs up to the single letter start at even places, those after it at odd ones.
+    # Pairs before the single base start at even positions, those after it at odd ones.
     before = np.cumsum(_PAIR_WEIGHT[codes[:, :-1:BLOCK], codes[:, 1::BLOCK]], axis=1, dtype=np.uint64)
     shifted = _PAIR_WEIGHT[codes[:, 1::BLOCK], codes[:, 2::BLOCK]]
     after = np.cumsum(shifted[:, ::-1], axis=1, dtype=np.uint64)[:, ::-1]
@@ -142,7 +118,7 @@ def block_signatures(codes: np.ndarray) -> np.ndarray:
 
 
 def _same_letters_as_partner(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
-    """Return bool per negative: it has the letter counts of the positive it is paired with, or in whose place it is."""
+    """Return bool per negative: it has the base counts of its positive (that of the same rank, if unpaired)."""
     negative = np.flatnonzero(dataset.label == 0)
     positive = np.flatnonzero(dataset.label == 1)
     in_place = positive[np.minimum(np.arange(len(negative)), len(positive) - 1)]
@@ -151,7 +127,7 @@ def _same_letters_as_partner(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
 
 
 def _near_positive(dataset: Dataset) -> np.ndarray:
-    """Return bool per negative: at most ``FLANK_REACH`` bases from its positive, or from any where it has none."""
+    """Return bool per negative: at most ``FLANK_REACH`` bases from its positive, or from any if unpaired."""
     negative = np.flatnonzero(dataset.label == 0)
     partner = dataset.pair[negative]
     beside_partner = (
@@ -164,7 +140,7 @@ def _near_positive(dataset: Dataset) -> np.ndarray:
 
 
 def _near_any_positive(dataset: Dataset) -> np.ndarray:
-    """Return bool (N,): at most ``FLANK_REACH`` bases from the nearest positive of the chromosome."""
+    """Return bool (N,): at most ``FLANK_REACH`` bases from a positive of the chromosome."""
     near = np.zeros(len(dataset), dtype=bool)
     for chrom in np.unique(dataset.chrom[dataset.chrom != ""]):
         rows = np.flatnonzero(dataset.chrom == chrom)

@@ -1,4 +1,4 @@
-"""From the numbers of an audit to sentences that a reader should not miss."""
+"""Turn the numbers of an audit into warnings in plain sentences."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 COLUMNS = ("severity", "dataset", "other", "what", "value", "threshold", "sentence")
 
 _SHUFFLES = ("dinucleotide_shuffle", "block_shuffle", "letter_shuffle")
-# What a declared kind may turn out to be; a kind that is not here may be anything.
+# Findings that agree with a declared kind; one that is not here agrees with any.
 _COMPATIBLE = {
     "dinucleotide_shuffle": ("dinucleotide_shuffle",),
     "block_shuffle": ("block_shuffle",),
     "gc_matched": ("gc_matched",),
     "flanks": ("flanks",),
-    # Peaks of factors lie in crowds: some of the others lie beside ours.
+    # Peaks of different factors cluster, so some of the others flank ours.
     "other_peaks": ("gc_matched", "unmatched", "flanks", "mixture"),
 }
 _IN_WORDS = {
@@ -34,38 +34,21 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class AuditThresholds:
-    """What turns a finding into a warning: values above (for ``min_…``, below) it do.
+    """Values above which (for ``min_…``, below which) a finding becomes a warning."""
 
-    Attributes:
-        positives_in_training: share of a test set's positives that share a word with training.
-        exact_duplicates: share of rows that equal another row of the dataset on either strand.
-        near_duplicates: share of rows with half their words in other rows of the dataset.
-        gc_mismatch: distance between the GC distributions of positives and negatives, in GC share.
-        composition_auroc: AUROC of letters or dinucleotides alone.
-        min_class_rows: rows of the smaller class.
-        min_training_positives: bound rows that an expert learns from.
-    """
-
-    positives_in_training: float = 0.05
-    exact_duplicates: float = 0.01
-    near_duplicates: float = 0.05
-    gc_mismatch: float = 0.03
-    composition_auroc: float = 0.6
-    min_class_rows: int = 100
-    min_training_positives: int = 500
+    positives_in_training: float = 0.05  # fraction of a test set's positives that share a k-mer with training
+    exact_duplicates: float = 0.01  # fraction of sequences equal to another of the dataset, on either strand
+    near_duplicates: float = 0.05  # fraction of sequences with half their k-mers in others of the dataset
+    gc_mismatch: float = 0.03  # Wasserstein distance between the GC fractions of positives and negatives
+    composition_auroc: float = 0.6  # of base or dinucleotide counts alone
+    min_class_rows: int = 100  # sequences of the smaller class
+    min_training_positives: int = 500  # bound sequences that an expert trains on
 
 
 def audit_warnings(
     datasets: pd.DataFrame, pairs: pd.DataFrame, training: Collection[str], thresholds: AuditThresholds
 ) -> pd.DataFrame:
-    """Return what a reader of the study must know of its datasets, the worst first.
-
-    Args:
-        datasets: see ``audit.Audit``.
-        pairs: see ``audit.Audit``.
-        training: names of the datasets that models saw.
-        thresholds: when a finding becomes a warning.
-    """
+    """Return warnings from the tables of ``audit.Audit``, most serious first; models saw the ``training`` datasets."""
     found: list[dict[str, object]] = []
     for row in datasets.to_dict("records"):
         found.extend(_of_dataset(row, thresholds))
@@ -171,7 +154,7 @@ def _kind(row: dict) -> Iterator[dict[str, object]]:
         yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what it says.")
     elif declared not in _COMPATIBLE:
         in_order, negatives = row["dinucleotide_shuffles_in_order"], row["rows"] - row["positives"]
-        # Of negatives in a random order one stands at its positive's place, on average.
+        # In random order, one negative on average has the rank of its positive.
         pairs = in_order > negatives / 2
         paired = f" ({in_order} of {negatives} in the order of the positives: they are pairs)" if pairs else ""
         yield _finding("note", row, "negatives_found", found, "", f"{sentence}{paired}.")
@@ -203,7 +186,7 @@ def _composition(row: dict, limits: AuditThresholds) -> Iterator[dict[str, objec
 
 
 def _of_pairs(pairs: pd.DataFrame, training: Collection[str]) -> Iterator[dict[str, object]]:
-    """Name the test sets that lie on training data, which a split by chromosome cannot bring about."""
+    """Report test sets that overlap training data in the genome, which a split by chromosome rules out."""
     seen = pairs["other"].isin(list(training)) & ~pairs["dataset"].isin(list(training))
     for row in pairs[seen & (pairs["rows_overlapping"].fillna(0) > 0)].to_dict("records"):
         yield _finding(

@@ -1,4 +1,4 @@
-"""From a peak file and a genome to one split of a dataset."""
+"""Build one split of a dataset from a peak file and a genome."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,53 +42,31 @@ UNNAMED = (".", "")
 
 @dataclass(frozen=True)
 class PeakSettings:
-    """Which peaks become positives, and how their windows are cut.
+    """Which peaks become positives, and how their windows are cut."""
 
-    Attributes:
-        length: bases per window.
-        top: the strongest so many peaks; None for all.
-        max_q: largest q-value; None for any.
-        overlapping: of overlapping peaks, ``strongest`` or ``keep`` (all).
-        min_distance: least distance between the centres of two windows, in bases.
-    """
-
-    length: int = 101
-    top: int | None = None
-    max_q: float | None = None
-    overlapping: Overlapping = "strongest"
-    min_distance: int = 50
+    length: int = 101  # bases per window
+    top: int | None = None  # number of strongest peaks; None for all
+    max_q: float | None = None  # largest q-value; None for any
+    overlapping: Overlapping = "strongest"  # which of overlapping peaks to use; ``keep`` takes all
+    min_distance: int = 50  # least distance between the centres of two windows, in bases
 
 
 @dataclass(frozen=True, eq=False)
 class CutPeaks:
-    """What all datasets of one peak file share, read and cut once; see ``cut_peaks``.
-
-    Attributes:
-        path: the peak file, of SHA-256 ``source_sha256``.
-        genome: the reference.
-        assembly: the assembly the peaks are said to have, if known.
-        translate_names: whether other files' chromosomes may be named in the other style, too.
-        settings: how peaks were chosen and cut.
-        peaks: all that the file holds.
-        banned: places no window may touch, or None.
-        windows: the positives of the whole genome, see ``windows.cut_windows``.
-        codes: their sequence, uint8 (N, L).
-        counts: the ledger so far.
-        left_out: why there are no positives, or None.
-    """
+    """The positives of one peak file over the whole genome, shared by all its datasets; see ``cut_peaks``."""
 
     path: str | Path
     source_sha256: str
     genome: Genome
-    assembly: str | None
-    translate_names: bool
+    assembly: str | None  # as stated for the peaks
+    translate_names: bool  # also those of chromosomes in other factors' peak files
     settings: PeakSettings
-    peaks: pd.DataFrame
-    banned: pd.DataFrame | None
-    windows: pd.DataFrame
-    codes: np.ndarray
+    peaks: pd.DataFrame  # all of the file
+    banned: pd.DataFrame | None  # regions that no window may touch
+    windows: pd.DataFrame  # the positives, N rows, see ``windows.cut_windows``
+    codes: np.ndarray  # (N, L), uint8
     counts: Counts
-    left_out: LeftOutError | None = None
+    left_out: LeftOutError | None = None  # why there are no positives
 
 
 def cut_peaks(
@@ -100,19 +78,12 @@ def cut_peaks(
     assembly: str | None = None,
     translate_names: bool = False,
 ) -> CutPeaks:
-    """Choose the peaks of a file and cut their windows, over the whole genome, so that its splits never disagree.
+    """Select the peaks of a file and cut their windows, over the whole genome, so that its splits never disagree.
 
-    Args:
-        path: narrowPeak, broadPeak or BED, plain or gzip.
-        genome: the reference.
-        settings: see ``PeakSettings``.
-        blacklist: BED of places no window may touch, or None.
-        assembly: the assembly the peaks are said to have, by any of its names, if known.
-        translate_names: let peaks and blacklist name chromosomes with ``chr`` where the genome does not, or without it.
-
-    Raises:
-        InputError: a file cannot be used, or peaks and genome do not belong together; the message opens with
-            the peak file's name.
+    ``path`` is a narrowPeak, broadPeak or BED file, ``blacklist`` a BED file of regions that no window may touch, and
+    ``assembly`` the stated one, by any of its names. ``translate_names`` lets both files write chromosomes with ``chr``
+    where the genome does not, or without. Raises InputError, which opens with the peak file's name, where a file cannot
+    be used or peaks and genome do not belong together.
     """
     settings = settings or PeakSettings()
     peaks, counts = read_peaks(path)
@@ -157,28 +128,16 @@ def build_split(
     name: str = "",
     attributes: Mapping[str, Attribute] | None = None,
 ) -> tuple[Dataset, pd.DataFrame]:
-    """Make one split of a dataset from the peaks of a file.
+    """Build one split of a dataset, positives first, and its table ``step``, ``rows_in``, ``rows_out``, ``reason``.
 
-    Args:
-        cut: the positives; see ``cut_peaks``.
-        split: ``train``, ``validation`` or ``test``.
-        negatives: a kind of ``negatives.PROVIDERS``, or shares by kind.
-        chromosomes: which chromosomes validate and test.
-        negative_settings: see ``NegativeSettings``.
-        ratio: negatives per positive.
-        other_peaks: peak files of other factors in the same cell; needed for kind ``other_peaks``.
-        seed: root seed of the study.
-        name: the experiment, for the seeds' names.
-        attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
+    ``negatives`` is a kind of ``negatives.PROVIDERS`` or fractions by kind, ``ratio`` their number per positive, and
+    ``other_peaks`` the peak files of other factors in the same cell, for that kind. ``pair`` of a negative is the
+    positive it was made from, matched to or taken beside. ``name`` (the experiment) and ``seed`` fix the random
+    streams.
 
-    Returns:
-        The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``.
-        ``pair`` of a negative is the positive it was made from, matched to or taken beside. Where negatives
-        are too few, the attribute ``smaller`` says why positives were left out; where fewer than
-        ``negative_settings.minimum_rows`` of a class are left, there are no rows, and ``left_out`` says why.
-
-    Raises:
-        InputError: another factor's file cannot be used; the message opens with the peak file's name.
+    Where negatives are too few, the attribute ``smaller`` says why positives were excluded; with fewer than
+    ``negative_settings.minimum_rows`` of a class the dataset is empty, and ``left_out`` says why. Raises InputError,
+    which opens with the peak file's name, where another factor's file cannot be used.
     """
     negative_settings = negative_settings or NegativeSettings()
     shares = read_mixture(negatives)
@@ -233,7 +192,7 @@ def build_peaks(
     translate_names: bool = False,
     **how: Any,
 ) -> tuple[Dataset, pd.DataFrame]:
-    """Make one split of a dataset from a peak file: ``build_split`` of what ``cut_peaks`` cuts."""
+    """Build one split of a dataset from a peak file: ``cut_peaks``, then ``build_split``."""
     cut = cut_peaks(
         path, genome, settings=peak_settings, blacklist=blacklist, assembly=assembly, translate_names=translate_names
     )
@@ -252,10 +211,10 @@ def _positives(
     )
 
 
-# Kinds of negatives share it.
+# Cached, as the kinds of negatives share it.
 @lru_cache(maxsize=1)
 def _free_of(cut: CutPeaks, split: Split, chromosomes: ChromosomeSplit) -> FreeSpace:
-    """Return what of a split's regions no peak of the factor, chosen or not, its window, or the blacklist covers."""
+    """Return a split's regions without the factor's peaks (selected or not), their windows and the blacklist."""
     peaks, banned, genome, length = cut.peaks, cut.banned, cut.genome, cut.settings.length
     regions = chromosomes.regions(split, genome.sizes)
     start = window_start(peaks.summit.to_numpy(), length)
@@ -272,7 +231,7 @@ def _free_of(cut: CutPeaks, split: Split, chromosomes: ChromosomeSplit) -> FreeS
 
 
 def _inside(windows: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
-    """Say which windows lie wholly within one of the regions."""
+    """Return bool per window: it lies wholly within one of the regions."""
     inside = np.zeros(len(windows), dtype=bool)
     for region in regions.itertuples():
         inside |= (windows.chrom == region.chrom) & (windows.start >= region.start) & (windows.end <= region.end)
@@ -305,7 +264,7 @@ def _dataset(
     paired = bool((negatives.parent != UNPAIRED).any())
     own = np.arange(positives) if paired else np.full(positives, UNPAIRED)
     ends = np.where(negatives.start == UNPLACED, UNPLACED, negatives.start + length)
-    # Peaks may have a strand, but every window is cut as the genome has it.
+    # Whatever a peak's strand, its window is cut from the forward strand.
     strand = np.where(np.concatenate([windows.chrom.to_numpy(dtype=np.str_), negatives.chrom]) == "", "", ".")
     return make_dataset(
         one_hot_from_codes(np.concatenate([codes, negatives.codes])),

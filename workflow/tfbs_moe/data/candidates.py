@@ -1,4 +1,4 @@
-"""What a provider of negatives is given, and what it gives back."""
+"""Input and output of a provider of negatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,22 +16,14 @@ MINIMUM_ROWS = 10
 
 @dataclass(frozen=True)
 class NegativeSettings:
-    """How genomic negatives are chosen.
+    """How genomic negatives are chosen; raises InputError where a setting is out of range."""
 
-    Attributes:
-        gc_tolerance: largest difference in GC share between a positive and its negative.
-        flank_nearest: least distance from a summit to the centre of its flank, in bases.
-        flank_farthest: largest such distance.
-        minimum_rows: a set with fewer rows of either class is left out.
-    """
-
-    gc_tolerance: float = 0.02
-    flank_nearest: int = 300
-    flank_farthest: int = 3000
-    minimum_rows: int = MINIMUM_ROWS
+    gc_tolerance: float = 0.02  # largest difference in GC fraction between a positive and its negative
+    flank_nearest: int = 300  # least distance from a summit to the centre of its flank, in bases
+    flank_farthest: int = 3000  # largest such distance
+    minimum_rows: int = MINIMUM_ROWS  # a set with fewer sequences of either class is excluded
 
     def __post_init__(self) -> None:
-        """Raise InputError where a setting is out of range."""
         if not 0 <= self.gc_tolerance <= 1:
             raise InputError(f"negatives: gc_tolerance is {self.gc_tolerance}; a share from 0 to 1 was expected")
         if not 0 < self.flank_nearest <= self.flank_farthest:
@@ -45,22 +37,13 @@ class NegativeSettings:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """The positives of one split, and where negatives may come from.
+    """The positives of one split, and where negatives may come from."""
 
-    Attributes:
-        windows: the positives, N rows, see ``windows.cut_windows``.
-        codes: their sequence, uint8 (N, L).
-        genome: the reference.
-        free: what the factor's peaks and the blacklist leave of the split's chromosomes.
-        others: peaks of other factors in the same cell, see ``peaks``.
-        settings: how to choose.
-    """
-
-    windows: pd.DataFrame
-    codes: np.ndarray
+    windows: pd.DataFrame  # the positives, N rows, see ``windows.cut_windows``
+    codes: np.ndarray  # (N, L), uint8
     genome: Genome
-    free: FreeSpace
-    others: pd.DataFrame | None = None
+    free: FreeSpace  # what the factor's peaks and the blacklist leave of the split's chromosomes
+    others: pd.DataFrame | None = None  # peaks of other factors in the same cell, see ``peaks``
     settings: NegativeSettings = field(default_factory=NegativeSettings)
 
     @property
@@ -69,35 +52,26 @@ class Task:
         return int(self.codes.shape[1])
 
     def sources(self, kind: str, rows: np.ndarray) -> np.ndarray:
-        """Return what negatives made from the given positives are called: their kind and the peak's name."""
+        """Return the source of negatives made from the given positives, ``<kind>:<peak name>``."""
         return np.array([f"{kind}:{name}" for name in self.windows.name.to_numpy()[rows]], dtype=np.str_)
 
 
 @dataclass(frozen=True, eq=False)
 class Negatives:
-    """Unbound sequences and where they come from, M rows.
+    """Unbound sequences and their origins."""
 
-    Attributes:
-        codes: uint8 (M, L).
-        parent: int64 (M,), the positive each was made from, matched to or taken beside; -1 for none.
-        chrom: str (M,), empty where made, not found.
-        start: int64 (M,), -1 where made.
-        source: str (M,), kind and origin.
-    """
-
-    codes: np.ndarray
-    parent: np.ndarray
-    chrom: np.ndarray
-    start: np.ndarray
-    source: np.ndarray
+    codes: np.ndarray  # (M, L), uint8
+    parent: np.ndarray  # (M,), int64: the positive each was made from, matched to or taken beside; -1 for none
+    chrom: np.ndarray  # (M,), str; empty for a shuffle
+    start: np.ndarray  # (M,), int64; -1 for a shuffle
+    source: np.ndarray  # (M,), str: kind and origin
 
     def __len__(self) -> int:
-        """Return the number of negatives."""
         return len(self.parent)
 
     @classmethod
     def unplaced(cls, codes: np.ndarray, parent: np.ndarray, source: np.ndarray) -> "Negatives":
-        """Make negatives that have no place in the genome, such as shuffles."""
+        """Make negatives without a position in the genome, such as shuffles."""
         count = len(codes)
         return cls(codes, parent, np.full(count, "", dtype=np.str_), np.full(count, UNPLACED, dtype=np.int64), source)
 
@@ -105,12 +79,12 @@ class Negatives:
     def placed(
         cls, task: Task, chrom: np.ndarray, start: np.ndarray, parent: np.ndarray | None, source: np.ndarray
     ) -> "Negatives":
-        """Cut negatives from the genome; ``parent`` None where they belong to no positive."""
+        """Cut negatives from the genome; ``parent`` is None where they belong to no positive."""
         parent = np.full(len(start), UNPAIRED, dtype=np.int64) if parent is None else parent
         codes = task.genome.windows(chrom, start, task.length)
         return cls(codes, parent, np.asarray(chrom, dtype=np.str_), start, source)
 
 
 def join(parts: Sequence[Negatives]) -> Negatives:
-    """Put negatives of several kinds one after another."""
+    """Concatenate negatives of several kinds."""
     return Negatives(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Negatives)))

@@ -1,4 +1,4 @@
-"""How well the composition of a sequence alone tells bound from unbound."""
+"""Measure how well k-mer composition alone separates bound from unbound sequences."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ WORD_LENGTHS = (1, 2, 3, 6)
 MAX_WORD_LENGTH = 8
 FOLDS = 5
 MAX_ROWS = 2_000
-# Inverse strength of the L2 penalty by word length: 6-mers are more than the rows of a small test set.
+# Inverse strength of the L2 penalty by k: a small test set has fewer sequences than there are 6-mers.
 _PENALTIES = {1: 1e3, 2: 1e2, 3: 1e1}
 _PENALTY_OF_LONG_WORDS = 0.01
 _ITERATIONS = 300
@@ -32,23 +32,12 @@ def composition_auroc(
     seed: int = 0,
     name: str = "",
 ) -> pd.DataFrame:
-    """Tell bound from unbound by logistic regression on counts of words, cross-validated.
+    """Cross-validate logistic regression on k-mer counts; return ``word_length``, ``auroc`` and ``rows`` used per k.
 
-    Pairs and repeats of a sequence stay in one fold. Where positives and negatives come in pairs of
-    the same composition the result is 0.5 and no network can use composition; where it is far from
-    0.5 a network can be right without having learned a motif.
-
-    Args:
-        dataset: what to look at.
-        word_lengths: 1 for letters, 2 for dinucleotides, ...
-        folds: of the cross-validation.
-        max_rows: a larger dataset is thinned to about so many rows, whole groups at a time.
-        seed: root seed of the study.
-        name: the dataset, for the seeds' names.
-
-    Returns:
-        One row per word length: ``word_length``, ``auroc`` (mean over folds; missing where a class
-        has too few rows for ``folds`` folds), ``rows`` used.
+    Pairs and repeats of a sequence stay in one fold. With pairs of the same composition the AUROC is 0.5 and no network
+    can use composition; far from 0.5, a network can be right without having learned a motif. The AUROC is the mean over
+    folds, missing where a class has too few sequences for them. A dataset above ``max_rows`` is subsampled to about
+    that by groups.
     """
     if not all(1 <= k <= MAX_WORD_LENGTH for k in word_lengths):
         raise InputError(f"word lengths must be 1 to {MAX_WORD_LENGTH}; they are {word_lengths}")
@@ -63,15 +52,7 @@ def composition_auroc(
 
 
 def word_counts(codes: np.ndarray, k: int) -> csr_array:
-    """Count the words of ``k`` letters in every sequence; a word that holds an N is not counted.
-
-    Args:
-        codes: uint8 (N, L), 0 to 4.
-        k: letters in a word.
-
-    Returns:
-        float64 (N, 4**k), sparse, words in alphabetical order.
-    """
+    """Count the k-mers without N of codes uint8 (N, L): sparse float64 (N, 4**k), in alphabetical order."""
     width = max(0, codes.shape[1] - k + 1)
     word = np.zeros((len(codes), width), dtype=np.int64)
     known = np.ones((len(codes), width), dtype=bool)
@@ -88,11 +69,11 @@ def _penalty(k: int) -> float:
 
 
 def _folds(label: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (train, test) rows of every fold, or nothing where some fold would lack a class."""
+    """Return the (train, test) rows of each fold, or nothing where a fold would lack a class."""
     every = np.unique(groups)
     if len(every) < folds:
         return []
-    # As scikit-learn's GroupKFold deals groups out, which takes more than a second to load.
+    # The folds of scikit-learn's GroupKFold, which takes more than a second to import.
     dealt = np.array_split(np.random.RandomState(seed % 2**32).permutation(every), folds)
     tests = [np.isin(groups, fold) for fold in dealt]
     splits = [(np.flatnonzero(~test), np.flatnonzero(test)) for test in tests]
@@ -116,19 +97,19 @@ def _mean_auroc(
 
 
 def _weights(counts: csr_array, label: np.ndarray, penalty: float) -> np.ndarray:
-    """Return the weight of each word (W,) in the logistic regression of a label (N,) on counts (N, W).
+    """Return the weight (W,) of each k-mer in the logistic regression of labels (N,) on counts (N, W).
 
-    As scikit-learn's ``LogisticRegression`` finds it, whose checks of what it is given take far longer than the fit of
-    a small set, twenty times for each of many.
+    It is that of scikit-learn's ``LogisticRegression``, whose input checks take far longer than the many small fits
+    here.
     """
-    # Scaled by the largest count, not centred: the counts stay sparse.
+    # Scaled but not centred, so that the counts stay sparse.
     scale = counts.max(axis=0).toarray().ravel()
     scale[scale == 0] = 1
     sign = np.where(label, 1.0, -1.0)
     turned = counts.T.tocsr()
 
     def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean log loss and penalty of weights and intercept (W + 1,), and the gradient."""
+        """Return mean log loss and penalty of weights and intercept (W + 1,), and the gradient."""
         weight = beta[:-1] / scale
         margin = sign * (counts @ weight + beta[-1])
         slope = -sign * expit(-margin) / len(sign)
