@@ -1,7 +1,6 @@
-"""The dataset: one-hot sequences, their labels and where they come from, in memory and as HDF5.
+"""One-hot sequences with labels and origins, in memory and as HDF5 (file format: ``docs/architecture.md``).
 
-Everything above the data layer reads sequences through ``Dataset`` and ``read_dataset``; the file's
-contract is in ``docs/architecture.md``.
+Everything above the data layer reads sequences through ``Dataset`` and ``read_dataset``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,41 +34,27 @@ _GZIP_LEVEL = 4
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Sequences of one length with labels and origins; checked when it is made.
+    """Sequences of one length with labels and origins; raises InputError where the arrays do not fit together."""
 
-    Attributes:
-        one_hot: uint8 (N, 4, L), rows A, C, G, T; a zero column is an unknown base.
-        label: uint8 (N,), 1 bound, 0 unbound.
-        pair: int32 (N,), the row of the positive a negative was made from, its own row for a
-            positive, -1 where a row is not paired.
-        chrom: str (N,), empty where the place is unknown.
-        start: int64 (N,), 0-based, -1 where unknown.
-        end: int64 (N,), exclusive, -1 where unknown.
-        strand: str (N,), ``-`` where the sequence is the reverse complement of its place, ``+`` or ``.`` where it reads
-            as the genome does, empty where the place is unknown.
-        source: str (N,), what the row was made from, such as a peak's or a sequence's name.
-        attributes: what holds for the dataset as a whole.
-    """
-
-    one_hot: np.ndarray
-    label: np.ndarray
+    one_hot: np.ndarray  # (N, 4, L), uint8: A, C, G, T; a zero column is an unknown base
+    label: np.ndarray  # (N,), uint8: 1 bound, 0 unbound
+    # (N,), int32: the row of the positive a negative was made from, a positive's own row, -1 where unpaired
     pair: np.ndarray
-    chrom: np.ndarray
-    start: np.ndarray
-    end: np.ndarray
+    chrom: np.ndarray  # (N,), str; empty where the position is unknown
+    start: np.ndarray  # (N,), int64, 0-based; -1 where unknown
+    end: np.ndarray  # (N,), int64, exclusive; -1 where unknown
+    # (N,), str: ``-`` for a reverse-complemented sequence, ``+`` or ``.`` for a forward one, empty without a position
     strand: np.ndarray
-    source: np.ndarray
-    attributes: dict[str, Attribute] = field(default_factory=dict)
+    source: np.ndarray  # (N,), str: what the sequence was made from, such as the name of a peak
+    attributes: dict[str, Attribute] = field(default_factory=dict)  # of the whole dataset
 
     def __post_init__(self) -> None:
-        """Raise InputError where the arrays do not make a dataset."""
         _check_columns(self)
         _check_pairs(self.label, self.pair)
         _check_places(self)
         _check_attributes(self.attributes)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.label)
 
     @property
@@ -90,22 +75,7 @@ def make_dataset(
     source: np.ndarray | Sequence[str] | None = None,
     attributes: Mapping[str, Attribute] | None = None,
 ) -> Dataset:
-    """Make a dataset, with types set right and what is not given marked as unknown.
-
-    Args:
-        one_hot: (N, 4, L).
-        label: (N,) of 0 and 1.
-        pair: see ``Dataset``; no row is paired where it is not given.
-        chrom: chromosome per row.
-        start: 0-based start per row.
-        end: exclusive end per row.
-        strand: strand per row.
-        source: origin per row.
-        attributes: what holds for the dataset as a whole.
-
-    Raises:
-        InputError: the arrays do not fit together.
-    """
+    """Make a dataset with the dtypes of ``Dataset``; what is not given is unknown, and no sequence paired."""
     count = len(one_hot)
 
     def text(values: np.ndarray | Sequence[str] | None) -> np.ndarray:
@@ -128,23 +98,23 @@ def make_dataset(
 
 
 LEFT_OUT, SMALLER = "left_out", "smaller"
-# What ``build`` says of its rows, none of which is reversed; see ``Dataset.strand``.
+# Set by ``build``, which reverse-complements no sequence; see ``Dataset.strand``.
 ORIENTATION, FORWARD = "orientation", "forward"
 ROWS_FOUND, ROWS_WANTED = "rows_found", "rows_wanted"
 
 
 def left_out_dataset(length: int, reason: str, attributes: Mapping[str, Attribute]) -> Dataset:
-    """Return a dataset without rows, of windows of ``length`` bases, whose attribute ``left_out`` says why."""
+    """Return an empty dataset of windows of ``length`` bases, with ``reason`` as its attribute ``left_out``."""
     return make_dataset(np.zeros((0, 4, length), dtype=np.uint8), [], attributes={**attributes, LEFT_OUT: reason})
 
 
 def left_out(dataset: Dataset) -> str:
-    """Return why a dataset was left out, or an empty text where it was not."""
+    """Return why a dataset was excluded, or an empty string."""
     return str(dataset.attributes.get(LEFT_OUT, ""))
 
 
 def in_or_out_together(datasets: Sequence[Dataset]) -> list[Dataset]:
-    """Return datasets of one experiment; where one of them was left out, all are, for its reason."""
+    """Return the datasets of one experiment, all excluded, for the same reason, where one of them is."""
     reason = next((left_out(dataset) for dataset in datasets if left_out(dataset)), "")
     return [
         left_out_dataset(dataset.length, reason, dataset.attributes) if reason and not left_out(dataset) else dataset
@@ -153,7 +123,7 @@ def in_or_out_together(datasets: Sequence[Dataset]) -> list[Dataset]:
 
 
 def require_minimum(dataset: Dataset, minimum: int, why: str = "") -> None:
-    """Raise LeftOutError where a class of a split has fewer rows than ``minimum``; ``why`` ends the sentence."""
+    """Raise LeftOutError where a class has fewer sequences than ``minimum``; ``why`` ends the message."""
     positives = int(dataset.label.sum())
     negatives = len(dataset) - positives
     if min(positives, negatives) < minimum:
@@ -164,7 +134,7 @@ def require_minimum(dataset: Dataset, minimum: int, why: str = "") -> None:
 
 
 def write_dataset(dataset: Dataset, path: str | Path) -> None:
-    """Write a dataset as HDF5: compressed, with a checksum on every chunk, the same bytes each time."""
+    """Write a dataset as compressed HDF5, with a checksum on every chunk and the same bytes each time."""
     with new_hdf5(path) as file:
         for name in _NUMBERS:
             _write_column(file, name, getattr(dataset, name))
@@ -177,11 +147,7 @@ def write_dataset(dataset: Dataset, path: str | Path) -> None:
 
 
 def read_dataset(path: str | Path) -> Dataset:
-    """Read a dataset that ``write_dataset`` wrote.
-
-    Raises:
-        InputError: there is no such file, it is no HDF5 or is damaged, or it holds no dataset.
-    """
+    """Read a file that ``write_dataset`` wrote; raise InputError where it is missing, damaged or no dataset."""
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such dataset file")
     try:
@@ -203,14 +169,10 @@ def read_dataset(path: str | Path) -> Dataset:
 
 
 def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute] | None = None) -> Dataset:
-    """Put datasets one after another; ``pair`` points at the same rows as before.
+    """Concatenate datasets; ``pair`` points at the same sequences as before.
 
-    Args:
-        datasets: at least one, all of one length L.
-        attributes: of the result; where not given, those on which all datasets agree.
-
-    Raises:
-        InputError: nothing was given, or lengths differ.
+    ``attributes`` None keeps those on which all datasets agree. Raises InputError where none is given or lengths
+    differ.
     """
     if not datasets:
         raise InputError("no dataset was given to concatenate")
@@ -232,14 +194,10 @@ def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute]
 
 
 def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    """Return the given rows, in the given order; a negative whose positive is left out is unpaired.
+    """Return the given rows in the given order; a negative whose positive is excluded becomes unpaired.
 
-    Args:
-        dataset: what to take from.
-        rows: integer (M,) of distinct rows, or bool (N,).
-
-    Raises:
-        InputError: a row is named twice or does not exist.
+    ``rows`` are distinct integers (M,) or a mask, bool (N,). Raises InputError where a row is named twice or does not
+    exist.
     """
     rows = np.asarray(rows)
     if rows.dtype == bool:
@@ -251,7 +209,7 @@ def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
         raise InputError(f"rows {rows.min()} to {rows.max()} were asked for; the dataset has {len(dataset)}")
     if len(np.unique(rows)) != len(rows):
         raise InputError("a row was asked for twice; a dataset holds each row once")
-    # One place more than there are rows: UNPAIRED (-1) looks up the last one and stays UNPAIRED.
+    # One entry more than rows: UNPAIRED (-1) indexes the last and stays UNPAIRED.
     new_row = np.full(len(dataset) + 1, UNPAIRED, dtype=np.int32)
     new_row[rows] = np.arange(len(rows), dtype=np.int32)
     columns = {name: getattr(dataset, name)[rows] for name in (*_NUMBERS, *_TEXTS)}
@@ -259,7 +217,7 @@ def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
 
 
 def leaders(dataset: Dataset) -> np.ndarray:
-    """Return the row that each is paired with, int (N,); its own where it has no pair."""
+    """Return the row that each sequence is paired with, int (N,); its own where it has no pair."""
     return np.where(dataset.pair == UNPAIRED, np.arange(len(dataset)), dataset.pair)
 
 
@@ -335,7 +293,7 @@ def _as_text(name: str, column: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(column.dtype) is None:
         raise InputError(f"{name} must hold text; it holds {column.dtype}")
     encoded = column[()]
-    # Decoded letter by letter only where one is not ASCII.
+    # np.char.decode is slow, and ASCII does not need it.
     return encoded.astype(np.str_) if encoded.tobytes().isascii() else np.char.decode(encoded, "utf-8")
 
 

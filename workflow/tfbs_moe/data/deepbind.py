@@ -1,8 +1,7 @@
-"""DeepBind's sequence files: reading them, and datasets made from them.
+"""Read DeepBind's sequence files, and build datasets from them.
 
-The format is a tab-separated text, gzip or plain, of the columns ``FoldID EventID seq Bound`` with
-one sequence a row. Files of the kind ``_AC`` hold positives alone, those of the kind ``_B`` as many
-negatives after the positives.
+A file is tab-separated text, gzip or plain, with the columns ``FoldID EventID seq Bound`` and one sequence a row. Files
+of the kind ``_AC`` hold positives only; those of the kind ``_B`` as many negatives after the positives.
 """
 
 from collections.abc import Mapping
@@ -42,19 +41,10 @@ _SHUFFLERS = {"dinucleotide_shuffle": dinucleotide_shuffle, "block_shuffle": blo
 
 
 def read_deepbind(path: str | Path, length: int = DEFAULT_LENGTH) -> pd.DataFrame:
-    """Read a DeepBind file.
+    """Read a DeepBind file: ``source`` (the EventID), ``sequence`` (upper case, A C G T N) and ``label`` (0 or 1).
 
-    Args:
-        path: gzip or plain text; line ends of either kind, letters of either case.
-        length: bases every sequence must have.
-
-    Returns:
-        ``source`` (the EventID), ``sequence`` (upper case, A C G T N) and ``label`` (0 or 1), one
-        row a sequence in the file's order, every row of the file.
-
-    Raises:
-        InputError: the file is missing, damaged, empty or of another format, or a row is wrong; the
-            message names the line.
+    Every row of the file, in its order; ``length`` is the bases that each sequence must have. Raises InputError, which
+    names the line, where the file is missing, damaged, empty or of another format, or a row is wrong.
     """
     lines = _text(path).split("\n")
     lines = [line.removesuffix("\r") for line in lines]
@@ -96,31 +86,16 @@ def build_deepbind(
     name: str = "",
     attributes: Mapping[str, Attribute] | None = None,
 ) -> tuple[Dataset, pd.DataFrame]:
-    """Make one split of a dataset from a DeepBind file.
+    """Build one split of a dataset, positives first, and its table ``step``, ``rows_in``, ``rows_out``, ``reason``.
 
-    Negatives are made for the whole file before it is split, from a stream that hangs on ``seed``,
-    ``name`` and the kind alone, so that ``train`` and ``validation`` of one file never disagree.
+    ``supplied`` negatives are the file's own; the other kinds make one from each positive and exclude the file's. They
+    are made before the split, from a random stream that depends on ``seed``, ``name`` (the experiment) and the kind
+    alone, so that ``train`` and ``validation`` of one file never disagree; ``test`` takes all of it. ``grouped`` keeps
+    a positive, its negative and every repeat of either, on either strand, in one part; False splits row by row, as the
+    paper's authors do.
 
-    Args:
-        path: the file.
-        split: ``test`` takes every row; ``train`` and ``validation`` share the file's rows out.
-        negatives: ``supplied`` takes those of the file; the others make one from each positive and
-            leave the file's own out.
-        length: bases every sequence must have.
-        validation_fraction: share of the file that becomes ``validation``, above 0 and below 1.
-        grouped: keep a positive, its negative and every repeat of either (on either strand) on one
-            side of the split. False splits row by row, as the paper's authors do.
-        minimum_rows: a split with fewer rows of either class is left out.
-        seed: root seed of the study.
-        name: the experiment, for the seeds' names.
-        attributes: added to those set here: ``negatives``, ``split``, ``seed``, ``source_sha256``.
-
-    Returns:
-        The dataset, positives first, and a table ``step``, ``rows_in``, ``rows_out``, ``reason``. A split with too
-        few rows of a class has none, and an attribute ``left_out`` that says why.
-
-    Raises:
-        InputError: see ``read_deepbind``; or what was asked for can be in no such file.
+    A split with fewer than ``minimum_rows`` of a class is empty, and its attribute ``left_out`` says why. Raises
+    InputError as ``read_deepbind`` does, or for what no such file can give.
     """
     _check_request(split, negatives, validation_fraction)
     table = read_deepbind(path, length)
@@ -154,11 +129,7 @@ def build_deepbind(
 
 
 def exact_pairs(codes: np.ndarray, label: np.ndarray) -> np.ndarray | None:
-    """Find out whether the i-th negative is an exact dinucleotide shuffle of the i-th positive, for every i.
-
-    Returns:
-        int32 (N,) as ``Dataset.pair``, or None where numbers or dinucleotide counts differ anywhere.
-    """
+    """Return ``Dataset.pair`` if every i-th negative is an exact dinucleotide shuffle of the i-th positive, else None."""
     positive, negative = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     if len(positive) != len(negative) or not len(positive):
         return None

@@ -1,7 +1,7 @@
-"""Downloads that come through whole or fail with one clear sentence.
+"""Download files whole, or fail with one clear sentence.
 
-A broken transfer goes on where it broke, also after the process was killed. A file takes its name only
-when it is whole and its length and digests are as expected.
+A broken transfer resumes where it stopped, even after the process was killed. A file gets its name only once it is
+whole and its length and digests are as expected.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 10.0
 MEGABYTE = 1e6
 GZIP_MAGIC = b"\x1f\x8b"
-# Wrong bytes may come from one bad transfer, or from two versions pieced together; twice is no accident.
+# Wrong bytes may come from one bad transfer, or from two versions mixed; twice is no accident.
 MISMATCHES_ALLOWED = 1
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _LISTED = re.compile(r"([0-9a-fA-F]{32})\s+\*?(?:\./)?(\S+)")
@@ -37,7 +37,7 @@ _DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a file before it is there; digests as lower-case hex, size in bytes."""
+    """What is known of a file in advance: hex digests, and size in bytes."""
 
     md5: str | None = None
     sha256: str | None = None
@@ -45,17 +45,12 @@ class Expected:
 
     @property
     def digests(self) -> dict[str, str]:
-        """The digests that are known, by algorithm."""
+        """The known digests, in lower case, by algorithm."""
         known = {"md5": self.md5, "sha256": self.sha256}
         return {algorithm: digest.lower() for algorithm, digest in known.items() if digest}
 
     def problem(self, path: Path, name: str) -> str | None:
-        """Say in what a file differs from what was expected, or None.
-
-        Args:
-            path: the file.
-            name: its final name; where no digest is known, a ``.gz`` must at least be a gzip.
-        """
+        """Return how a file differs, or None; without a digest, one to be named ``*.gz`` must at least be gzip."""
         length = path.stat().st_size
         if self.size is not None and length != self.size:
             return f"it is {length} bytes long where {self.size} were expected"
@@ -80,24 +75,10 @@ def fetch(
     size: int | None = None,
     policy: Policy = _DEFAULT_POLICY,
 ) -> Path:
-    """Get a file from the first of its sources that gives it whole.
+    """Get a file from the first address (a URL, or a path in a mirror folder) that gives it whole; return its path.
 
-    A file that is there already and right is taken as it is. Two processes may ask for the same target: one
-    downloads, the other waits for it.
-
-    Args:
-        addresses: http(s) addresses, or paths of local files (a mirror in a folder), in the order to try.
-        target: where the file goes; its folder is made.
-        md5: hex digest the file must have, if known.
-        sha256: the same.
-        size: length in bytes it must have, if known.
-        policy: patience and time limits.
-
-    Returns:
-        ``target`` as a path.
-
-    Raises:
-        InputError: no source gave the file, or it cannot be written; one sentence with each source's reason.
+    A correct file that exists is kept. Of two processes with one target, one downloads and the other waits. Raises
+    InputError, one sentence with each address's reason, where none gives the file, or it cannot be written.
     """
     target = Path(target)
     expected = Expected(md5, sha256, size)
@@ -114,7 +95,7 @@ def fetch(
                 reasons.append(f"{address}: {error}")
             else:
                 part.publish()
-                # Where none is known, what came is written down: a later copy can be held against it.
+                # Without a known digest, the file's own is logged, to compare later copies with.
                 checked = " and ".join(expected.digests) or f"length alone; its sha256 is {sha256_file(target)}"
                 log.info("%s is there (checked by %s)", target, checked)
                 return target
@@ -122,11 +103,7 @@ def fetch(
 
 
 def listed_md5(path: str | Path, name: str) -> str:
-    """Return the md5 that a list in the format of ``md5sum`` (UCSC's ``md5sum.txt``) gives for a file name.
-
-    Raises:
-        InputError: the list has no such file.
-    """
+    """Return a file's md5 from a list in ``md5sum`` format (UCSC's ``md5sum.txt``); raise InputError if it lacks it."""
     try:
         text = Path(path).read_text(errors="replace")
     except OSError as error:
@@ -150,7 +127,7 @@ def _is_there(target: Path, expected: Expected) -> bool:
 
 
 def _from_source(address: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
-    """Fill the unfinished file from one source; on return it is whole and right."""
+    """Fill the unfinished file from one source; on return it is whole and correct."""
     log.info("getting %s from %s", part.target.name, address)
     if urlsplit(address).scheme in ("http", "https"):
         with transport.session() as http:
@@ -197,13 +174,13 @@ def _download(http: requests.Session, url: str, part: PartialFile, expected: Exp
 
 
 def _is_complete(part: PartialFile, expected: Expected) -> bool:
-    """Tell whether a process was killed after the last byte and before the renaming."""
+    """Return whether a process was killed after the last byte and before the renaming."""
     total = expected.size if expected.size is not None else part.state.get("total")
     return part.length > 0 and part.length == total
 
 
 def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
-    """Make one request for what is missing of a file and append what comes."""
+    """Request what is missing of a file, once, and append what comes."""
     headers = {"Accept-Encoding": "identity", **_resume_headers(url, part, expected)}
     accepted = frozenset({200, 206, 416}) if "Range" in headers else frozenset({200})
     with transport.opened(http, url, policy, headers, accepted) as response:
@@ -233,19 +210,19 @@ def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Exp
 
 
 def _resume_headers(url: str, part: PartialFile, expected: Expected) -> dict[str, str]:
-    """Return the headers that ask for the rest of the same version, or none where that cannot be made sure."""
+    """Return headers that request the rest of the same version, or none where that cannot be ensured."""
     if not part.length:
         return {}
     span = {"Range": f"bytes={part.length}-"}
     state = part.state
     if state.get("address") == url and state.get("validator"):
         return {**span, "If-Range": str(state["validator"])}
-    # Without the server's word for the version, a digest at the end is what catches a mixture.
+    # Without a validator, only the final digest catches a mixture of versions.
     return span if expected.digests else {}
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Return what names this version of the file byte for byte: a strong ETag, or an old enough date (RFC 9110)."""
+    """Return what identifies this version byte for byte (RFC 9110): a strong ETag, or an old enough date; else None."""
     etag = response.headers.get("ETag", "")
     if etag.startswith('"'):
         return etag
@@ -281,7 +258,7 @@ def _check_space(part: PartialFile, total: int | None) -> None:
 
 
 class _Progress:
-    """Says in the log how far a transfer is, now and then."""
+    """Logs the progress of a transfer, now and then."""
 
     def __init__(self, name: str, start: int, total: int | None) -> None:
         self._name, self._start, self._done, self._total = name, start, start, total

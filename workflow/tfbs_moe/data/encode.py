@@ -1,9 +1,8 @@
-"""The ENCODE portal: from factor, cell and assembly to the one right peak file, written down in a lock table.
+"""Find the right peak file for a factor, cell and assembly on the ENCODE portal, and record it in a lock table.
 
-The portal changes: files are reprocessed, archived, revoked. So it is asked once, its answer goes to a tracked
-table (``resources/encode.lock.tsv``), and every run reads the table; see ``data.sources.locked``.
-
-The interface is described at https://www.encodeproject.org/help/rest-api/.
+The portal changes: files are reprocessed, archived, revoked. So it is queried once, its answer goes to a tracked table
+(``resources/encode.lock.tsv``), and every run reads the table; see ``data.sources.locked``. The interface is described
+at https://www.encodeproject.org/help/rest-api/.
 """
 
 import csv
@@ -51,14 +50,14 @@ _DEFAULT_POLICY = Policy()
 
 
 class PortalClient:
-    """Asks the portal, one question after the other over one connection."""
+    """A client of the portal that sends its queries one after the other over one connection."""
 
     def __init__(self, http: requests.Session, address: str = PORTAL, policy: Policy = _DEFAULT_POLICY) -> None:
         self._http, self._policy = http, policy
         self.address = address.rstrip("/")
 
     def search(self, **fields: str) -> list[dict[str, Any]]:
-        """Return the objects that match; none is an empty list. ``__`` in a field's name stands for a dot."""
+        """Return the objects that match, possibly none. ``__`` in a field's name stands for a dot."""
         query = [(name.replace("__", "."), value) for name, value in fields.items()]
         url = f"{self.address}/search/?{urlencode([*query, ('format', 'json'), ('limit', 'all')])}"
         status, answer = transport.get_json(self._http, url, self._policy)
@@ -69,7 +68,7 @@ class PortalClient:
         return list(answer["@graph"])
 
     def get(self, path: str) -> dict[str, Any]:
-        """Return one object by its path, such as ``/files/ENCFF562YSV/``."""
+        """Return one object by its path, such as ``/files/ENCFF562YSV/``; raise InputError where there is none."""
         url = f"{self.address}{path}?format=json"
         status, answer = transport.get_json(self._http, url, self._policy)
         if status == 404:
@@ -89,26 +88,11 @@ def update_lock(
     today: date | None = None,
     policy: Policy = _DEFAULT_POLICY,
 ) -> int:
-    """Ask the portal for what the lock table lacks, and write it down.
+    """Query the portal for what the lock table lacks, record it, and return the number of queried rows.
 
-    Rows of the experiments table whose source is neither ``encode`` nor an accession are passed over. What was
-    found is kept even when another row fails.
-
-    Args:
-        experiments: rows with ``name``, ``factor``, ``cell`` and ``source``.
-        lock: the lock table; made if it is not there.
-        assembly: by any of its names; the portal has its own for it.
-        portal: the portal's address.
-        refresh: ask again for rows that are in the table already.
-        today: the date to note; that of the machine if None.
-        policy: patience and time limits.
-
-    Returns:
-        The number of rows asked for.
-
-    Raises:
-        InputError: rows for which the portal has no file, each with the reason; the portal has none of the assembly, or
-            does not answer.
+    Experiments whose source is neither ``encode`` nor an accession are skipped. ``refresh`` queries recorded rows
+    again; ``today`` None is the machine's date. What was found is kept even when another row fails. Raises InputError
+    with the reason for each row without a file, or where the portal has none of the assembly or does not answer.
     """
     rows = {_key(row): row for row in (read_lock(lock) if Path(lock).is_file() else [])}
     wanted = [row for row in _wanted(experiments, assembly) if refresh or _key(row) not in rows]
@@ -124,7 +108,7 @@ def update_lock(
             except SourceError as error:
                 problems.append(f"the portal does not answer: {error}")
                 break
-            # Objects without the properties, or with properties of other kinds, than the portal's have.
+            # An object lacks a property, or has one of another type than the portal's.
             except (AttributeError, TypeError, LookupError, ValueError) as error:
                 problems.append(
                     f"the portal's answer for {' '.join(_key(row)[1:])} is not understood "
@@ -138,12 +122,9 @@ def update_lock(
 
 
 def find(client: PortalClient, factor: str, cell: str, assembly: str) -> tuple[list[PeakFile], Counter[str]]:
-    """Return the peak files that may be chosen for a factor, best first, and why others were passed over.
+    """Return the candidate peak files of a factor, best first by ``data.peak_choice``, and why others were refused.
 
-    The rule is that of ``data.peak_choice``.
-
-    Raises:
-        InputError: there is no such experiment; the message names the cells in which there is one.
+    Raises InputError where there is no such experiment; the message names the cells that have one.
     """
     found = client.search(
         type="Experiment", assay_title=ASSAY, status="released", target__label=factor,
@@ -183,7 +164,6 @@ def _wanted(experiments: Iterable[Mapping[str, str]], assembly: str) -> list[dic
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, ...]:
-    """Tell rows of the lock apart: an accession by itself, a search by what was searched."""
     return tuple(row[column] for column in ("source", "factor", "cell", "assembly"))
 
 
@@ -229,7 +209,7 @@ def _by_accession(row: Mapping[str, str], client: PortalClient) -> PeakFile:
 
 
 def _doubts(file: PeakFile, row: Mapping[str, str]) -> str:
-    """Say where a file that was asked for by its accession is not what its row says."""
+    """Return how a file requested by accession differs from what its row says."""
     doubts = [
         f"the portal says {what} {found!r}, the table {row[column]!r}"
         for what, found, column in (

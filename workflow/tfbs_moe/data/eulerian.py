@@ -1,10 +1,10 @@
-"""Random Eulerian paths through the pairs of letters of a sequence, all equally likely, compiled by numba.
+"""Random Eulerian paths through the dinucleotides of a sequence, all equally likely, compiled by numba.
 
-The pairs of a sequence are the edges of a graph of letters, and a sequence with the same pairs is a path that takes
-each edge once. Such paths correspond to the choices of the edge by which each letter but the last is left for the last
-time, which form a tree that leads to the last letter, and of the order of all other edges (Altschul and Erickson 1985,
-Mol Biol Evol 2:526). A tree is drawn evenly by loop-erased random walks (Wilson 1996, Proc 28th STOC 296; Kandel et al.
-1996, Discrete Appl Math 71:171), so every path is as likely as any other.
+The dinucleotides of a sequence are the edges of a graph of bases, and a sequence with the same dinucleotides is a path
+that takes each edge once. Each path corresponds to a choice of the last edge that leaves each base but the final one,
+which form a tree that leads to the final base, and of the order of all other edges (Altschul and Erickson 1985, Mol
+Biol Evol 2:526). A tree is drawn uniformly by loop-erased random walks (Wilson 1996, Proc 28th STOC 296; Kandel et al.
+1996, Discrete Appl Math 71:171), so every path is equally likely.
 """
 
 import numba
@@ -15,18 +15,10 @@ LETTERS = 5
 
 @numba.njit(cache=True, nogil=True)
 def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Draw one path for each sequence.
-
-    Args:
-        codes: uint8 (N, L), 0 to 4; L at least 1.
-        seeds: (N,), whole numbers; a row hangs on its own alone.
-
-    Returns:
-        uint8 (N, L).
-    """
+    """Draw one path (N, L) for each sequence, uint8 of codes 0 to 4, L at least 1; row i depends on seed i alone."""
     count, length = codes.shape
     result = np.empty((count, length), dtype=np.uint8)
-    # Successors of the first letter, then of the second, ...; where each letter's begin; where its last edge lies.
+    # Successors of the first base, then of the second, ...; where each base's begin; where its last edge lies.
     following = np.empty(length, dtype=np.uint8)
     begins = np.empty(LETTERS + 1, dtype=np.int64)
     place = np.empty(LETTERS, dtype=np.int64)
@@ -51,7 +43,7 @@ def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         for start in range(LETTERS):
             if begins[start] == begins[start + 1]:
                 continue
-            # What a walk leaves a letter by for the last time remains: that erases its loops.
+            # Only the edge by which a walk last leaves a base remains, which erases its loops.
             letter = start
             while not reached[letter]:
                 last[letter] = np.random.randint(begins[letter], begins[letter + 1])  # noqa: NPY002

@@ -1,6 +1,6 @@
-"""What is known of a factor without any of its peaks: its JASPAR matrices, and how like they are to those of others.
+"""The motif prior of a factor, known without its peaks: JASPAR matrices and their similarity to those of others.
 
-A model that may look at this is told nothing of what is bound; a report puts it in a column of its own.
+A model that uses it sees no binding data of the factor; reports still give it a column of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,23 +12,16 @@ import numpy as np
 from tfbs_moe.data.jaspar import GROUP, Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 
-# TOMTOM's p below this is rounding; −log10 of it is the greatest likeness.
-SMALLEST_P = 1e-15
+SMALLEST_P = 1e-15  # TOMTOM's p below this is rounding error; −log10 of it is the greatest similarity
 
 
 @dataclass(frozen=True)
 class FactorKnowledge:
-    """What is known of one factor.
-
-    Attributes:
-        factor: its name.
-        matrix_ids: of its JASPAR matrices; empty where none is known.
-        likeness: −log10 of TOMTOM's p of its matrices and those of other factors, by name; 0 to 15.
-    """
+    """The motif prior of one factor."""
 
     factor: str
-    matrix_ids: tuple[str, ...]
-    likeness: Mapping[str, float]
+    matrix_ids: tuple[str, ...]  # of its JASPAR matrices; may be empty
+    likeness: Mapping[str, float]  # −log10 of TOMTOM's p against the matrices of other factors, by name; 0 to 15
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -36,13 +29,7 @@ class FactorKnowledge:
 
 
 def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, FactorKnowledge]:
-    """Look up what is known of factors.
-
-    Args:
-        factors: their names.
-        others: names of the factors that their matrices are compared with.
-        group: JASPAR's taxonomic group that their matrices are looked for in.
-    """
+    """Return factors' motif priors, with similarities to ``others``; ``group`` is JASPAR's taxonomic group."""
     known = matrices(group)
     of = {name: factor_matrices(name, known) for name in dict.fromkeys([*factors, *others])}
     queries = [matrix for name in dict.fromkeys(factors) for matrix in of[name]]
@@ -61,11 +48,7 @@ def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) 
 
 
 def read_knowledge(given: Mapping[str, Mapping[str, Any]]) -> dict[str, FactorKnowledge]:
-    """Read what ``as_json`` gave, by factor.
-
-    Raises:
-        InputError: it is not what ``as_json`` gives.
-    """
+    """Read what ``as_json`` gave, by factor; raise InputError where it is something else."""
     try:
         return {
             name: FactorKnowledge(name, tuple(one["matrix_ids"]), dict(one["likeness"])) for name, one in given.items()
@@ -78,7 +61,7 @@ def read_knowledge(given: Mapping[str, Mapping[str, Any]]) -> dict[str, FactorKn
 
 
 def tomtom_p(queries: Sequence[Matrix], targets: Sequence[Matrix]) -> np.ndarray:
-    """Return TOMTOM's p (Gupta et al. 2007) of each query against each target, on both strands: (queries, targets)."""
+    """Return TOMTOM's p-values (Gupta et al. 2007), on both strands: (queries, targets)."""
     from memelite import tomtom
 
     found = tomtom([m.probabilities for m in queries], [m.probabilities for m in targets], n_jobs=1)

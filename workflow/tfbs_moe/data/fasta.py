@@ -1,4 +1,4 @@
-"""FASTA to integer codes, a block at a time, from plain, gzip or bgzip files."""
+"""Read plain, gzip or bgzip FASTA files as integer codes, a block at a time."""
 
 import re
 from collections.abc import Iterator
@@ -12,8 +12,7 @@ from tfbs_moe.sequence import ALPHABET, UNKNOWN
 
 _BLOCK_BYTES = 1 << 22
 _INVALID = 255
-# Letters for more than one base (IUPAC); hg19 has a few.
-_AMBIGUOUS = "NRYSWKMBDHV"
+_AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes of several bases; hg19 has a few
 _BLANKS = b"\r\n\t "
 _HEADER = re.compile(rb"^>([^\n]*)\n?", re.MULTILINE)
 _BOM = b"\xef\xbb\xbf"
@@ -30,25 +29,16 @@ _TRANSLATION = _translation()
 
 
 def letter_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
-    """Return the code of each letter but some, uint8, as ``read_fasta`` reads it; 255 for one that is no base."""
+    """Return the codes of bases as ``read_fasta`` reads them, uint8, 255 for other letters; ``without`` are skipped."""
     return np.frombuffer(letters.translate(_TRANSLATION, without), dtype=np.uint8)
 
 
 def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and the codes of every record of a FASTA file, one record in memory at a time.
+    """Yield the name and codes of each record, uint8 (S,), 0 to 3 for A, C, G, T and 4 for N; one in memory at a time.
 
-    Lower case (soft-masked repeats) reads as upper case; letters for several bases, such as R, as
-    N. A name ends at its first blank.
-
-    Args:
-        path: plain, gzip or bgzip; no index is needed.
-
-    Yields:
-        (name, uint8 (S,)): 0 to 3 for A, C, G, T and 4 for N.
-
-    Raises:
-        InputError: the file is missing, damaged or no FASTA, a record is empty or comes twice, or a
-            letter is no base; the message names the line.
+    Soft-masked bases read as upper case, ambiguous ones such as R as N. A name ends at its first blank. Raises
+    InputError where the file is missing, damaged or no FASTA, a record is empty or comes twice, or a letter is no base;
+    a message about a name or a letter gives the line.
     """
     seen: set[str] = set()
     name: str | None = None
@@ -68,7 +58,7 @@ def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _pieces(path: Path) -> Iterator[tuple[int, bytes | None, bytes]]:
-    """Yield (line, header or None, letters up to the next header or the end of the block)."""
+    """Yield (line, header or None, sequence up to the next header or the end of the block)."""
     line = 1
     for block in _whole_lines(path):
         headers = list(_HEADER.finditer(block)) if b">" in block else []
@@ -77,9 +67,9 @@ def _pieces(path: Path) -> Iterator[tuple[int, bytes | None, bytes]]:
             yield line, None, block[: ends[0]]
         start, counted = line, 0
         for header, after in zip(headers, ends[1:], strict=True):
-            # Lines are counted on from the header before: a file may hold a million records.
+            # Counted on from the previous header: a file may hold a million records.
             start, counted = start + block.count(b"\n", counted, header.start()), header.start()
-            # Letters are counted from the line below their header.
+            # Sequence begins on the line below its header.
             yield start, header.group(1), b""
             yield start + 1, None, block[header.end() : after]
         line += block.count(b"\n")

@@ -1,7 +1,7 @@
-"""Folds of a training split: rows that an expert of the fold does not see.
+"""Cross-validation folds of a training split: sequences that an expert of the fold does not see.
 
-The datasets of all training factors agree on the fold of a place in the genome, so that a network that is trained on
-several factors has not seen a fold's places in another factor's rows.
+The datasets of all training factors agree on the fold of a locus, so that a network trained on several factors has not
+seen a fold's loci in another factor's dataset.
 """
 
 import hashlib
@@ -11,24 +11,16 @@ import numpy as np
 from tfbs_moe.data.dataset import UNPAIRED, Dataset
 from tfbs_moe.errors import InputError
 
-# Windows that overlap lie in one block, but for the few across a border.
-BLOCK_BASES = 1_000_000
+BLOCK_BASES = 1_000_000  # overlapping windows share a block, but for the few across a border
 SMALLEST_NUMBER = 2
 
 
 def deal_folds(dataset: Dataset, folds: int) -> np.ndarray:
-    """Return the fold of every row, int64 (N,), 0 to ``folds`` - 1.
+    """Return the fold of each sequence, int64 (N,), 0 to ``folds`` - 1, the same in every dataset; a fold may be empty.
 
-    Rows with a place go by their block of a million bases, also negatives that are paired with a positive elsewhere. Of
-    those without one, a negative that was made from a positive goes with it, and others go by their sequence (either
-    strand). The fold of a row hangs on nothing else, so it is the same in every dataset. A fold may be empty.
-
-    Args:
-        dataset: rows to deal out.
-        folds: how many, at least 2.
-
-    Raises:
-        InputError: fewer than 2 folds were asked for.
+    A sequence with a position goes by its block of a million bases, even a negative paired with a positive elsewhere.
+    Of those without one, a negative made from a positive goes with it, and others go by their sequence (either strand).
+    Raises InputError for fewer than 2 folds.
     """
     if folds < SMALLEST_NUMBER:
         raise InputError(f"{folds} fold(s) were asked for; at least {SMALLEST_NUMBER} are needed")
@@ -36,12 +28,9 @@ def deal_folds(dataset: Dataset, folds: int) -> np.ndarray:
 
 
 def row_numbers(dataset: Dataset, block_bases: int, purpose: str = "") -> np.ndarray:
-    """Return a number of each row, uint64 (N,), evenly spread, that is the same in every dataset.
+    """Return a uniform hash of each sequence, uint64 (N,), the same in every dataset, of what ``deal_folds`` goes by.
 
-    Args:
-        dataset: rows with a place go by its block of the genome, others as ``deal_folds`` says.
-        block_bases: bases in a block.
-        purpose: what the numbers are for; those for different purposes have nothing to do with each other.
+    Hashes for different values of ``purpose`` are unrelated.
     """
     alone = (dataset.pair == UNPAIRED) | (dataset.chrom != "")
     leader = np.where(alone, np.arange(len(dataset)), dataset.pair)

@@ -1,9 +1,8 @@
 """Genomic negatives matched to each positive in GC content.
 
-What is free of the factor's peaks and the blacklist is tiled with windows, stretch by stretch from a
-random phase, so that no two candidates overlap. Each positive then draws a candidate with the same
-number of G and C or, where none is left, the nearest number within a tolerance. Time and memory
-grow with the number of bases, and one chromosome's pages are held at a time.
+What the factor's peaks and the blacklist leave free is tiled with non-overlapping windows, each interval from a random
+phase. Each positive then draws a window with the same number of G and C or, where none is left, the nearest number
+within a tolerance. Time and memory grow with the number of bases, and one chromosome's pages are held at a time.
 """
 
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from tfbs_moe.data.genome import windows_at
 from tfbs_moe.data.intervals import FreeSpace
 
 _BLOCK_ROWS = 8192
-# Keeps 2.0 bases of 100 at tolerance 0.02 from rounding down to 1.
-_ROUNDING = 1e-9
+_ROUNDING = 1e-9  # keeps 2.0 bases of 100 at tolerance 0.02 from rounding down to 1
 UNMATCHED = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Windows that do not overlap: chromosome number, 0-based start and number of G and C."""
+    """Non-overlapping windows, (K,) each: chromosome number, 0-based start and number of G and C."""
 
     chrom: np.ndarray
     start: np.ndarray
@@ -30,7 +28,7 @@ class Candidates:
 
 
 def gc_matched(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
-    """Find for each parent an unbound window of the same GC content; see the top of this module."""
+    """Return an unbound window of the same GC content for each parent that has one; see the top of this module."""
     names = list(task.free.starts)
     candidates = gc_candidates(task, draw)
     tolerance = int(task.settings.gc_tolerance * task.length + _ROUNDING)
@@ -44,7 +42,7 @@ def gc_matched(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Ne
 
 
 def gc_candidates(task: Task, draw: np.random.Generator) -> Candidates:
-    """Tile the free stretches of the split's chromosomes; windows with an N are left out."""
+    """Tile the free intervals of the split's chromosomes; windows with an N are excluded."""
     parts = []
     # A human genome has 30 million tiles: each byte of a column counts.
     places = np.min_scalar_type(max(task.genome.sizes[chrom] for chrom in task.free.starts))
@@ -58,11 +56,11 @@ def gc_candidates(task: Task, draw: np.random.Generator) -> Candidates:
 
 
 def tile(free: FreeSpace, chrom: str, length: int, draw: np.random.Generator) -> np.ndarray:
-    """Return the starts of windows laid end to end in each free stretch, from a random phase."""
+    """Return the starts of windows laid end to end in each free interval, from a random phase."""
     starts, ends = free.starts[chrom], free.ends[chrom]
     number, slack = np.divmod(ends - starts, length)
     first = starts + draw.integers(0, slack + 1)
-    # Position of each tile within its stretch: 0, 1, 2, ... then again from 0.
+    # Number of each tile within its interval.
     within = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
     return np.repeat(first, number) + within * length
 
@@ -75,19 +73,10 @@ def gc_count(codes: np.ndarray) -> np.ndarray:
 def match_counts(
     wanted: np.ndarray, available: np.ndarray, length: int, tolerance: int, draw: np.random.Generator
 ) -> np.ndarray:
-    """Give each wanted number a candidate of the same number, or the nearest within a tolerance.
+    """Return a candidate for each wanted number, int64 (M,), none twice; ``UNMATCHED`` where none is left.
 
-    Exact matches are dealt out first, then those 1 off, and so on; among equals chance decides.
-
-    Args:
-        wanted: int (M,), 0 to ``length``.
-        available: int (K,), one per candidate.
-        length: largest number.
-        tolerance: largest difference.
-        draw: random generator.
-
-    Returns:
-        int64 (M,): a candidate's row for each, none twice, ``UNMATCHED`` where none is left.
+    Exact matches are dealt first, then those 1 off, and so on to ``tolerance``, at random among equals. ``wanted`` (M,)
+    and ``available`` (K,), the candidates' numbers, are integers from 0 to ``length``.
     """
     waiting = _by_number(wanted, length, draw)
     stock = _by_number(available, length, draw)
@@ -95,7 +84,7 @@ def match_counts(
     for difference in range(tolerance + 1):
         for number in range(length + 1):
             sides = {number - difference, number + difference} & set(range(length + 1))
-            # The side with more to give goes first, which spares the scarce one.
+            # The larger stock first, which spares the scarcer.
             for side in sorted(sides, key=lambda value: (-len(stock[value]), value)):
                 dealt = min(len(waiting[number]), len(stock[side]))
                 chosen[waiting[number][:dealt]] = stock[side][:dealt]
@@ -104,9 +93,9 @@ def match_counts(
 
 
 def _by_number(values: np.ndarray, length: int, draw: np.random.Generator) -> list[np.ndarray]:
-    """Return the rows that hold each number 0 to ``length``, each list in random order."""
+    """Return the indices of each number from 0 to ``length``, in random order."""
     shuffled = draw.permutation(len(values)).astype(np.min_scalar_type(len(values)))
-    # Numbers of 16 bits are sorted digit by digit, ten times as fast as others.
+    # NumPy radix-sorts integers of 16 bits, ten times as fast as others.
     small = values.astype(np.min_scalar_type(length))
     order = shuffled[np.argsort(small[shuffled], kind="stable")]
     return np.split(order, np.searchsorted(small[order], np.arange(1, length + 1, dtype=small.dtype)))

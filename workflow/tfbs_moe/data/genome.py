@@ -1,10 +1,9 @@
-"""A reference genome as integer codes, from which windows are cut by the thousand.
+"""A reference genome as integer codes, from which windows are cut.
 
-A FASTA file is turned once into a prepared file (``prepare_genome``): HDF5 with one uncompressed
-dataset of codes per chromosome. It is mapped into memory, so that opening it costs nothing, a
-window costs the bytes it holds, and every job of a study shares the same pages; each block of codes is
-held against its checksum when it is first looked at. A FASTA file may be opened as it is, too; it is then
-read by place, or whole into memory where that cannot be.
+``prepare_genome`` turns a FASTA file into HDF5 with one uncompressed dataset of codes per chromosome. It is
+memory-mapped: opening it costs nothing, a window costs the bytes it holds, and all jobs of a study share the same
+pages; each block of codes is checked against its checksum on first use. A FASTA file may be opened as it is, too; it is
+read by random access, or whole into memory where that is not possible.
 """
 
 import mmap
@@ -25,12 +24,9 @@ from tfbs_moe.tables import atomic, check_space
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 2"
 _CHECKSUM = "crc32"
-# Bases that share a checksum: what must be read to trust one window.
-_CHECKED_BASES = 4096
-# What HDF5 needs beside the codes and checksums, in bytes.
-_MARGIN = 100_000
-# Windows handled at a time: their codes and one-hot rows stay within a processor's cache.
-_BLOCK_ROWS = 2048
+_CHECKED_BASES = 4096  # per checksum: what must be read to verify one window
+_MARGIN = 100_000  # bytes that HDF5 needs beside the codes and checksums
+_BLOCK_ROWS = 2048  # windows at a time, so that their codes and one-hot rows stay within a processor's cache
 _DAMAGED = "delete it and prepare the genome again"
 
 Chroms = Sequence[str] | np.ndarray | pd.Series
@@ -50,29 +46,20 @@ class Store(Protocol):
 
 
 class Genome:
-    """Chromosomes as codes: 0 to 3 for A, C, G, T and 4 for N, soft-masking dropped.
-
-    Attributes:
-        sizes: length in bases by chromosome, in the order of the file.
-        path: the file it came from.
-    """
+    """Chromosomes as codes, 0 to 3 for A, C, G, T and 4 for N, without soft-masking; see ``Genome.open``."""
 
     def __init__(self, sizes: dict[str, int], store: Store, path: str | Path) -> None:
-        """Take the place that codes are read from; ``Genome.open`` makes these."""
-        self.sizes = sizes
+        self.sizes = sizes  # bases by chromosome, in the order of the file
         self.path = Path(path)
         self._store = store
         self._sizes = pd.Series(sizes, dtype=np.int64)
 
     @classmethod
     def open(cls, path: str | Path) -> "Genome":
-        """Open a prepared genome or a FASTA file (plain, gzip or bgzip).
+        """Open a prepared genome or a FASTA file (plain, gzip or bgzip); raise InputError if it is damaged or neither.
 
-        A prepared one is mapped; a FASTA is read by place, see ``indexed_fasta``, or else whole, with a byte of
-        memory per base.
-
-        Raises:
-            InputError: the file is missing, damaged or neither of the two.
+        A prepared genome is mapped. A FASTA is read by random access, see ``indexed_fasta``, or else whole, at a byte
+        per base.
         """
         path = Path(path)
         if not path.is_file():
@@ -81,7 +68,7 @@ class Genome:
             prepared = handle.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
         if prepared:
             return cls._map(path)
-        # Loaded where it is wanted: the jobs of a study read prepared genomes.
+        # Imported late, as the jobs of a study read prepared genomes.
         from tfbs_moe.data.indexed_fasta import open_indexed
 
         indexed = open_indexed(path)
@@ -115,7 +102,7 @@ class Genome:
 
     @classmethod
     def _read(cls, path: Path) -> "Genome":
-        # One growing block: a list of chromosomes, joined, would need their memory twice.
+        # One growing buffer: joining a list of chromosomes would need their memory twice.
         joined = bytearray()
         sizes = {}
         for name, codes in read_fasta(path):
@@ -125,27 +112,19 @@ class Genome:
         return cls(sizes, _Whole(dict(zip(sizes, np.split(np.frombuffer(joined, np.uint8), ends), strict=False))), path)
 
     def check(self) -> None:
-        """Read the whole genome once and compare it with its checksums, which opening it does not do.
-
-        Raises:
-            InputError: a chromosome's bytes are not those that were written.
-        """
+        """Verify the checksums of the whole genome, which opening does not do; raise InputError where one differs."""
         for name in self.sizes:
             self.codes(name)
             self.release()
 
     def release(self) -> None:
-        """Give mapped pages back to the system: for who reads a whole genome, chromosome by chromosome.
-
-        Nothing is lost; a base that is looked at again is mapped again.
-        """
+        """Return mapped pages to the system, after each chromosome of a whole-genome read; they map again on use."""
         self._store.release()
 
     def codes(self, chrom: str) -> np.ndarray:
         """Return the codes of a chromosome, uint8 (size,), as a view that must not be written.
 
-        Raises:
-            InputError: the genome lacks it, or its bytes are not those that were written.
+        Raises InputError where the genome lacks it or it is damaged.
         """
         return self._store.stretch(chrom, 0, self._size(chrom))
 
@@ -155,19 +134,10 @@ class Genome:
         return self._sizes.reindex(names, fill_value=0).to_numpy(np.int64)[number]
 
     def windows(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
-        """Cut windows.
+        """Cut windows of L = ``length`` bases at 0-based starts (N,), as uint8 (N, L) of codes.
 
-        Args:
-            chrom: chromosome per window, (N,).
-            start: 0-based start per window, (N,).
-            length: bases L per window.
-
-        Returns:
-            uint8 (N, L) of codes.
-
-        Raises:
-            InputError: a window lies on no chromosome or reaches over an end; the first is named. Or the genome
-                is damaged there.
+        Raises InputError, which names the first window beyond a chromosome's end or on none, or where the genome is
+        damaged.
         """
         windows = np.empty((len(start), length), dtype=np.uint8)
         for rows, codes in self._blocks(chrom, start, length):
@@ -175,14 +145,14 @@ class Genome:
         return windows
 
     def one_hot(self, chrom: Chroms, start: np.ndarray, length: int) -> np.ndarray:
-        """Cut windows as one-hot uint8 (N, 4, L), rows A, C, G, T; see ``windows``."""
+        """Cut windows as one-hot uint8 (N, 4, L) of A, C, G, T; see ``windows``."""
         windows = np.empty((len(start), 4, length), dtype=np.uint8)
         for rows, codes in self._blocks(chrom, start, length):
             windows[rows] = one_hot_from_codes(codes)
         return windows
 
     def padded(self, chrom: str, start: np.ndarray, length: int) -> np.ndarray:
-        """Cut windows of one chromosome, uint8 (N, L), that may reach over its ends, where bases are unknown."""
+        """Cut windows of one chromosome, uint8 (N, L); bases beyond its ends are unknown."""
         size = self._size(chrom)
         inside = (start >= 0) & (start + length <= size)
         if inside.all():
@@ -201,7 +171,7 @@ class Genome:
         return self.sizes[chrom]
 
     def _blocks(self, chrom: Chroms, start: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the codes of some thousand windows, and which these are, chromosome by chromosome."""
+        """Yield the rows and codes of some thousand windows at a time, chromosome by chromosome."""
         if length < 1:
             raise InputError(f"windows of {length} bases were asked for; the length must be 1 or more")
         start = np.asarray(start, dtype=np.int64)
@@ -238,7 +208,7 @@ class _Whole:
 
 
 class _Mapped(_Whole):
-    """Chromosomes of a prepared genome; what is looked at is held against its checksums, once."""
+    """Chromosomes of a prepared genome; each block is checked against its checksum once, on first use."""
 
     def __init__(
         self, path: Path, mapped: mmap.mmap, codes: Mapping[str, np.ndarray], checksums: Mapping[str, np.ndarray]
@@ -258,7 +228,7 @@ class _Mapped(_Whole):
         most = int((last - first).max(initial=0))
         self._check(name, np.unique(np.minimum(first[:, None] + np.arange(most + 1), last[:, None])))
         windows = super().windows(name, start, length)
-        # The system maps 16 pages for each that is looked at.
+        # The system maps 16 pages for each one touched.
         self.release()
         return windows
 
@@ -280,16 +250,7 @@ class _Mapped(_Whole):
 
 
 def windows_at(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
-    """Copy windows out of one stretch of codes.
-
-    Args:
-        codes: uint8 (S,), contiguous.
-        start: int (N,), each from 0 to S - L.
-        length: bases L per window, at most S where there is a window at all.
-
-    Returns:
-        uint8 (N, L).
-    """
+    """Copy windows, uint8 (N, L), out of one contiguous array of codes, uint8 (S,); starts are 0 to S - L."""
     if not len(start):
         return np.empty((0, length), dtype=np.uint8)
     # A window as one item of L bytes is copied twice as fast as a row of L items.
@@ -298,7 +259,7 @@ def windows_at(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
 
 
 def padded_windows(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
-    """Cut windows of L bases, uint8 (N, L), out of one sequence of codes; bases beyond its ends are unknown."""
+    """Cut windows, uint8 (N, L), out of one sequence of codes; bases beyond its ends are unknown."""
     inside = (start >= 0) & (start + length <= len(codes))
     if inside.all():
         return windows_at(codes, start, length)
@@ -312,24 +273,19 @@ def padded_windows(codes: np.ndarray, start: np.ndarray, length: int) -> np.ndar
 
 
 def prepare_genome(fasta: str | Path, path: str | Path) -> None:
-    """Turn a FASTA file into a prepared genome, one chromosome in memory at a time.
+    """Turn a FASTA file (plain, gzip or bgzip) into a prepared genome, one chromosome in memory at a time.
 
-    Args:
-        fasta: plain, gzip or bgzip.
-        path: the HDF5 file to write: ``chrom`` (names), ``codes/<number>``, uint8, uncompressed, and
-            ``crc32/<number>``, uint32, the checksum of every 4,096 bases.
-
-    Raises:
-        InputError: see ``fasta.read_fasta``; nothing is left behind then.
+    The HDF5 file holds ``chrom`` (names), ``codes/<number>``, uint8, uncompressed, and ``crc32/<number>``, uint32, the
+    checksum of every 4,096 bases. Raises InputError as ``fasta.read_fasta`` does, and then leaves nothing behind.
     """
     sizes, checksums = {}, []
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         for number, (name, codes) in enumerate(_records(fasta)):
             starts = range(0, len(codes), _CHECKED_BASES)
             checksum = np.array([zlib.crc32(codes[at : at + _CHECKED_BASES].data) for at in starts], dtype=np.uint32)
-            # HDF5 itself would end the process without a message.
+            # On a full disk HDF5 itself would end the process without a message.
             check_space(path, len(codes) + checksum.nbytes + _MARGIN)
-            # Contiguous and uncompressed, which is what can be mapped.
+            # Contiguous and uncompressed, so that it can be mapped.
             file.create_dataset(f"codes/{number}", data=codes)
             file.create_dataset(f"{_CHECKSUM}/{number}", data=checksum)
             sizes[name] = len(codes)
@@ -351,7 +307,7 @@ def _records(fasta: str | Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _checksum_of(sizes: Mapping[str, int], checksums: Sequence[np.ndarray]) -> int:
-    """Return the checksum of the names, sizes and checksums of chromosomes."""
+    """Return one checksum of the names, sizes and checksums of chromosomes."""
     total = zlib.crc32("\n".join(f"{name}\t{size}" for name, size in sizes.items()).encode())
     for each in checksums:
         total = zlib.crc32(each.astype("<u4").tobytes(), total)
@@ -367,7 +323,7 @@ def _offset(record: h5py.Dataset) -> int:
 
 
 def _numbered(chrom: Chroms) -> tuple[np.ndarray, np.ndarray]:
-    """Return a number per row and the names they stand for: each name is looked up once, not once per window."""
+    """Return a number per row and the names they stand for, so that each name is looked up once."""
     numbers, names = pd.factorize(chrom if isinstance(chrom, np.ndarray | pd.Series) else np.array(chrom, dtype=object))
     return numbers, np.asarray(names)
 

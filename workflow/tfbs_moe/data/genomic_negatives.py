@@ -1,4 +1,4 @@
-"""Genomic negatives from near bound places: flanks of the same peaks, and peaks of other factors."""
+"""Genomic negatives near bound sites: flanks of the same peaks, and peaks of other factors."""
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,14 @@ from tfbs_moe.data.windows import near_stronger, window_start
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
 
-# Places tried for each positive before it goes without a flank.
-_TRIES = 64
+_TRIES = 64  # positions per positive before it goes without a flank
 
 
 def flanks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
     """Take for each parent a window beside its peak that touches no peak, no N and no other flank.
 
-    Side and distance are drawn evenly; where the peak itself reaches farther than ``flank_nearest``,
-    distances count from where it ends. A place that cannot be used is drawn again, up to 64 times.
+    Side and distance are drawn uniformly; where the peak itself reaches farther than ``flank_nearest``, distances count
+    from its end. An unusable position is drawn again, up to 64 times.
     """
     windows = task.windows.iloc[parents]
     chrom, summit = windows.chrom.to_numpy(dtype=object), windows.summit.to_numpy(np.int64)
@@ -39,9 +38,9 @@ def flanks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negati
 
 
 def other_peaks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
-    """Take windows around summits of other factors' peaks, away from this factor's; drawn evenly.
+    """Take windows around summits of other factors' peaks, away from this factor's, drawn uniformly.
 
-    They belong to no positive. Of windows that overlap one another the strongest peak's stays.
+    They belong to no positive. Of windows that overlap one another the strongest peak's is kept.
     """
     if task.others is None or task.others.empty:
         raise InputError("negatives: other_peaks needs peak files of other factors in the same cell; none was given")
@@ -56,7 +55,7 @@ def other_peaks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> N
 
 
 def _nearest(windows: pd.DataFrame, task: Task) -> np.ndarray:
-    """Return the least distance from summit to flank on the left and on the right, int64 (2, N)."""
+    """Return the least distance from summit to flank centre on the left and on the right, int64 (2, N)."""
     summit, left = windows.summit.to_numpy(np.int64), task.length // 2
     before = summit - windows.peak_start.to_numpy(np.int64) + task.length - left
     after = windows.peak_end.to_numpy(np.int64) - summit + left
@@ -64,7 +63,7 @@ def _nearest(windows: pd.DataFrame, task: Task) -> np.ndarray:
 
 
 def _usable(task: Task, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return which windows are free, within their chromosome and without N."""
+    """Return bool per window: it is free, within its chromosome and without N."""
     usable = task.free.holds(chrom, start, start + task.length)
     codes = task.genome.windows(chrom[usable], start[usable], task.length)
     usable[usable] = (codes != UNKNOWN).all(axis=1)
@@ -72,7 +71,7 @@ def _usable(task: Task, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 class _Axis:
-    """Places taken so far, on one axis for all chromosomes; no two windows may overlap."""
+    """Windows taken so far, which never overlap, on one axis for all chromosomes."""
 
     def __init__(self, task: Task) -> None:
         sizes = [task.genome.sizes[chrom] for chrom in task.free.starts]
@@ -83,7 +82,7 @@ class _Axis:
         self._taken = np.zeros(0, dtype=np.int64)
 
     def take(self, chrom: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Take the windows that overlap neither a taken one nor the one before them; say which."""
+        """Take the windows that overlap neither a taken one nor the one before them; return which, bool (N,)."""
         place = np.array([self._first[name] for name in chrom], dtype=np.int64) + start
         order = np.argsort(place, kind="stable")
         apart = np.ones(len(place), dtype=bool)

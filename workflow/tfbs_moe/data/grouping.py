@@ -1,4 +1,4 @@
-"""Rows that belong together and must not be parted by a split or a fold."""
+"""Group sequences that must stay together in a split or fold."""
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -9,19 +9,11 @@ from tfbs_moe.data.overlap import sequence_ids
 
 
 def row_groups(codes: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """Number rows so that a positive, its negatives and every repeat of any of them have one number.
-
-    Args:
-        codes: uint8 (N, L), 0 to 4; a repeat is the same sequence on either strand.
-        pair: int32 (N,), as ``Dataset.pair``.
-
-    Returns:
-        int (N,), from 0 without gaps.
-    """
+    """Number the groups of a positive, its negatives and all their repeats on either strand: int (N,), without gaps."""
     rows = np.arange(len(codes))
     sequence = sequence_ids(codes)
     partner = np.where(pair == UNPAIRED, rows, pair)
-    # A graph of rows and sequences: a row hangs on its sequence and on the row it is paired with.
+    # A graph of rows and sequences: each row is joined to its sequence and to its pair.
     size = 2 * len(codes)
     start, stop = np.concatenate([rows, rows]), np.concatenate([sequence + len(codes), partner])
     graph = coo_array((np.ones(len(start), dtype=np.int8), (start, stop)), shape=(size, size))
@@ -30,7 +22,7 @@ def row_groups(codes: np.ndarray, pair: np.ndarray) -> np.ndarray:
 
 
 def draw_groups(groups: np.ndarray, fraction: float, draw: np.random.Generator) -> np.ndarray:
-    """Return bool (N,): whole groups, in random order, until ``fraction`` of the rows is reached."""
+    """Return bool (N,): whole groups, drawn at random until ``fraction`` of the sequences is reached."""
     _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = draw.permutation(len(sizes))
     before = np.cumsum(sizes[order]) - sizes[order]
