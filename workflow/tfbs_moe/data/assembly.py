@@ -51,9 +51,8 @@ def check_assembly(
 ) -> None:
     """Raise InputError where peaks do not belong to the genome; ``name`` is what the message calls them.
 
-    They do not where their stated ``assembly`` differs from the genome's; where more than 50 % lie on chromosomes that
-    the genome lacks; or where, of those on ``chroms`` (None: all), at least 2 summits and more than 0.1 % lie beyond a
-    chromosome's end, or on N.
+    Refused are a stated ``assembly`` other than the genome's, more than 50 % of peaks on chromosomes that the genome
+    lacks, and, on ``chroms`` (None: all), at least 2 summits and more than 0.1 % beyond a chromosome's end, or on N.
     """
     recognised = label_of_sizes(genome.sizes)
     stated = find_assembly(assembly or "")

@@ -59,7 +59,7 @@ class CutPeaks:
     source_sha256: str
     genome: Genome
     assembly: str | None  # as stated for the peaks
-    translate_names: bool  # also those of chromosomes in other factors' peak files
+    translate_names: bool  # also in the peak files of other factors
     settings: PeakSettings
     peaks: pd.DataFrame  # all of the file
     banned: pd.DataFrame | None  # regions that no window may touch

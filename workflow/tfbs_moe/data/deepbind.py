@@ -95,7 +95,7 @@ def build_deepbind(
     paper's authors do.
 
     A split with fewer than ``minimum_rows`` of a class is empty, and its attribute ``left_out`` says why. Raises
-    InputError as ``read_deepbind`` does, or for what no such file can give.
+    InputError as ``read_deepbind`` does, or for a request that no such file can meet.
     """
     _check_request(split, negatives, validation_fraction)
     table = read_deepbind(path, length)
@@ -129,7 +129,7 @@ def build_deepbind(
 
 
 def exact_pairs(codes: np.ndarray, label: np.ndarray) -> np.ndarray | None:
-    """Return ``Dataset.pair`` if every i-th negative is an exact dinucleotide shuffle of the i-th positive, else None."""
+    """Return ``Dataset.pair`` where each i-th negative is an exact dinucleotide shuffle of its positive, else None."""
     positive, negative = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
     if len(positive) != len(negative) or not len(positive):
         return None
