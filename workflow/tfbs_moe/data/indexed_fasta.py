@@ -1,10 +1,8 @@
-"""FASTA files read by place, through pyfaidx.
+"""Random access to FASTA files through pyfaidx (Shirley et al. 2015, PeerJ PrePrints 3:e970v1).
 
-The index is made once and kept beside the file or, where that folder cannot be written, in a cache. One that is older
-than its file, or whose records do not begin and end where the file's do, is never believed but made anew: programs
-that believe it return wrong sequences.
-
-Reference: Shirley et al. 2015, PeerJ PrePrints 3:e970v1 (pyfaidx).
+The index is built once and kept beside the file or, where that folder is not writable, in a cache. An index that is
+older than its file, or whose records do not begin and end where the file's do, is rebuilt: programs that trust such an
+index return wrong sequences.
 """
 
 import gzip
@@ -33,23 +31,23 @@ from tfbs_moe.tables import atomic
 
 log = logging.getLogger(__name__)
 
-# The endings that pyfaidx knows bgzip files by.
+# pyfaidx recognises bgzip files by these endings.
 _BGZIP_SUFFIXES = (".gz", ".bgz")
-# Flags "extra field" (byte 3), and bgzip's subfield (bytes 12 and 13) of a gzip header.
+# Enough of a gzip header to recognise bgzip: the flag "extra field" (byte 3) and the subfield (bytes 12 and 13).
 _BGZIP_START = 14
 _READ_BYTES = 1 << 22
-# Bases of one fetch, and the gap between two windows over which one fetch goes on.
+# Bases per fetch, and the largest gap between windows that are fetched together.
 _FETCH_BASES = 1 << 22
 _GAP = 2048
-# No definition line, with the empty lines before it, is longer.
+# A definition line, with the empty lines before it, is at most this long.
 _HEADER_BYTES = 1 << 16
-# So many records, and blocks of a bgzip file, are held against the file, evenly spread where there are more.
+# At most so many records and bgzip blocks are checked against the file, evenly spread.
 _CHECKED_RECORDS = 2000
 _CHECKED_BLOCKS = 64
-# A file above this takes seconds to index, which is said.
+# Files above this many bytes take seconds to index, which is logged.
 _LARGE = 100_000_000
 _IRREGULAR = "its lines are not regular enough for an index"
-# What pyfaidx and the readers below it make of a file or an index that is not as they want it.
+# What pyfaidx and the readers below it raise on an irregular file or index.
 _ODD = (
     pyfaidx.FastaIndexingError,
     OSError,
@@ -64,23 +62,18 @@ _ODD = (
 
 
 class IndexedFasta:
-    """A FASTA file whose letters are read where they are wanted, as codes.
-
-    Attributes:
-        sizes: length in bases by record, in the order of the file.
-    """
+    """A FASTA file, opened by ``open_indexed``, whose bases are read on demand as codes."""
 
     def __init__(self, path: Path, faidx: "_Faidx") -> None:
-        """Take an index that fits its file; ``open_indexed`` makes these."""
+        # Lengths in bases, in the order of the file.
         self.sizes = {name: int(record.rlen) for name, record in faidx.index.items()}
         self._path = path
         self._faidx = faidx
 
     def stretch(self, name: str, first: int, last: int) -> np.ndarray:
-        """Return the codes from a first base to before a last one, uint8 (last - first,).
+        """Return the codes of bases [first, last), uint8 (last - first,).
 
-        Raises:
-            InputError: a letter there is no base; the message names the first such line of the file.
+        Raises InputError where a character is no base, naming the first such line of the file.
         """
         codes = np.empty(last - first, dtype=np.uint8)
         for start in range(first, last, _FETCH_BASES):
@@ -95,7 +88,7 @@ class IndexedFasta:
         return codes
 
     def windows(self, name: str, start: np.ndarray, length: int) -> np.ndarray:
-        """Return windows of one record that lie within it, uint8 (N, L); neighbours are fetched together."""
+        """Return windows within one record, uint8 (N, L); neighbours are fetched together."""
         windows = np.empty((len(start), length), dtype=np.uint8)
         order = np.argsort(start, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(start[order]) > length + _GAP) + 1):
@@ -106,10 +99,10 @@ class IndexedFasta:
         return windows
 
     def release(self) -> None:
-        """Do nothing: no more is held than was asked for."""
+        """Do nothing: no sequence is cached."""
 
     def _refuse(self) -> NoReturn:
-        # Finds the line, at the cost of reading on from the top.
+        # ``read_fasta`` names the line, at the cost of reading from the top.
         for _ in read_fasta(self._path):
             continue
         raise InputError(
@@ -118,17 +111,10 @@ class IndexedFasta:
 
 
 def open_indexed(path: str | Path) -> IndexedFasta | None:
-    """Open a FASTA file to be read by place, with an index that is made where none fits.
+    """Open a plain or bgzip FASTA for random access, building an index where none fits.
 
-    Args:
-        path: plain or bgzip.
-
-    Returns:
-        None where the file must be read whole, which is said with the reason: plain gzip, lines of unequal length,
-        or whatever else is no regular FASTA.
-
-    Raises:
-        InputError: the file is missing, empty or of another format.
+    None, with the reason logged, means that the file must be read whole: plain gzip, lines of unequal length, or
+    otherwise irregular. Raises InputError where the file is missing, empty or of another format.
     """
     path = Path(path)
     with open_bytes(path), path.open("rb") as handle:
@@ -154,7 +140,7 @@ def open_indexed(path: str | Path) -> IndexedFasta | None:
 
 
 class _Block(pyfaidx.BgzfBlock):
-    """A block of a bgzip file; one that begins at a byte holds it, which pyfaidx takes to be the one before."""
+    """A bgzip block that holds the byte at which it begins; pyfaidx takes that byte to be in the block before."""
 
     __slots__ = ()
 
@@ -163,7 +149,7 @@ class _Block(pyfaidx.BgzfBlock):
 
 
 class _Faidx(pyfaidx.Faidx):
-    """pyfaidx, which reads a file's lines a block at a time to index it, and shows how far it is."""
+    """pyfaidx that indexes a file from blocks of lines and shows its progress."""
 
     file: Any
     gzi_index: list[Any]
@@ -177,7 +163,7 @@ class _Faidx(pyfaidx.Faidx):
             self.file = file
 
     def raw(self, first: int, last: int) -> bytes:
-        """Return bytes of the (unpacked) file."""
+        """Return bytes [first, last) of the unpacked file."""
         offset = first
         if self._bgzf:
             below = np.searchsorted(self.block_starts, first, side="right") - 1
@@ -188,18 +174,18 @@ class _Faidx(pyfaidx.Faidx):
         return bytes(self.file.read(last - first))
 
     def lines(self, name: str, first: int, last: int) -> bytes:
-        """Return the letters from a first base to before a last one, and the line ends among them."""
+        """Return bases [first, last) of a record, with the line ends among them."""
         record = self.index[name]
         return self.raw(*(record.offset + at // record.lenc * (record.lenb - record.lenc) + at for at in (first, last)))
 
     def prepare_blocks(self) -> None:
-        """Make the places of the blocks of a bgzip file ready to be looked up."""
+        """Prepare the block offsets of a bgzip file for searching."""
         self.gzi_index = [_Block(*block) for block in self.gzi_index]
         self.block_starts = np.array([block.ustart for block in self.gzi_index], dtype=np.int64)
 
 
 class _Lines:
-    """The lines of a file, as pyfaidx reads them to index it; what it would index wrongly is refused."""
+    """The lines of a file as pyfaidx reads them to index it; refuses what pyfaidx would index wrongly."""
 
     def __init__(self, handle: BinaryIO, raw: BinaryIO, bar: "tqdm[None]") -> None:
         self._handle, self._raw, self._bar = handle, raw, bar
@@ -220,7 +206,7 @@ class _Lines:
             lines, rest = block[:cut], block[cut:]
             if not cut:
                 continue
-            # Blanks would count as letters, and ends of one or two bytes in one file as the same.
+            # pyfaidx would take mixed line ends to be of one length, and blanks to be bases.
             found = lines.count(b"\r"), lines.count(b"\r\n")
             usual = (0, 0) if not found[0] else (lines.count(b"\n"),) * 2
             if found != usual or returns not in (None, bool(found[0])):
@@ -246,16 +232,16 @@ def _lines(path: Path, zipped: bool) -> Iterator[_Lines]:
         path.open("rb") as raw,
         tqdm(total=size, unit="B", unit_scale=True, desc=f"index of {path.name}", delay=1, disable=None) as bar,
     ):
-        # gzip reads lines much faster than the reader of single blocks.
+        # gzip reads lines much faster than the bgzip reader.
         yield _Lines(gzip.GzipFile(fileobj=raw) if zipped else raw, raw, bar)  # type: ignore[arg-type]
 
 
 def _places(path: Path) -> list[Path]:
-    """Return what an index may be called, but for its ending: as the file, or by a name of its own in the cache."""
+    """Return the paths that an index may have, without their ending: beside the file, then in the cache."""
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
-        # A user that the system knows no home of, as in a container.
+        # The user has no home directory, as in a container.
         return [path]
     if not cache.is_absolute():
         return [path]
@@ -268,7 +254,7 @@ def _files(place: Path, zipped: bool) -> list[Path]:
 
 
 def _believed(path: Path, place: Path, zipped: bool) -> _Faidx | None:
-    """Return the index at a place if it is there, no older than the file, and fits it."""
+    """Return the index at ``place`` if it exists, is no older than the file and fits it."""
     files = _files(place, zipped)
     try:
         age = path.stat().st_mtime_ns
@@ -280,7 +266,7 @@ def _believed(path: Path, place: Path, zipped: bool) -> _Faidx | None:
 
 
 def _opened(path: Path, files: list[Path]) -> _Faidx:
-    """Open a file with its index, and hold the two against each other; raises one of ``_ODD`` where they do not fit."""
+    """Open a file with its index and check one against the other; raises one of ``_ODD`` where they do not fit."""
     faidx = _Faidx(
         path, indexname=files[0], gzi_indexname=files[-1] if len(files) > 1 else None, as_raw=True, rebuild=False
     )
@@ -292,7 +278,7 @@ def _opened(path: Path, files: list[Path]) -> _Faidx:
 
 
 def _made(path: Path, places: list[Path], zipped: bool) -> _Faidx:
-    """Make the index, and keep it at the first place that can be written."""
+    """Build the index, and keep it at the first place that is writable."""
     before = path.stat()
     with TemporaryDirectory() as folder:
         files = _files(Path(folder, "index"), zipped)
@@ -302,11 +288,11 @@ def _made(path: Path, places: list[Path], zipped: bool) -> _Faidx:
             raise pyfaidx.FastaIndexingError("it was changed while its index was made")
         for place in places:
             try:
-                # The blocks first: a pair is complete once the index of records is there.
+                # The block index first: the pair counts as complete once the record index exists.
                 for file, kept in reversed(list(zip(files, _files(place, zipped), strict=True))):
                     with atomic(kept) as temporary:
                         shutil.copyfile(file, temporary)
-                        # A file dated in the future has an index no younger than it is.
+                        # Keeps the index of a file dated in the future from being older than the file.
                         newest = max(after.st_mtime_ns, temporary.stat().st_mtime_ns)
                         os.utime(temporary, ns=(newest, newest))
             except (OSError, InputError):
@@ -317,7 +303,7 @@ def _made(path: Path, places: list[Path], zipped: bool) -> _Faidx:
 
 
 def _check_blocks(faidx: _Faidx) -> None:
-    """Follow some blocks of a bgzip file to where the index says the next begins."""
+    """Check for some blocks of a bgzip file that the next begins where the index says."""
     last = len(faidx.gzi_index) - 1
     for number in np.unique(np.linspace(1, last, _CHECKED_BLOCKS).astype(int)) if last > 0 else ():
         block, following = faidx.gzi_index[number - 1 : number + 1]
@@ -328,7 +314,7 @@ def _check_blocks(faidx: _Faidx) -> None:
 
 
 def _check_records(faidx: _Faidx) -> None:
-    """Look whether records begin below a line with their name, and the last ends with the file."""
+    """Check that records begin below a line with their name, and that the last ends with the file."""
     wrong = pyfaidx.FastaIndexingError(_IRREGULAR)
     if not faidx.index:
         raise wrong

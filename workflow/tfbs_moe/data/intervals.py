@@ -1,6 +1,6 @@
-"""Interval arithmetic, by bedtools: what of a genome is free of given intervals.
+"""Genome intervals that given intervals leave free, by bedtools.
 
-Reference: Quinlan and Hall 2010, Bioinformatics 26:841; Dale et al. 2011, Bioinformatics 27:3423.
+Quinlan and Hall 2010, Bioinformatics 26:841; Dale et al. 2011, Bioinformatics 27:3423 (pybedtools).
 """
 
 import shutil
@@ -16,30 +16,25 @@ from tfbs_moe.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class FreeSpace:
-    """Stretches of a genome, sorted, none touching another.
+    """Sorted intervals of a genome, no two of which touch."""
 
-    Attributes:
-        starts: by chromosome, int64 (K,), 0-based.
-        ends: by chromosome, int64 (K,), exclusive.
-    """
-
-    starts: dict[str, np.ndarray]
-    ends: dict[str, np.ndarray]
+    starts: dict[str, np.ndarray]  # by chromosome, int64 (K,), 0-based
+    ends: dict[str, np.ndarray]  # by chromosome, int64 (K,), exclusive
 
     def holds(self, chrom: np.ndarray | pd.Series, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Return bool (N,): which intervals lie in one stretch from first to last base."""
+        """Return bool (N,): which intervals lie wholly within one free interval."""
         held = np.zeros(len(start), dtype=bool)
         for name, rows in pd.Series(np.arange(len(start))).groupby(np.asarray(chrom), sort=False):
             if not len(self.starts.get(str(name), ())):
                 continue
             index = rows.to_numpy()
             place = np.searchsorted(self.starts[str(name)], start[index], side="right") - 1
-            # Place -1 is before the first stretch; 0 stands in for it and is then refused.
+            # -1 lies before the first free interval: clipped to 0 for the look-up, and False.
             held[index] = (place >= 0) & (end[index] <= self.ends[str(name)][np.maximum(place, 0)])
         return held
 
     def without(self, chrom: np.ndarray, start: np.ndarray, end: np.ndarray) -> "FreeSpace":
-        """Return what is left once intervals that lie in it, none overlapping another, are taken."""
+        """Return what is left after removing disjoint intervals that lie within this space."""
         starts, ends = dict(self.starts), dict(self.ends)
         for name in np.unique(chrom):
             here = chrom == name
@@ -51,20 +46,15 @@ class FreeSpace:
 
 
 def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
-    """Return what of the chromosomes no given interval covers.
+    """Return what no table of ``chrom``, ``start``, ``end`` covers of the chromosomes in ``sizes``.
 
-    Args:
-        sizes: the chromosomes to look at, and their lengths.
-        occupied: tables with ``chrom``, ``start``, ``end``; those of other chromosomes are passed over.
-
-    Raises:
-        InputError: the program bedtools is not installed.
+    Intervals on other chromosomes are ignored. Raises InputError where bedtools is not installed.
     """
     numbers = {name: number for number, name in enumerate(sizes)}
     tables = [table.loc[table.chrom.isin(list(numbers)), ["chrom", "start", "end"]] for table in occupied]
     taken = pd.concat(tables) if tables else pd.DataFrame({"chrom": [], "start": [], "end": []})
-    # bedtools reads a name such as "track1" or "#1" as no interval; numbers are safe.
-    ends = taken.end.clip(upper=taken.chrom.map(sizes))  # bedtools stumbles over coordinates beyond 2^29
+    # bedtools takes names such as "track1" or "#1" for header lines; numbers are safe.
+    ends = taken.end.clip(upper=taken.chrom.map(sizes))  # bedtools fails beyond 2^29
     taken = taken.assign(chrom=taken.chrom.map(numbers), start=taken.start.clip(lower=0), end=ends)
     taken = taken[taken.start < taken.end]
     whole = pd.DataFrame({"chrom": list(numbers.values()), "start": 0, "end": list(sizes.values())})
@@ -86,19 +76,19 @@ def outside(sizes: Mapping[str, int], regions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _complement(whole: pd.DataFrame, taken: pd.DataFrame) -> pd.DataFrame:
-    """Return what of whole chromosomes no interval covers; intervals are sorted."""
+    """Return what sorted intervals leave of whole chromosomes."""
     if taken.empty:
         return whole
     if not shutil.which("bedtools"):
         raise InputError("the program bedtools is not on the PATH; install it (conda install -c bioconda bedtools)")
-    # Loaded where it is wanted: predictions need none of it, and would start later.
+    # Imported here because predictions do not need it and would start later.
     import pybedtools
 
     sizes = {str(chrom): (0, size) for chrom, size in zip(whole.chrom, whole.end, strict=True)}
     try:
-        # Subtracting intervals from a whole chromosome takes time with the square of their number.
+        # Not ``subtract``, which takes time quadratic in the number of intervals.
         result = pybedtools.BedTool.from_dataframe(taken).complement(g=sizes)
-        # Nothing left is an empty file, which pandas does not read.
+        # pandas cannot read an empty file.
         empty = not Path(result.fn).stat().st_size
         return whole.iloc[:0] if empty else result.to_dataframe(names=list(whole.columns))
     finally:

@@ -1,4 +1,4 @@
-"""JASPAR's matrices, offline (pyjaspar): one by its identifier, those of a factor, and all of a taxonomic group."""
+"""JASPAR matrices, read offline through pyjaspar."""
 
 import sqlite3
 import warnings
@@ -17,7 +17,7 @@ RELEASE = "JASPAR2026"
 GROUP = "vertebrates"
 DIMER = "::"
 _COLLECTION = "CORE"
-# Tables of its database, and what pyjaspar looks up in them.
+# Tables and columns in which pyjaspar looks matrices up.
 _LOOKED_UP = (
     ("MATRIX", "BASE_ID"),
     ("MATRIX_ANNOTATION", "ID"),
@@ -28,42 +28,30 @@ _LOOKED_UP = (
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A position frequency matrix.
+    """A position frequency matrix."""
 
-    Attributes:
-        matrix_id: with its version, such as MA0139.2.
-        name: the factor, or the factors of a dimer joined by ``::``.
-        probabilities: float64 (4, W), rows A, C, G, T; columns add up to 1.
-        classes: structural classes of the DNA-binding domains, such as bZIP.
-        families: narrower families within the classes, such as Jun-related.
-    """
-
-    matrix_id: str
-    name: str
-    probabilities: np.ndarray
-    classes: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
+    matrix_id: str  # with its version, such as MA0139.2
+    name: str  # the factor, or the factors of a dimer joined by ``::``
+    probabilities: np.ndarray  # float64 (4, W), rows A, C, G, T; columns sum to 1
+    classes: tuple[str, ...] = ()  # structural classes of the DNA-binding domains, such as bZIP
+    families: tuple[str, ...] = ()  # within the classes, such as Jun-related
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """Upper-case names of the factors it stands for; two for a dimer."""
+        """The upper-case names of its factors: one, or two for a dimer."""
         return tuple(part.strip().upper() for part in self.name.split(DIMER))
 
 
 def matrices(group: str = GROUP, release: str = RELEASE) -> tuple[Matrix, ...]:
-    """Return the latest version of every CORE matrix of a taxonomic group, by identifier.
-
-    Raises:
-        InputError: there is no such release or group.
-    """
+    """Return the latest version of every CORE matrix of a taxonomic group; InputError where there are none."""
     return _read(group, release)
 
 
-# Reading a thousand matrices takes most of a second.
+# Cached because reading a thousand matrices takes most of a second.
 @cache
 def _read(group: str, release: str) -> tuple[Matrix, ...]:
     database = _database(release)
-    # Its tables have no index and are read from end to end for every matrix, which takes seven times as long.
+    # Without an index, every look-up of a matrix scans whole tables, which is seven times as slow.
     indexed = sqlite3.connect(":memory:")
     database.conn.backup(indexed)
     for table, column in _LOOKED_UP:
@@ -76,13 +64,9 @@ def _read(group: str, release: str) -> tuple[Matrix, ...]:
 
 
 def matrix_by_id(matrix_id: str, release: str = RELEASE) -> Matrix:
-    """Return one matrix by its identifier with the version, of any group.
-
-    Raises:
-        InputError: there is no such release or matrix.
-    """
+    """Return one matrix of any group by its identifier with version; InputError where JASPAR has none."""
     with warnings.catch_warnings():
-        # It warns of an unknown matrix in two sentences of its own; the error below says it once.
+        # pyjaspar warns twice of an unknown matrix; the error below says it once.
         warnings.simplefilter("ignore")
         motif = _database(release).fetch_motif_by_id(matrix_id)
     if motif is None:
@@ -91,18 +75,11 @@ def matrix_by_id(matrix_id: str, release: str = RELEASE) -> Matrix:
 
 
 def factor_matrices(factor: str, known: Iterable[Matrix] | None = None) -> tuple[Matrix, ...]:
-    """Return the matrices of a factor by its name in either case.
+    """Return the matrices of a factor, in either case: its own, or those of its dimers where it has none of its own.
 
-    Its own alone are taken before those of dimers that it is part of. Those of every species of the group count:
-    DNA-binding domains hardly differ between vertebrates, and some ways of binding were measured in one alone (JUN's
-    AP-1 site in mouse).
-
-    Args:
-        factor: its name.
-        known: what to look in; JASPAR's vertebrates where none are given.
-
-    Returns:
-        Empty where no motif of the factor is known (POLR2A, EP300).
+    Looks in JASPAR's vertebrates where ``known`` is None; empty where no motif of the factor is known (POLR2A, EP300).
+    Matrices of every vertebrate species count: DNA-binding domains hardly differ between vertebrates, and some modes of
+    binding were measured in only one species (JUN's AP-1 site in mouse).
     """
     name = factor.upper()
     of_factor = [matrix for matrix in (matrices() if known is None else known) if name in matrix.factors]
@@ -110,10 +87,10 @@ def factor_matrices(factor: str, known: Iterable[Matrix] | None = None) -> tuple
 
 
 def shuffled(matrix: Matrix, seed: int) -> Matrix:
-    """Return a matrix with its columns in another order: as informative, but not the factor's.
+    """Return a matrix with its columns permuted: as informative, but not the factor's motif.
 
-    Of the orders that are drawn, the one that is least like the matrix on either strand is taken, so that
-    a palindrome does not come back.
+    Of 20 random orders the one least similar to the matrix on either strand is taken, so that a palindrome does not
+    come back.
     """
     stream = named_rng(seed, "shuffled matrix", matrix.matrix_id)
     original = matrix.probabilities
@@ -128,11 +105,11 @@ def shuffled(matrix: Matrix, seed: int) -> Matrix:
 
 
 def _database(release: str) -> Any:
-    # pyjaspar opens a database on import of its class; only those who need a matrix pay for it.
+    # Imported here because importing it opens a database.
     from pyjaspar import jaspardb
 
     database = jaspardb(release=release)
-    # An unknown release gives an object without a connection, and a line on the screen.
+    # For an unknown release pyjaspar prints a line and returns an object without a connection.
     if not hasattr(database, "conn"):
         raise InputError(f"pyjaspar holds no release {release!r}; it holds {', '.join(database.get_releases())}")
     return database

@@ -1,4 +1,4 @@
-"""Scores of JASPAR matrices on sequences, and what a gate is told of a factor that it is asked for."""
+"""Scores of JASPAR matrices on sequences, and a factor's motif prior for a gate."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,17 @@ from tfbs_moe.data.factor_knowledge import SMALLEST_P, FactorKnowledge
 from tfbs_moe.data.jaspar import Matrix, matrix_by_id
 from tfbs_moe.sequence import ALPHABET
 
-# Added to the probability of each base: no site is impossible.
+# Pseudocount of each base, so that no site is impossible.
 PSEUDO = 0.01
 _ROWS_PER_PASS = 2048
 
 
 def tell(known: FactorKnowledge, one_hot: np.ndarray, learnt: Sequence[Sequence[str]]) -> np.ndarray:
-    """Return what a gate is told for sequences when a factor is asked for.
+    """Return the motif prior of a factor for sequences (N, 4, L), float32 (N, 1 + K).
 
-    Args:
-        known: of the factor.
-        one_hot: uint8 (N, 4, L).
-        learnt: for each of K experts, the factors it was trained on.
-
-    Returns:
-        float32 (N, 1 + K): ``occupancy`` by the factor's matrices, and the likeness to the factor of each expert,
-        from 0 to 1; NaN where the factor has no matrix, or an expert was trained on several factors.
+    The columns are the ``occupancy`` of the factor's matrices, and the similarity to the factor, from 0 to 1, of each
+    of K experts; ``learnt`` lists the factors that each expert was trained on. NaN where the factor has no matrix, or
+    the expert was trained on several factors.
     """
     told = np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32)
     if known.matrix_ids:
@@ -39,22 +34,22 @@ def tell(known: FactorKnowledge, one_hot: np.ndarray, learnt: Sequence[Sequence[
 def occupancy(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:
     """Return the evidence for a site anywhere in a sequence, in nats, float32 (N,).
 
-    The logarithm of the mean, over places, strands and matrices, of the odds of a site against letters that are all as
-    likely. A matrix that says little gives values near 0, so that it counts for little.
+    It is the log of the mean odds of a site, over positions, strands and matrices, against a uniform background. An
+    uninformative matrix scores near 0, so that it counts for little.
     """
     parts = [scores.logsumexp(1) - np.log(scores.shape[1]) for scores in _scores(one_hot, of)]
     return np.asarray(torch.cat(parts))
 
 
 def best_hit(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:
-    """Return the highest score of any matrix at any place on either strand, in nats, float32 (N,)."""
+    """Return the highest score of any matrix at any position on either strand, in nats, float32 (N,)."""
     return np.asarray(torch.cat([scores.amax(1) for scores in _scores(one_hot, of)]))
 
 
 def _scores(one_hot: np.ndarray, of: Sequence[Matrix]) -> list[torch.Tensor]:
-    """Return the log-odds of every place, strand and matrix, in parts of the rows: (n, places).
+    """Return the log-odds of every position, strand and matrix for each batch of sequences, (n, positions).
 
-    A matrix wider than the rows is laid over them wherever it covers them whole; bases that are not there say nothing.
+    A matrix wider than the sequences is placed wherever it covers them whole; its overhanging columns score 0.
     """
     kernels = []
     for matrix in of:

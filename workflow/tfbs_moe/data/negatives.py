@@ -1,8 +1,8 @@
-"""Unbound sequences for bound ones: one interface, several kinds, and any mixture of them.
+"""Negatives (unbound sequences) for positives: one interface, several kinds, and mixtures of them.
 
-A kind is a function ``(task, parents, rng) -> Negatives`` in ``PROVIDERS``: it is given the split's
-positives and a list of those that want a negative, and answers with as many as it can find. What is
-missing is counted here, and where it is much, positives that go without a negative are left out.
+A kind is a function ``(task, parents, rng) -> Negatives`` in ``PROVIDERS`` that returns as many negatives as it finds
+for ``parents``, which number positives of the split. This module counts what is missing and, where that is much,
+excludes the positives without a negative.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from tfbs_moe.runtime import rng
 Provider = Callable[[Task, np.ndarray, np.random.Generator], Negatives]
 Mixture = Mapping[str, float]
 
-# Positives at the extremes of GC, or in a crowd of peaks, may go without a negative, up to here.
+# Up to this fraction, positives at extremes of GC or among crowded peaks may go without a negative.
 MAX_SHORTFALL = 0.01
 _SHARES_TOLERANCE = 1e-6
 
@@ -32,7 +32,7 @@ def _shuffled(kind: str, shuffle: Callable[[np.ndarray, np.random.Generator], np
     def provide(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
         originals = task.codes[parents]
         codes = shuffle(originals, draw)
-        # A homopolymer shuffles into itself: that would be one sequence with both labels.
+        # A homopolymer shuffles into itself, and would be one sequence with both labels.
         changed = ~unchanged(originals, codes)
         found = parents[changed]
         return Negatives.unplaced(codes[changed], found, task.sources(kind, found))
@@ -47,44 +47,28 @@ PROVIDERS: dict[str, Provider] = {
     "flanks": flanks,
     "other_peaks": other_peaks,
 }
-# Kinds that lie in the genome, in the order in which they take their places: the scarce ones first.
+# Genomic kinds in the order in which they take their positions: the scarcest first.
 _PLACED = ("other_peaks", "flanks", "gc_matched")
 
 
 class Made(NamedTuple):
-    """What was made for the positives of a split.
+    """The negatives of a split's positives."""
 
-    Attributes:
-        negatives: M rows; ``parent`` counts the positives that are kept.
-        kept: bool (N,), positives that have a partner, or need none.
-        shortage: why some are not kept, in one sentence with its numbers; empty where all are.
-    """
-
-    negatives: Negatives
-    kept: np.ndarray
-    shortage: str
+    negatives: Negatives  # M rows; ``parent`` numbers the kept positives
+    kept: np.ndarray  # bool (N,), positives that have a partner or need none
+    shortage: str  # why some are not kept, with numbers; empty where all are
 
 
 def make_negatives(
     task: Task, kinds: str | Mixture, counts: Counts, *, ratio: float = 1.0, seed: int = 0, name: str = ""
 ) -> Made:
-    """Make negatives for the positives of a split, and leave out the positives that they do not suffice for.
+    """Make ``ratio`` negatives per positive, and exclude the positives for which too few are found.
 
-    Every positive gets ``ratio`` negatives (a fraction goes to positives drawn at random). In a
-    mixture each negative's kind is drawn so that the shares hold exactly, but for rounding, and no
-    negative overlaps another. Where more than 1 % of a kind cannot be had, a positive for which none
-    was found is left out; which ones is drawn at random for kinds that belong to no positive.
-
-    Args:
-        task: the positives and where negatives may come from.
-        kinds: one of ``PROVIDERS``, or shares by kind that add up to 1.
-        counts: ledger to go on with.
-        ratio: negatives per positive, above 0.
-        seed: root seed of the study.
-        name: the experiment and split, for the seeds' names.
-
-    Raises:
-        InputError: a kind is unknown, or shares or ratio are out of range.
+    The remainder of a fractional ratio goes to positives drawn at random. In a mixture, the kind of each negative is
+    drawn such that the fractions hold up to rounding, and no negative overlaps another. Positives are excluded only
+    where more than 1 % of a kind is missing; for kinds that belong to no positive, they are drawn at random. ``name``,
+    of the experiment and split, distinguishes the random streams. Raises InputError where a kind is unknown, or
+    fractions or ratio are out of range.
     """
     shares = read_mixture(kinds)
     if not 0 < ratio < np.inf:
@@ -112,10 +96,9 @@ def make_negatives(
 
 
 def read_mixture(kinds: str | Mixture) -> dict[str, float]:
-    """Return shares by kind, checked; a single kind has all.
+    """Return the fraction of each kind; a single kind has all.
 
-    Raises:
-        InputError: a kind is unknown, a share is not above 0, or shares do not add up to 1.
+    Raises InputError where a kind is unknown, a fraction is not above 0, or they do not sum to 1.
     """
     shares = {kinds: 1.0} if isinstance(kinds, str) else dict(kinds)
     unknown = [kind for kind in shares if kind not in PROVIDERS]
@@ -127,7 +110,7 @@ def read_mixture(kinds: str | Mixture) -> dict[str, float]:
 
 
 def _slots(positives: int, ratio: float, draw: np.random.Generator) -> np.ndarray:
-    """Return the positive of every negative wanted, int64, ascending."""
+    """Return the positive of every wanted negative, int64, ascending."""
     each, total = int(ratio), round(ratio * positives)
     extra = draw.choice(positives, size=max(0, total - each * positives), replace=False)
     return np.sort(np.concatenate([np.repeat(np.arange(positives), each), extra])).astype(np.int64)
@@ -141,9 +124,9 @@ def _dealt(slots: np.ndarray, shares: dict[str, float], draw: np.random.Generato
 
 
 def _served(found: Negatives, parents: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return the positives that found negatives are partners of; drawn where negatives belong to no positive."""
+    """Return the positives whose partners were found, drawn at random where negatives belong to no positive."""
     own = found.parent[found.parent != UNPAIRED]
-    # Positive by positive, so that those that stay have as many negatives as they want.
+    # By whole positives, so that those kept have all the negatives they want.
     positive, each = np.unique(parents, return_counts=True)
     order = draw.permutation(len(positive))
     before = np.cumsum(each[order]) - each[order]
@@ -151,7 +134,7 @@ def _served(found: Negatives, parents: np.ndarray, draw: np.random.Generator) ->
 
 
 def _kept(slots: np.ndarray, partnered: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return which positives stay: those with a partner, and the same share of those that want none."""
+    """Return which positives stay: those with a partner, and the same fraction of those that want none."""
     wanting = np.zeros_like(partnered)
     wanting[slots] = True
     kept = wanting & partnered
@@ -161,7 +144,7 @@ def _kept(slots: np.ndarray, partnered: np.ndarray, draw: np.random.Generator) -
 
 
 def _renumbered(negatives: Negatives, kept: np.ndarray) -> Negatives:
-    """Let parents count the positives that are kept."""
+    """Renumber parents by the positives that are kept."""
     place = np.append(np.cumsum(kept) - 1, UNPAIRED)
     return replace(negatives, parent=place[negatives.parent])
 

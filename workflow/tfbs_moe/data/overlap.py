@@ -1,4 +1,4 @@
-"""Which sequences share a k-mer with which others, on either strand."""
+"""Which sequences share a k-mer with others, on either strand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,39 +11,34 @@ from tfbs_moe.sequence import UNKNOWN
 DEFAULT_K = 31
 MAX_K = 31
 _BITS = 2
-# k-mers that are looked at together.
+# k-mers per block.
 _BLOCK_WORDS = 2_000_000
-# Bases packed at a time, so that what is made on the way stays within a processor's cache.
+# Bases packed at a time, so that intermediates fit into a processor's cache.
 _PACKED_BASES = 16_384
-# More than any k-mer's: they have 62 bits.
+# Above any k-mer, which has 62 bits.
 _NO_WORD = np.iinfo(np.uint64).max
 
 
 @dataclass(frozen=True, eq=False)
 class KmerIndex:
-    """The distinct canonical k-mers of a set of sequences.
+    """The distinct canonical k-mers of a set of sequences."""
 
-    Attributes:
-        words: uint64 (D,), sorted; see ``canonical_kmers``.
-        k: length of the k-mers.
-    """
-
-    words: np.ndarray
+    words: np.ndarray  # uint64 (D,), sorted; see ``canonical_kmers``
     k: int
 
     @classmethod
     def build(cls, codes: np.ndarray, k: int = DEFAULT_K) -> "KmerIndex":
-        """Index sequences (N, L) of codes 0 to 4; a k-mer that holds an N is left out."""
-        # Each block loses its own repeats first, which keeps a repetitive input small.
+        """Index sequences (N, L) of codes 0 to 4, excluding k-mers with an N."""
+        # Deduplicated by block first, which keeps a repetitive input small.
         parts = [distinct(words[valid]) for _, words, valid in _blocks(codes, k)]
         return cls(distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts])), k)
 
     @classmethod
     def with_places(cls, codes: np.ndarray, k: int = DEFAULT_K) -> tuple["KmerIndex", np.ndarray]:
-        """Index sequences (N, L), and say where in the index each of their k-mers is, int (N, L - k + 1).
+        """Index sequences (N, L), and return the position in the index of each of their k-mers, int (N, L - k + 1).
 
-        A k-mer that holds an N is at D, behind the last: ``np.append(index.held_by(reference), False)[places]`` says
-        which k-mers a reference holds too. That is one look-up for many of them.
+        A k-mer with an N is at D, behind the last, so that ``np.append(index.held_by(reference), False)[places]`` says
+        which k-mers a reference holds too, with one look-up for all copies of a k-mer.
         """
         words, valid = canonical_kmers(codes, k)
         words[~valid] = _NO_WORD
@@ -58,16 +53,16 @@ class KmerIndex:
         return rows
 
     def held_by(self, codes: np.ndarray) -> np.ndarray:
-        """Return bool (D,): which k-mers of this index some sequence (M, L) holds; the sequences stream past."""
+        """Return bool (D,): which k-mers of this index any sequence (M, L) holds; sequences are read block by block."""
         held = np.zeros(len(self.words), dtype=bool)
         for _, words, valid in _blocks(codes, self.k):
-            # Looked up in order, words find the index in the processor's cache.
+            # Sorted look-ups hit the processor's cache.
             place, found = self._find(distinct(words[valid]))
             held[place[found]] = True
         return held
 
     def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the place of each word in the index, and whether it is there at all."""
+        """Return the position of each k-mer in the index, and whether it is there at all."""
         if not len(self.words):
             return np.zeros(words.shape, dtype=np.int64), np.zeros(words.shape, dtype=bool)
         place = np.minimum(np.searchsorted(self.words, words), len(self.words) - 1)
@@ -75,32 +70,19 @@ class KmerIndex:
 
 
 def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = DEFAULT_K) -> np.ndarray:
-    """Say which query sequences share a k-mer with any reference sequence on either strand.
+    """Return bool (N,): which query sequences share a k-mer with any reference sequence on either strand.
 
-    Only the query is indexed and the reference streams past it, so that a whole chromosome
-    (1, L) may be the reference. To ask of one reference many times, build its ``KmerIndex``.
-
-    Args:
-        query_codes: uint8 (N, L), 0 to 3 for A, C, G, T and 4 for N.
-        reference_codes: uint8 (M, L2).
-        k: 1 to 31; a k-mer that holds an N is shared with nothing.
-
-    Returns:
-        bool (N,).
+    Codes are uint8 (N, L) and (M, L2); a k-mer with an N is shared with nothing. Only the query is indexed, so that a
+    whole chromosome (1, L2) may be the reference; for many queries of one reference build its ``KmerIndex``.
     """
     index, places = KmerIndex.with_places(query_codes, k)
     return np.asarray(np.append(index.held_by(reference_codes), False)[places].any(axis=1))
 
 
 def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:
-    """Pack every k-mer into two bits a base and take the smaller of it and its reverse complement.
+    """Pack every k-mer (k from 1 to 31) in two bits per base; take the smaller of it and its reverse complement.
 
-    Args:
-        codes: uint8 (N, L), 0 to 4.
-        k: 1 to 31.
-
-    Returns:
-        words uint64 (N, L - k + 1), and valid bool of that shape: False where the k-mer holds an N.
+    Returns uint64 (N, L - k + 1) for codes uint8 (N, L), and bool of that shape: False where the k-mer holds an N.
     """
     _check(codes, k)
     shape = len(codes), max(0, codes.shape[1] - k + 1)
@@ -109,7 +91,7 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
     for first in range(0, len(codes) if words.size else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
         np.minimum(*_pack(codes[rows] & np.uint8(3), k), out=words[rows])
-        # Counts that start anew after 255 do: no more than k lie between two that are compared.
+        # uint8 may wrap around: two counts that are compared differ by no more than k.
         unknown_before = np.zeros((len(words[rows]), codes.shape[1] + 1), dtype=np.uint8)
         np.cumsum(codes[rows] == UNKNOWN, axis=1, dtype=np.uint8, out=unknown_before[:, 1:])
         np.equal(unknown_before[:, k:], unknown_before[:, : shape[1]], out=valid[rows])
@@ -117,9 +99,9 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
 
 
 def _pack(letters: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pack every word of ``k`` of the letters (N, L), as it reads and as it reads on the other strand.
+    """Pack every k-mer of the codes (N, L), and its reverse complement.
 
-    A word is two shorter ones, which may overlap: some log2(k) steps, the first of them on small numbers.
+    Each step joins two shorter k-mers, which may overlap: about log2(k) steps, the first of them on small integers.
     """
     forward, backward, length = letters, np.uint8(3) - letters, 1
     while length < k:
@@ -133,9 +115,9 @@ def _pack(letters: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sequence_ids(codes: np.ndarray) -> np.ndarray:
-    """Number sequences (N, L) of codes 0 to 4 so that equal ones, on either strand, have one number."""
+    """Number sequences (N, L) of codes 0 to 4 so that equal ones, on either strand, share a number."""
     reverse = np.where(codes == UNKNOWN, UNKNOWN, 3 - codes)[:, ::-1]
-    # The strand is chosen by the first place where the two differ.
+    # The first position where the strands differ decides between them.
     first = (codes != reverse).argmax(axis=1)
     rows = np.arange(len(codes))
     backward = reverse[rows, first] < codes[rows, first]
@@ -145,13 +127,13 @@ def sequence_ids(codes: np.ndarray) -> np.ndarray:
 
 
 def distinct(words: np.ndarray) -> np.ndarray:
-    """Return the distinct values of an array, sorted; for millions of integers faster than ``np.unique``."""
+    """Return the sorted distinct values of an array; for millions of integers faster than ``np.unique``."""
     ordered = np.sort(words, axis=None)
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
 
 
 def _blocks(codes: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield (rows, words, valid) for pieces of bounded size; long rows are cut with k - 1 overlap."""
+    """Yield (rows, words, valid) for blocks of bounded size; long sequences are cut with k - 1 bases of overlap."""
     _check(codes, k)
     width = codes.shape[1] - k + 1
     if width < 1:

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class PartialFile:
     """The unfinished file beside a target, locked for this process.
 
-    Beside it lies a small JSON file with where the bytes came from and the server's name for that very
-    version, so that a later process can ask for the rest of the same version.
+    A small JSON file beside it notes the address that the bytes came from and the server's validator of that version,
+    so that a later process can ask for the rest of the same version.
     """
 
     def __init__(self, target: Path, descriptor: int) -> None:
@@ -28,7 +28,7 @@ class PartialFile:
 
     @property
     def length(self) -> int:
-        """How many bytes have come."""
+        """The number of bytes received."""
         return os.fstat(self._descriptor).st_size
 
     @property
@@ -41,30 +41,30 @@ class PartialFile:
         return value if isinstance(value, dict) else {}
 
     def restart(self, address: str, validator: str | None, total: int | None) -> None:
-        """Empty the file and note which version of which source comes next."""
+        """Empty the file and note the source and version of the bytes to come."""
         with _writing(self.target):
             os.ftruncate(self._descriptor, 0)
             self._state.write_text(json.dumps({"address": address, "validator": validator, "total": total}))
 
     def append(self, block: bytes) -> None:
-        """Add bytes at the end; they survive a kill of this process."""
+        """Append bytes, which survive a kill of this process."""
         with _writing(self.target):
             view = memoryview(block)
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
     def empty(self) -> None:
-        """Forget the bytes and what was noted about them."""
+        """Forget the bytes and the notes on them."""
         os.ftruncate(self._descriptor, 0)
         self._state.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove the file and what lies beside it."""
+        """Remove the file and its notes."""
         self.empty()
         self.path.unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Flush the file to the disk and give it its final name."""
+        """Flush the file to disk and give it its final name."""
         with _writing(self.target):
             os.fsync(self._descriptor)
             self.path.replace(self.target)
@@ -104,10 +104,10 @@ def _locked_descriptor(path: Path) -> int:
             log.info("another process is downloading %s; waiting for it", path)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
-            # Some network file systems know no locks; the checksum still guards the result.
+            # Some network file systems have no locks; the checksum still guards the result.
             log.warning("%s cannot be locked here (%s)", path, error.strerror)
             return descriptor
-        # Whoever held the lock may have renamed or removed the file meanwhile.
+        # The last holder of the lock may have renamed or removed the file.
         with suppress(FileNotFoundError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
                 return descriptor

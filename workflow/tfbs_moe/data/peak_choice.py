@@ -1,17 +1,17 @@
-"""Which of the ENCODE portal's peak files is the right one for a factor and a cell.
+"""The rule that chooses among the ENCODE portal's peak files of a factor and a cell.
 
-**What may be chosen.** Released TF ChIP-seq experiments with this target and biosample; of them released,
-unrestricted ``bed narrowPeak`` files on this assembly that are IDR-thresholded and have an md5.
+**Candidates** are the released, unrestricted ``bed narrowPeak`` files on this assembly, IDR-thresholded and with an
+md5, of released TF ChIP-seq experiments with this target and biosample.
 
-**Which is chosen.** The first in this order, each item deciding only where those above are equal:
+**The choice** is the first in this order, each item breaking ties of those above:
 
-1. plain cells, before a line modified to carry a tag, before treated or otherwise perturbed cells;
+1. plain cells, before lines modified to carry a tag, before treated or otherwise perturbed cells;
 2. the experiment's audit: none or WARNING, before NOT_COMPLIANT or an unknown one, before ERROR;
 3. experiments of two or more biological replicates;
 4. optimal before conservative IDR (ENCODE 4 calls its optimal set just "IDR thresholded peaks");
 5. the file made from more biological replicates;
 6. the portal's ``preferred_default``, which comes this late because it is sometimes a conservative set;
-7. the younger file; 8. the accession in alphabetical order.
+7. the newer file; 8. the accession in alphabetical order.
 """
 
 import base64
@@ -24,7 +24,7 @@ from typing import Any
 STATUS = ("released",)
 PINNED_STATUS = ("released", "archived")
 PEAKS = ("bed", "narrowPeak")
-# Older objects spell them in lower case, so they are compared without case.
+# Compared without case: older objects are spelt in lower case.
 OUTPUT_TYPES = {
     "idr thresholded peaks": 0,
     "optimal idr thresholded peaks": 0,
@@ -43,7 +43,7 @@ _PLAIN, _TAG, _PERTURBED = range(3)
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the choice needs to know of an experiment; ``audit`` is its worst level, ``none`` or ``unknown``."""
+    """What the choice needs of an experiment; ``audit`` is its worst level, ``none`` or ``unknown``."""
 
     accession: str
     target: str
@@ -56,7 +56,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class PeakFile:
-    """A peak file that may be chosen, with its experiment."""
+    """A candidate peak file, with its experiment."""
 
     accession: str
     experiment: Experiment
@@ -73,12 +73,9 @@ class PeakFile:
 
 
 def refusal(item: Mapping[str, Any], assembly: str, pinned: bool = False) -> str:
-    """Say why a file may not be chosen; an empty text if it may.
+    """Say why a file object of the portal is no candidate on ``assembly``; an empty text if it is one.
 
-    Args:
-        item: the portal's object of the file, un-embedded or not.
-        assembly: the assembly it must be on.
-        pinned: the file was asked for by its accession; then it may be archived and of any output type.
+    ``pinned`` means requested by accession: such a file may be archived and of any output type.
     """
     if not item.get("accession"):
         return "no accession of its own"
@@ -100,7 +97,7 @@ def refusal(item: Mapping[str, Any], assembly: str, pinned: bool = False) -> str
 
 
 def _storage_agrees(item: Mapping[str, Any]) -> bool:
-    """Compare the two md5 of a file; the storage's is base64 of the bytes where the portal's is hexadecimal."""
+    """Compare the md5 in the storage (base64 of the bytes) with that on the portal (hexadecimal)."""
     encoded = (item.get("cloud_metadata") or {}).get("md5sum_base64")
     if not encoded:
         return True
@@ -135,7 +132,7 @@ def read_experiment(item: Mapping[str, Any]) -> Experiment:
 
 
 def read_file(item: Mapping[str, Any], experiment: Experiment, address: str) -> PeakFile:
-    """Read the portal's object of a file that ``refusal`` let pass; ``address`` is the portal's own."""
+    """Read the portal's object of a file that ``refusal`` accepts; ``address`` is the portal's own."""
     accession = str(item["accession"])
     href = item.get("href") or f"/files/{accession}/@@download/{accession}.bed.gz"
     return PeakFile(
@@ -155,13 +152,13 @@ def read_file(item: Mapping[str, Any], experiment: Experiment, address: str) -> 
 
 
 def _archive(item: Mapping[str, Any]) -> str:
-    """Return the open address of a file in the portal's public bucket, empty where it is not there."""
+    """Return the file's address in the portal's public bucket, empty where it is not there."""
     bucket, _, key = str(item.get("s3_uri", "")).removeprefix("s3://").partition("/")
     return f"https://{bucket}.s3.amazonaws.com/{key}" if bucket == OPEN_BUCKET and key else ""
 
 
 def linked(value: Any, name: str) -> str:
-    """Read a property of a linked object; where only its path comes (``/targets/JUND-human/``), its last step."""
+    """Read a property of a linked object; where there is only its path (``/targets/JUND-human/``), the name in it."""
     if isinstance(value, dict):
         return str(value.get(name, ""))
     return str(value or "").strip("/").rsplit("/", 1)[-1].removesuffix("-human")
@@ -173,7 +170,7 @@ def path_of(value: Any) -> str:
 
 
 def order(file: PeakFile) -> tuple[Any, ...]:
-    """Return the sort key of the rule in this module's docstring; the file to choose comes first."""
+    """Return the sort key of this module's rule; the file to choose comes first."""
     experiment = file.experiment
     return (
         experiment.perturbation,
@@ -189,7 +186,7 @@ def order(file: PeakFile) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class _Descending:
-    """A text that sorts last to first."""
+    """A text that sorts in descending order."""
 
     text: str
 

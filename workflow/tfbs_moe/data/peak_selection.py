@@ -1,4 +1,4 @@
-"""Which peaks of a file are used: by strength, and one of those that overlap."""
+"""Select the peaks of a file to use: by strength, and one of those that overlap."""
 
 import math
 from bisect import bisect_right
@@ -22,22 +22,12 @@ def select_peaks(
     max_q: float | None = None,
     overlapping: Overlapping = "strongest",
 ) -> pd.DataFrame:
-    """Choose the peaks to use, in this order: q-value, overlaps, rank.
+    """Select peaks by q-value, then by overlap, then by rank, keeping their order.
 
-    Args:
-        peaks: see ``peaks.read_peaks``.
-        counts: ledger to go on with.
-        top: the strongest so many (by signal, then p, q and score); None for all.
-        max_q: largest q-value, as a probability; None for any.
-        overlapping: of peaks that share a base ``strongest`` takes the strongest and drops what
-            overlaps it, then goes on with the next; ``keep`` takes all.
-
-    Returns:
-        The chosen peaks in the order they had.
-
-    Raises:
-        InputError: a setting is out of range.
-        LeftOutError: a setting asks for values that the file does not have.
+    ``max_q`` is a probability; ``top`` takes the strongest so many (``peaks.strength_order``); None sets no limit. Of
+    peaks that share a base, ``strongest`` takes the strongest and drops what overlaps it, then goes on with the next;
+    ``keep`` takes all. Raises InputError where a setting is out of range, LeftOutError where the file lacks the values
+    that a setting needs.
     """
     if overlapping not in get_args(Overlapping):
         raise InputError(f"overlapping is {overlapping!r}; it must be one of {', '.join(get_args(Overlapping))}")
@@ -73,11 +63,11 @@ def _strongest(peaks: pd.DataFrame, top: int, counts: Counts) -> pd.DataFrame:
 
 
 def _strongest_of_overlapping(peaks: pd.DataFrame) -> np.ndarray:
-    """Return the row numbers, in order, of the peaks that no stronger kept peak overlaps."""
+    """Return the row numbers, ascending, of the peaks that no stronger kept peak overlaps."""
     alone = _alone(peaks)
     crowd = peaks[~alone]
     chrom, start, end = crowd.chrom.to_numpy(), crowd.start.to_numpy(), crowd.end.to_numpy()
-    # Kept peaks of a chromosome do not overlap, so their starts and ends are in one order.
+    # Kept peaks of a chromosome do not overlap, so their starts and ends sort alike.
     starts: dict[str, list[int]] = {}
     ends: dict[str, list[int]] = {}
     kept = []
@@ -97,7 +87,7 @@ def _strongest_of_overlapping(peaks: pd.DataFrame) -> np.ndarray:
 
 def _alone(peaks: pd.DataFrame) -> np.ndarray:
     """Return bool (N,): which peaks share no base with any other, as most do."""
-    # One axis for all chromosomes.
+    # All chromosomes on one axis.
     offset = pd.factorize(peaks.chrom)[0] * (peaks.end.max() + 1)
     start, end = peaks.start.to_numpy() + offset, peaks.end.to_numpy() + offset
     order = np.argsort(start, kind="stable")

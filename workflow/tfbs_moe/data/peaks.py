@@ -1,12 +1,11 @@
 """Reading peak files: narrowPeak, broadPeak, gappedPeak and BED with 3 columns or more.
 
-A file may hold odd rows; each is either set right by a rule or left out, and counted either way.
-What makes the file as a whole untrustworthy is an InputError.
+Odd rows are corrected by a rule or excluded, and counted either way; a file that cannot be trusted as a whole is an
+InputError.
 
-Columns of a peak table, everywhere in this package: ``chrom``; ``start`` (0-based) and ``end``
-(exclusive); ``name``; ``score``; ``strand``; ``signal``, ``p`` and ``q`` (as the file has them,
--log10 in narrowPeak; missing where it has none); ``summit`` (0-based, absolute; the midpoint where
-the file has none) and ``summit_known``.
+Columns of a peak table, throughout this package: ``chrom``; ``start`` (0-based) and ``end`` (exclusive); ``name``;
+``score``; ``strand``; ``signal``, ``p`` and ``q`` (as in the file, -log10 in narrowPeak; missing where it has none);
+``summit`` (0-based, absolute; the midpoint where the file has none) and ``summit_known``.
 """
 
 import math
@@ -26,7 +25,7 @@ from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError
 
 COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit", "summit_known")
-# A file with more unusable rows than this is of another format, not a peak file with odd rows.
+# With a larger fraction of unusable rows, a file is of another format.
 MAX_UNUSABLE = 0.5
 MAX_COORDINATE = 2**40
 
@@ -38,13 +37,13 @@ _BLOCK_COLUMNS = (12, 15)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _BLANK = re.compile(r"[^\S\t\n]")
 _MAX_NUMBER_LENGTH = 40
-# Whole columns of numbers, one a line, that need no second look: up to 15 digits, which a float holds exactly.
+# Columns of numbers, one per line, that need no parsing field by field; a float holds 15 digits exactly.
 _PLAIN_WHOLE = re.compile(r"(\d{1,15}\n)*", re.ASCII)
 _PLAIN = re.compile(r"([+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?\n)*", re.ASCII)
 _MISSING = frozenset({".", "", "NA", "nan", "NaN"})
 _INFINITE = {"inf": math.inf, "Inf": math.inf, "-inf": -math.inf, "-Inf": -math.inf}
 _HEADER = re.compile(r"(track|browser)(\s|$)|#")
-# What Arrow takes for a number and this module does not, or not always: hexadecimals, forty digits and more.
+# What Arrow reads as a number but this module may not: hexadecimals, forty digits and more.
 _ODD = (b"\0", b"\t0x", b"\t0X", b"0" * (_MAX_NUMBER_LENGTH - 1))
 _ODD_BLANKS = b" \r\v\f\x1c\x1d\x1e\x1f"
 _NARROW_TYPES = dict.fromkeys(("chrom", "name", "strand"), pa.string())
@@ -81,7 +80,7 @@ class _Fault:
 
 @dataclass(frozen=True, eq=False)
 class _Parsed:
-    """Usable rows with their summit's offset, faults, rows of data and lines of the file."""
+    """Usable rows with the offsets of their summits, faults, and the numbers of data rows and of lines."""
 
     table: pd.DataFrame
     faults: list[_Fault]
@@ -90,22 +89,13 @@ class _Parsed:
 
 
 def read_peaks(path: str | Path) -> tuple[pd.DataFrame, Counts]:
-    """Read a peak file.
+    """Read a peak file (plain, gzip or bgzip; separated by tabs, or by blanks where there are none), counting its rows.
 
-    Rules: a summit of -1 or ``.``, or one outside the peak, is unknown and becomes the midpoint; one
-    on the peak's end (offset equal to its width) becomes the last base; of rows with the same
-    place and summit the strongest stays; comments, ``track`` and ``browser`` lines, a line of
-    column titles and blank lines are passed over. All are counted.
-
-    Args:
-        path: plain, gzip or bgzip text; fields separated by tabs, or by blanks where there is no tab.
-
-    Returns:
-        The peaks in the file's order, see the top of this module, and the ledger of rows.
-
-    Raises:
-        InputError: the file is missing, damaged, empty, binary or of another format (for instance
-            more than half of its rows are unusable); the message names the first wrong line.
+    Rules, all counted: a summit of -1 or ``.``, or one outside the peak, becomes the midpoint; one on the peak's end
+    (offset equal to its width) becomes the last base; of rows with the same interval and summit the strongest stays;
+    comments, ``track`` and ``browser`` lines, column titles and blank lines are skipped. Raises InputError, naming the
+    first wrong line, where the file is missing, damaged, empty, binary or of another format (such as more than half of
+    its rows unusable).
     """
     path = Path(path)
     parsed = _parse(path)
@@ -124,13 +114,9 @@ def read_peaks(path: str | Path) -> tuple[pd.DataFrame, Counts]:
 
 
 def read_intervals(path: str | Path) -> pd.DataFrame:
-    """Read intervals that all must be right, such as a blacklist.
+    """Read ``chrom``, ``start``, ``end`` of intervals that must all be valid, such as a blacklist; they may overlap.
 
-    Returns:
-        ``chrom``, ``start``, ``end``; possibly overlapping.
-
-    Raises:
-        InputError: see ``read_peaks``; and where any row is unusable.
+    Raises InputError as ``read_peaks`` does, and where any row is unusable.
     """
     parsed = _parse(Path(path))
     if parsed.faults:
@@ -159,7 +145,7 @@ def _parse(path: Path) -> "_Parsed":
 def _plain(data: bytes) -> pd.DataFrame | None:
     """Return the rows of a narrowPeak file without anything odd in it, as nearly all are; None for any other.
 
-    They are those that ``_rows`` and ``_columns`` read, in a tenth of the time: a job may read many factors' peaks.
+    The result is that of ``_rows`` and ``_columns`` in a tenth of the time: a job may read many factors' peaks.
     """
     if not data.isascii() or any(odd in data for odd in _ODD) or len(data.translate(None, _ODD_BLANKS)) < len(data):
         return None
@@ -184,16 +170,16 @@ def _plain(data: bytes) -> pd.DataFrame | None:
 
 
 def _rows(path: Path, data: bytes) -> tuple[list[tuple[int, list[str]]], int]:
-    """Return (line number, fields) of every row of data, and the number of lines."""
+    """Return (line number, fields) of every data row, and the number of lines."""
     if b"\0" in data:
         raise InputError(f"{path} is binary; a text file of peaks, plain or gzip, was expected")
-    # A letter outside UTF-8 can stand in a name; no column that is used holds one.
+    # Bytes outside UTF-8 may occur in names, but in no column that is used.
     text = data.decode("utf-8-sig", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    # Nearly no file has blanks beside its tabs.
+    # Stripped only where needed: hardly any file has blanks beside its tabs.
     blanks = _BLANK.search(text) is not None
     rows: list[tuple[int, list[str]]] = []
     for number, line in enumerate(lines, start=1):
@@ -219,7 +205,7 @@ def _refuse_one_based(path: Path, line: int, titles: list[str]) -> None:
 
 
 def _usual_width(path: Path, rows: list[list[str]]) -> int:
-    """Return the number of columns most rows have; the larger of two that are as frequent."""
+    """Return the number of columns most rows have, the larger of a tie."""
     widths = Counter(map(len, rows))
     width = max(widths, key=lambda value: (widths[value], value))
     if width < 3:
@@ -231,7 +217,7 @@ def _usual_width(path: Path, rows: list[list[str]]) -> int:
 
 
 def _layout(width: int, rows: list[list[str]]) -> str:
-    """Say which format rows of ``width`` columns have: ``bed``, ``broad`` or ``narrow``."""
+    """Return the format of rows with ``width`` columns: ``bed``, ``broad`` or ``narrow``."""
     if width < _BROAD_COLUMNS or width in _BLOCK_COLUMNS:
         return "bed"
     if width > _BROAD_COLUMNS:
@@ -242,7 +228,7 @@ def _layout(width: int, rows: list[list[str]]) -> str:
 
 
 def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tuple[pd.DataFrame, list[_Fault]]:
-    """Turn rows of ``width`` fields into columns; a row counts as unusable for the first reason that is found."""
+    """Turn rows of ``width`` fields into columns; an unusable row counts under the first reason found."""
     count = len(rows)
     texts = list(zip(*(fields for _, fields in rows), strict=True))
     reasons: dict[int, str] = {}
@@ -252,7 +238,7 @@ def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tupl
             reasons.setdefault(int(row), reason)
 
     def numbers(column: int, read: Callable[[str], float], plain: re.Pattern[str], reason: str) -> np.ndarray:
-        """Return float (N,). A column that is plain throughout, as nearly all are, is not read number by number."""
+        """Return float (N,); plain columns, which nearly all are, are not parsed field by field."""
         joined = "\n".join(texts[column]) + "\n"
         if plain.fullmatch(joined):
             return np.fromiter(map(float, texts[column]), dtype=np.float64, count=count)
@@ -294,10 +280,9 @@ def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tupl
 
 
 def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Make a table of columns as the file has them."""
     strand = columns["strand"]
     mended = {"strand": np.where(np.isin(strand, ["+", "-"]), strand, ".")}
-    # -1 says that there is none.
+    # -1 stands for none.
     mended |= {name: np.where(columns[name] == _NOT_AVAILABLE, np.nan, columns[name]) for name in ("p", "q")}
     return pd.DataFrame(columns | mended).astype({"start": np.int64, "end": np.int64})
 
@@ -328,7 +313,7 @@ def _strength(text: str) -> float:
 
 def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFrame:
     start, end = table.start.to_numpy(), table.end.to_numpy()
-    # Offsets beyond 2**53 are nonsense of their own; as floats they stay comparable.
+    # Offsets beyond 2**53 are nonsense, but comparable as floats.
     offset = table.pop(_OFFSET).to_numpy(np.float64)
     width = end - start
     on_end = offset == width
@@ -350,7 +335,7 @@ def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFra
 
 def _without_duplicates(table: pd.DataFrame, counts: Counts) -> pd.DataFrame:
     place = ["chrom", "start", "end", "summit"]
-    # What is strongest need not be known where nothing comes twice.
+    # Without duplicates there is no need to rank by strength.
     order = strength_order(table) if table.duplicated(place).any() else np.arange(len(table))
     repeated = table.iloc[order].duplicated(place)
     counts.drop("duplicates", int(repeated.sum()), "same place and summit as a stronger row")
@@ -361,8 +346,7 @@ def _without_duplicates(table: pd.DataFrame, counts: Counts) -> pd.DataFrame:
 def strength_order(peaks: pd.DataFrame) -> np.ndarray:
     """Return row numbers from the strongest peak to the weakest: by signal, then p, q and score.
 
-    A missing value counts as weaker than any; rows that agree in all are ordered by place, so that
-    the order of the file does not matter.
+    Missing values rank last, and ties are ordered by position, so that the order of the file does not matter.
     """
     strengths = [-peaks[name].fillna(-math.inf).to_numpy(float) for name in _STRENGTHS]
     chrom = pd.factorize(peaks.chrom, sort=True)[0]

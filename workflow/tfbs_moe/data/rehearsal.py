@@ -1,8 +1,8 @@
-"""A rehearsal of a study on real data: a made genome of a real one's shape, and peak files like ENCODE's.
+"""A rehearsal of a study on real data: a simulated genome of a real one's shape, and peak files like ENCODE's.
 
-Everything that a study asks of real files is there: numbers of peaks that differ tenfold between factors, widths and
-summits as a peak caller gives them, places that several factors of a cell share, peaks without a site of their own,
-runs of N, a blacklist. The truth is known besides: sites are drawn from JASPAR's matrices.
+It has what a study meets in real files: numbers of peaks that differ tenfold between factors, a peak caller's widths
+and summits, loci shared by several factors of a cell, peaks without a site of their own, runs of N, a blacklist. But
+the truth is known: sites are drawn from JASPAR matrices.
 """
 
 import gzip
@@ -36,77 +36,60 @@ BLACKLIST = "blacklist.bed.gz"
 
 T = TypeVar("T")
 
-# One place to a slot, a summit near its middle; sites on one place may meet, those on two cannot.
+# One locus per slot, with summits near its middle: sites may overlap within a locus, not between loci.
 SLOT = 1_000
 _SUMMIT_JITTER = 100
-# Gene-rich domains have more open places: of the levels of GC, by how much.
+# Relative density of open loci by GC level: gene-rich domains have more of them.
 _OPENNESS = (1.0, 1.0, 2.0, 4.0, 6.0)
 
-# As in the uniform peaks of ATF3 in A549: most peaks of a file have one width and the summit in the middle; the rest
-# vary, the widest to four times that; about one summit in a thousand lies on the peak's end.
+# As in the uniform peaks of ATF3 in A549: most peaks of a file have one width and a central summit; the widest is
+# four times as wide; about one summit in a thousand lies on the peak's end.
 _WIDTHS = (200, 500)
 _OWN_WIDTH = 0.2
 _WIDTH_SPREAD = 0.35
 _WIDTH_LIMITS = (0.2, 4.0)
 _SUMMIT_SPREAD = 0.05
 _SUMMIT_ON_END = 0.001
-# There a signal is at least 31, in the middle 43, at most 700; its score is 200 at least and 1,000 at most.
+# In that file signals run from 31 (median 43) to 700, and scores from 200 to 1,000.
 _SIGNAL_LEAST, _SIGNAL_ABOVE, _SIGNAL_SPREAD = 30.0, 13.0, 1.25
 _SCORE_LEAST, _SCORE_MOST = 200, 1_000
 _Q_LEAST, _Q_ABOVE = 1.8, 1.4
 _MISSING = "."
 _NO_P = -1
 
-# ENCODE's list for hg19 has 834 places, which cover 9 % of it; lengths hold at scale 1.
+# ENCODE's blacklist of hg19 has 834 regions that cover 9 % of it; lengths are for scale 1.
 _BLACKLIST = {"regions": 834, "shortest": 1_000, "longest": 1_000_000, "margin": 50_000}
 _LEAST_BLACKLISTED = 200
 
 
 @dataclass(frozen=True)
 class PeakFile:
-    """One peak file to make.
+    """A peak file to simulate."""
 
-    Attributes:
-        experiment: its name, and that of its file.
-        factor: the factor it stands for.
-        cell: its cell; factors of a cell share places.
-        matrix_ids: JASPAR matrices its sites are drawn from, one for each site; of a factor without a motif, those of
-            the factors it sits with.
-        peaks: their number at full scale.
-    """
-
-    experiment: str
+    experiment: str  # also the name of the file
     factor: str
-    cell: str
+    cell: str  # its factors share loci
+    # JASPAR matrices, one drawn for each site; of a factor without a motif, those of its partner factors
     matrix_ids: tuple[str, ...]
-    peaks: int
+    peaks: int  # at full scale
 
 
 @dataclass(frozen=True)
 class RehearsalSettings:
-    """What a rehearsal is like.
+    """Settings of a rehearsal."""
 
-    Attributes:
-        scale: size of the genome, as a share of the real one's.
-        peak_scale: number of peaks, as a share of those of the real files; the genome's scale where None.
-        shared_fraction: share of a file's peaks that lie at places shared by the factors of its cell; a file alone in
-            its cell shares none.
-        noise_fraction: share of the peaks that are not meant to have a site; more have none where sites would meet.
-        site_offset: how far, in bases, the middle of a site may lie from the summit.
-        repeat_fraction: share of the genome covered by diverged repeats.
-    """
-
-    scale: float = 1.0
-    peak_scale: float | None = None
+    scale: float = 1.0  # size of the genome, as a fraction of the real one
+    peak_scale: float | None = None  # number of peaks, as a fraction of the real one; ``scale`` where None
+    # fraction of a file's peaks at loci shared by the factors of its cell; a file alone in its cell shares none
     shared_fraction: float = 0.25
-    noise_fraction: float = 0.3
-    site_offset: int = 25
-    repeat_fraction: float = 0.05
+    noise_fraction: float = 0.3  # of peaks, meant to have no site; more have none, as sites may not overlap
+    site_offset: int = 25  # largest distance of a site's middle from the summit, in bases
+    repeat_fraction: float = 0.05  # of the genome, covered by diverged repeats
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Where a rehearsal lies: the genome, the peak file of each experiment, the blacklist and the planted sites."""
+    """Paths of a rehearsal: the genome, the peak file of each experiment, the blacklist and the planted sites."""
 
     genome: Path
     peaks: dict[str, Path]
@@ -117,20 +100,11 @@ class Rehearsal:
 def make_rehearsal(
     files: Sequence[PeakFile], shape: str | Path, settings: RehearsalSettings, seed: int, folder: str | Path
 ) -> Rehearsal:
-    """Write a made genome (FASTA with ``.fai``), narrowPeak files, a blacklist and the table of planted sites.
+    """Write a simulated genome (FASTA with ``.fai``), narrowPeak files, a blacklist and the table of planted sites.
 
-    Two chromosomes are held at a time: about a byte per base of the largest two, and 200 per peak.
-
-    Args:
-        files: the peak files to make.
-        shape: table of chromosomes, see ``shapes.read_shapes``.
-        settings: see ``RehearsalSettings``.
-        seed: root seed of the study.
-        folder: where to write.
-
-    Raises:
-        InputError: the peaks do not fit on the genome, a site does not fit in its slot, the table of chromosomes
-            cannot be read, the disk is too small, or JASPAR has no such matrix.
+    ``shape`` is a table of chromosomes (``shapes.read_shapes``). Two chromosomes are held at a time: memory is about a
+    byte per base of the largest two, and 200 bytes per peak. Raises InputError where the peaks do not fit on the genome
+    or a site in its slot, the table of chromosomes cannot be read, the disk is too small, or JASPAR lacks a matrix.
     """
     folder = Path(folder)
     shapes = read_shapes(shape, settings.scale)
@@ -188,9 +162,9 @@ def _open_places(
     settings: RehearsalSettings,
     seed: int,
 ) -> list[pd.DataFrame]:
-    """Return ``chrom`` (a number) and ``middle`` of the places of each file's peaks: shared ones of its cell, and own.
+    """Return ``chrom`` (a number) and ``middle`` of each file's peaks: at loci shared within its cell, and at its own.
 
-    A cell has as many shared places as its largest file has shared peaks; a smaller file takes some of them.
+    A cell has as many shared loci as its largest file has shared peaks; a smaller file takes some of them.
     """
     shared = [round(settings.shared_fraction * count) for count in counts]
     pools = {made.cell: 0 for made in files}
@@ -215,7 +189,7 @@ def _open_places(
 
 
 def _slots(shapes: Sequence[Shape], wanted: int, seed: int) -> pd.DataFrame:
-    """Return that many slots without N in random order, those in domains of much GC more often."""
+    """Draw ``wanted`` slots without N, those in GC-rich domains more often, in random order."""
     draw = runtime.rng(seed, "rehearsal slots")
     parts = []
     for number, shape in enumerate(shapes):
@@ -226,7 +200,7 @@ def _slots(shapes: Sequence[Shape], wanted: int, seed: int) -> pd.DataFrame:
             known[start // SLOT : -(-end // SLOT)] = False
         middle = np.flatnonzero(known) * SLOT + SLOT // 2
         openness = np.asarray(_OPENNESS)[domain_levels(shape, seed)[middle // DOMAIN]]
-        # The smallest of exponential draws are a draw without replacement (Efraimidis and Spirakis 2006).
+        # The smallest exponential keys are a weighted sample without replacement (Efraimidis and Spirakis 2006).
         parts.append(pd.DataFrame({"chrom": number, "middle": middle, "key": draw.exponential(1 / openness)}))
     free = pd.concat(parts, ignore_index=True)
     if len(free) < wanted:
@@ -234,7 +208,7 @@ def _slots(shapes: Sequence[Shape], wanted: int, seed: int) -> pd.DataFrame:
             f"{wanted} places of peaks do not fit on a made genome with {len(free)} slots of {SLOT} bases without N; "
             "raise synthetic.scale or lower synthetic.peak_scale"
         )
-    # They come by their keys: without this the first files of the table would get the places of most GC.
+    # Shuffled, as ``nsmallest`` sorts by key: the first files would get the slots of highest GC.
     chosen = free.nsmallest(wanted, "key").drop(columns="key")
     return chosen.iloc[draw.permutation(wanted)].reset_index(drop=True)
 
@@ -307,10 +281,10 @@ def _records(
     settings: RehearsalSettings,
     seed: int,
 ) -> Iterator[tuple[str, int, Callable[[slice], np.ndarray]]]:
-    """Make chromosome after chromosome, with its sites; note in ``planted`` which of them found room."""
+    """Make the chromosomes and their sites one by one; set ``planted`` for the sites that find room."""
     for shape in shapes:
         here = np.flatnonzero((sites["chrom"] == shape.name) & sites["wanted"])
-        # Where sites of several factors meet, none of the factors always wins.
+        # In random order, so that no factor always wins where sites overlap.
         here = runtime.rng(seed, "rehearsal order", shape.name).permutation(here)
         width = sites["width"].to_numpy()[here]
         as_read = letters[here]
@@ -325,7 +299,7 @@ def _records(
 
 
 def _ahead(records: Iterator[T]) -> Iterator[T]:
-    """Make each record while the one before it is written: nothing else of a study can run yet."""
+    """Make each record while the one before is written: nothing else of a study can run yet."""
     with ThreadPoolExecutor(1) as maker:
         following = maker.submit(next, records, None)
         while (record := following.result()) is not None:
@@ -334,7 +308,7 @@ def _ahead(records: Iterator[T]) -> Iterator[T]:
 
 
 def _graded(peaks: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
-    """Return a file's rows as ENCODE writes them, the strongest first: stronger where the site is, and by chance."""
+    """Return a file's rows as ENCODE writes them, strongest first; strength follows the site's score, and chance."""
     strength = strengths(peaks["site_score"].reset_index(drop=True), draw)
     signal = _SIGNAL_LEAST + _SIGNAL_ABOVE * np.exp(_SIGNAL_SPREAD * strength)
     order = np.argsort(-signal, kind="stable")
@@ -360,7 +334,7 @@ def _write_sites(
     planted: np.ndarray,
     path: Path,
 ) -> None:
-    """Write the planted sites; ``peak`` is the place of the peak, as real files leave it without a name."""
+    """Write the planted sites; ``peak`` is the peak's interval, as real files leave peaks without a name."""
     text = np.frombuffer(ALPHABET.encode(), dtype=np.uint8)[letters]
     rows = np.flatnonzero(planted)
     own, width = peaks.iloc[rows], sites["width"].to_numpy()[rows]
@@ -377,7 +351,7 @@ def _write_sites(
             "strand": np.where(sites["forward"].to_numpy()[rows], "+", "-"),
             "matrix_id": sites["matrix_id"].to_numpy()[rows],
             "sequence": [text[row, :count].tobytes().decode() for row, count in zip(rows, width, strict=True)],
-            # As ``write_tsv`` writes it, but pandas takes ten times as long for it.
+            # As ``write_tsv`` writes it, ten times as fast as pandas.
             "score": [f"{score:.10g}" for score in sites["score"].to_numpy()[rows]],
         }
     )
@@ -385,7 +359,7 @@ def _write_sites(
 
 
 def _write_gzip(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
-    # Numbers become text here: pandas takes ten times as long for it.
+    # Formatting here is ten times as fast as in pandas.
     told = {name: [f"{value:.6f}" for value in table[name]] for name in columns if table[name].dtype == np.float64}
     text = table.assign(**told)[list(columns)].to_csv(sep="\t", header=False, index=False, lineterminator="\n")
     with atomic(path) as temporary:

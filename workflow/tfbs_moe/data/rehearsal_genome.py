@@ -1,7 +1,7 @@
-"""A made genome of a real one's shape, a chromosome at a time: hg19's 3.1 billion bases in under a minute.
+"""A simulated genome of a real one's shape, by chromosome: hg19's 3.1 billion bases in under a minute.
 
-Chromosomes have the sizes and the long runs of N that a table gives, times a scale. Between these, bases are drawn as
-in the demo's genome (``synthetic_genome``): domains of GC content, too few CpG, diverged repeats in lower case.
+Chromosomes have the sizes and the long runs of N of a table, times a scale. In between, bases are drawn as in the
+demo's genome (``synthetic_genome``): domains of GC content, depleted CpG, diverged repeats in lower case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ from tfbs_moe.shapes import Shape
 
 DOMAIN = 30_000
 
-# A base and what is known of it share a byte.
+# Bits of a byte: the code of a base, whether it is in lower case, whether it belongs to a planted site.
 BASE, LOWER, PLANTED = 0b0111, 0b1000, 0b10000
-# Transitions are looked up by so many random bits, four times per random word.
+# Random bits per transition, and transitions per 64 random bits.
 _BITS = 10
 _DRAWS_PER_WORD = 4
 _BITS_PER_DRAW = 64 // _DRAWS_PER_WORD
@@ -29,21 +29,15 @@ _REPEAT_DIVERGENCE_OF_256 = 31
 
 @dataclass(frozen=True, eq=False)
 class Sites:
-    """Sites to plant on one chromosome, S rows, in the order in which they may take their place.
+    """S sites to plant on one chromosome; of two that overlap the first is planted."""
 
-    Attributes:
-        start: int64 (S,).
-        width: int64 (S,).
-        letters: uint8 (S, W), codes as they stand on the forward strand, of which the first ``width`` count.
-    """
-
-    start: np.ndarray
-    width: np.ndarray
-    letters: np.ndarray
+    start: np.ndarray  # int64 (S,)
+    width: np.ndarray  # int64 (S,)
+    letters: np.ndarray  # uint8 (S, W), codes on the forward strand, of which the first ``width`` count
 
 
 def domain_levels(shape: Shape, seed: int) -> np.ndarray:
-    """Return which of ``GC_LEVELS`` each stretch of ``DOMAIN`` bases has, int64 (domains,)."""
+    """Return the index in ``GC_LEVELS`` of each domain of ``DOMAIN`` bases, int64 (domains,)."""
     domains = -(-shape.size // DOMAIN)
     return runtime.rng(seed, "made domains", shape.name).integers(len(GC_LEVELS), size=domains)
 
@@ -51,19 +45,11 @@ def domain_levels(shape: Shape, seed: int) -> np.ndarray:
 def make_chromosome(
     shape: Shape, repeat_fraction: float, seed: int, sites: Sites | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one chromosome, which hangs on its shape and the seed alone, and plant sites in it.
+    """Draw one chromosome, which depends on its shape and the seed alone, and plant sites in it.
 
-    A site that would touch an N or one that stands there already is not planted.
-
-    Args:
-        shape: name, size and runs of N.
-        repeat_fraction: share covered by diverged copies of a few repeats.
-        seed: root seed.
-        sites: what to plant; None for nothing.
-
-    Returns:
-        uint8 (size,), of which the bits of ``BASE`` hold the base, ``LOWER`` is set in lower case and ``PLANTED`` in
-        sites; and bool (S,), which sites were planted.
+    Returns uint8 (size,), of which the bits of ``BASE`` hold the base, ``LOWER`` is set in lower case and ``PLANTED``
+    in sites; and bool (S,), which sites were planted: those that touch neither an N nor an earlier site. Diverged
+    copies of a few repeats cover ``repeat_fraction``.
     """
     draw = runtime.rng(seed, "made chromosome", shape.name)
     bases = np.empty(shape.size, dtype=np.uint8)
@@ -78,21 +64,18 @@ def make_chromosome(
 
 
 def as_letters(bases: np.ndarray) -> Callable[[slice], np.ndarray]:
-    """Return a function that gives the letters of a part of a made chromosome, uint8."""
+    """Return a function that gives a slice of a simulated chromosome as ASCII, uint8."""
     table = np.array([letters_of(bool(code & LOWER))[min(code & BASE, UNKNOWN)] for code in range(32)], dtype=np.uint8)
-    # Bytes are translated several times faster than an array is looked up in another.
+    # ``bytes.translate`` is several times as fast as indexing one array by another.
     letters = table[np.minimum(np.arange(256), len(table) - 1)].tobytes()
     return lambda part: np.frombuffer(bases[part].tobytes().translate(letters), dtype=np.uint8)
 
 
 def made_blacklist(shapes: Sequence[Shape], settings: Mapping[str, float], seed: int) -> pd.DataFrame:
-    """Draw places like those of ENCODE's blacklist: beside every run of N, and anywhere; ``chrom start end name``.
+    """Draw regions like those of ENCODE's blacklist, beside every run of N and anywhere: ``chrom start end name``.
 
-    Args:
-        shapes: the chromosomes.
-        settings: ``regions``, how many; ``shortest`` and ``longest``, between which their logarithms are even; and
-            ``margin``, bases beside a run of N.
-        seed: root seed.
+    ``settings`` holds the number of ``regions``, the ``shortest`` and ``longest`` length, with a log-uniform
+    distribution between, and the ``margin`` beside a run of N, in bases.
     """
     rows = []
     total = sum(shape.size for shape in shapes)
@@ -130,7 +113,7 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 @numba.njit(cache=True, nogil=True)
 def _walk(bases: np.ndarray, level: np.ndarray, steps: np.ndarray, domain: int, state: np.uint64) -> None:
-    """Fill a chromosome, base after base."""
+    """Fill a chromosome with a Markov chain whose transitions follow the GC level of each domain."""
     size = len(bases)
     mask = np.uint64((1 << _BITS) - 1)
     base = np.int64(state & np.uint64(3))
@@ -169,7 +152,7 @@ def _repeat(bases: np.ndarray, families: np.ndarray, copies: int, state: np.uint
 
 @numba.njit(cache=True, nogil=True)
 def _plant(bases: np.ndarray, start: np.ndarray, width: np.ndarray, letters: np.ndarray) -> np.ndarray:
-    """Write sites one after the other where nothing stands in their way; say which were written."""
+    """Write sites in their order where neither an N nor an earlier site is in the way; return which were written."""
     planted = np.zeros(len(start), np.bool_)
     for row in range(len(start)):
         first, last = start[row], start[row] + width[row]

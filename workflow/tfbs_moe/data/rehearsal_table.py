@@ -1,11 +1,11 @@
-"""The experiments table of the rehearsal, ``config/rehearsal.tsv``, made from that of the full study.
+"""The experiments table of the rehearsal, ``config/rehearsal.tsv``, derived from that of the full study.
 
-``python -m tfbs_moe.data.rehearsal_table config/rehearsal.tsv`` writes it anew. Rows stay as they are but for their
-source, ``planted:<matrices>:<peaks>``:
+``python -m tfbs_moe.data.rehearsal_table config/rehearsal.tsv`` writes it anew. Rows lose their checksum, and their
+source becomes ``planted:<matrices>:<peaks>``:
 
 * matrices: ``matrix_id`` of ``resources/factors.tsv``; of a factor without one, those of the factors it ``sits_with``.
 * peaks: the size that UCSC lists for the file (``listed_size`` of ``resources/peaks_hg19_uniform.tsv``) over the
-  bytes that a peak takes in the one file of the kind that was counted.
+  bytes per peak in the one file of this kind whose peaks were counted.
 """
 
 import csv
@@ -27,7 +27,7 @@ _UNITS = {"KB": 1024, "MB": 1024**2}
 
 
 def peaks_of_size(listed: str) -> int:
-    """Return how many peaks a file of a listed size, such as ``1.1 MB``, holds."""
+    """Return how many peaks a file of a listed size, such as ``1.1 MB``, is expected to hold."""
     number, unit = listed.split()
     return round(float(number) * _UNITS[unit] * COUNTED_PEAKS / COUNTED_BYTES)
 
@@ -35,13 +35,7 @@ def peaks_of_size(listed: str) -> int:
 def rehearsal_rows(
     experiments: list[Experiment], factors: Mapping[str, Mapping[str, str]], sizes: Mapping[str, str]
 ) -> list[Experiment]:
-    """Return the rows of the rehearsal.
-
-    Args:
-        experiments: rows of the full study.
-        factors: rows of ``resources/factors.tsv`` by factor.
-        sizes: listed size by address.
-    """
+    """Return the rehearsal's rows from those of the full study, factors by name and listed sizes by address."""
     rows = []
     for row in experiments:
         known = factors[row["factor"]]

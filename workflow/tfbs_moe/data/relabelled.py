@@ -1,4 +1,4 @@
-"""Datasets with permuted labels: there is nothing to learn in them but single rows."""
+"""Datasets with permuted labels, which a network can only memorise."""
 
 from dataclasses import replace
 
@@ -9,10 +9,6 @@ from tfbs_moe.runtime import rng
 
 
 def with_random_labels(dataset: Dataset, seed: int) -> Dataset:
-    """Return a dataset whose labels are permuted, to train the network of the label test on.
-
-    Rows and the number of positives stay what they are; no row is paired any more.
-    See ``attribution.sanity``.
-    """
+    """Permute the labels of a dataset and unpair its rows, for the label test of ``attribution.sanity``."""
     order = rng(seed, "label randomisation").permutation(len(dataset))
     return replace(dataset, label=dataset.label[order], pair=np.full(len(dataset), UNPAIRED, dtype=np.int32))

@@ -1,4 +1,4 @@
-"""Rows that show a network the same piece of a genome: what it learnt by heart of one, it knows of the other."""
+"""Related sequences: what a network memorised of one, it knows of the other."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,42 +10,34 @@ from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.sharing import shared_sequences, shared_words
 from tfbs_moe.sequence import codes_from_one_hot
 
-# Further apart than any chromosome is long.
+# Longer than any chromosome.
 _CHROMOSOME_STRIDE = 2**40
 
 
 class Pieces(NamedTuple):
-    """Sequences, and where each lies.
+    """Sequences and their positions in the genome."""
 
-    Attributes:
-        codes: uint8 (N, L), 0 to 4.
-        chrom: str (N,), empty where the place is unknown.
-        start: int64 (N,), 0-based.
-        assembly: that the places are of.
-    """
-
-    codes: np.ndarray
-    chrom: np.ndarray
-    start: np.ndarray
-    assembly: str
+    codes: np.ndarray  # uint8 (N, L), 0 to 4
+    chrom: np.ndarray  # str (N,), empty where the position is unknown
+    start: np.ndarray  # int64 (N,), 0-based
+    assembly: str  # of the positions
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Pieces":
-        """Return the pieces that the rows of a dataset are."""
+        """Return the sequences of a dataset."""
         assembly = str(dataset.attributes.get("assembly", ""))
         return cls(codes_from_one_hot(dataset.one_hot), dataset.chrom, dataset.start, assembly)
 
     def take(self, rows: np.ndarray) -> "Pieces":
-        """Return some of the rows, by number or by bool (N,)."""
+        """Return some of the sequences, by number or by bool (N,)."""
         return Pieces(self.codes[rows], self.chrom[rows], self.start[rows], self.assembly)
 
 
 def overlapping(sets: Sequence[Pieces]) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield, for every ordered pair of sets whose places can be compared, rows of one that lie on rows of the other.
+    """Yield, for every ordered pair of sets on one assembly, both numbers and the rows of one that overlap the other.
 
-    Yields:
-        number of the one set, of the other, and rows of the one, rising; of one set with itself, those that lie on
-        another row of it. Nothing of sets without places, or with places of different assemblies.
+    Rows ascend; for a set with itself they are those that overlap another row of it. Sequences without a position
+    overlap nothing.
     """
     chroms = np.unique(np.concatenate([np.unique(each.chrom) for each in sets]))
     placed = [np.flatnonzero(each.chrom != "") for each in sets]
@@ -63,21 +55,16 @@ def overlapping(sets: Sequence[Pieces]) -> Iterator[tuple[int, int, np.ndarray]]
 
 
 def relatives(sets: Sequence[Pieces]) -> csr_array:
-    """Say which sets hold a relative of each row, the row itself aside.
+    """Return sparse int (R, D), above 0 where a set holds a sequence related to a row, the row itself aside.
 
-    Relatives lie at overlapping places, or are one sequence (on either strand), or, where one of the two has no place,
-    share a 31-mer (on either strand). Two places that share no more than a word are a repeat of the genome.
-
-    Args:
-        sets: D of them, R rows in all, of one length.
-
-    Returns:
-        sparse int (R, D), above 0 where a set holds a relative.
+    R counts the rows of all D sets, which have one length. Related sequences overlap in the genome, are identical, or
+    share a 31-mer where one of the two has no position; the latter two on either strand. Two positions that share no
+    more than a k-mer are a repeat of the genome.
     """
     placed = np.concatenate([each.chrom != "" for each in sets])
     found = [shared_sequences([each.codes for each in sets]).held]
     if not placed.all():
-        # Those with a place come first, and ask of words those alone that have none.
+        # Rows with a position come first: their k-mers count only where the other row has none.
         by_place = [each.codes[(each.chrom == "") == unknown] for unknown in (False, True) for each in sets]
         held = shared_words(by_place).held
         back = np.argsort(np.r_[np.flatnonzero(placed), np.flatnonzero(~placed)])
@@ -93,7 +80,7 @@ def relatives(sets: Sequence[Pieces]) -> csr_array:
 
 
 def are_related(sets: Sequence[Pieces], to: Sequence[Pieces]) -> list[np.ndarray]:
-    """Say which rows of sets have a relative in one of others: for each set bool (N,)."""
+    """Return for each set bool (N,): which rows are related to a sequence in ``to``."""
     found = relatives([*sets, *to])[:, len(sets) :].sum(axis=1) > 0
     return np.split(found, np.cumsum([len(each.codes) for each in sets]))[: len(sets)]
 
@@ -101,18 +88,11 @@ def are_related(sets: Sequence[Pieces], to: Sequence[Pieces]) -> list[np.ndarray
 def met_in_folds(
     training: Sequence[Pieces], folds: Sequence[np.ndarray], others: Sequence[Pieces], learnt: np.ndarray, number: int
 ) -> csr_array:
-    """Say in which folds of the rows that a network was trained on it met a row, or a relative of it.
+    """Return sparse int (R, K · F), above 0 where a network was trained on a row, or a related one, in a fold.
 
-    Args:
-        training: rows of D experiments.
-        folds: of these rows, 0 to ``number`` - 1.
-        others: rows that nothing was trained on.
-        learnt: bool (K, D), which experiments each of K networks was trained on.
-        number: F, folds of each network.
-
-    Returns:
-        sparse int (R, K · F), rows of ``training`` and then of ``others``; above 0 where the row or a relative was
-        trained on, fold after fold of the first network, then of the next.
+    Rows are those of ``training`` (D experiments, with ``folds`` 0 to F - 1) and then of ``others``, which nothing was
+    trained on; columns are the F = ``number`` folds of the first network, then of the next. ``learnt``, bool (K, D),
+    says which experiments each of K networks was trained on.
     """
     parts = [each.take(fold == one) for each, fold in zip(training, folds, strict=True) for one in range(number)]
     order = [np.argsort(fold, kind="stable") for fold in folds]

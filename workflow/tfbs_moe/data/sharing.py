@@ -1,4 +1,4 @@
-"""What many datasets have in common with each other, found in one pass over all of them."""
+"""What many datasets have in common, found in one pass over all of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,42 +8,31 @@ from scipy.sparse import coo_array, csr_array
 
 from tfbs_moe.data.overlap import DEFAULT_K, canonical_kmers, sequence_ids
 
-# k-mers sorted at a time; 4 million of them take about 400 MB while they are counted.
+# k-mers sorted at a time; counting 4 million takes about 400 MB.
 _PASS_WORDS = 4_000_000
 _BLOCK_ROWS = 32_768
-# An odd 64-bit constant (the golden ratio): multiplied by it, the high bits of words are well mixed.
+# The golden ratio as an odd 64-bit integer; multiplication by it mixes the high bits of k-mers well.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
 class Sharing:
-    """For rows of all datasets, one after another: how many of their things some dataset holds too.
+    """How many of the k-mers (or whole sequences) of each row occur in each of D datasets; R rows in all."""
 
-    Attributes:
-        dataset_of_row: int (R,), which dataset a row belongs to.
-        things: int (R,), distinct things (k-mers, say) of the row.
-        held: sparse int (R, D), how many of them occur in each dataset; in the row's own dataset,
-            how many occur in its other rows.
-    """
-
-    dataset_of_row: np.ndarray
-    things: np.ndarray
-    held: csr_array
+    dataset_of_row: np.ndarray  # int (R,)
+    things: np.ndarray  # int (R,), distinct k-mers (or sequences) of the row
+    held: csr_array  # sparse int (R, D), how many each dataset holds; in the row's own, how many its other rows hold
 
 
 def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
-    """Find out how many of the k-mers of every row occur in every dataset, on either strand.
+    """Count how many k-mers (k from 1 to 31) of every row occur in every dataset, on either strand.
 
-    Cost grows with the number of rows and of k-mers that are shared, not with the number of pairs
-    of datasets. Words are dealt out over as many passes as keep memory bounded.
-
-    Args:
-        codes: one uint8 (N_d, L_d) per dataset, 0 to 4.
-        k: 1 to 31.
+    ``codes`` has one uint8 (N_d, L_d) per dataset. Cost grows with the number of rows and of shared k-mers, not with
+    the number of pairs of datasets; k-mers are dealt out over as many passes as keep memory bounded.
     """
     dataset_of_row = _dataset_of_row(codes)
     words = sum(len(part) * max(0, part.shape[1] - k + 1) for part in codes)
-    # A power of two, as the first bits of a mixed word say which pass it falls to.
+    # Passes are a power of two, as the first bits of a mixed k-mer give its pass.
     bits = (words // _PASS_WORDS).bit_length()
     things = np.zeros(len(dataset_of_row), dtype=np.int64)
     held = csr_array((len(dataset_of_row), len(codes)), dtype=np.int32)
@@ -54,11 +43,7 @@ def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
 
 
 def shared_sequences(codes: Sequence[np.ndarray]) -> Sharing:
-    """Find out which rows are the same sequence, on either strand, as a row of each dataset.
-
-    Args:
-        codes: one uint8 (N_d, L) per dataset, all of one length L.
-    """
+    """Find which rows equal a row of each dataset on either strand; codes are uint8 (N_d, L), of one length L."""
     dataset_of_row = _dataset_of_row(codes)
     return _shared(sequence_ids(np.concatenate(codes)), np.arange(len(dataset_of_row)), dataset_of_row, len(codes))
 
@@ -68,7 +53,7 @@ def _dataset_of_row(codes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the words that fall to one pass, and the row of each."""
+    """Return the k-mers of one pass, and the row of each."""
     found = list(_dealt(codes, k, number, bits))
     words = [np.zeros(0, dtype=np.uint64), *(words for words, _ in found)]
     rows = [np.zeros(0, dtype=np.int32), *(rows for _, rows in found)]
@@ -88,16 +73,12 @@ def _dealt(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> Itera
 
 
 def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, datasets: int) -> Sharing:
-    """Count, for every row, the distinct words that each dataset holds.
+    """Count, for every row, the distinct k-mers that each dataset holds.
 
-    Args:
-        words: (M,), with repeats, in order of ``rows``.
-        rows: (M,), the row of each word, rising.
-        dataset_of_row: (R,).
-        datasets: D.
+    ``words`` (M,), with repeats, are in order of their ``rows`` (M,), which ascend.
     """
     count = len(dataset_of_row)
-    # Stable, so that within a word the rows still rise, and with them the datasets.
+    # Stable, so that rows, and with them datasets, ascend within a k-mer.
     order = np.argsort(words, kind="stable")
     words, rows = words[order], rows[order]
     new_word = _changes(words)
@@ -107,7 +88,7 @@ def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, dat
     several = np.bincount(number)[number] > 1 if len(number) else np.zeros(0, dtype=bool)
     rows, number = rows[several], _renumbered(number[several])
     size = int(number[-1]) + 1 if len(number) else 0
-    # Per word and dataset, in how many rows it is.
+    # The number of rows of each k-mer and dataset.
     key = number * datasets + dataset_of_row[rows]
     place, holding = key[_changes(key)], _renumbered(key)
     rows_with = np.bincount(holding, minlength=len(place))
@@ -133,10 +114,10 @@ def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, dat
 
 
 def _changes(ordered: np.ndarray) -> np.ndarray:
-    """Return bool: where a value differs from the one before it; the first one does."""
+    """Return bool: where a value differs from the one before; True for the first."""
     return np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]
 
 
 def _renumbered(ordered: np.ndarray) -> np.ndarray:
-    """Number the distinct values of a sorted array from 0, each value by its number."""
+    """Replace the values of a sorted array by their ranks among the distinct ones, from 0."""
     return np.cumsum(_changes(ordered)) - 1

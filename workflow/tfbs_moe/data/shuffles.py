@@ -1,4 +1,4 @@
-"""Unbound sequences made by shuffling bound ones: the exact way, and the way of the paper's authors."""
+"""Negatives by shuffling positives: exactly, and as the paper's authors did."""
 
 import numpy as np
 
@@ -9,20 +9,12 @@ _SEED_LIMIT = 2**31
 
 
 def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shuffle every sequence so that it keeps all its dinucleotide counts and both end letters.
+    """Shuffle sequences, uint8 (N, L), keeping all dinucleotide counts and both end bases.
 
-    Every sequence with these is equally likely (see ``eulerian``). N counts as a letter of its own. Every row has a
-    seed of its own, so it does not depend on the rows after it.
-
-    Args:
-        codes: uint8 (N, L), 0 to 3 for A, C, G, T and 4 for N.
-        rng: gives one seed per row.
-
-    Returns:
-        uint8 (N, L). A row may equal its original: a homopolymer has only one such path; see
-        ``unchanged``.
+    Every sequence with these is equally likely (see ``eulerian``). N counts as a base of its own. Each row has its own
+    seed and so does not depend on later rows. It may equal its original (``unchanged``), as a homopolymer always does.
     """
-    # numba takes most of a second to import; block shuffles and readers of this module do without.
+    # Imported here because numba takes most of a second, and block shuffles do without.
     from tfbs_moe.data.eulerian import euler_paths
 
     _check_codes(codes)
@@ -31,25 +23,18 @@ def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def block_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cut every sequence into pairs of letters from its first on and put the pairs in random order.
+    """Cut sequences, uint8 (N, L), into pairs of bases from the first on, and permute the pairs at random.
 
-    The paper's authors made their training negatives so (lab-rasool/TFBS, ``dinucshuffle``). It
-    keeps the letters but not the dinucleotides: those that span two pairs are new. Where L is odd
-    the last letter is a block of its own, which may land anywhere.
-
-    Args:
-        codes: uint8 (N, L), 0 to 4.
-        rng: draws one order per row.
-
-    Returns:
-        uint8 (N, L).
+    The paper's authors made their training negatives this way (lab-rasool/TFBS, ``dinucshuffle``). It keeps the bases
+    but not the dinucleotides: those that span two pairs are new. Where L is odd the last base is a block of its own,
+    which may land anywhere.
     """
     _check_codes(codes)
     count, length = codes.shape
     blocks = -(-length // BLOCK)
     order = rng.permuted(np.tile(np.arange(blocks, dtype=np.int32), (count, 1)), axis=1)
     places = (order[:, :, None] * BLOCK + np.arange(BLOCK, dtype=np.int32)).reshape(count, blocks * BLOCK)
-    # Every row holds the places beyond the end equally often, so that what is left is rectangular.
+    # Every row has equally many positions beyond the end, so that what is left is rectangular.
     places = places[places < length].reshape(count, length)
     return np.take_along_axis(codes, places, axis=1)
 
@@ -60,14 +45,7 @@ def unchanged(codes: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
 
 
 def dinucleotide_counts(codes: np.ndarray) -> np.ndarray:
-    """Count the overlapping dinucleotides of every sequence, N as a letter of its own.
-
-    Args:
-        codes: uint8 (N, L), 0 to 4.
-
-    Returns:
-        int64 (N, 25), in the order AA, AC, AG, AT, AN, CA, ...
-    """
+    """Count the overlapping dinucleotides of codes (N, L), int64 (N, 25): AA, AC, AG, AT, AN, CA and so on."""
     letters = 5
     words = codes[:, :-1].astype(np.int64) * letters + codes[:, 1:]
     rows = np.arange(len(codes))[:, None] * letters**2

@@ -1,7 +1,7 @@
 """What a ``source`` cell of the experiments table means, and where its bytes come from.
 
-Standard library only: the Snakefile imports this module under a bare Snakemake. Nothing here
-touches the network; ``data.download`` fetches and ``data.encode`` asks the ENCODE portal.
+Standard library only, as the Snakefile imports it under a bare Snakemake, and no network: ``data.download`` fetches and
+``data.encode`` asks the ENCODE portal.
 
 A source is one of
 
@@ -9,8 +9,8 @@ A source is one of
 ``https://…`` ``http://…``   a file at this address
 ``ENCFF…``                   a file of the ENCODE portal by its accession
 ``encode``                   the file the lock table names for the row's factor, cell and assembly
-``planted:<matrix>``         a made dataset with this JASPAR matrix planted at known places; in a study with
-                             ``synthetic.shape``, ``planted:<matrix>+<matrix>:<peaks>`` names several and a number
+``planted:<matrix>``         a simulated dataset with this JASPAR matrix planted at known positions; in a study with
+                             ``synthetic.shape``, ``planted:<matrix>+<matrix>:<peaks>`` gives several and a number
 anything else                a local file
 ===========================  ==================================================================
 """
@@ -35,7 +35,7 @@ PORTAL = "https://www.encodeproject.org"
 PLANTED_PREFIX = "planted:"
 PORTAL_WORD = "encode"
 
-# ``source`` is what was asked for: ``encode`` (a search by factor, cell and assembly) or an accession.
+# ``source`` is the request: ``encode`` (a search by factor, cell and assembly) or an accession.
 LOCK_COLUMNS = (
     *("source", "factor", "cell", "assembly", "accession", "experiment", "target", "biosample", "output_type"),
     *("preferred_default", "replicates", "experiment_replicates", "audit", "lab", "url", "archive", "md5", "size"),
@@ -47,19 +47,19 @@ _ANY_ACCESSION = re.compile(r"ENC[A-Z]{2}\d{3}[A-Z]{3}")
 _MATRIX_ID = re.compile(r"(MA|UN)\d{4}\.\d+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
-# What RFC 3986 allows in a path segment as it stands; everything else is percent-encoded.
+# RFC 3986 allows these in a path segment; everything else is percent-encoded.
 _PATH_SAFE = "/@:!$&'()*+,;=~"
-# A name of the domain name system in its ASCII form; with a dot at its end it is meant as it stands.
+# A domain name in its ASCII form; a final dot makes it absolute.
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-# File systems take 255 bytes; the names of unfinished files are longer than those of finished ones.
+# File systems take 255 bytes; unfinished downloads have longer names.
 _LONGEST_NAME = 200
-# A decoded character that no file name may hold, or that Snakemake would read as a wildcard.
+# Characters that no file name may hold, or that Snakemake reads as wildcards.
 _NOT_IN_NAMES = re.compile(r"[/{}\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a file's bytes must hash to: ``algorithm`` is ``md5`` or ``sha256``, ``digest`` lower-case hex."""
+    """The hash of a file: ``algorithm`` is ``md5`` or ``sha256``, ``digest`` lower-case hex."""
 
     algorithm: str
     digest: str
@@ -67,30 +67,22 @@ class Checksum:
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at an http(s) address, with what is known of it.
+    """A file at an http(s) address, with what is known of it."""
 
-    Attributes:
-        url: the address it is published at; with its host and path it also names the local file.
-        accession: its ENCODE accession, where it has one.
-        archives: other addresses of the same bytes, in the order to try them.
-        checksum: what its bytes must hash to, where known.
-        size: its length in bytes, where known.
-    """
-
-    url: str
-    accession: str | None = None
-    archives: tuple[str, ...] = ()
+    url: str  # as published; its host and path also name the local file
+    accession: str | None = None  # of ENCODE
+    archives: tuple[str, ...] = ()  # other addresses of the same bytes, in the order to try
     checksum: Checksum | None = None
-    size: int | None = None
+    size: int | None = None  # in bytes
 
     @property
     def path(self) -> Path:
-        """Where the file is kept once it was downloaded; see ``resource_path``."""
+        """Where the downloaded file is kept; see ``resource_path``."""
         return resource_path(self.url)
 
     @property
     def expected(self) -> dict[str, str | int]:
-        """What is known of the bytes, as the keywords of ``data.download.fetch``."""
+        """What is known of the bytes, as keywords of ``data.download.fetch``."""
         known: dict[str, str | int] = {}
         if self.checksum:
             known[self.checksum.algorithm] = self.checksum.digest
@@ -105,14 +97,14 @@ class Remote:
 
 @dataclass(frozen=True)
 class Local:
-    """A file that is there already; ``path`` as the user wrote it."""
+    """A local file; ``path`` as the user wrote it."""
 
     path: Path
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A made dataset with sites drawn from JASPAR matrices (such as ``MA0139.2``); ``peaks`` where the cell says so."""
+    """A simulated dataset with sites drawn from JASPAR matrices (such as ``MA0139.2``); ``peaks`` where given."""
 
     matrix_ids: tuple[str, ...]
     peaks: int | None = None
@@ -129,9 +121,8 @@ Source = Remote | Local | Planted | Portal
 def parse_source(text: str) -> Source:
     """Read a ``source`` cell.
 
-    Raises:
-        InputError: the cell is empty, an address of a kind that cannot be fetched, an accession that is
-            no file's, or no JASPAR matrix.
+    Raises InputError for an empty cell, an address that cannot be fetched, an accession that is no file's, or no JASPAR
+    matrix.
     """
     text = text.strip()
     if not text:
@@ -151,15 +142,10 @@ def parse_source(text: str) -> Source:
 
 
 def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOCK) -> Remote | Local | Planted:
-    """Return where the file of an experiment comes from, with all that table and lock know of it.
+    """Return where the file of an experiment comes from, with all that its row of the table and the lock know of it.
 
-    Args:
-        experiment: a row of the experiments table.
-        assembly: the study's assembly; only searches of the ENCODE portal hang on it.
-        lock: the lock table.
-
-    Raises:
-        InputError: the source or the checksum cannot be read, or the lock lacks what the row asks for.
+    ``assembly`` matters only to searches of the ENCODE portal. Raises InputError where the source or checksum cannot be
+    read, or the lock lacks what the row asks for.
     """
     source = parse_source(experiment["source"])
     if isinstance(source, Portal):
@@ -171,11 +157,7 @@ def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOC
 
 
 def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]:
-    """Return the pinned ``fasta`` and ``blacklist`` of an assembly; nothing where none is pinned for it.
-
-    Raises:
-        InputError: the table of references cannot be read.
-    """
+    """Return the pinned ``fasta`` and ``blacklist`` of an assembly, if any; InputError for an unreadable table."""
     try:
         with open(table, newline="") as handle:
             rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["assembly"] == assembly]
@@ -184,21 +166,16 @@ def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]
         raise InputError(f"{table}: the table of reference genomes cannot be read ({error.strerror})") from None
     except InputError as error:
         raise InputError(f"{table}: {error}") from None
-    # A row without its fields gives None for them; undecodable text and stray line ends have errors of their own.
+    # Missing fields are None; undecodable text and stray line ends have errors of their own.
     except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: the table of reference genomes is damaged ({error}); fetch it again") from None
 
 
 def genome_files(genome: Mapping[str, Any], assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote | Local]:
-    """Return the ``fasta`` and the ``blacklist`` that peaks of a study are cut from and held against, each if any.
+    """Return the ``fasta`` that peaks are cut from and the ``blacklist`` they are checked against, each if any.
 
-    Args:
-        genome: the part ``genome`` of a completed config.
-        assembly: its canonical name.
-        table: of references.
-
-    Raises:
-        InputError: the table cannot be read, or the config's own blacklist cannot be used.
+    ``genome`` is that part of a completed config, ``assembly`` its canonical name. Raises InputError where the table
+    cannot be read, or the config's own blacklist cannot be used.
     """
     pinned = reference(assembly, table)
     files: dict[str, Remote | Local] = {}
@@ -248,16 +225,10 @@ def addresses(
     mirror: str | None = None,
     same_tree: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Return where to get a file, in the order to try: its address, its archives, or the mirror alone.
+    """Return where to get a file, in order: its address, ``archives``, hosts of ``same_tree``, or the mirror alone.
 
-    Args:
-        url: the address the file is published at.
-        archives: other addresses of the same bytes.
-        mirror: folder or http(s) address laid out ``<host>/<path>``; when given, nothing else is asked.
-        same_tree: hosts that serve the same files as the host of the address, by host.
-
-    Returns:
-        http(s) addresses, or the path of one file for a folder.
+    ``same_tree`` lists, by host, others that serve the same files; ``mirror`` is an http(s) address, or a folder (which
+    gives a path), laid out ``<host>/<path>``.
     """
     if mirror:
         return [_on_mirror(url, mirror)]
@@ -270,8 +241,8 @@ def addresses(
 def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
     """Return the local file of an address, ``<root>/<host>/<path>``, as ``wget --force-directories`` lays it out.
 
-    Percent-encoding is undone, so that ``%28`` and ``(`` are one file; a character that may not stand in a
-    file name, or that Snakemake reads as a wildcard, stays encoded. A query becomes part of the name.
+    Percent-encoding is undone, so that ``%28`` and ``(`` are one file, but for characters that may not stand in a file
+    name or that Snakemake reads as a wildcard. A query becomes part of the name.
     """
     parts = _split(url)
     segments = [_file_name(segment, url) for segment in parts.path.split("/") if segment]
@@ -288,17 +259,10 @@ def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
 
 
 def locked(lock: str | Path, factor: str, cell: str, assembly: str) -> Remote:
-    """Return the ENCODE file that the lock table names for a factor, cell and assembly.
+    """Return the ENCODE file that the lock table names for a factor, cell and assembly (by any of its names).
 
-    Args:
-        lock: the lock table that ``data.encode.update_lock`` writes.
-        factor: the portal's target label, such as ``POLR2A``.
-        cell: the portal's biosample, such as ``HepG2``.
-        assembly: by any of its names.
-
-    Raises:
-        InputError: the portal has no files of the assembly; there is no lock table, or no such row in it: the message
-            says how to make it.
+    ``factor`` is the portal's target label (``POLR2A``), ``cell`` its biosample (``HepG2``). Raises InputError where
+    the portal has no files of the assembly, or there is no lock table or no such row, and then says how to make it.
     """
     wanted = (PORTAL_WORD, factor, cell, portal_name(assembly))
     for row in read_lock(lock):
@@ -311,7 +275,7 @@ def locked(lock: str | Path, factor: str, cell: str, assembly: str) -> Remote:
 
 
 def with_lock(source: Remote, lock: str | Path) -> Remote:
-    """Add to an accession what the lock table knows of it: address, archive, md5 and size."""
+    """Add to an accession what the lock table knows of it: archive, md5 and size."""
     if source.accession is None or not Path(lock).is_file():
         return source
     for row in read_lock(lock):
@@ -322,7 +286,7 @@ def with_lock(source: Remote, lock: str | Path) -> Remote:
 
 
 def read_lock(lock: str | Path) -> list[dict[str, str]]:
-    """Return the rows of a lock table; a missing or damaged one is an InputError that says how to make it."""
+    """Return the rows of a lock table; InputError, saying how to make it, where it is missing or damaged."""
     if not Path(lock).is_file():
         raise InputError(f"there is no {lock}; run `snakemake lock` on a machine with a network to make it")
     try:
@@ -368,7 +332,7 @@ def _file_path(url: str) -> Path:
 
 
 def _split(url: str) -> SplitResult:
-    """Split an http(s) address, its host in lower case; refuse what cannot be a file's address."""
+    """Split an http(s) address, its host in lower case; InputError for what cannot be a file's address."""
     if any(character.isspace() or not character.isprintable() for character in url):
         raise InputError(
             f"{url!r} holds white space or a character that cannot be printed; write it percent-encoded, a blank as %20"
@@ -391,7 +355,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _is_ip6(host: str) -> bool:
-    """Return whether a host in brackets is an address of IP version 6."""
+    """Return whether a host in brackets is an IPv6 address."""
     try:
         ipaddress.IPv6Address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Train, validation and test by chromosome, so that no two splits share a place in the genome."""
+"""Train, validation and test splits by chromosome, so that no two share a position in the genome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True)
 class ChromosomeSplit:
-    """Which chromosomes validate and which test; the rest train.
-
-    Attributes:
-        validation: chromosomes, or parts of them such as ``chr1:1-5,000,000`` (from 1, both ends included).
-        test: the same for the test split.
-    """
+    """The chromosomes, or parts of them such as ``chr1:1-5,000,000`` (1-based, inclusive), not used for training."""
 
     validation: tuple[str, ...]
     test: tuple[str, ...]
@@ -30,10 +25,10 @@ class ChromosomeSplit:
         refuse_repeated([*self.validation, *self.test])
 
     def regions(self, split: Split, sizes: Mapping[str, int]) -> pd.DataFrame:
-        """Return where a split lies on a genome: ``chrom``, ``start`` (0-based), ``end`` (exclusive).
+        """Return the regions of a split: ``chrom``, ``start`` (0-based), ``end`` (exclusive).
 
-        Raises:
-            InputError: there is no such split, the genome lacks a named place, splits overlap, or nothing is left.
+        Raises InputError where there is no such split, the genome lacks a named region, splits overlap, or nothing is
+        left.
         """
         if split not in SPLITS:
             raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")
@@ -56,15 +51,10 @@ def _between(taken: Sequence[tuple[str, int, int]], sizes: Mapping[str, int]) ->
 
 
 def fold_split(sizes: Mapping[str, int], folds: int, fold: int) -> ChromosomeSplit:
-    """Return one split of a k-fold cross-validation by chromosome.
+    """Return split ``fold`` of a cross-validation by chromosome with 3 folds to as many as there are chromosomes.
 
-    The chromosomes are dealt out from the longest to the shortest, each to the fold that has the
-    fewest bases so far. Fold ``fold`` tests, the next one (round) validates, the rest train.
-
-    Args:
-        sizes: the chromosomes to deal out, and their lengths.
-        folds: k, at least 3 and at most the number of chromosomes.
-        fold: 0 to k - 1.
+    Chromosomes are dealt out from the longest to the shortest, each to the fold with the fewest bases so far. Fold
+    ``fold`` tests, the next one (cyclically) validates, the rest train.
     """
     if not 3 <= folds <= len(sizes):
         raise InputError(f"{folds} folds of {len(sizes)} chromosomes; from 3 to {len(sizes)} folds are possible")

@@ -14,18 +14,11 @@ FEWEST_EXPERTS = 2
 
 
 def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Path]) -> pd.DataFrame:
-    """Count what every dataset holds.
+    """Return one row of ``COLUMNS`` per dataset: ``paired`` counts rows in a pair.
 
-    Args:
-        datasets: dataset files.
-        audits: row audits ``<experiment>/<negatives>/rows.parquet`` of the test splits among them.
-
-    Returns:
-        One row per dataset with ``COLUMNS``: ``paired`` counts rows in a pair, ``overlapping`` the
-        bound test rows that share sequence with training (missing for other splits).
-
-    Raises:
-        InputError: fewer than two experiments have rows to train on, of a kind of negatives that is trained on.
+    ``overlapping`` counts bound test rows that share sequence with training, by the ``audits`` of test splits,
+    ``<experiment>/<negatives>/rows.parquet``; missing for other splits. Raises InputError where, for a kind of
+    negatives, fewer than two experiments have rows to train on.
     """
     overlap = {Path(path).parts[-3:-1]: path for path in audits}
     rows = []
@@ -52,7 +45,7 @@ def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Pa
 
 
 def _check_enough_experts(kind: str, reasons: Mapping[str, str]) -> None:
-    """Refuse to train before the first expert is, where too few can be."""
+    """Raise InputError, before any expert is trained, where too few can be."""
     absent = {name: reason for name, reason in reasons.items() if reason}
     left = len(reasons) - len(absent)
     if absent and left < FEWEST_EXPERTS:

@@ -1,7 +1,7 @@
-"""A made study with planted truth: a small genome, and peaks of factors whose sites are known.
+"""A simulated study with ground truth: a small genome, and peaks of factors whose sites are known.
 
-Sites are drawn from real JASPAR matrices and planted near the summits of peaks, so that what a
-network learned and where attribution points can be judged against what is there.
+Sites are drawn from JASPAR matrices and planted near the summits of peaks, so that networks and their attributions can
+be evaluated against them.
 """
 
 import gzip
@@ -24,14 +24,14 @@ SITES = "sites.tsv"
 SITE_COLUMNS = ("experiment", "factor", "peak", "chrom", "start", "end", "strand", "matrix_id", "sequence", "score")
 NARROW_PEAK_COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit")
 
-# One peak to a slot, its summit near the slot's middle: no two peaks overlap, nor do windows on them.
+# One peak per slot, its summit near the middle: neither peaks nor windows on them overlap.
 SLOT = 500
 _SUMMIT_JITTER = 50
 _HALF_WIDTHS = (75, 150)
 
 _PSEUDOCOUNT = 0.01
 _EVEN = 0.25
-# How strong a peak is: its site's score and chance, in these shares of the spread.
+# Weight of the site's score in the strength of a peak; the rest is chance.
 _SITE_WEIGHT = 0.7
 _STRENGTH_WITHOUT_SITE = -1.0
 _SIGNAL_MEDIAN = 20.0
@@ -42,20 +42,14 @@ _MAX_SCORE = 1_000
 
 @dataclass(frozen=True)
 class MadeExperiment:
-    """One made peak file.
+    """A simulated peak file."""
 
-    Attributes:
-        experiment: its name, and that of its file.
-        factor: the factor it stands for.
-        matrix_id: the JASPAR matrix its sites are drawn from, with its version.
-    """
-
-    experiment: str
+    experiment: str  # also the name of the file
     factor: str
-    matrix_id: str
+    matrix_id: str  # JASPAR matrix, with version, that sites are drawn from
 
 
-# Three to train on; two relatives of those (AP-1, E-box) and one without a relative.
+# Three to train on; two with motifs similar to those (AP-1, E-box) and one without.
 DEMO_EXPERIMENTS = (
     MadeExperiment("JUND", "JUND", "MA0491.3"),
     MadeExperiment("MAX", "MAX", "MA0058.4"),
@@ -72,28 +66,19 @@ def _demo_chromosomes() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What the made study is like; checked when it is made.
+    """Settings of the simulated study."""
 
-    Attributes:
-        chromosomes: name to length in bases.
-        experiments: the peak files to make. One more at the end does not move the peaks of the others.
-        peaks: peaks per experiment.
-        noise_fraction: share of the peaks without a site.
-        site_offset: how far, in bases, the middle of a site may lie from the summit.
-        unknown_run: bases of N at the start of every chromosome and once more inside it.
-        repeat_fraction: share of the genome covered by diverged repeats, in lower case.
-    """
-
-    chromosomes: Mapping[str, int] = field(default_factory=_demo_chromosomes)
+    chromosomes: Mapping[str, int] = field(default_factory=_demo_chromosomes)  # name to length in bases
+    # another at the end does not move the peaks of the others
     experiments: tuple[MadeExperiment, ...] = DEMO_EXPERIMENTS
-    peaks: int = 2_000
-    noise_fraction: float = 0.1
-    site_offset: int = 25
-    unknown_run: int = 10_000
-    repeat_fraction: float = 0.05
+    peaks: int = 2_000  # per experiment
+    noise_fraction: float = 0.1  # of peaks, without a site
+    site_offset: int = 25  # largest distance of a site's middle from the summit, in bases
+    unknown_run: int = 10_000  # bases of N at the start of every chromosome and once more inside it
+    repeat_fraction: float = 0.05  # of the genome, covered by diverged repeats in lower case
 
     def __post_init__(self) -> None:
-        """Raise InputError where a setting makes no study."""
+        """Raise InputError where settings make no study."""
         names = [made.experiment for made in self.experiments]
         if not names or len(set(names)) != len(names):
             raise InputError(f"a made study needs experiments of different names; it has {', '.join(names) or 'none'}")
@@ -111,7 +96,7 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class MadeStudy:
-    """Where a made study lies: the genome, the peak file of each experiment, and the planted sites."""
+    """Paths of a simulated study: the genome, the peak file of each experiment, and the planted sites."""
 
     genome: Path
     peaks: dict[str, Path]
@@ -119,19 +104,11 @@ class MadeStudy:
 
 
 def make_study(settings: StudySettings, seed: int, folder: str | Path) -> MadeStudy:
-    """Write a made genome (FASTA with ``.fai``), one narrowPeak file per experiment, and the planted sites.
+    """Write a simulated genome (FASTA with ``.fai``), one narrowPeak file per experiment, and the planted sites.
 
-    The table of sites has ``SITE_COLUMNS``: ``sequence`` reads on the site's own strand, and
-    ``score`` is its log2 odds against even letters. ``peak`` is the name in the peak file.
-
-    Args:
-        settings: sizes and experiments.
-        seed: root seed of the study.
-        folder: where to write.
-
-    Raises:
-        InputError: the peaks do not fit on the genome, a site does not fit in its slot, or JASPAR
-            has no such matrix.
+    The table of sites has ``SITE_COLUMNS``: ``sequence`` reads on the site's strand, ``score`` is its log2 odds against
+    a uniform background, ``peak`` the name in the peak file. Raises InputError where the peaks do not fit on the genome
+    or a site in its slot, or JASPAR has no such matrix.
     """
     folder = Path(folder)
     matrices = [matrix_by_id(made.matrix_id).probabilities for made in settings.experiments]
@@ -226,18 +203,18 @@ def _plant(
 
 
 def site_letters(matrix: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
-    """Draw sites from a matrix of probabilities (4, W); codes uint8 (count, W)."""
+    """Draw sites from probabilities (4, W); codes uint8 (count, W)."""
     limits = matrix.cumsum(axis=0).T[None, :, :3]
     return (draw.random((count, matrix.shape[1], 1)) >= limits).sum(axis=2).astype(np.uint8)
 
 
 def log_odds(matrix: np.ndarray) -> np.ndarray:
-    """Return the log2 odds of a matrix of probabilities (4, W) against even letters."""
+    """Return the log2 odds of probabilities (4, W) against a uniform background."""
     return np.asarray(np.log2((matrix + _PSEUDOCOUNT) / (1 + 4 * _PSEUDOCOUNT) / _EVEN))
 
 
 def strengths(score: pd.Series, draw: np.random.Generator) -> np.ndarray:
-    """Return how strong peaks are, around 0: by the score of their site (missing where none is) and by chance."""
+    """Return the strength of peaks, around 0: the score of their site (missing where there is none), and chance."""
     spread = score.std(ddof=0) or 1.0
     standard = ((score - score.mean()) / spread).fillna(_STRENGTH_WITHOUT_SITE).to_numpy()
     chance = np.sqrt(1 - _SITE_WEIGHT**2) * draw.standard_normal(len(score))
@@ -245,7 +222,7 @@ def strengths(score: pd.Series, draw: np.random.Generator) -> np.ndarray:
 
 
 def _grade(peaks: pd.DataFrame, score: pd.Series, experiment: str, draw: np.random.Generator) -> pd.DataFrame:
-    """Give peaks their strength and a name by rank; ``score`` is that of the site, missing where there is none."""
+    """Give peaks a strength and a name by rank; ``score`` is that of the site, missing where there is none."""
     signal = _SIGNAL_MEDIAN * np.exp(_SIGNAL_SPREAD * strengths(score, draw))
     rank = np.empty(len(peaks), dtype=np.int64)
     rank[np.argsort(-signal, kind="stable")] = np.arange(1, len(peaks) + 1)
@@ -261,7 +238,7 @@ def _grade(peaks: pd.DataFrame, score: pd.Series, experiment: str, draw: np.rand
 
 
 def _benjamini_hochberg(p: np.ndarray, rank: np.ndarray) -> np.ndarray:
-    """Return adjusted values of ``p``, both as -log10, where ``rank`` counts from the strongest."""
+    """Return the adjusted values of ``p``, both as -log10; ``rank`` counts from the strongest."""
     raw = p + np.log10(rank / len(p))
     order = np.argsort(-rank)
     adjusted = np.empty(len(p))

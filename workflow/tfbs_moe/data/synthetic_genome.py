@@ -1,4 +1,4 @@
-"""A made genome: domains of GC content, too few CpG, repeats in lower case, runs of N."""
+"""A simulated genome: domains of GC content, depleted CpG, repeats in lower case, runs of N."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from tfbs_moe.sequence import ALPHABET, UNKNOWN
 from tfbs_moe.tables import atomic
 
 LINE = 60
-# Lines that are written at a time.
+# Lines written at a time.
 _BLOCK_LINES = 100_000
 
-# The background is made of chains that run side by side, for speed; a domain is many chains long.
+# The background is Markov chains of this length, drawn side by side for speed; a domain is many of them.
 _CHAIN = 1_000
 _CHAINS_PER_DOMAIN = 30
 GC_LEVELS = (0.36, 0.40, 0.44, 0.50, 0.58)
-# In mammals CpG is about four times rarer than its letters suggest; its losses became TpG and CpA.
+# In mammals CpG is about four times rarer than its bases suggest; its losses became TpG and CpA.
 _CPG = 0.25
 _TPG_AND_CPA = 1.2
 _SCALINGS = 50
@@ -30,16 +30,11 @@ _REPEAT_DIVERGENCE = 0.12
 def make_genome(
     chromosomes: Mapping[str, int], unknown_run: int, repeat_fraction: float, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Draw a genome; each chromosome hangs on its own name and the seed alone.
+    """Draw a genome, each chromosome of which depends on its own name and the seed alone.
 
-    Args:
-        chromosomes: name to length in bases.
-        unknown_run: bases of N at the start of every chromosome and once more inside it.
-        repeat_fraction: share of a chromosome covered by diverged copies of a few repeats.
-        seed: root seed.
-
-    Returns:
-        Per chromosome: codes uint8 (length,), 0 to 4, and bool (length,): which bases are in lower case.
+    Returns, by chromosome, codes uint8 (length,), 0 to 4, and bool (length,): which bases are in lower case.
+    ``unknown_run`` bases of N lie at the start of every chromosome and once more inside it; diverged copies of a few
+    repeats cover ``repeat_fraction``.
     """
     families = repeat_families(seed)
     codes, lower = {}, {}
@@ -52,21 +47,20 @@ def make_genome(
 
 
 def repeat_families(seed: int) -> np.ndarray:
-    """Return the repeats whose copies lie in a made genome, as codes uint8 (families, REPEAT_LENGTH)."""
+    """Return the repeats whose copies lie in a simulated genome, codes uint8 (families, REPEAT_LENGTH)."""
     return runtime.rng(seed, "made repeats").integers(4, size=(_REPEAT_FAMILIES, REPEAT_LENGTH), dtype=np.uint8)
 
 
 def write_fasta(codes: Mapping[str, np.ndarray], lower: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Write chromosomes as FASTA of 60 letters a line, and its ``.fai`` index beside it."""
+    """Write chromosomes as FASTA of 60 bases per line, with its ``.fai`` index beside it."""
     write_records(((name, len(known), _letters(known, lower[name])) for name, known in codes.items()), path)
 
 
 def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray]]], path: str | Path) -> None:
-    """Write a FASTA of 60 letters a line and its ``.fai``, block by block.
+    """Write a FASTA of 60 bases per line and its ``.fai``, block by block.
 
-    Args:
-        records: name, length and what gives the letters uint8 of a part; each is asked for when it is written.
-        path: of the FASTA.
+    Each record is a name, a length and a function that gives a slice of the bases as ASCII, uint8; it is made when it
+    is written.
     """
     index, offset = [], 0
     with atomic(path) as temporary, open(temporary, "wb") as handle:
@@ -80,7 +74,7 @@ def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray
 
 
 def letters_of(lower: bool) -> np.ndarray:
-    """Return the letters of the codes 0 to 4, uint8 (5,)."""
+    """Return the codes 0 to 4 as ASCII, uint8 (5,)."""
     text = ALPHABET + "N"
     return np.frombuffer((text.lower() if lower else text).encode(), dtype=np.uint8)
 
@@ -104,13 +98,13 @@ def _background(length: int, draw: np.random.Generator) -> np.ndarray:
 
 
 def transitions(gc: float) -> np.ndarray:
-    """Return the chance of each letter (column) after each letter (row), float64 (4, 4)."""
+    """Return the probability of each base (column) after each base (row), float64 (4, 4)."""
     a, c, g, t = range(4)
     single = np.array([(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])
     double = np.outer(single, single)
     double[c, g] *= _CPG
     double[[t, c], [g, a]] *= _TPG_AND_CPA
-    # Scaled until both letters of a pair are as frequent as ``single`` says: the strands then read alike.
+    # Scaled until both bases of a pair have the frequencies ``single``: the strands are then alike.
     for _ in range(_SCALINGS):
         double *= (single / double.sum(axis=1))[:, None]
         double *= single / double.sum(axis=0)
@@ -118,7 +112,7 @@ def transitions(gc: float) -> np.ndarray:
 
 
 def _insert_repeats(codes: np.ndarray, families: np.ndarray, fraction: float, draw: np.random.Generator) -> np.ndarray:
-    """Write diverged copies of repeats over the chromosome, in place; return where they are."""
+    """Write diverged copies of repeats over the chromosome, in place; return which bases they cover."""
     lower = np.zeros(len(codes), dtype=bool)
     count = int(fraction * len(codes) / REPEAT_LENGTH)
     copies = families[draw.integers(len(families), size=count)]
@@ -127,7 +121,7 @@ def _insert_repeats(codes: np.ndarray, families: np.ndarray, fraction: float, dr
     turned = draw.random(count) < 0.5
     copies[turned] = 3 - copies[turned, ::-1]
     starts = draw.integers(max(1, len(codes) - REPEAT_LENGTH), size=count)
-    # One after the other: where copies overlap, which of them stays must not depend on NumPy.
+    # In a loop: where copies overlap, which of them stays must not depend on NumPy.
     for start, copy in zip(starts, copies, strict=True):
         codes[start : start + REPEAT_LENGTH] = copy
         lower[start : start + REPEAT_LENGTH] = True

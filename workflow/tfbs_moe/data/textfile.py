@@ -1,4 +1,4 @@
-"""Opening a file that may be gzip, and saying plainly what is wrong with it where it is not fit."""
+"""Opening files that may be gzip, with plain errors where they are unfit."""
 
 import gzip
 import zlib
@@ -25,11 +25,10 @@ _OTHER_FORMATS = {
 
 @contextmanager
 def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a plain, gzip or bgzip file for reading bytes; which it is, its first bytes say.
+    """Open a plain, gzip or bgzip file, told apart by its first bytes, for reading bytes.
 
-    Raises:
-        InputError: there is no such file; it is empty, of another format or named .gz without being
-            one; or, while it is read, the gzip stream turns out cut short or damaged.
+    Raises InputError where the file is missing, empty, of another format or named .gz without being one; and, while it
+    is read, where the gzip stream is cut short or damaged.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Which test rows share sequence with what the experts were trained on."""
+"""Which test rows share sequence with the training rows of the experts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,17 +20,13 @@ _ORDER = "experiments"
 def training_overlaps(
     tests: Sequence[Dataset], training: Iterable[tuple[str, np.ndarray]], k: int
 ) -> list[pd.DataFrame]:
-    """Say for every row of test sets whether it shares a k-mer, on either strand, with a training positive.
+    """Return a table per test set: which rows share a k-mer, on either strand, with a training positive.
 
-    Args:
-        tests: test rows, N of them in each set.
-        training: name and codes (M, L) of the bound rows of each training experiment; one is held at a time.
-        k: length of the words; 31 marks the same place of the genome or a repeat of it.
-
-    Returns:
-        For each set N rows: ``row``, ``overlaps_training``, and ``shares_kmer_<experiment>`` for each experiment.
+    Columns are ``row``, ``overlaps_training`` and ``shares_kmer_<experiment>`` for each experiment. ``training`` yields
+    name and codes (M, L) of the bound rows of each experiment, held one at a time. A shared 31-mer marks the same locus
+    of the genome or a repeat of it.
     """
-    # Bound rows are the same for every kind of negatives.
+    # Deduplicated: bound rows are the same for every kind of negatives.
     rows = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
     once, number = np.unique(rows, axis=0, return_inverse=True)
     index, places = KmerIndex.with_places(once, k)
@@ -46,14 +42,10 @@ def training_overlaps(
 
 
 def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
-    """Write the codes of the bound rows of training datasets, those of one experiment together.
+    """Write the codes of the bound rows of training datasets by experiment, in order of first appearance, as HDF5.
 
-    One file that every test set is held against, instead of every dataset for every test set. Experiments keep
-    the order in which they come first.
-
-    Args:
-        datasets: files of ``data.dataset``, of any split.
-        path: HDF5 to write: ``experiments``, and ``codes/<experiment>`` uint8 (M, L), 0 to 4.
+    It holds ``experiments`` and ``codes/<experiment>``, uint8 (M, L). Every test set is compared with this one file
+    instead of with every dataset.
     """
     files: dict[str, list[str | Path]] = {}
     for dataset in datasets:
@@ -63,7 +55,7 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
         file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
         for name, parts in files.items():
             codes = _positives([read_dataset(part) for part in parts])
-            # An empty dataset cannot be cut into chunks, which compression needs.
+            # Compression needs chunks, which an empty dataset cannot have.
             how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True} if codes.size else {}
             file.create_dataset(f"codes/{name}", data=codes, **how)
 
@@ -71,8 +63,7 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
 def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and codes (M, L) of the bound rows of each training experiment; see ``write_positives``.
 
-    Raises:
-        InputError: the file cannot be read, or is of another kind.
+    Raises InputError where the file cannot be read, or is of another kind.
     """
     try:
         with h5py.File(path) as file:

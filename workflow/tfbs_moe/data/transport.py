@@ -1,7 +1,7 @@
-"""HTTP as far as downloads and the ENCODE portal need it: patience, time limits, reasons in words.
+"""HTTP for downloads and the ENCODE portal: retries, time limits, readable reasons.
 
-Proxies (``HTTPS_PROXY``, ``NO_PROXY``), private certificates (``REQUESTS_CA_BUNDLE``) and ``~/.netrc``
-are respected, as requests does by itself. TLS is never switched off.
+requests respects proxies (``HTTPS_PROXY``, ``NO_PROXY``), private certificates (``REQUESTS_CA_BUNDLE``) and
+``~/.netrc``. TLS is never switched off.
 """
 
 import logging
@@ -24,31 +24,21 @@ log = logging.getLogger(__name__)
 
 BLOCK = 1 << 18
 MAX_REDIRECTS = 10
-# Answers that a later attempt may turn: timeouts, too many requests, a server that is overloaded or restarting.
+# Answers that a later attempt may change: timeouts, too many requests, an overloaded or restarting server.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient to be with a server.
+    """How patient to be with a server; times are in seconds."""
 
-    Attributes:
-        attempts: attempts in a row that bring nothing new before a source is given up.
-        unresolved_attempts: the same where the host's name cannot be resolved.
-        first_wait: seconds before the second attempt; doubled each time, less a random part of up to a half.
-        longest_wait: seconds that no wait exceeds; a server that asks for more is given up.
-        connect_timeout: seconds for a connection to open.
-        stall_timeout: seconds without a byte, or below ``least_rate``, before a connection counts as dead.
-        least_rate: bytes per second, averaged over ``stall_timeout``, below which it counts as dead.
-    """
-
-    attempts: int = 6
-    unresolved_attempts: int = 3
-    first_wait: float = 1.0
-    longest_wait: float = 120.0
-    connect_timeout: float = 20.0
-    stall_timeout: float = 60.0
-    least_rate: float = 100.0
+    attempts: int = 6  # in a row without progress, before a source is given up
+    unresolved_attempts: int = 3  # the same where the host's name cannot be resolved
+    first_wait: float = 1.0  # doubled for each further attempt, less a random part of up to a half
+    longest_wait: float = 120.0  # a server that asks for more is given up
+    connect_timeout: float = 20.0  # for a connection to open
+    stall_timeout: float = 60.0  # without a byte, or below ``least_rate``, before a connection counts as dead
+    least_rate: float = 100.0  # bytes per second, averaged over ``stall_timeout``
 
 
 class TransientError(Exception):
@@ -60,11 +50,11 @@ class TransientError(Exception):
 
 
 class UnresolvedError(TransientError):
-    """The host's name could not be resolved: most often there is no network, and waiting long brings nothing."""
+    """The host's name could not be resolved: most often there is no network, and long waits are useless."""
 
 
 class SourceError(Exception):
-    """This source will not give the file; the message is the reason, as a part of a sentence."""
+    """This source will not give the file; the message is the reason, as part of a sentence."""
 
 
 class Patience:
@@ -75,10 +65,9 @@ class Patience:
         self._failures = 0
 
     def wait(self, error: TransientError, progressed: bool = False) -> None:
-        """Sleep before the next attempt; an attempt that brought something new starts the count again.
+        """Sleep before the next attempt; an attempt that made progress restarts the count.
 
-        Raises:
-            SourceError: the attempts are used up, or the server asks for a longer wait than allowed.
+        Raises SourceError where the attempts are used up, or the server asks for a longer wait than allowed.
         """
         self._failures = 1 if progressed else self._failures + 1
         attempts = self._policy.attempts
@@ -112,11 +101,9 @@ def opened(
     headers: dict[str, str],
     accepted: frozenset[int] = frozenset({200}),
 ) -> Iterator[requests.Response]:
-    """Open an address without reading its body; close it at the end.
+    """Open an address without reading its body.
 
-    Raises:
-        TransientError: no answer, or one that may change.
-        SourceError: any other answer that is not ``accepted``.
+    Raises TransientError for no answer or one that may change, SourceError for any other that is not ``accepted``.
     """
     try:
         response = http.get(url, headers=headers, stream=True, timeout=(policy.connect_timeout, policy.stall_timeout))
@@ -130,10 +117,9 @@ def opened(
 
 
 def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
-    """Yield the body as the server sent it (a gzip stays one), each block as soon as it is there.
+    """Yield the body as the server sent it (a gzip stays one), each block as soon as it arrives.
 
-    Raises:
-        TransientError: the line broke, or is slower than the policy allows.
+    Raises TransientError where the line breaks, or is slower than the policy allows.
     """
     window_start, window_bytes = time.monotonic(), 0
     while True:
@@ -153,13 +139,9 @@ def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
 
 
 def get_json(http: requests.Session, url: str, policy: Policy) -> tuple[int, Any]:
-    """Get JSON, patiently.
+    """Return the status, 200 or 404, and the JSON body, with retries; SourceError where there is none.
 
-    Returns:
-        The status, 200 or 404, and what the body holds: the ENCODE portal answers an empty search with 404.
-
-    Raises:
-        SourceError: the server does not answer, or not with JSON.
+    404 is the ENCODE portal's answer to an empty search.
     """
     patience = Patience(policy)
     while True:
@@ -203,7 +185,7 @@ def _as_transient(error: TransientError | SourceError) -> TransientError:
 
 
 def _in_words(error: Exception) -> TransientError | SourceError:
-    """Turn an exception of requests or urllib3 into a reason a person can read."""
+    """Turn an exception of requests or urllib3 into a readable reason."""
     causes = list(_causes(error))
     if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
         return SourceError(
@@ -232,7 +214,7 @@ def _in_words(error: Exception) -> TransientError | SourceError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it says it was caused by, outermost first."""
+    """Yield an exception and its causes, outermost first."""
     seen: set[int] = set()
     waiting: list[BaseException] = [error]
     while waiting:

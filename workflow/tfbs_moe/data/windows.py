@@ -1,7 +1,7 @@
-"""Windows of one length around summits, and the rules for those that cannot be used.
+"""Windows of one length around summits, and the rules that exclude unusable ones.
 
-A window of L bases around summit s is [s - L // 2, s - L // 2 + L): with an odd L the summit is the
-middle base, with an even L the first base of the right half.
+A window of L bases around summit s is [s - L // 2, s - L // 2 + L): with an odd L the summit is the middle base, with
+an even L the first base of the right half.
 """
 
 import numpy as np
@@ -30,25 +30,13 @@ def cut_windows(
     min_distance: int,
     allowed: FreeSpace | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Cut a window around every summit and drop what cannot be used.
+    """Cut a window around every summit; drop, and count, those that cannot be used.
 
-    Rules, in this order: a window on a chromosome the genome lacks, one that reaches over an end, one
-    that touches the blacklist, one that holds an N, one whose sequence was there before, on either strand (the
-    stronger peak's stays) and one whose centre is closer than ``min_distance`` to a stronger one's are
-    dropped; each is counted.
-
-    Args:
-        peaks: see ``peaks``.
-        genome: the reference.
-        counts: ledger to go on with.
-        length: bases L per window.
-        min_distance: least distance between two centres, in bases; 0 or 1 keeps all places that differ.
-        allowed: what the blacklist leaves free, None for no blacklist.
-
-    Returns:
-        The windows, with ``start`` and ``end`` those of the window, ``peak_start`` and ``peak_end``, and
-        the other columns of their peaks, in the genome's order of chromosomes and then by place; and their
-        codes, uint8 (N, L).
+    Dropped are, in this order, windows on a chromosome the genome lacks, over its end, outside ``allowed`` (what the
+    blacklist leaves; None for no blacklist), with an N, with the sequence of a stronger peak's window on either strand,
+    and with a centre less than ``min_distance`` bases from a stronger one's (0 or 1 keeps all centres that differ).
+    Returns the peaks in the genome's order, with ``start`` and ``end`` of the window and ``peak_start`` and
+    ``peak_end`` of the peak, and codes uint8 (N, L).
     """
     if min_distance < 0:
         raise InputError(f"min_distance is {min_distance}; a distance in bases from 0 was expected")
@@ -72,13 +60,9 @@ def cut_windows(
 
 
 def near_stronger(table: pd.DataFrame, min_distance: int) -> np.ndarray:
-    """Return bool (N,): which rows lie closer than ``min_distance`` to a stronger row that stays.
+    """Return bool (N,): which rows lie less than ``min_distance`` bases from a stronger row that stays.
 
     Goes from the strongest to the weakest; what was dropped does not drop others.
-
-    Args:
-        table: ``chrom``, ``summit`` and the strengths, see ``peaks.strength_order``.
-        min_distance: in bases.
     """
     dropped = np.zeros(len(table), dtype=bool)
     if not len(table):
@@ -86,7 +70,7 @@ def near_stronger(table: pd.DataFrame, min_distance: int) -> np.ndarray:
     summit = table.summit.to_numpy(np.int64)
     chrom = pd.factorize(table.chrom)[0]
     by_place = np.lexsort((summit, chrom))
-    # One axis for all chromosomes, far enough apart that no distance bridges two.
+    # All chromosomes on one axis, more than ``min_distance`` apart.
     axis = (chrom * (summit.max() + min_distance + 1) + summit)[by_place]
     first = np.searchsorted(axis, axis - min_distance, side="right")
     last = np.searchsorted(axis, axis + min_distance, side="left")
