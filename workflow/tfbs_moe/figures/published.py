@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
+from tfbs_moe.statistics.rounding import settled
 from tfbs_moe.tables import read_tsv
 
 COLUMNS = ("evaluation", "name", "our_model", "factor", "set", "metric", "value", "spread", "seeds", "source", "note")
@@ -73,7 +74,7 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
     means = means[means["set"].isin(whole)]
     table = means.assign(reference=means["set"].map(reference))
     table["difference"] = table["value"] - table["reference"]
-    table["within"] = table["difference"].abs() <= TOLERANCE
+    table["within"] = settled(table["difference"].abs().to_numpy(dtype=float)) <= TOLERANCE
     return table[["set", "reference", "value", "lowest", "highest", "seeds", "difference", "within"]].reset_index(
         drop=True
     )
