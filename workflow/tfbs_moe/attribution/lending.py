@@ -1,4 +1,4 @@
-"""How a model is lent out for explanation, and given back as it came."""
+"""Model adapter: prepares a model for explanation and restores it afterwards."""
 
 import copy
 from collections.abc import Iterator
@@ -20,19 +20,10 @@ def lend(
     batch_size: int = 1024,
     output: Output = "logit",
 ) -> Iterator[Scorer]:
-    """Lend a model out for explanation and leave it as it came, even on an error.
+    """Yield a ``Scorer`` for a model on ``device`` (None: where the model is); restore the model, even on errors.
 
-    The model is set to evaluation mode and its parameters ask for no gradient; both are put back. Where
-    the model is not on ``device``, a copy of it is moved there and the caller's model stays untouched.
-
-    Args:
-        model: gives one logit per sequence.
-        device: where to compute; None for where the model is.
-        batch_size: rows per pass.
-        output: what is explained.
-
-    Raises:
-        InputError: ``batch_size`` is not positive or ``output`` is unknown.
+    Meanwhile it is in evaluation mode with frozen parameters. Where it is on another device, a copy is moved instead.
+    On a CPU, ConvNets and mixtures of them get the faster ``MotifScorer``.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1; it is {batch_size}")
@@ -56,7 +47,7 @@ def lend(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Set evaluation mode and freeze the parameters; put back what was, module by module."""
+    """Set evaluation mode and freeze the parameters; restore both, module by module."""
     modes = [(module, module.training) for module in model.modules()]
     asked = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
@@ -73,7 +64,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _exact_cudnn(model: nn.Module) -> Iterator[None]:
-    """Turn off TF32, whose 10-bit mantissa drowns single-base effects, and cuDNN where it cannot go backward.
+    """Turn off TF32, whose 10-bit mantissa drowns single-base effects, and cuDNN for recurrent layers.
 
     cuDNN's recurrent layers refuse a backward pass in evaluation mode; torch's own do not.
     """

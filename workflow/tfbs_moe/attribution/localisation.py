@@ -1,4 +1,4 @@
-"""Attribution against the truth: does it point at the sites that are known to be there?"""
+"""Localisation: whether attributions point at known sites."""
 
 import numpy as np
 import pandas as pd
@@ -12,27 +12,16 @@ METRICS = ("average_precision", "auroc", "peak_hit", "distance")
 
 
 def position_score(attribution: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return how strongly each position is pointed at (N, L): |attribution × input| of the base that is there."""
+    """Return the score of each position (N, L): |attribution × input| of the base that is present."""
     if attribution.shape != X.shape:
         raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
     return np.abs((attribution * X).sum(axis=1))
 
 
 def site_mask(sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand: np.ndarray, length: int) -> np.ndarray:
-    """Mark the positions of windows that lie within known sites.
+    """Mark the positions of windows within known sites, bool (N, length); sites are clipped to the window.
 
-    Args:
-        sites: ``chrom``, ``start`` (0-based), ``end`` (exclusive), one row per site.
-        chrom: (N,) of the windows.
-        start: (N,) of the windows, 0-based.
-        strand: (N,) of the windows; a window on ``-`` is stored as its reverse complement.
-        length: bases per window.
-
-    Returns:
-        bool (N, length). A site that reaches beyond a window is marked as far as the window goes.
-
-    Raises:
-        InputError: a column is missing or a site ends before it starts.
+    ``sites`` and ``start`` (N,) are 0-based, ends exclusive; windows on ``-`` are stored reverse-complemented.
     """
     missing = [column for column in SITE_COLUMNS if column not in sites.columns]
     if missing:
@@ -47,7 +36,7 @@ def site_mask(sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand:
         widest = int((ends - starts).max())
         for row in np.flatnonzero(chrom == name):
             left = int(start[row])
-            # Sites are sorted by start alone, so one that reaches in may start as far back as the widest is long.
+            # Sites are sorted by start alone: an overlapping one may start up to the largest width before the window.
             first, last = np.searchsorted(starts, [left - widest, left + length])
             for site_start, site_end in zip(starts[first:last], ends[first:last], strict=True):
                 mask[row, max(site_start - left, 0) : max(min(site_end - left, length), 0)] = True
@@ -56,20 +45,11 @@ def site_mask(sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand:
 
 
 def localise(score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
-    """Judge position scores against known sites, sequence by sequence.
+    """Evaluate position scores (N, L) against known sites, bool (N, L): a row of metrics per sequence.
 
-    Args:
-        score: (N, L), see ``position_score``.
-        mask: bool (N, L), True within a site.
-
-    Returns:
-        One row per sequence: ``average_precision`` and ``auroc`` over positions (NaN where the mask is all
-        of one kind), ``peak_hit`` (1 where the strongest position lies in a site; ties share), ``distance``
-        (bases from the strongest position to the nearest site, 0 within one; ties averaged), ``site_share``
-        (the share of positions within sites: the average precision of chance).
-
-    Raises:
-        InputError: shapes differ or a score is not finite.
+    ``average_precision`` and ``auroc`` are over positions, NaN where the mask is constant; ``peak_hit`` is 1 where the
+    highest position lies in a site (ties count in proportion); ``distance`` is from there to the nearest site in bases
+    (0 within one, ties averaged); ``site_share`` is the fraction of positions in sites, the average precision of chance.
     """
     if score.shape != mask.shape or score.ndim != 2:
         raise InputError(f"scores and mask must both be (N, L); they are {score.shape} and {mask.shape}")
@@ -94,16 +74,16 @@ def localise(score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
 
 
 def _average_precision(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Mean over site positions of the precision at their own score, ties on one threshold."""
+    """Return the mean over site positions of the precision at their own score, ties on one threshold."""
     called = rankdata(-score, method="max", axis=1)
-    # Positions outside sites are ranked behind all others: what is left counts site positions alone.
+    # With positions outside sites ranked last, the ranks count site positions alone.
     found = rankdata(np.where(mask, -score, np.inf), method="max", axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(mask, found / called, 0).sum(axis=1) / mask.sum(axis=1)
 
 
 def _auroc(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve over positions, from the rank sum."""
+    """Return the area under the ROC curve over positions, from the rank sum."""
     positives = mask.sum(axis=1)
     ranks = np.where(mask, rankdata(score, axis=1), 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Known sites in real sequence: where a factor's matrix matches, and where its shuffled matrix does."""
+"""Known sites in real sequences: matches of a factor's matrix, and of its shuffled matrix as a baseline."""
 
 from collections.abc import Sequence
 
@@ -15,19 +15,10 @@ SOURCES = ("matrix", "shuffled_matrix")
 
 
 def matrix_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
-    """Find where matrices match, on both strands (FIMO, by memelite; Grant et al. 2011).
+    """Find matches on both strands of one-hot sequences (N, 4, L) (FIMO, by memelite; Grant et al. 2011).
 
-    Args:
-        X: one-hot (N, 4, L).
-        matrices: to look for; those wider than L match nowhere.
-        p: largest p-value of a match, at a single place.
-
-    Returns:
-        One row per match, by sequence, start and matrix: ``sequence``, ``start`` (0-based), ``end``
-        (exclusive), ``strand``, ``matrix``, ``score`` (bits), ``p``.
-
-    Raises:
-        InputError: X is not one-hot or ``p`` is out of range.
+    ``p`` is the largest p-value of a match at a single position. Returns a row per match, sorted, with 0-based
+    ``start``, exclusive ``end`` and ``score`` in bits; matrices wider than L match nowhere.
     """
     check_one_hot(X)
     if not 0 < p <= 1:
@@ -44,7 +35,7 @@ def matrix_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VA
 
 
 def match_mask(matches: pd.DataFrame, count: int, length: int) -> np.ndarray:
-    """Mark the positions that matches cover, bool (count, length); see ``matrix_matches``."""
+    """Mark the positions that ``matrix_matches`` cover, bool (count, length)."""
     mask = np.zeros((count, length), dtype=bool)
     for sequence, start, end in matches[["sequence", "start", "end"]].itertuples(index=False):
         mask[sequence, start:end] = True
@@ -52,9 +43,9 @@ def match_mask(matches: pd.DataFrame, count: int, length: int) -> np.ndarray:
 
 
 def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
-    """Return the best match of each sequence, and those as good: the sites by which attributions are judged.
+    """Return the best of ``matrix_matches`` in each sequence, ties included: the sites to evaluate attributions by.
 
-    A sequence in which nothing matches has no known site and is not judged. See ``matrix_matches``.
+    A sequence without a match has no known site and is not evaluated.
     """
     matches = matrix_matches(X, matrices, p=p)
     if not len(matches):
@@ -63,18 +54,10 @@ def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALU
 
 
 def factor_matches(X: np.ndarray, factor: str, *, seed: int, group: str = GROUP, p: float = P_VALUE) -> pd.DataFrame:
-    """Return the best matches of a factor's matrices in each sequence, and those of their shuffled columns.
+    """Return the best matches of a factor's matrices in X (N, 4, L) and of their shuffled columns, by ``source``.
 
-    Args:
-        X: one-hot (N, 4, L).
-        factor: its name.
-        seed: root seed of the shuffles.
-        group: JASPAR's taxonomic group that its matrices are looked for in.
-        p: largest p-value of a match.
-
-    Returns:
-        ``source`` (``matrix`` or ``shuffled_matrix``) and the columns of ``matrix_matches``; no rows where JASPAR
-        has no matrix of the factor.
+    ``seed`` is that of the shuffles, ``group`` JASPAR's taxonomic group; no rows where JASPAR has no matrix of the
+    factor.
     """
     known = factor_matrices(factor, matrices(group))
     control = [shuffled(matrix, seed) for matrix in known]
@@ -84,37 +67,23 @@ def factor_matches(X: np.ndarray, factor: str, *, seed: int, group: str = GROUP,
 
 
 def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int, group: str = GROUP) -> pd.DataFrame:
-    """Return ``factor_matches`` with the ``row`` of the test set in place of the sequence.
-
-    Args:
-        X: one-hot (N, 4, L), some rows of a test set.
-        rows: int (N,), which.
-        factor: its name.
-        seed: root seed of the shuffles.
-        group: JASPAR's taxonomic group that its matrices are looked for in.
-    """
+    """Return ``factor_matches`` in some rows of a test set, with that ``row`` in place of ``sequence``."""
     found = factor_matches(X, factor, seed=seed, group=group)
     row = rows[found["sequence"].to_numpy(dtype=int)]
     return found.assign(sequence=row).rename(columns={"sequence": "row"})
 
 
 def known_matches(matches: pd.DataFrame, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Return the truth about some rows of a test set that a table of matches gives.
+    """Return the positions, bool (len(rows), length), that an experiment's matches cover in ``rows``, by source.
 
-    Args:
-        matches: ``source``, ``row`` (of the test set), ``start``, ``end`` of one experiment.
-        rows: int (N,), the rows.
-        length: bases per sequence.
-
-    Returns:
-        By source, bool (rows, length): what its matches cover; no entry for a source that matches nowhere.
+    A source without matches has no entry.
     """
     here = matches_by_place(matches, rows)
     return {str(source): match_mask(found, len(rows), length) for source, found in here.groupby("source", sort=True)}
 
 
 def matches_by_place(matches: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """Return the matches within some rows of a test set, with the place among those rows as ``sequence``."""
+    """Return the matches within some rows of a test set, with the index into ``rows`` as ``sequence``."""
     place = {int(row): index for index, row in enumerate(rows)}
     here = matches[matches["row"].isin(place)]
     return here.assign(sequence=here["row"].map(place).astype(int))

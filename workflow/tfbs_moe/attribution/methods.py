@@ -1,4 +1,4 @@
-"""Every attribution method behind one interface, (model, X) → (N, 4, L), and the names they go by."""
+"""Every attribution method behind one interface, (model, X) → (N, 4, L), by name."""
 
 import difflib
 import inspect
@@ -19,7 +19,7 @@ from tfbs_moe.attribution.scorer import Output
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 
-# A column may be soft (neutral padding, a profile); its four values still add up to at most 1.
+# A column may be soft (neutral padding, a profile); its four values still sum to at most 1.
 COLUMN_TOLERANCE = 1e-4
 
 Function = Callable[..., Tensor]
@@ -27,17 +27,11 @@ Function = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Method:
-    """A named way to attribute.
+    """A named attribution method."""
 
-    Attributes:
-        function: (scorer, x, rng, **settings) → (N, 4, L).
-        settings: what the name fixes.
-        corrected: whether the base mean is taken off at the end.
-    """
-
-    function: Function
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    corrected: bool = False
+    function: Function  # (scorer, x, rng, **settings) → (N, 4, L)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # fixed by the name
+    corrected: bool = False  # whether the mean over bases is subtracted
 
 
 _BASES: dict[str, Function] = {
@@ -71,24 +65,12 @@ def attribute(
     seed: int = 0,
     **settings: Any,
 ) -> np.ndarray:
-    """Attribute a model's score to the bases of its input.
+    """Attribute a model's score to the bases of X (N, 4, L), as float32 (N, 4, L); the model stays as it came.
 
-    Args:
-        model: gives one logit per sequence, (N, 4, L) → (N,); it is left as it came.
-        X: (N, 4, L), uint8 or float; columns are one-hot, soft, or zero for an unknown base.
-        method: a name in ``METHODS``; ``<method>_corrected`` takes off the mean over the four bases.
-        device: where to compute; None for where the model is.
-        batch_size: rows per pass through the model, shifts, draws and mutations counted; it bounds the
-            memory whatever N is, and changes the result by no more than rounding.
-        output: what is explained, the ``logit`` or the ``probability``.
-        seed: root of the noise of the methods that draw.
-        settings: of the method; see ``settings_of``.
-
-    Returns:
-        float32 (N, 4, L).
-
-    Raises:
-        InputError: an unknown method or setting, or arrays that do not fit; nothing was computed.
+    Columns of X are one-hot, soft, or zero for an unknown base. ``method`` is a name in ``METHODS``, where
+    ``<method>_corrected`` subtracts the mean over the four bases; ``settings`` are its own, see ``settings_of``.
+    ``batch_size`` counts shifts, noisy copies and mutations: it bounds the memory whatever N is, and changes the result
+    by rounding alone. ``seed`` is the root of the random draws. Raises InputError before anything is computed.
     """
     chosen = _chosen(method)
     arguments = _arguments(method, settings)
@@ -100,7 +82,7 @@ def attribute(
     if "base" in arguments:
         arguments["base"] = _base(arguments["base"], arguments.pop("base_settings", None) or {})
     result = np.zeros(x.shape, dtype=np.float32)
-    # One stream for all batches: the noise of a sequence hangs on its place in X alone.
+    # One stream for all batches: a sequence's noise depends on its index in X alone.
     stream = named_rng(seed, "attribution", method.removesuffix(CORRECTED))
     with lend(model, device=device, batch_size=batch_size, output=output) as lent:
         for start in range(0, len(x), batch_size):
@@ -115,7 +97,7 @@ def attribute(
 def logits(
     model: nn.Module, X: np.ndarray, *, device: torch.device | str | None = None, batch_size: int = 1024
 ) -> np.ndarray:
-    """Return the logits float32 (N,) of sequences (N, 4, L), under the same rules as ``attribute``."""
+    """Return the logits, float32 (N,), of sequences (N, 4, L), under the same rules as ``attribute``."""
     x = _checked(model, X)
     result = np.zeros(len(x), dtype=np.float32)
     with lend(model, device=device, batch_size=batch_size) as lent:
@@ -126,11 +108,7 @@ def logits(
 
 
 def settings_of(method: str, **settings: Any) -> dict[str, Any]:
-    """Return every setting a method would run with, defaults included; arrays are left out.
-
-    Raises:
-        InputError: an unknown method or setting.
-    """
+    """Return every setting that a method would run with, defaults included, arrays excluded."""
     arguments = _arguments(method, settings)
     parameters = _parameters(_chosen(method).function)
     defaults = {
@@ -162,7 +140,7 @@ def _arguments(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base(name: str, settings: Mapping[str, Any]) -> Function:
-    """Return the function of a base method that ShiftSmooth averages, with its own settings filled in."""
+    """Return the base method that ShiftSmooth averages, with its own settings filled in."""
     if name not in _BASES:
         raise InputError(f"base must be one of {', '.join(_BASES)}; it is {name!r}")
     arguments = _arguments(name, settings)

@@ -1,7 +1,7 @@
-"""TF-MoDISco in an environment of its own: what it is given, and what it found.
+"""Input and output files of TF-MoDISco, which runs in an environment of its own.
 
-modisco-lite (Shrikumar et al. 2018, arXiv 1811.00416) has parts under the GPL and is therefore neither
-imported nor installed beside this library; files go to it and come back.
+modisco-lite (Shrikumar et al. 2018, arXiv 1811.00416) has parts under the GPL and is therefore neither imported nor
+installed beside this library.
 """
 
 from pathlib import Path
@@ -20,16 +20,7 @@ _SIGNS = {"pos_patterns": "pos", "neg_patterns": "neg"}
 
 
 def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> None:
-    """Write what modisco reads: ``sequences.npy`` and ``attributions.npy``, both (N, 4, L).
-
-    Args:
-        attribution: for all four bases, such as a gradient or hypothetical contributions.
-        X: one-hot (N, 4, L).
-        folder: where to.
-
-    Raises:
-        InputError: shapes differ.
-    """
+    """Write modisco's inputs, both (N, 4, L): one-hot ``X``, and attributions of all four bases."""
     if attribution.shape != X.shape:
         raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
     for name, values in ((SEQUENCES, X.astype(np.int8)), (ATTRIBUTIONS, attribution.astype(np.float32))):
@@ -38,11 +29,7 @@ def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> 
 
 
 def read_motifs(path: str | Path) -> list[Motif]:
-    """Read the patterns that modisco found, the one of most seqlets first; none is an empty list.
-
-    Raises:
-        InputError: the file is missing or damaged, or modisco did not write it.
-    """
+    """Read the patterns that modisco found, those of most seqlets first; an empty list where there are none."""
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file; modisco was to write it")
     try:

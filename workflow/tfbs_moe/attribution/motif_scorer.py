@@ -1,10 +1,9 @@
-"""The paper's networks on a CPU, at a fraction of the work; the numbers stay the same to rounding.
+"""Faster explanation of ConvNets on a CPU; the numbers stay the same to rounding.
 
-A ConvNet is a convolution, ReLU and global pooling (``MotifScan``), then a few small layers. Three things
-follow. A transposed convolution is linear, so the gradients of many copies of a sequence can be added up
-behind the convolution and brought back to the bases once. A mutation touches one filter width of the
-convolution, so the rest of it is computed once for all mutations. And bringing gradients back to four
-channels is quick when several neighbouring bases are computed as channels of one strided convolution.
+A ConvNet is a convolution, ReLU and global pooling (``MotifScan``), then a few small layers. A transposed convolution
+is linear, so the gradients of many copies of a sequence are summed behind the convolution and brought back to the bases
+once. A mutation touches one filter width of the convolution, so the rest is computed once for all mutations. And
+gradients return to four channels quickly when neighbouring bases are computed as channels of one strided convolution.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +22,22 @@ from tfbs_moe.models.moe import MixtureOfExperts
 
 # Neighbouring bases computed as channels of one strided convolution: 4 bases × 4 channels fill a register.
 PHASES = 4
-# Rows that go through together: enough to make little of each call's overhead, few enough for a core's cache.
+# Sequences computed together: enough to amortise the overhead of a call, few enough for a core's cache.
 CACHED_ROWS = 640
-# The same for sequences whose mutations are computed together; each takes (filters, L, width) numbers.
+# The same where all mutations are computed; each sequence takes (filters, L, width) numbers.
 CACHED_MUTANTS = 8
 
 Head = Callable[[Sequence[Tensor]], Tensor]
 
 
 class Branch:
-    """One strand of one ConvNet, from the sequence to what its filters find.
+    """One strand of one ConvNet, from the sequence to its filters' hits, (N, F, T): activations before ReLU.
 
-    ``hits`` is what the convolution gives before ReLU, (N, F, T). With a padding of one base less than the
-    filters' width, T is L + width - 1 and the gradient of base p hangs on the hits p to p + width - 1.
+    With a padding of width - 1, T is L + width - 1 and the gradient of base p depends on the hits p to p + width - 1.
     """
 
     def __init__(self, expert: ConvNet, flipped: bool) -> None:
-        """Read the filters of an expert, for the strand as given or the other one (``flipped``)."""
+        """Read the filters of an expert, for the given strand or the reverse one (``flipped``)."""
         scan = expert.scan
         self.flipped = flipped
         self.mean = scan.mean
@@ -54,21 +52,20 @@ class Branch:
         self.phases = phases.flatten(0, 1)
 
     def hits(self, x: Tensor) -> Tensor:
-        """Return what the filters give on sequences (N, 4, L): (N, F, T)."""
+        """Return the hits (N, F, T) on sequences (N, 4, L)."""
         strand = x.flip(1, 2) if self.flipped else x
         return F.conv1d(pad_neutral(strand, self.width - 1), self.weight, self.bias)
 
     def shifted_hits(self, windows: Tensor) -> Tensor:
-        """Return what the filters give on windows (N, C, 4, L), each a base on from the one before: (N · C, F, T).
+        """Return the hits (N · C, F, T) on windows (N, C, 4, L), each starting one base after the one before.
 
-        What lies inside a window is the same in all that hold it and is scanned once; the ends, where a filter
-        reaches into the padding, are scanned for each window.
+        The inside that windows share is scanned once, the ends that reach into the padding once per window.
         """
         count, copies, _, length = windows.shape
         reach = self.width - 1
         if length < self.width:
             return self.hits(windows.flatten(0, 1))
-        # On the other strand the last window comes first.
+        # On the reverse strand the last window comes first.
         strand = windows.flip(1, 2, 3) if self.flipped else windows
         extended = torch.cat([strand[:, 0], strand[:, 1:, :, -1].transpose(1, 2)], 2)
         inner = F.conv1d(extended, self.weight, self.bias).unfold(2, length - reach, 1).transpose(1, 2)
@@ -76,55 +73,43 @@ class Branch:
         ends[0, ..., reach:] = strand[..., :reach]
         ends[1, ..., :reach] = strand[..., length - reach :]
         left, right = F.conv1d(ends.flatten(0, 2), self.weight, self.bias).view(2, count, copies, -1, reach)
-        # Filled part by part: joining parts that are views of others takes twice as long.
+        # Filled part by part: concatenating parts that are views takes twice as long.
         hits = windows.new_empty(count, copies, len(self.weight), length + reach)
         hits[..., :reach], hits[..., reach:length], hits[..., length:] = left, inner, right
         return (hits.flip(1) if self.flipped else hits).flatten(0, 1)
 
     def noise(self, noise: Tensor) -> Tensor:
-        """Return what noise on the bases (D, 4, L) adds to the hits of any sequence: (D, F, T)."""
+        """Return what noise (D, 4, L) on the bases adds to the hits of any sequence, (D, F, T)."""
         strand = noise.flip(1, 2) if self.flipped else noise
         return F.conv1d(F.pad(strand, (self.width - 1, self.width - 1)), self.weight)
 
     def to_bases(self, d: Tensor) -> Tensor:
-        """Bring gradients of hits (N, F, M) back to the M - width + 1 bases between them, in the branch's strand."""
+        """Propagate gradients of hits (N, F, M) to the M - width + 1 bases between them, on the branch's strand."""
         length = d.shape[2] - self.width + 1
         bases = F.conv1d(F.pad(d, (0, -length % PHASES)), self.phases, stride=PHASES)
         return bases.unflatten(1, (PHASES, 4)).permute(0, 2, 3, 1).flatten(2)[..., :length]
 
     def to_input(self, bases: Tensor) -> Tensor:
-        """Turn a gradient in the branch's strand into one in the sequence's."""
+        """Turn a gradient on the branch's strand into one on the sequence's."""
         return bases.flip(1, 2) if self.flipped else bases
 
 
 @dataclass(frozen=True, eq=False)
 class Pooling:
-    """What it takes to bring a gradient back through ReLU and global pooling of R rows.
+    """What a gradient needs to pass back through ReLU and global pooling of R sequences."""
 
-    Attributes:
-        active: (R, F, T), 1 where ReLU lets a hit through, else 0.
-        where: (R, F), the position of each filter's maximum.
-        maximum: (R, F), the gradient of each filter's maximum, 0 where no hit is let through.
-        mean: (R, F, 1), the gradient of each filter's mean, shared out to one position, or None.
-    """
-
-    active: Tensor
-    where: Tensor
-    maximum: Tensor
-    mean: Tensor | None
+    active: Tensor  # (R, F, T), 1 where ReLU passes a hit, else 0
+    where: Tensor  # (R, F), position of each filter's maximum
+    maximum: Tensor  # (R, F), gradient of the maximum, 0 where ReLU passes no hit
+    mean: Tensor | None  # (R, F, 1), gradient of the mean at each position; None without mean pooling
 
 
 @dataclass(frozen=True, eq=False)
 class MotifScorer(Scorer):
-    """A ``Scorer`` for a ConvNet or a mixture of them.
+    """A ``Scorer`` for a ConvNet or a mixture of them."""
 
-    Attributes:
-        branches: every strand of every expert.
-        head: from what each branch pools, (N, F) or (N, 2F), to the logit (N,).
-    """
-
-    branches: Sequence[Branch]
-    head: Head
+    branches: Sequence[Branch]  # every strand of every expert
+    head: Head  # from each branch's pooled values, (N, F) or (N, 2F), to the logit (N,)
 
     def gradient(self, x: Tensor) -> Tensor:
         """Return the gradient (N, 4, L); see ``Scorer``."""
@@ -143,7 +128,7 @@ class MotifScorer(Scorer):
         return torch.cat(parts)
 
     def noisy_gradient(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Return the mean gradient (N, 4, L) of noisy sequences; noise is scanned once for all. See ``Scorer``."""
+        """Return the mean gradient (N, 4, L) over noisy copies; the noise is scanned once. See ``Scorer``."""
         count = len(noise)
         if count > self.batch_size:
             return super().noisy_gradient(x, noise)
@@ -157,9 +142,9 @@ class MotifScorer(Scorer):
         return torch.cat(parts)
 
     def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
-        """Return gradients (N, 2n + 1, 4, L); what every shift keeps is added up at shift 0. See ``Scorer``.
+        """Return gradients (N, 2n + 1, 4, L), summed at shift 0 for bases that every shift keeps; see ``Scorer``.
 
-        Neighbouring windows are taken to be a base apart.
+        Neighbouring windows must lie one base apart.
         """
         count, length = windows.shape[1], windows.shape[3]
         n = count // 2
@@ -176,13 +161,13 @@ class MotifScorer(Scorer):
             result = branch.to_input(result).view(-1, count, 4, length)
             result[..., : 2 * n] *= edge[0]
             result[..., length - 2 * n :] *= edge[1]
-            # In the other strand a shift goes the other way.
+            # On the reverse strand shifts go the other way.
             starts = range(count) if branch.flipped else range(count - 1, -1, -1)
             inner = branch.to_bases(_behind_pooling(pooling, starts, positions - 2 * n))
             result[:, n, :, n : length - n] = branch.to_input(inner)
             return result
 
-        # Weighted from the start, so that the sum over shifts can be taken inside.
+        # ``_each`` weights the gradients first, so that ``smoothed`` can sum over shifts.
         parts = []
         for part in windows.split(self._rows(count)):
             hits = [branch.shifted_hits(part) for branch in self.branches]
@@ -199,7 +184,7 @@ class MotifScorer(Scorer):
         return max(1, min(self.batch_size, CACHED_ROWS) // copies)
 
     def _each(self, hits: Sequence[Tensor], weight: Tensor, gradient: Callable[[Branch, Pooling], Tensor]) -> Tensor:
-        """Sum ``gradient(branch, pooling)`` over branches and their hits; row r counts with weight r modulo C."""
+        """Sum ``gradient(branch, pooling)`` over branches and their hits; row r has the weight r modulo C."""
         scanned = [(branch, *_pool(each, branch.mean)) for branch, each in zip(self.branches, hits, strict=True)]
         with torch.enable_grad():
             leaves = [pooled.requires_grad_(True) for _, _, pooled, _ in scanned]
@@ -222,10 +207,10 @@ class MotifScorer(Scorer):
 
 
 def take_apart(model: nn.Module) -> tuple[list[Branch], Head] | None:
-    """Take a ConvNet or a mixture of ConvNets apart into its branches and what follows them.
+    """Split a ConvNet or a mixture of ConvNets into its branches and the head that follows them.
 
-    Returns None for any other network, where a hook listens to a layer (it would no longer be called), and
-    where the parts put together again do not give what the whole gives.
+    Returns None for other networks, for layers with hooks (which would not be called), and where the parts do not give
+    the logits of the whole.
     """
     if any(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks for module in model.modules()):
         return None
@@ -244,7 +229,7 @@ def _checked(model: ConvNet | MixtureOfExperts, branches: list[Branch], head: He
 
 
 def _same(model: ConvNet | MixtureOfExperts, branches: Sequence[Branch], head: Head) -> bool:
-    """Say whether the parts give the logits of the whole, on a sequence of each base and one of all in turn."""
+    """Return whether the parts give the logits of the whole, on the four homopolymers and on repeats of ACGT."""
     codes = torch.arange(model.window).repeat(5, 1)
     codes[:4] = torch.arange(4)[:, None]
     probe = F.one_hot(codes % 4, 4).transpose(1, 2).to(branches[0].weight)
@@ -263,7 +248,7 @@ def _embedding(expert: ConvNet, pooled: Iterator[Tensor]) -> Tensor:
 
 
 def _strands(expert: ConvNet) -> tuple[bool, ...]:
-    # A network that averages strands in prediction alone does so here too: what is explained is a prediction.
+    # Predictions are explained, so a network that averages strands in prediction alone does so here too.
     return (False,) if expert.settings.reverse_complement == "none" else (False, True)
 
 
@@ -285,7 +270,7 @@ def _pooling(hits: Tensor, pooled: Tensor, where: Tensor, grad: Tensor) -> Pooli
 
 
 def _pool(hits: Tensor, mean: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Return hits after ReLU (N, F, T), what is pooled of them, and where the maximum is (N, F)."""
+    """Return hits after ReLU (N, F, T), their pooled values, and the positions of the maxima (N, F)."""
     hits = hits.clamp_(min=0)
     maximum, where = F.max_pool1d(hits, hits.shape[2], return_indices=True)
     pooled = maximum.squeeze(2)
@@ -293,20 +278,15 @@ def _pool(hits: Tensor, mean: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _behind_pooling(pooling: Pooling, starts: Sequence[int] = (0,), size: int | None = None) -> Tensor:
-    """Return the gradient of hits before ReLU, given that of what was pooled of them.
+    """Return the gradient of hits before ReLU, (N, F, size), summed over the copies of each sequence.
 
-    Args:
-        pooling: of N · C rows, the C copies of a sequence one after another.
-        starts: first position to be read of each copy.
-        size: positions to be read, all from the start on where it is None.
-
-    Returns:
-        (N, F, size), the sum over copies.
+    ``pooling`` is of N · C rows, the C copies of a sequence one after another; ``size`` positions (None: all) are read
+    of each copy, from its entry in ``starts`` on.
     """
     copies = len(starts)
     rows, filters, positions = pooling.active.shape
     size = positions if size is None else size
-    # One place more than asked for takes the maxima that lie outside.
+    # The position beyond the last collects the maxima that lie outside.
     total = pooling.active.new_zeros(rows // copies, filters, size + 1)
     place = pooling.where.view(-1, copies, filters).transpose(1, 2) - pooling.where.new_tensor(starts)
     place = place.masked_fill((place < 0) | (place >= size), size)
@@ -319,17 +299,17 @@ def _behind_pooling(pooling: Pooling, starts: Sequence[int] = (0,), size: int | 
 
 
 def _edges(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which of each window's outer 2n bases fold onto the sequence's outer n, (2n + 1, 1, 2n) per side."""
+    """Return, per side, which of a window's outer 2n bases map to the sequence's outer n or beyond, (2n + 1, 1, 2n)."""
     shift = n - torch.arange(2 * n + 1, device=like.device)[:, None, None]
     place = torch.arange(2 * n, device=like.device)
     return (place < n + shift).to(like), (place >= n + shift).to(like)
 
 
 def _pooled_mutants(branch: Branch, x: Tensor) -> Tensor:
-    """Return what a branch pools for every mutation: (N, L, 4, F) or (N, L, 4, 2F).
+    """Return a branch's pooled values for every mutation, (N, L, 4, F) or (N, L, 4, 2F).
 
-    A mutation at base p changes hits p to p + width - 1. The maximum of the others comes from running
-    maxima from either end, their mean from a difference.
+    A mutation at base p changes hits p to p + width - 1. The maximum of the others comes from running maxima from
+    either end, their mean from a difference.
     """
     strand = x.flip(1, 2) if branch.flipped else x
     hits = branch.hits(x)

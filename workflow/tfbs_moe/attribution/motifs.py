@@ -1,4 +1,4 @@
-"""Motifs: what a set of aligned sequences has in common, and which known matrix it is like."""
+"""Motifs: base counts of aligned sequences, and their comparison with known matrices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,38 +11,31 @@ from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.sequence import ALPHABET
 
 PSEUDOCOUNT = 1.0
-# Columns at the ends of a motif that say less than this, in bits, are cut off.
+# Columns at the ends of a motif with less information than this, in bits, are trimmed.
 SILENT = 0.3
 LEAST_WIDTH = 4
-# A match is called one up to this share of false discoveries.
+# Largest q-value of a match.
 FALSE_DISCOVERIES = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Motif:
-    """What was found in attributions or in a filter.
+    """A motif found in attributions or in a filter."""
 
-    Attributes:
-        name: unique within its source.
-        counts: float (4, W), letters at each position.
-        contribution: float (4, W), mean attribution × input at each position; zeros where there is none.
-        members: how many sequences it was made of.
-    """
-
-    name: str
-    counts: np.ndarray
-    contribution: np.ndarray
-    members: int
+    name: str  # unique within its source
+    counts: np.ndarray  # float (4, W), bases at each position
+    contribution: np.ndarray  # float (4, W), mean attribution × input; zeros where there is none
+    members: int  # sequences it is built from
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Letter probabilities (4, W), with a pseudocount of one letter a position."""
+        """Base probabilities (4, W), with a pseudocount of one base per position."""
         counts = self.counts + PSEUDOCOUNT / len(ALPHABET)
         return np.asarray(counts / counts.sum(axis=0))
 
     @property
     def consensus(self) -> str:
-        """The most frequent letter at each position, in lower case where it has less than half of them."""
+        """The most frequent base at each position, in lower case where its probability is below half."""
         best = self.probabilities.argmax(axis=0)
         share = self.probabilities.max(axis=0)
         letters = (ALPHABET[base] for base in best)
@@ -50,13 +43,13 @@ class Motif:
 
 
 def information(probabilities: np.ndarray) -> np.ndarray:
-    """Return the information (W,) of each position of letter probabilities (4, W), in bits over even letters."""
+    """Return the information content (W,) of base probabilities (4, W), in bits over uniform bases."""
     safe = np.clip(probabilities, np.finfo(float).tiny, None)
     return np.asarray(2 + (probabilities * np.log2(safe)).sum(axis=0))
 
 
 def trimmed(motif: Motif) -> Motif | None:
-    """Cut silent columns off both ends of a motif; None where too little is left."""
+    """Trim uninformative columns from both ends of a motif; None where too few columns remain."""
     loud = np.flatnonzero(information(motif.probabilities) >= SILENT)
     if not len(loud) or loud[-1] - loud[0] + 1 < LEAST_WIDTH:
         return None
@@ -67,15 +60,8 @@ def trimmed(motif: Motif) -> Motif | None:
 def match_motifs(motifs: Sequence[Motif], known: Sequence[Matrix], *, best: int = 3) -> pd.DataFrame:
     """Compare motifs with known matrices (TOMTOM, by memelite; Gupta et al. 2007).
 
-    Args:
-        motifs: what was found.
-        known: a set of at least some dozens of matrices; the p-values hang on it.
-        best: how many of the nearest matrices are kept.
-
-    Returns:
-        ``best`` rows per motif, the nearest first: ``motif``, ``consensus``, ``members``, ``rank``,
-        ``matrix_id``, ``matrix_name``, ``p`` (of the pair), ``q`` (Benjamini-Hochberg over all pairs),
-        ``offset``, ``strand``, ``matched`` (q at most 0.05).
+    Returns the ``best`` matrices per motif, nearest first. The p-values depend on ``known``, which needs at least some
+    dozens of matrices. ``q`` is Benjamini-Hochberg's over all pairs, ``matched`` is q at most 0.05.
     """
     columns = ["motif", "consensus", "members", "rank", "matrix_id", "matrix_name", "p", "q", "offset", "strand"]
     if not motifs or not known:
@@ -109,7 +95,7 @@ def match_motifs(motifs: Sequence[Motif], known: Sequence[Matrix], *, best: int 
 
 
 def motif_table(motifs: Sequence[Motif]) -> pd.DataFrame:
-    """Return ``motif`` ``members`` ``position`` (from 1) ``base`` ``probability`` ``contribution``, a row per base."""
+    """Return a row per motif, position (from 1) and base."""
     rows = [
         (motif.name, motif.members, position + 1, ALPHABET[base], motif.probabilities[base, position], value)
         for motif in motifs
@@ -120,7 +106,7 @@ def motif_table(motifs: Sequence[Motif]) -> pd.DataFrame:
 
 
 def motifs_in(table: pd.DataFrame) -> list[Motif]:
-    """Return the motifs that a table of ``motif_table`` holds, in its order."""
+    """Return the motifs of a ``motif_table``, in its order."""
     motifs = []
     for name, part in table.groupby("motif", sort=False):
         members = int(part["members"].iloc[0])
@@ -128,14 +114,14 @@ def motifs_in(table: pd.DataFrame) -> list[Motif]:
             part.pivot_table(index="base", columns="position", values=values).loc[list(ALPHABET)].to_numpy(dtype=float)
             for values in ("probability", "contribution")
         )
-        # What ``Motif.probabilities`` does, the other way round.
+        # The inverse of ``Motif.probabilities``.
         counts = probability * (members + PSEUDOCOUNT) - PSEUDOCOUNT / len(ALPHABET)
         motifs.append(Motif(str(name), counts.clip(0), contribution, members))
     return motifs
 
 
 def sentence(motifs: Sequence[Motif], matches: pd.DataFrame) -> str:
-    """Say in one sentence what was found, also where that is nothing."""
+    """Say in one sentence which motifs were found, even if none."""
     if not motifs:
         return "No motif was found: too few stretches of the explained sequences stand out together."
     named = matches[(matches["rank"] == 1) & matches["matched"]] if len(matches) else matches

@@ -1,4 +1,4 @@
-"""What methods of attribution are called, in tables and by readers; standard library only, for the Snakefile."""
+"""Names of attribution methods and metrics, in tables and in prose; standard library only, for the Snakefile."""
 
 import difflib
 from collections.abc import Mapping
@@ -7,18 +7,18 @@ from typing import Any
 from tfbs_moe.errors import InputError
 
 FIRST_LAYER = "first_layer"
-"""In the place of a method: motifs of the windows that excite a filter of the first layer."""
+"""In place of a method: motifs of the windows that activate a filter of the first layer."""
 MODISCO = "modisco"
-"""In the place of a method: motifs that TF-MoDISco found."""
+"""In place of a method: motifs that TF-MoDISco found."""
 CORRECTED = "_corrected"
-"""Ends the name of a method from which the mean over the four bases is taken off."""
+"""Suffix of a method from which the mean over the four bases is subtracted."""
 INTO_FLANKS = "shiftsmooth_flanks"
-"""Shifts into the sequence that really lies beside a window, so its rows must have a place in a genome."""
+"""Shifts into the genomic sequence beside a window, whose coordinates must be known."""
 
 INSIDE_PADDING = "shiftsmooth_inside"
-"""Shifts within the neutral columns that a network sets beside a sequence itself, so that no base is lost."""
+"""Shifts within the neutral columns that a network pads a sequence with itself, so that no base is lost."""
 PADS_ITSELF = ("convnet", "danq", "deepsea", "residual")
-"""The architectures that do so; a test holds them against the networks."""
+"""The architectures that do so; a test checks this against the networks."""
 
 _IN_WORDS = {
     "gradient": "vanilla gradient",
@@ -39,7 +39,7 @@ _BASE_LABELS = _IN_WORDS | {
     "random": "random",
 }
 METHOD_LABELS = _BASE_LABELS | {name + CORRECTED: f"{label}, corrected" for name, label in _BASE_LABELS.items()}
-"""What figures call each method."""
+"""Names of the methods in figures."""
 METRIC_LABELS = {
     "ism_rank_correlation": "rank correlation with mutagenesis",
     "ism_top_overlap": "ten strongest positions shared with mutagenesis",
@@ -58,11 +58,11 @@ METRIC_LABELS = {
     "matrix_peak_hit": "strongest position in a matrix match",
     "matrix_distance": "distance from strongest position to a matrix match",
 }
-"""What sentences and figures call a metric; other metrics go by their own names."""
+"""Names of the metrics in prose and figures; other metrics keep the names of their columns."""
 
 
 def check_methods(attribution: Mapping[str, Any]) -> None:
-    """Raise InputError, with the nearest name, where the part ``attribution`` of a config names an unknown method."""
+    """Raise InputError, with the nearest name, for an unknown method in the section ``attribution`` of a config."""
     asked = {key: attribution[key] for key in ("methods", "sanity_methods")} | {
         "motif_method": [attribution["motif_method"]]
     }
@@ -79,17 +79,17 @@ def check_methods(attribution: Mapping[str, Any]) -> None:
 
 
 def needs_flanks(method: str) -> bool:
-    """Return whether a method needs the sequence around each window."""
+    """Return whether a method needs the genomic sequence beside each window."""
     return method.removesuffix(CORRECTED) == INTO_FLANKS
 
 
 def needs_padding(method: str) -> bool:
-    """Return whether a method needs a network that sets neutral columns beside a sequence itself."""
+    """Return whether a method needs a network that pads sequences with neutral columns itself."""
     return method.removesuffix(CORRECTED) == INSIDE_PADDING
 
 
 def in_words(method: str) -> str:
-    """Return what a sentence calls a method: ``shiftsmooth_corrected`` is corrected ShiftSmooth."""
+    """Return a method's name in prose: ``shiftsmooth_corrected`` is corrected ShiftSmooth."""
     base = method.removesuffix(CORRECTED)
     name = _IN_WORDS.get(base, base)
     return name if base == method else f"corrected {name}"

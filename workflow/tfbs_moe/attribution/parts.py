@@ -9,26 +9,17 @@ from tfbs_moe.models.moe import MixtureOfExperts
 
 
 class ThroughExpert(nn.Module):
-    """A mixture's logit, of which the gradient flows through one expert alone.
+    """A mixture's logit whose gradient flows through one expert alone.
 
-    Its value is the mixture's; its gradient is the part of the mixture's that one expert carries, by its
-    embedding's share in the sum and in the gate. The parts of all experts add up to the mixture's gradient,
-    and so do ShiftSmooth, SmoothGrad and integrated gradients of them. Methods that look at values and not
-    at gradients (ISM, DeepLIFT) see the whole mixture and are refused.
-
-    Attributes:
-        gradient_only: True, for methods to know.
-        window: L.
+    The gradient is the part of the mixture's that the expert carries through its embedding, in the sum and in the gate.
+    The parts of all experts add up to the mixture's gradient, and so do their ShiftSmooth, SmoothGrad and integrated
+    gradients. Methods that use values and not gradients (ISM, DeepLIFT) see the whole mixture and are refused.
     """
 
-    gradient_only = True
+    gradient_only = True  # ``Scorer.score`` refuses such models
 
     def __init__(self, mixture: MixtureOfExperts, expert: str) -> None:
-        """Look at ``expert``, by its name in the mixture.
-
-        Raises:
-            InputError: the mixture has no such expert.
-        """
+        """Select ``expert`` by its name in the mixture."""
         super().__init__()
         self.mixture = mixture
         self.place = _place(mixture, expert)
@@ -47,27 +38,19 @@ class ThroughExpert(nn.Module):
 
 
 class GateWeight(nn.Module):
-    """The logarithm of the weight that a mixture's gate gives to one expert: what makes it listen to that one.
-
-    Attributes:
-        window: L.
-    """
+    """The logarithm of the weight that a mixture's gate gives to one expert."""
 
     def __init__(self, mixture: MixtureOfExperts, expert: str) -> None:
-        """Look at the weight of ``expert``, by its name in the mixture.
-
-        Raises:
-            InputError: the mixture has no such expert.
-        """
+        """Select ``expert`` by its name in the mixture."""
         super().__init__()
         self.mixture = mixture
         self.place = _place(mixture, expert)
         self.window = mixture.window
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logarithm of the weight (N,) for sequences (N, 4, L)."""
+        """Return the log weight (N,) for sequences (N, 4, L)."""
         weight = self.mixture.weights(x)[:, self.place]
-        # A gate that shuts an expert out entirely has a weight of 0.
+        # A gate may give an excluded expert a weight of exactly 0.
         return weight.clamp_min(torch.finfo(weight.dtype).tiny).log()
 
 
