@@ -49,7 +49,7 @@ def localise(score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
 
     ``average_precision`` and ``auroc`` are over positions, NaN where the mask is constant; ``peak_hit`` is 1 where the
     highest position lies in a site (ties count in proportion); ``distance`` is from there to the nearest site in bases
-    (0 within one, ties averaged); ``site_share`` is the fraction of positions in sites, the average precision of chance.
+    (0 within one, ties averaged); ``site_share`` is the share of positions in sites, the average precision of chance.
     """
     if score.shape != mask.shape or score.ndim != 2:
         raise InputError(f"scores and mask must both be (N, L); they are {score.shape} and {mask.shape}")
