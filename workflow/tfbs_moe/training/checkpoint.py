@@ -1,8 +1,7 @@
-"""The state of a training on disk, so that a killed job goes on where it was.
+"""The state of a training on disk, so that a killed job resumes where it was.
 
-One safetensors file: tensors as tensors, everything else as JSON in its header. It is replaced in
-one step, so a process that dies while writing leaves the checkpoint before. The one before it is kept
-beside it, for the day when the disk damaged the newest.
+One safetensors file, with everything but tensors as JSON in its header. It is replaced atomically, so a process that
+dies while writing leaves the previous one intact; that one is kept in case the newest gets damaged.
 """
 
 import hashlib
@@ -25,27 +24,24 @@ _PREVIOUS = "previous."
 
 
 def write_checkpoint(path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any], fingerprint: str) -> None:
-    """Write tensors and JSON state under a fingerprint of all that the training hangs on."""
+    """Write tensors and JSON state, with a fingerprint of everything that the training depends on."""
     on_cpu = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = json.dumps({"fingerprint": fingerprint, **state})
     with atomic(path) as temporary:
-        # Not save_file: it writes to a file of its own beside, which a kill leaves, and that nobody else may read.
+        # Not save_file: it writes a temporary file of its own, which outlives a kill and only its owner can read.
         temporary.write_bytes(save(on_cpu, metadata={_KEY: text, _DIGEST: _digest(text, on_cpu)}))
         if path.is_file():
             path.replace(_previous(path))
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint that has done its work, and the one before it."""
+    """Remove a checkpoint and the previous one."""
     for file in (path, _previous(path)):
         file.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """Return tensors and state, or None where there is no checkpoint of this very training.
-
-    Where the newest is damaged, the one before it is read, and the log says so.
-    """
+    """Return tensors and state, or None without a checkpoint of this training; fall back if the newest is damaged."""
     for stale in path.parent.glob(f".*.tmp.{path.name}"):
         stale.unlink(missing_ok=True)
     for file in (path, _previous(path)):
@@ -67,7 +63,7 @@ def _previous(path: Path) -> Path:
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Return tensors and state of a sound checkpoint."""
+    """Return tensors and state; raise what safetensors does, KeyError or ValueError for a damaged file."""
     with safe_open(path, framework="pt") as file:
         header = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -77,7 +73,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
-    """Return the digest of state and tensors: the format itself has no checksum."""
+    """Return the SHA-256 of state and tensors: safetensors has no checksum."""
     content = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         content.update(name.encode())
@@ -100,7 +96,7 @@ def prefixed(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.T
 
 
 def without_prefix(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the tensors whose names begin with ``prefix/``, without it."""
+    """Return the tensors whose names begin with ``prefix/``, under names without it."""
     start = f"{prefix}/"
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
@@ -112,7 +108,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tenso
 
 
 def fill_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    """Put back what ``optimizer_tensors`` returned."""
+    """Restore what ``optimizer_tensors`` returned."""
     states: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split("/")

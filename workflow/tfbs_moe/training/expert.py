@@ -1,4 +1,4 @@
-"""Training one expert: a factor's sequences in, a bundle out."""
+"""Training of one expert: from a factor's sequences to a bundle."""
 
 import logging
 from collections.abc import Mapping
@@ -37,29 +37,13 @@ def train_expert(
     description: Mapping[str, Any] | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train an expert and write its bundle, its history and its timing into ``folder``.
+    """Train an expert, write its bundle, history and timing into ``folder``, and return its ``model.json``.
 
-    A training that was killed goes on from its checkpoint; one that is finished is not repeated. Where there is nothing
-    to train on, or training diverges, the bundle holds the weights to begin with, and ``left_out`` says why.
-
-    Args:
-        train: rows to learn from.
-        validation: rows that choose the epoch.
-        architecture: a name in ``models.registry.ARCHITECTURES``; see ``models.registry.register``.
-        hyperparameters: of the architecture; those left out keep their defaults.
-        settings: of the training.
-        seed: root of all streams; give each expert of a study one of its own (``runtime.named_seed``).
-        folder: where the bundle goes.
-        device: see ``runtime.select_device``.
-        description: more for ``model.json``, such as experiment, factor, protocol and replicate.
-        report: told each epoch's validation AUROC; may raise to give a trial up.
-
-    Returns:
-        what ``model.json`` says.
-
-    Raises:
-        InputError: rows, hyper-parameters or settings that cannot be used.
-        Interrupted: a signal came; the checkpoint is written.
+    A killed training resumes from its checkpoint, a finished one is not repeated. Without data of both classes, or if
+    training diverges, the bundle holds the initial weights, and ``left_out`` says why. ``seed`` is the root of all
+    random streams: give each expert its own (``runtime.named_seed``). ``description`` adds to ``model.json``;
+    ``report`` receives each epoch's validation AUROC and may raise to end a trial. Raises InputError for unusable data,
+    hyper-parameters or settings, and Interrupted, with the checkpoint written, on a signal.
     """
     folder = Path(folder)
     settings = read_settings(settings)
@@ -103,7 +87,7 @@ def _trained(
     fingerprint: str,
     report: Report | None,
 ) -> dict[str, Any]:
-    """Train a network where it is, and write what ``train_expert`` writes."""
+    """Train a network on its device, and write and return what ``train_expert`` does."""
     device = next(model.parameters()).device
     log.info(
         "%s, %d weights, %d training rows, %d validation rows",

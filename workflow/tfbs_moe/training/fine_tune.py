@@ -1,4 +1,4 @@
-"""Training a mixture as a whole, its experts no longer frozen: what freezing them costs."""
+"""Joint training of gate and experts, to measure what freezing the experts costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,28 +21,22 @@ from tfbs_moe.training.rows import Rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
 from tfbs_moe.training.views import Views, hide, known_of_rows
 
-# Of the gate's learning rate: experts that are trained already take small steps.
+# Factor on the gate's learning rate: the experts are already trained.
 _RATE = 0.1
 _BATCH = 128
-# Beside a sequence: its training experiment, a uniform draw, and what is known of its factor.
+# Columns beside a sequence: its training experiment, a uniform draw, and the motif prior (1 + K).
 _SOURCE, _DRAW, _KNOWN = range(3)
 
 
 @dataclass(frozen=True, eq=False)
 class FineTuning:
-    """How a mixture is trained as a whole once its gate is.
-
-    Attributes:
-        epochs: at most so many.
-        train: rows of every training experiment of the views.
-        validation: of these choose the epoch those that neither calibrate nor are relatives of training rows.
-        knowledge: of the factor of every training experiment, by experiment; unknown where it is not given.
-    """
+    """Data for joint training, by training experiment of the gate inputs, and the maximum number of epochs."""
 
     epochs: int
     train: Mapping[str, Dataset]
+    # The epoch is chosen on those outside the calibration split and unrelated to training sequences.
     validation: Mapping[str, Dataset]
-    knowledge: Mapping[str, FactorKnowledge]
+    knowledge: Mapping[str, FactorKnowledge]  # no motif prior for missing experiments
 
 
 def fine_tune(
@@ -61,27 +55,10 @@ def fine_tune(
 ) -> tuple[Fitted, dict[str, Path]]:
     """Train gate and experts together on sequences, at a tenth of the gate's learning rate.
 
-    The gate is told of factors, and experts are hidden from rows of their own, as when it was trained alone. Experts
-    stay in evaluation mode: nothing drops out, and what they normalise by stays as it was.
-
-    Args:
-        gate: trained over the frozen experts; changed in place.
-        experts: bundle folder of each, by name.
-        views: that the gate was trained on, of these experts alone.
-        fine_tuning: the rows, and for how many epochs.
-        unseen: share of rows that are shown without the experts of their factor; see ``training.gate.train_gate``.
-        settings: of the gate's training.
-        seed: root of the streams.
-        folder: of the mixture; the changed experts are written to ``experts/<name>`` in it.
-        device: of the gate.
-        checkpoint: file to go on from, and to write to.
-        fingerprint: see ``training.loop.fit``.
-
-    Returns:
-        what the training gave, and the folder of each changed expert.
-
-    Raises:
-        LeftOutError: rows of both classes are wanted to learn from and to choose by.
+    Motif prior and expert dropout (``unseen``, see ``training.gate.train_gate``) are as in the gate's own training.
+    Experts stay in evaluation mode: no dropout within them, fixed normalisation statistics. The gate, already trained
+    on ``views`` of these experts, changes in place; changed experts are written to ``experts/<name>`` below ``folder``,
+    and their folders returned. Raises LeftOutError unless training and validation hold both classes.
     """
     members = bundle.load_experts(experts, device)
     mixture = MixtureOfExperts(members, gate)
@@ -123,7 +100,7 @@ def fine_tune(
 
 
 def _choosing(fine_tuning: FineTuning) -> dict[str, Dataset]:
-    """Return the validation rows that choose the epoch."""
+    """Return the validation sequences outside the calibration split and unrelated to training ones, in whole pairs."""
     related = are_related(
         [Pieces.of(rows) for rows in fine_tuning.validation.values()],
         [Pieces.of(rows) for rows in fine_tuning.train.values()],
@@ -144,7 +121,7 @@ def _rows(
     device: torch.device,
     name: str,
 ) -> Rows:
-    """Put the rows of all training experiments together, and beside each what the views have behind its embeddings."""
+    """Join the sequences of all training experiments, with the columns that ``Views`` has behind embeddings."""
     factors = {entry["name"]: entry["factors"] for entry in views.description["experts"]}
     learnt = [factors[expert] for expert in views.names]
     beside = []

@@ -1,4 +1,4 @@
-"""Negatives that are shuffles, drawn anew for each epoch."""
+"""Shuffled negatives, drawn anew for each epoch."""
 
 from collections.abc import Callable
 
@@ -16,18 +16,10 @@ SHUFFLES = {"dinucleotide_shuffle": dinucleotide_shuffle, "block_shuffle": block
 
 
 def fresh_negatives(train: Dataset, device: torch.device, seed: int) -> Callable[[int], Rows]:
-    """Return a function from the number of an epoch to its training rows.
+    """Return a function from epoch to training examples; raise InputError if the negatives are not shuffles.
 
-    Each negative that is a shuffle of a positive becomes another shuffle of it; a network that meets every one once
-    cannot learn them by heart. The first epoch has the dataset's own.
-
-    Args:
-        train: rows to learn from; their ``negatives`` attribute names the shuffle.
-        device: of the network.
-        seed: root of the stream ``negatives``.
-
-    Raises:
-        InputError: the negatives are no shuffles.
+    After the first epoch, which uses the dataset's own, each negative is replaced by another shuffle of its positive,
+    so that a network cannot memorise negatives.
     """
     kind = str(train.attributes.get("negatives", ""))
     remade = np.flatnonzero((train.label == 0) & (train.pair != UNPAIRED))

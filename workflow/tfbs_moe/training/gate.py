@@ -1,4 +1,4 @@
-"""Training a gate on what frozen experts say."""
+"""Training of a gate on the embeddings of frozen experts."""
 
 import logging
 from collections.abc import Mapping
@@ -49,29 +49,13 @@ def train_gate(
     fine_tuning: FineTuning | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Train a gate over frozen experts and write the mixture's bundle, history and timing into ``folder``.
+    """Train a gate over frozen experts, write the mixture's bundle, history and timing, return its ``model.json``.
 
-    Args:
-        views: what these experts, and perhaps others, say of the rows to learn from.
-        experts: bundle folder of each expert that the gate looks at, by its name in the views, in its order; the gate
-            does without those that the views say were left out.
-        gate: a name in ``models.registry.GATES``.
-        hyperparameters: of the gate; those left out keep their defaults.
-        settings: of the training.
-        seed: root of all streams.
-        folder: where the bundle goes.
-        device: see ``runtime.select_device``.
-        unseen: share of rows that are shown without the experts that were trained on their factor alone, as the rows
-            of a factor that no expert saw: drawn anew each epoch to learn from, once to choose the epoch by.
-        fine_tuning: train the experts with the gate afterwards; None leaves them as they are.
-        description: more for ``model.json``.
-
-    Returns:
-        what ``model.json`` says: why the mixture was ``left_out``, where training diverges or rows lack a class.
-
-    Raises:
-        InputError: experts, rows or settings that cannot be used.
-        Interrupted: a signal came; the checkpoint is written.
+    ``experts`` are bundle folders by name, in the gate's order; those that ``views`` lists as excluded are skipped.
+    ``unseen`` is the expert dropout: the fraction of examples without the experts trained on their factor alone, as for
+    a factor that no expert was trained on; drawn anew in each training epoch, once for validation. ``fine_tuning``
+    trains the experts too, afterwards. ``model.json`` has ``left_out`` if training diverges or a class is missing.
+    Raises InputError for unusable experts, data or settings, and Interrupted, with the checkpoint written, on a signal.
     """
     folder = Path(folder)
     settings = read_settings(settings)
@@ -139,7 +123,7 @@ def _trained(
     unseen: float,
     fine_tuning: FineTuning | None,
 ) -> tuple[Fitted, dict[str, str | Path]]:
-    """Train a gate where it is, and its experts if asked for; return the record, and the folder of each expert."""
+    """Train a gate on its device, and the experts if asked; return the record, and the folder of each expert."""
     device = next(iter(model.state_dict().values())).device
     train, validation = (_rows(views, judging, device) for judging in (False, True))
     log.info(
@@ -154,7 +138,7 @@ def _trained(
         return logits, model.penalty(weights)
 
     areas = _areas_of_experts(stack, views, validation)
-    # A network that was pooled over factors is no expert, and a control of its own.
+    # A network trained on several factors is not an expert but a baseline of its own: never the best expert.
     model.choose(areas.masked_fill(~views.hidden.any(0), -1.0))
     if any(parameter.requires_grad for parameter in model.parameters()):
         fitted = fit(
@@ -173,7 +157,7 @@ def _trained(
 
 
 def _present(experts: Mapping[str, str | Path], absent: Mapping[str, str]) -> dict[str, str | Path]:
-    """Return the experts that were not left out."""
+    """Return the experts that were not excluded; raise InputError if all were."""
     present = {name: folder for name, folder in experts.items() if name not in absent}
     if not present:
         said = "; ".join(f"{name}: {absent[name].rstrip('.')}" for name in experts)
@@ -182,7 +166,7 @@ def _present(experts: Mapping[str, str | Path], absent: Mapping[str, str]) -> di
 
 
 def _check_experts(views: Views, experts: Mapping[str, str | Path]) -> None:
-    """Refuse experts that the views are not of."""
+    """Raise InputError for experts other than those that computed the embeddings."""
     seen = {entry["name"]: entry["weights_sha256"] for entry in views.description["experts"]}
     for name, path in experts.items():
         if name not in seen:
@@ -196,7 +180,7 @@ def _check_experts(views: Views, experts: Mapping[str, str | Path]) -> None:
 
 
 def _rows(views: Views, judging: bool, device: torch.device) -> Rows:
-    """Return the rows that teach or those that choose; a run of rows stays mapped from its file."""
+    """Return the gate's training or validation examples; contiguous ones stay memory-mapped."""
     places = np.flatnonzero(views.judging == judging)
     if not len(places):
         raise LeftOutError(f"no rows are left for the gate to {'be chosen by' if judging else 'learn from'}")
@@ -206,7 +190,7 @@ def _rows(views: Views, judging: bool, device: torch.device) -> Rows:
 
 
 def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Tensor:
-    """Return the AUROC (K,) of each expert alone on rows of all training factors together."""
+    """Return the AUROC (K,) of each expert alone on the pooled examples of all training factors."""
     weight, bias = stack.readouts()
     parts = []
     for index in torch.arange(len(rows), device=rows.labels.device).split(_ROWS_PER_PASS):
@@ -217,7 +201,7 @@ def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Ten
 
 
 def _fine_tuned(before: Fitted, *what: Any, **how: Any) -> tuple[Fitted, dict[str, str | Path]]:
-    """Train gate and experts together; the history goes on from the gate's, whose validation rows may be others."""
+    """Train gate and experts jointly; the history continues the gate's, whose validation examples may differ."""
     after, changed = fine_tune(*what, **how)
     epochs = len(before.history)
     history = pd.concat([before.history, after.history.assign(epoch=after.history["epoch"] + epochs)])
@@ -230,7 +214,7 @@ def _fine_tuned(before: Fitted, *what: Any, **how: Any) -> tuple[Fitted, dict[st
 
 
 def _settled(model: nn.Module, predict: Predict, rows: Rows) -> Fitted:
-    """Return the record of a gate that has nothing to learn."""
+    """Return the record of a gate without trainable weights."""
     model.eval()
     device = next(model.buffers()).device
     with torch.inference_mode():

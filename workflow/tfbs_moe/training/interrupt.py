@@ -10,19 +10,18 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-# What a shell reports for a process that a signal ended.
+# Shells report 128 + n for a process that signal n ended.
 _EXIT_BASE = 128
 
 
 class Interrupted(SystemExit):
-    """A signal came, the checkpoint is written, and the process is to end."""
+    """A signal came and the checkpoint is written: the process ends."""
 
 
 class SignalWatch:
-    """Remembers the first signal that came."""
+    """Remembers the first signal."""
 
     def __init__(self) -> None:
-        """Watch from now on."""
         self.received: int | None = None
 
     def check(self) -> bool:
@@ -30,16 +29,16 @@ class SignalWatch:
         return self.received is not None
 
     def end(self) -> Interrupted:
-        """Return the exception that ends the process with the status shells use for this signal."""
+        """Return the exception that ends the process with a shell's exit status for the signal."""
         assert self.received is not None
         return Interrupted(_EXIT_BASE + self.received)
 
 
 @contextmanager
 def watch_signals() -> Iterator[SignalWatch]:
-    """Catch the first of ``SIGNALS`` within the block; a second one does what it always does.
+    """Catch the first of ``SIGNALS`` in the block; a second has its usual effect.
 
-    Outside the main thread Python takes no handlers; there the watch sees nothing.
+    Outside the main thread, where Python allows no handlers, nothing is caught.
     """
     watch = SignalWatch()
     if threading.current_thread() is not threading.main_thread():

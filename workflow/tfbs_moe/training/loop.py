@@ -1,7 +1,7 @@
-"""The training loop, one for experts and gates.
+"""The training loop of experts and gates.
 
-Everything random hangs on a named seed and the number of the epoch, so that a training that was
-killed goes on from its checkpoint and ends with the very weights it would have had.
+All randomness depends on a named seed and the epoch, so that a resumed training ends with exactly the weights that an
+uninterrupted one has.
 """
 
 import logging
@@ -36,11 +36,11 @@ from tfbs_moe.training.validation import auroc, batch_mean_auroc
 
 log = logging.getLogger(__name__)
 
-# A network's logits (N,) for a batch, and what is added to the loss (or None).
+# From a batch to a network's logits (N,) and a term added to the loss (or None).
 Predict = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
-# The training rows of an epoch, counted from 0.
+# From an epoch, counted from 0, to its training examples: as many each time, in the same order.
 Renew = Callable[[int], Rows]
-# Told the epoch and its validation AUROC; may raise to end a training that is not worth going on with.
+# Receives an epoch and its validation AUROC; may raise to end the training.
 Report = Callable[[int, float], None]
 
 _EVALUATION_ROWS = {"cpu": 256, "cuda": 4096}
@@ -48,55 +48,34 @@ _PROGRESS_SECONDS = 30.0
 
 
 class DivergedError(LeftOutError):
-    """A loss or a logit of a training is no longer a number."""
+    """A loss or logit is no longer finite."""
 
 
 @dataclass
 class Progress:
-    """Where a training stands, but for tensors; all of it goes into the checkpoint.
+    """The state of a training, except tensors, as checkpoints hold it."""
 
-    Attributes:
-        epoch: finished epochs.
-        batch: finished batches of the present epoch.
-        best_auroc: highest validation AUROC so far.
-        best_epoch: the epoch of it, from 1; 0 for none.
-        reference: the AUROC that a better one must beat by ``min_delta``.
-        since_better: epochs since one did.
-        since_reduction: epochs without a better AUROC since the learning rate last fell.
-        reductions: how often it fell on a plateau.
-        history: one row per epoch.
-        seconds: spent in training and validation.
-        data_seconds: of these, spent waiting for batches.
-        samples: training rows seen.
-    """
-
-    epoch: int = 0
-    batch: int = 0
+    epoch: int = 0  # finished epochs
+    batch: int = 0  # finished batches of the current epoch
     best_auroc: float = -1.0
-    best_epoch: int = 0
-    reference: float = -1.0
-    since_better: int = 0
-    since_reduction: int = 0
-    reductions: int = 0
+    best_epoch: int = 0  # from 1; 0 for none
+    reference: float = -1.0  # validation AUROC that the next must exceed by ``min_delta`` to count as better
+    since_better: int = 0  # epochs
+    since_reduction: int = 0  # epochs without a better AUROC since the last reduction of the learning rate
+    reductions: int = 0  # of the learning rate, on plateaus
     history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    data_seconds: float = 0.0
-    samples: int = 0
+    seconds: float = 0.0  # of training and validation
+    data_seconds: float = 0.0  # of these, waiting for batches
+    samples: int = 0  # training examples seen
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training gave; the model itself holds the best weights.
+    """The record of a training; the model itself holds the best weights."""
 
-    Attributes:
-        history: ``epoch``, ``train_loss``, ``validation_loss``, ``validation_auroc``, ``learning_rate``.
-        metrics: ``validation_auroc``, ``best_epoch``, ``epochs``, ``stopped``; the same on every run.
-        timing: ``seconds``, ``samples_per_second``, ``data_share``; differs from run to run.
-    """
-
-    history: pd.DataFrame
-    metrics: dict[str, Any]
-    timing: dict[str, Any]
+    history: pd.DataFrame  # epoch, train_loss, validation_loss, validation_auroc, learning_rate
+    metrics: dict[str, Any]  # validation_auroc, best_epoch, epochs, stopped: reproducible
+    timing: dict[str, Any]  # seconds, samples_per_second, data_share: differs between runs
 
 
 def fit(
@@ -112,23 +91,11 @@ def fit(
     report: Report | None = None,
     renew: Renew | None = None,
 ) -> Fitted:
-    """Train a network and leave the weights of its best epoch in it.
+    """Train a network on its device, and leave the weights of its best epoch in it.
 
-    Args:
-        model: on the device to train on, with the weights to begin with.
-        predict: calls the model on a batch.
-        train: rows to learn from.
-        validation: rows that choose the epoch.
-        settings: see ``TrainingSettings``.
-        seed: root of the streams ``order``, ``dropout``, ``augmentation`` and ``validation_order``.
-        checkpoint: file to go on from, and to write to; None for no checkpoint.
-        fingerprint: digest of all that the training hangs on; a checkpoint with another is left aside.
-        report: called after each epoch.
-        renew: gives the rows of each epoch anew, as many and in the same order; the same for the same epoch.
-
-    Raises:
-        DivergedError: the loss, or what the network says of a validation row, is no longer a number.
-        Interrupted: a signal came; the checkpoint is written.
+    A checkpoint with another ``fingerprint``, the digest of everything the training depends on, is ignored. ``seed`` is
+    the root of the streams ``order``, ``dropout``, ``augmentation`` and ``validation_order``. Raises DivergedError if
+    the loss or a validation logit is no longer finite, and Interrupted, with the checkpoint written, on a signal.
     """
     device = next(model.parameters()).device
     devices = [device] if device.type == "cuda" else []
@@ -138,7 +105,7 @@ def fit(
 
 
 class _Training:
-    """The state of one training and its steps."""
+    """One training: its state and its steps."""
 
     def __init__(
         self,
@@ -156,7 +123,7 @@ class _Training:
         self.model = model
         self.renew = renew
         if settings.compile:
-            # Tells the compiler, too, whether to be deterministic.
+            # Sets determinism in the compiler, too.
             torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
         self.predict: Predict = torch.compile(predict) if settings.compile else predict
         self.train, self.validation = train, validation
@@ -180,11 +147,11 @@ class _Training:
         self.clock = self.written = time.monotonic()
 
     def run(self, report: Report | None) -> Fitted:
-        """Train to the end."""
+        """Train until stopped; see ``fit``."""
         self._resume()
         while self._stopped() is None:
             self._epoch()
-            # Before a signal is heeded: a search that goes on from the checkpoint would never learn of this epoch.
+            # Before signals: a search resumed from the checkpoint would never hear of this epoch.
             if report:
                 report(self.progress.epoch, self.progress.history[-1]["validation_auroc"])
             self._between_steps()
@@ -210,13 +177,13 @@ class _Training:
         )
 
     def _stopped(self) -> str | None:
-        """Return why the training is over, or None."""
+        """Return why the training has stopped, or None."""
         if self.progress.epoch and self.progress.since_better >= self.settings.patience:
             return "patience"
         return "max_epochs" if self.progress.epoch >= self.settings.max_epochs else None
 
     def _epoch(self) -> None:
-        """Go through the training rows once, from the batch where a checkpoint left off, then validate."""
+        """Train for one epoch, or the rest of one after a checkpoint, then validate."""
         progress, size = self.progress, self.settings.batch_size
         if self.renew:
             started = time.perf_counter()
@@ -248,18 +215,18 @@ class _Training:
         self._end_epoch(float(self.loss_sum) / len(self.train))
 
     def _rate(self, batch: int) -> float:
-        """Return the learning rate of a batch of the present epoch, counted from 1."""
+        """Return the learning rate of a batch of the current epoch, counted from 1."""
         return learning_rate(self.settings, self.progress.epoch + batch / self.batches, self.progress.reductions)
 
     def _turned(self) -> torch.Tensor | None:
-        """Return which training rows are read on the other strand in this epoch."""
+        """Return which training sequences are reverse-complemented in this epoch, bool (N,); None for none."""
         if self.settings.augmentation == "none":
             return None
         generator = torch_rng(self.seed, "augmentation", self.progress.epoch)
         return torch.rand(len(self.train), generator=generator).lt(0.5).to(self.train.labels.device)
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Learn from one batch; return its mean loss without what is added to it."""
+        """Train on one batch; return its mean loss without the penalty."""
         with self._precision():
             logits, penalty = self.predict(x)
         loss = F.binary_cross_entropy_with_logits(logits.float(), y, pos_weight=self.positive_weight)
@@ -274,11 +241,10 @@ class _Training:
         return loss.detach()
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """Return the context in which the network computes."""
         return torch.autocast(self.device.type, dtype=self.half) if self.mixed else nullcontext()
 
     def _end_epoch(self, train_loss: float) -> None:
-        """Validate, keep the best weights, count towards the early stop, log one line."""
+        """Validate, keep the best weights, update early stopping, and log the epoch."""
         if not np.isfinite(train_loss):
             raise self._diverged(f"the loss of epoch {self.progress.epoch + 1} is {train_loss}")
         validation_loss, area = self._validate()
@@ -317,7 +283,7 @@ class _Training:
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
-        """Return loss and AUROC on the validation rows."""
+        """Return loss and AUROC on the validation examples."""
         self.model.eval()
         rows = torch.arange(len(self.validation), device=self.validation.labels.device)
         logits = []
@@ -326,7 +292,7 @@ class _Training:
             with self._precision():
                 logits.append(self.predict(x)[0].float())
         scores, labels = torch.cat(logits).cpu(), self.validation.labels.cpu()
-        # The last step of an epoch may be the one that went too far, after the last loss was taken.
+        # The last step of an epoch can diverge after the last loss was taken.
         if not torch.isfinite(scores).all():
             lost = int((~torch.isfinite(scores)).sum())
             where = f"{lost} of {len(scores)} validation rows"
@@ -334,12 +300,12 @@ class _Training:
         loss = float(F.binary_cross_entropy_with_logits(scores.double(), labels.double()))
         if self.settings.validation == "whole_set":
             return loss, auroc(labels.numpy(), scores.numpy())
-        # The authors' rows come in random order; in the order of a dataset a batch may hold one class only.
+        # The authors' sequences come in random order; in a dataset's order a batch may hold one class only.
         order = torch.randperm(len(scores), generator=torch_rng(self.seed, "validation_order"))
         return loss, batch_mean_auroc(labels[order].numpy(), scores[order].numpy(), self.settings.batch_size)
 
     def _between_steps(self) -> None:
-        """Write a checkpoint when it is time, and end when a signal came."""
+        """Write a checkpoint when one is due or a signal came, and then raise for the signal."""
         interrupted = self.watch.check()
         if interrupted or time.monotonic() - self.written >= self.settings.checkpoint_seconds:
             self._write()
@@ -374,7 +340,7 @@ class _Training:
         self.written = time.monotonic()
 
     def _resume(self) -> None:
-        """Take up the checkpoint, if there is one of this very training."""
+        """Restore the checkpoint, if there is one of this training."""
         found = read_checkpoint(self.checkpoint, self.fingerprint) if self.checkpoint else None
         if found is None:
             return

@@ -1,4 +1,4 @@
-"""Optimiser and learning rate."""
+"""Optimiser and learning rate schedule."""
 
 import math
 from inspect import unwrap
@@ -12,7 +12,7 @@ from tfbs_moe.training.settings import TrainingSettings
 _PLATEAU_FACTOR = 0.5
 
 
-# torch's own wrap these two methods in others that load its compiler first: seconds in each of many jobs.
+# torch wraps these two methods so that they load its compiler first, which costs seconds in each of many jobs.
 class _AdamW(torch.optim.AdamW):
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
@@ -24,10 +24,7 @@ class _Sgd(torch.optim.SGD):
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Return the optimiser over all weights that learn; one fused call per step.
-
-    Weight decay falls on matrices and filters; biases and scales are left alone.
-    """
+    """Return the optimiser of all trainable weights; weight decay applies to matrices and filters only."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [{"params": learning, "weight_decay": 0.0}]
     if settings.weight_decay:
@@ -43,13 +40,7 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
 
 
 def learning_rate(settings: TrainingSettings, epochs_done: float, reductions: int) -> float:
-    """Return the learning rate.
-
-    Args:
-        settings: the schedule.
-        epochs_done: epochs since the start, with the fraction of the present one.
-        reductions: how often a plateau was met.
-    """
+    """Return the learning rate after ``epochs_done`` (fractional) epochs and ``reductions`` on plateaus."""
     rate = settings.learning_rate
     if settings.warmup_epochs and epochs_done < settings.warmup_epochs:
         return rate * epochs_done / settings.warmup_epochs
@@ -62,7 +53,7 @@ def learning_rate(settings: TrainingSettings, epochs_done: float, reductions: in
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group of the optimiser the learning rate."""
+    """Set the learning rate of every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 

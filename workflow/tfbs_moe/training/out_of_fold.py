@@ -1,11 +1,11 @@
-"""What an expert would say of rows that it was trained on, had it not been: its experts of folds say it."""
+"""Out-of-fold embeddings of an expert's training sequences, by networks trained without them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-# Of a row that no network needs to look at in an expert's place, and of one that none can.
+# A sequence that the expert itself can embed without bias, and one that none of its fold networks can.
 ITSELF, NOBODY = -1, -2
 _RIDGE = 1e-3
 
@@ -15,42 +15,30 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Outsider:
-    """A network that was trained without a fold, and the map from its embeddings to those of the expert itself.
-
-    Attributes:
-        embed: of the network.
-        centre: float (E,), mean of its embeddings of the rows that the map was fitted to.
-        weights: float (E, E).
-        aim: float (E,), mean of the expert's own.
-    """
+    """A network trained without one fold, and the linear map from its embeddings to those of the full expert."""
 
     embed: Embed
-    centre: np.ndarray
-    weights: np.ndarray
-    aim: np.ndarray
+    centre: np.ndarray  # float (E,), mean of its embeddings of the sequences that the map was fitted to
+    weights: np.ndarray  # float (E, E)
+    aim: np.ndarray  # float (E,), mean of the full expert's embeddings of the same
 
     def __call__(self, one_hot: np.ndarray) -> np.ndarray:
-        """Return embeddings of sequences in the coordinates of the expert: float32 (n, E)."""
+        """Embed sequences in the coordinates of the full expert: float32 (n, E)."""
         moved: np.ndarray = ((self.embed(one_hot) - self.centre) @ self.weights + self.aim).astype(np.float32)
         return moved
 
 
 def align(embed: Embed, one_hot: np.ndarray, target: np.ndarray) -> tuple[Outsider, float]:
-    """Fit the map to rows that neither network was trained on; return also the share of variance that it leaves over.
+    """Fit the map to sequences that neither network was trained on; return also the fraction of unexplained variance.
 
-    Two networks that say the same have embeddings that differ by more than noise; where both were trained on nearly the
-    same rows a linear map takes one to the other.
-
-    Args:
-        embed: of the network of a fold.
-        one_hot: uint8 (n, 4, L).
-        target: float (n, E), the embeddings of the expert itself.
+    Networks with the same output have embeddings that differ by more than noise; if trained on nearly the same data, a
+    linear map takes one to the other. ``target``, float (n, E), are the full expert's embeddings of ``one_hot``.
     """
     source = embed(one_hot).astype(np.float64)
     centre, aim = source.mean(axis=0), target.mean(axis=0)
     design = source - centre
     gram = design.T @ design
-    # A network that learned nothing says the same of every row: there is nothing to map, or nothing to explain.
+    # An untrained network may give every sequence the same embedding: keep the system solvable.
     gram += np.eye(len(gram)) * (_RIDGE * np.trace(gram) / len(gram) or 1.0)
     weights = np.linalg.solve(gram, design.T @ (target - aim))
     total = np.square(target - aim).sum()
@@ -59,13 +47,10 @@ def align(embed: Embed, one_hot: np.ndarray, target: np.ndarray) -> tuple[Outsid
 
 
 def who_looks(met: np.ndarray) -> np.ndarray:
-    """Return whose answer to each row is that of a network that saw neither the row nor a relative of it.
+    """Return which network of each expert saw neither a sequence nor related ones in training, int (n, K).
 
-    Args:
-        met: bool (n, K, F), in which folds of its training rows each expert met a row or a relative.
-
-    Returns:
-        int (n, K): the fold whose expert looks, ``ITSELF``, or ``NOBODY`` where a row was met in several folds.
+    ``met``, bool (n, K, F), marks the folds of each expert that hold the sequence or a related one. The result is the
+    fold whose network can embed it, ``ITSELF`` if none holds it, and ``NOBODY`` if several do.
     """
     times = met.sum(axis=2)
     return np.where(times > 1, NOBODY, np.where(times == 1, met.argmax(axis=2), ITSELF))

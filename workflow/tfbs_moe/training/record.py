@@ -1,4 +1,4 @@
-"""What is written beside a trained model, and when a training need not be done again."""
+"""Records written beside a trained model, and the check whether a training is already finished."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ def data_record(dataset: Dataset) -> dict[str, Any]:
     """Return what identifies a dataset: a digest of sequences, labels and pairs, counts, and its attributes."""
     content = hashlib.sha256(dataset.one_hot.tobytes())
     content.update(dataset.label.tobytes())
-    # Fresh negatives are made from the row that each is paired with.
+    # Fresh negatives are shuffles of the sequence each is paired with.
     content.update(dataset.pair.tobytes())
     named = {key: value for key, value in dataset.attributes.items() if isinstance(value, str | int | float | bool)}
     return {
@@ -43,7 +43,7 @@ def data_record(dataset: Dataset) -> dict[str, Any]:
 
 
 def machine_record(device: torch.device) -> dict[str, Any]:
-    """Return what the numbers were computed with: device and its name, torch, threads, determinism."""
+    """Return what numerical results depend on: device, its name, torch version, threads, determinism."""
     return {
         "device": device.type,
         "name": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -54,12 +54,12 @@ def machine_record(device: torch.device) -> dict[str, Any]:
 
 
 def module_digest(module: str, without: Collection[str] = ()) -> str:
-    """Return the digest of a library module (its ``__file__``) and of all that it imports; see ``code_digest``."""
+    """Return the digest of a library module, by its ``__file__``, and of all that it imports; see ``code_digest``."""
     return code_digest(module, _LIBRARY, without)
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Return whether the folder holds the sound result of this very training."""
+    """Return whether the folder holds the intact result of the training with this fingerprint."""
     if not ((folder / bundle.DESCRIPTION).is_file() and (folder / HISTORY).is_file()):
         return False
     try:
@@ -77,9 +77,9 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
 def write_result(
     folder: Path, fitted: Fitted, machine: Mapping[str, Any], save: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write history and timing, then the bundle by ``save``; the checkpoint has done its work and goes.
+    """Write history and timing, then the bundle by ``save``; remove the checkpoint.
 
-    What differs from run to run (times, memory) is in ``timing.json`` alone.
+    Only ``timing.json`` holds what differs between runs (times, memory).
     """
     write_tsv(fitted.history, folder / HISTORY)
     write_json({**machine, **fitted.timing, "peak_memory_mb": _peak_memory_mb()}, folder / TIMING)
@@ -89,7 +89,7 @@ def write_result(
 
 
 def untrained() -> Fitted:
-    """Return the record of a model that was left out: no epoch, no metric."""
+    """Return the record of an excluded, untrained model."""
     columns = ["epoch", "train_loss", "validation_loss", "validation_auroc", "learning_rate"]
     return Fitted(
         history=pd.DataFrame(columns=columns),
@@ -99,6 +99,5 @@ def untrained() -> Fitted:
 
 
 def _peak_memory_mb() -> float:
-    """Return the most memory this process has held, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)

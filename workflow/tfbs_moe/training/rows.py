@@ -1,4 +1,4 @@
-"""Training rows, held once in compact form where they are batched."""
+"""Training and validation examples, held once in compact form where they are batched."""
 
 import logging
 from dataclasses import dataclass
@@ -11,30 +11,23 @@ from tfbs_moe.errors import LeftOutError
 
 log = logging.getLogger(__name__)
 
-# Share of a GPU's free memory that rows may take; the rest is for activations and the optimiser.
+# Fraction of a GPU's free memory for examples; the rest is for activations and the optimiser.
 _GPU_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs and labels of one set of rows.
+    """Inputs and labels of one set of examples, all on one device."""
 
-    Attributes:
-        inputs: one-hot uint8 (N, 4, L), or embeddings float32 (N, K, E).
-        labels: float32 (N,) of 0 and 1, on the device of ``inputs``.
-        beside: float32 (N, B) there, what else is told of each row: it stands behind its inputs, which are then flat.
-    """
-
-    inputs: torch.Tensor
-    labels: torch.Tensor
-    beside: torch.Tensor | None = None
+    inputs: torch.Tensor  # one-hot uint8 (N, 4, L), or a gate's inputs float32 (N, …)
+    labels: torch.Tensor  # float32 (N,) of 0 and 1
+    beside: torch.Tensor | None = None  # float32 (N, B), appended to each example's flattened inputs
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.labels)
 
     def batch(self, index: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return inputs as float32 and labels of the rows ``index``, on the device of the network."""
+        """Return float32 inputs and labels of the examples ``index``, on ``device``."""
         inputs = self.inputs.index_select(0, index).to(device).to(torch.float32)
         if self.beside is not None:
             inputs = torch.cat([inputs.flatten(1), self.beside.index_select(0, index).to(device)], dim=1)
@@ -42,16 +35,9 @@ class Rows:
 
 
 def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, name: str) -> Rows:
-    """Put inputs (N, …) and labels (N,) on the device, or keep them in main memory if they are too large for it.
+    """Put inputs (N, …) and labels (N,) on the device, or in main memory if too large; ``name`` is for messages.
 
-    Args:
-        inputs: see ``Rows``.
-        labels: 0 and 1.
-        device: of the network.
-        name: of the rows, for messages.
-
-    Raises:
-        LeftOutError: there are no rows, or all are of one class.
+    Raises LeftOutError unless both classes are present.
     """
     positives = int(np.sum(labels))
     if positives in (0, len(labels)):
@@ -67,7 +53,7 @@ def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, na
 
 
 def sequence_rows(dataset: Dataset, device: torch.device, name: str) -> Rows:
-    """Return a dataset's sequences as rows; one byte per base and channel."""
+    """Return a dataset's sequences, one byte per base and channel."""
     return make_rows(torch.from_numpy(dataset.one_hot), dataset.label, device, name)
 
 

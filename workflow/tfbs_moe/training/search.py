@@ -1,7 +1,7 @@
-"""Search for hyper-parameters, on validation rows only (optuna).
+"""Hyper-parameter search with optuna, on validation examples only.
 
-Several jobs may work on one search: they share a journal file and each does its share of the trials.
-A job that was killed takes up its unfinished trial from the trial's checkpoint.
+Several jobs (workers) can share a search through its journal file. A killed one resumes its unfinished trial from the
+trial's checkpoint.
 """
 
 import json
@@ -38,22 +38,15 @@ _SAMPLER_SEEDS = 2**32
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How a search is done.
+    """Size of a search, when it samples and when it prunes."""
 
-    Attributes:
-        trials: trainings in all.
-        startup_trials: of these, drawn at random before the sampler (TPE) takes over; none is pruned before.
-        warmup_epochs: no trial is pruned in its first epochs.
-        workers: jobs that share the trials.
-    """
-
-    trials: int = 30
-    startup_trials: int = 8
-    warmup_epochs: int = 3
-    workers: int = 1
+    trials: int = 30  # in all
+    startup_trials: int = 8  # of these, drawn at random before TPE sampling and pruning begin
+    warmup_epochs: int = 3  # of a trial, before it can be pruned
+    workers: int = 1  # jobs that share the trials
 
     def share(self, worker: int) -> int:
-        """Return how many of the trials one worker does."""
+        """Return how many trials one worker runs."""
         return self.trials // self.workers + (worker < self.trials % self.workers)
 
 
@@ -71,42 +64,25 @@ def search_share(
     folder: str | Path,
     device: torch.device,
 ) -> str:
-    """Do one worker's share of the trials; one worker alone gives the same trials each time.
+    """Run one worker's trials and return the search's name in the journal, a digest of all its outcome depends on.
 
-    Args:
-        train: rows to learn from.
-        validation: rows that judge; nothing else does.
-        architecture: see ``models.registry``.
-        hyperparameters: those that are not searched.
-        settings: of the training, those that are not searched.
-        space: by ``network.<hyper-parameter>`` or ``training.<setting>`` either ``{"choices": […]}`` or
-            ``{"low": …, "high": …, "log": …, "step": …}`` (whole numbers where low and high are);
-            None for the architecture's own.
-        search: how many trials, and how.
-        worker: 0 to ``search.workers`` - 1.
-        seed: root of sampling and of every training.
-        folder: holds the journal, shared by the workers.
-        device: to train on.
-
-    Returns:
-        the name of the search in the journal: a digest of all that its outcome depends on.
-
-    Raises:
-        InputError: a space that cannot be searched.
-        Interrupted: a signal came; start again to go on.
+    With one worker it is reproducible. ``space`` maps ``network.<hyper-parameter>`` or ``training.<setting>`` to
+    ``{"choices": […]}`` or ``{"low": …, "high": …, "log": …, "step": …}`` (integers if low and high are); None is the
+    architecture's own. ``hyperparameters`` and ``settings`` fix the rest. ``worker`` counts from 0; ``folder`` holds
+    the shared journal. Raises InputError for an unusable space, and Interrupted on a signal: start again to resume.
     """
     import optuna
 
     folder = Path(folder)
     ranges = read_space(architecture, space)
-    # What is searched hangs on the space, not on the settings.
+    # Settings that are searched do not identify the search.
     fixed = {name: value for name, value in settings.items() if TRAINING + name not in ranges}
     kept = {name: value for name, value in hyperparameters.items() if NETWORK + name not in ranges}
     facts = {
         "architecture": architecture, "hyperparameters": kept, "settings": deciding(fixed, device.type),
         "space": {name: repr(spec) for name, spec in ranges.items()}, "seed": seed,
         "data": [data_record(train)["sha256"], data_record(validation)["sha256"]],
-        # Not how many trials: a search that is given more goes on from those that are there.
+        # Without the number of trials: a larger search continues a smaller one.
         "search": [search.startup_trials, search.warmup_epochs, search.workers],
         "code": module_digest(__file__, MIXTURE_MODULES),
     }  # fmt: skip
@@ -117,7 +93,7 @@ def search_share(
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        # Epochs count from 1, and optuna prunes from the step on that it is given.
+        # Epochs count from 1, and optuna prunes from the given step on.
         pruner=optuna.pruners.MedianPruner(search.startup_trials, search.warmup_epochs + 1),
     )
     while (done := len(_own(study, worker, finished=True))) < (share := search.share(worker)):
@@ -163,20 +139,11 @@ def search_share(
 
 
 def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Write a search's table and its best parameters into ``folder``.
+    """Write and return a search's table, one row per trial, and its best parameters.
 
-    Args:
-        folder: holds the journal, which keeps searches of other settings, data or code too.
-        name: of the search, from ``search_share``.
-        search: its settings; trials beyond those it asks for, from a time when it asked for more, do not count.
-
-    Returns:
-        one row per trial (``trial``, ``worker``, ``state``, ``epochs``, ``validation_auroc``, and one column
-        per parameter), and ``{"network": …, "training": …, "trial": …, "validation_auroc": …}`` of the best. Where no
-        trial was completed, nothing is found: the config's own values hold.
-
-    Raises:
-        InputError: there was no search in the folder.
+    ``name`` is from ``search_share``: the journal in ``folder`` keeps searches with other settings, data or code too.
+    Surplus trials of an earlier, larger search do not count. Without a completed trial the best is empty, and the
+    config's own values hold. Raises InputError if the folder holds no such search.
     """
     import optuna
 
@@ -223,7 +190,7 @@ def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tup
 def read_space(
     architecture: str, space: Mapping[str, Mapping[str, Any]] | None
 ) -> dict[str, "optuna.distributions.BaseDistribution"]:
-    """Return the space as optuna's distributions, the architecture's own where none is given."""
+    """Return a space, the architecture's own for None, as optuna's distributions; raise InputError if unusable."""
     register(architecture)
     chosen = ARCHITECTURES[architecture].search_space if space is None else space
     if not chosen:
@@ -250,7 +217,7 @@ def _distribution(name: str, spec: Mapping[str, Any]) -> "optuna.distributions.B
 
 
 def _suggest(trial: "optuna.Trial", name: str, spec: "optuna.distributions.BaseDistribution") -> Any:
-    """Draw a parameter, or return what a trial that is taken up again has drawn before."""
+    """Sample a parameter, or return the value that a resumed trial already has."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(spec, CategoricalDistribution):
@@ -270,7 +237,7 @@ def _storage(folder: Path) -> "optuna.storages.JournalStorage":
 
 
 def _own(study: "optuna.Study", worker: int, finished: bool) -> list["optuna.trial.FrozenTrial"]:
-    """Return a worker's trials that are finished, or that are not."""
+    """Return a worker's finished, or its unfinished, trials."""
     trials = study.get_trials(deepcopy=False)
     return [
         trial for trial in trials if trial.user_attrs.get(_WORKER) == worker and trial.state.is_finished() == finished

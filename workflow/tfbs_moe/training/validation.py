@@ -1,13 +1,12 @@
-"""How good a network is between epochs: loss and AUROC on the validation rows."""
+"""AUROC on validation examples."""
 
 import numpy as np
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Return the area under the ROC curve of scores (N,) for labels (N,) of 0 and 1.
+    """Return the AUROC of scores (N,) for labels (N,) of 0 and 1; NaN if a class is missing or a score is NaN.
 
-    The Mann-Whitney statistic: the share of pairs in which the positive scores higher, ties counting
-    half. NaN where a class is missing, or a score is no number: it can be compared with none.
+    The Mann-Whitney statistic: the fraction of pairs in which the positive scores higher, ties counting half.
     """
     if np.isnan(scores).any():
         return float("nan")
@@ -19,10 +18,7 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def batch_mean_auroc(labels: np.ndarray, scores: np.ndarray, batch_size: int) -> float:
-    """Return the mean of the AUROCs of consecutive batches, as the authors compute it.
-
-    Batches with one class have no AUROC and are left out; where all are, it is the AUROC of all rows.
-    """
+    """Return the authors' mean AUROC of consecutive batches, skipping one-class ones; the overall AUROC if all are."""
     starts = range(0, len(labels), batch_size)
     values = [auroc(labels[start : start + batch_size], scores[start : start + batch_size]) for start in starts]
     known = [value for value in values if not np.isnan(value)]

@@ -1,7 +1,7 @@
-"""What every expert says of the rows that gates learn from: computed once, read by every gate.
+"""Gate inputs: embeddings of sequences by all experts, computed once and read by every gate.
 
-They are one plain array (``views.npy``), mapped into memory where it is read, so that hundreds of experts on a
-hundred thousand rows need no more memory than a few; ``views.json`` says what they are.
+They are one plain array (``views.npy``), memory-mapped when read, so that hundreds of experts on a hundred thousand
+sequences need no more memory than a few; ``views.json`` describes them.
 """
 
 import logging
@@ -35,65 +35,54 @@ from tfbs_moe.training.record import data_record
 
 log = logging.getLogger(__name__)
 
+# Which sequences train a gate, and which choose its epoch (its validation examples):
+#   expert_split: the experts' training sequences train, their validation sequences choose.
+#   pooled_random: all sequences, split 80/20 at random as the authors do: some of those that choose trained experts.
+#   held_out: validation sequences only; by position (``data.reserved``) three quarters train and one chooses.
+#   out_of_fold: as expert_split, but a training sequence is embedded by fold networks trained on neither it nor a
+#     related sequence (``data.relatives``) of any experiment; a linear map, fitted on validation sequences, brings
+#     their embeddings to those of the full expert. Sequences with related ones in several folds are excluded.
+# Except for pooled_random, validation sequences in the calibration split (``data.reserved``), or related to training
+# sequences of an expert, are excluded. Pairs stay together.
 RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
 SPLITS = ("train", "validation")
 OUT_OF_FOLD = "out_of_fold"
 _TRAINING_SHARE = 0.8
-# Rows of a pass times experts of the mixture, to bound what a pass holds.
+# Sequences times experts of one pass, to bound its memory.
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
 _ROWS_PER_PART = 4096
 ARRAY, DESCRIPTION = "views.npy", "views.json"
-# Behind the embeddings of a row: its label, whether it chooses, its training experiment, a uniform draw, and what is
-# known of its factor.
+# Columns behind the embeddings of a sequence: label, whether it is a validation example, index of its training
+# experiment, a uniform draw, and the motif prior (1 + K).
 _LABEL, _JUDGING, _SOURCE, _DRAW, _KNOWN = range(5)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A network that gates look at.
-
-    Attributes:
-        name: to the gates.
-        folder: of its bundle.
-        learnt: training experiments whose rows it was trained on.
-        factors: of these experiments.
-        folds: folders of the networks that were trained without one fold each; none where there are no folds.
-    """
+    """A network whose embeddings gates use."""
 
     name: str
-    folder: str
-    learnt: tuple[str, ...]
-    factors: tuple[str, ...]
-    folds: tuple[str, ...] = ()
+    folder: str  # of its bundle
+    learnt: tuple[str, ...]  # experiments it was trained on
+    factors: tuple[str, ...]  # of these experiments
+    folds: tuple[str, ...] = ()  # bundle folders of the networks trained without one fold each
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Rows of all training experiments as K experts see them.
+    """Embeddings, of size E by K experts, of N sequences of all training experiments."""
 
-    Attributes:
-        inputs: float32 (N, K·E + 5 + K): embeddings, label, whether the row chooses, training experiment, a uniform
-            draw, knowledge (1 + K).
-        label: uint8 (N,).
-        judging: bool (N,), rows that choose a gate's epoch; the others teach.
-        names: of the K experts.
-        embedding_size: E.
-        hidden: bool (training experiments, K), the experts that were trained on the factor of an experiment alone, be
-            it in another cell.
-        description: digests of experts and data, and which rows these are.
-    """
-
-    inputs: torch.Tensor
-    label: np.ndarray
-    judging: np.ndarray
-    names: tuple[str, ...]
+    inputs: torch.Tensor  # float32 (N, K·E + 5 + K): embeddings, then the columns above
+    label: np.ndarray  # uint8 (N,)
+    judging: np.ndarray  # bool (N,), validation examples of the gate; the others train it
+    names: tuple[str, ...]  # of the experts
     embedding_size: int
-    hidden: torch.Tensor
+    hidden: torch.Tensor  # bool (experiments, K), experts trained on the experiment's factor alone, in any cell type
     description: dict[str, Any]
 
     def only(self, names: Sequence[str]) -> "Views":
-        """Return what these experts say, in this order; the array as it is where they are all."""
+        """Return the inputs from these experts, in this order, without a copy if they are all."""
         if tuple(names) == self.names:
             return self
         places = [self.names.index(name) for name in names]
@@ -111,7 +100,7 @@ class Views:
         return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
 
     def checksum(self, informed: bool) -> int:
-        """Return the CRC-32 of what a gate learns from: of what is known of factors where it is ``informed`` alone."""
+        """Return the CRC-32 of a gate's inputs, with the motif prior only for an ``informed`` gate."""
         end = len(self.names) * self.embedding_size + _KNOWN
         return _crc32(self.inputs.numpy()[:, : None if informed else end])
 
@@ -127,33 +116,12 @@ def write_views(
     max_rows: int | None = None,
     knowledge: Mapping[str, FactorKnowledge] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """Look at the rows that gates learn from with every expert, and write what they say.
+    """Embed the sequences that gates train on with every expert, write them, and return their description.
 
-    Args:
-        members: the experts, in the order that gates see them.
-        data: training and validation dataset file of every training experiment; one is in memory at a time, and a byte
-            for each base of all.
-        folder: takes ``views.npy`` and ``views.json``.
-        rows: which rows. ``expert_split``: the experts' training rows teach and their validation rows choose.
-            ``pooled_random``: what the authors do, all rows together, split 80/20 at random, so that rows the experts
-            were trained on choose. ``held_out``: validation rows alone, three quarters teach and one chooses, by
-            place (``data.reserved``). ``out_of_fold``: training rows teach, each as experts of folds see it that were
-            trained on neither the row nor a relative (``data.relatives``), be it a row of their own experiment or of
-            another; a linear map, fitted on validation rows, brings their embeddings to those of the expert itself. A
-            row that has relatives in several folds of an expert teaches nothing.
-            But with ``pooled_random`` validation rows neither teach nor choose where they calibrate
-            (``data.reserved``), or where an expert was trained on a relative of them. Pairs go together.
-        seed: root of the streams.
-        device: to compute on.
-        max_rows: at most so many rows that teach, drawn at random, and a quarter as many that choose.
-        knowledge: of the factor of every training experiment, by experiment; unknown where it is not given.
-
-    Returns:
-        what identifies the views: digests of experts and data, and which rows they are.
-
-    Raises:
-        InputError: experts or rows that cannot be used, fewer than two experts that were not left out, or a disk that
-            cannot hold the file.
+    ``data`` has the training and validation dataset files of each experiment; one dataset is in memory at a time, and
+    a byte per base of all. ``max_rows`` caps the training examples, drawn at random, and a quarter of it the validation
+    examples. Experiments without ``knowledge`` have no motif prior. Raises InputError for unusable experts or datasets,
+    fewer than two experts that were not excluded, or too little disk space.
     """
     members, absent = _present(members, rows)
     number = _number_of_folds(members) if rows == OUT_OF_FOLD else 1
@@ -228,7 +196,7 @@ def write_views(
     draws = rng(seed, "unseen").random(len(wanted), dtype=np.float32)
     with atomic(Path(folder) / ARRAY) as temporary:
         written = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(wanted), width))
-        # A full disk is an error here; later, a write into mapped memory would end the process without a word.
+        # Allocate now: on a full disk, a later write into mapped memory would kill the process without a message.
         with temporary.open("r+b") as handle:
             os.posix_fallocate(handle.fileno(), 0, temporary.stat().st_size)
         start = 0
@@ -259,11 +227,7 @@ def write_views(
 
 
 def read_views(folder: str | Path) -> Views:
-    """Map the views of a folder into memory.
-
-    Raises:
-        InputError: they are missing or damaged.
-    """
+    """Memory-map the gate inputs in a folder; raise InputError if missing or damaged."""
     folder = Path(folder)
     try:
         description = read_json(folder / DESCRIPTION)
@@ -295,15 +259,11 @@ def hide(
     unseen: float,
     training: bool,
 ) -> torch.Tensor:
-    """Take the experts of its own factor away from a share of rows, as from those of a factor that no expert saw.
+    """Apply expert dropout: for a fraction ``unseen`` of sequences, set the experts of their own factor to NaN.
 
-    Args:
-        embeddings: (n, K, E).
-        hidden: see ``Views``.
-        source: int (n,), training experiment of each row.
-        draw: uniform (n,), by which rows to choose an epoch by are taken, the same in every epoch.
-        unseen: the share.
-        training: draw anew, from torch's present stream.
+    They then look like those of a factor that no expert was trained on. ``embeddings`` are (n, K, E), ``hidden`` is
+    from ``Views``, ``source`` int (n,) the experiment. In ``training`` the fraction is drawn anew from torch's stream;
+    otherwise by ``draw``, uniform (n,), which is the same in every epoch.
     """
     if not unseen:
         return embeddings
@@ -312,7 +272,7 @@ def hide(
 
 
 def _crc32(rows: np.ndarray) -> int:
-    """Return the CRC-32 of an array, read part by part."""
+    """Return the CRC-32 of an array, read in chunks."""
     checksum = 0
     for start in range(0, len(rows), _ROWS_PER_PART):
         checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + _ROWS_PER_PART]).data, checksum)
@@ -322,15 +282,11 @@ def _crc32(rows: np.ndarray) -> int:
 def choose_rows(
     training: int, choosing: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows of all datasets, training ones first, teach a gate and which choose its epoch.
+    """Return the indices of a gate's training and validation examples; see ``RowChoice`` and ``write_views``.
 
-    Args:
-        training: how many rows are training rows.
-        choosing: bool (rows,), rows that choose with ``held_out``, see ``data.reserved``.
-        kept: bool (rows,), rows that are kept from gates, but with ``pooled_random``.
-        choice: see ``write_views``.
-        max_rows: see ``write_views``.
-        seed: root of the draws.
+    They index the sequences of all datasets, the first ``training`` of them the experts' training sequences.
+    ``choosing``, bool (rows,), marks those that choose with ``held_out``; ``kept``, bool (rows,), those excluded except
+    with ``pooled_random``.
     """
     total = len(kept)
     free = training + np.flatnonzero(~kept[training:])
@@ -358,11 +314,11 @@ def choose_rows(
 
 
 def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], dict[str, str]]:
-    """Return the networks that can be looked at, and why each of the others was left out."""
+    """Return the usable networks, and why each other was excluded; raise InputError if too few are left."""
     absent = {}
     for member in members:
         folders = [Path(member.folder)]
-        # Whoever needs the folds of a network needs all of them.
+        # A network is unusable if any of its fold networks is.
         folders += [Path(folder) for folder in member.folds] if rows == OUT_OF_FOLD else []
         reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
         if reason:
@@ -390,13 +346,13 @@ def _read(path: str | Path, window: int) -> Dataset:
 
 
 def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.ndarray:
-    """Return what all experts make of sequences: float32 (n, K, E)."""
+    """Embed sequences with all experts: float32 (n, K, E)."""
     with torch.inference_mode():
         return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
 
 
 def known_of_rows(learnt: Sequence[Sequence[str]], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
-    """Return what is known of the factor of some rows: float32 (n, 1 + K), NaN where nothing is; see ``tell``."""
+    """Return the motif prior of sequences, float32 (n, 1 + K), all NaN without ``own`` knowledge; see ``tell``."""
     return np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32) if own is None else tell(own, one_hot, learnt)
 
 
@@ -408,7 +364,7 @@ def _number_of_folds(members: Sequence[Member]) -> int:
 
 
 def _check_folds(members: Sequence[Member], dealt: Mapping[str, np.ndarray]) -> None:
-    """Refuse experts of folds that were trained on other rows than those (N,) that are ``dealt`` to other folds."""
+    """Raise InputError for fold networks not trained on as many sequences as ``dealt``, folds (N,), gives them."""
     for member in members:
         folds = np.concatenate([dealt[name] for name in member.learnt])
         expected = [int((folds != one).sum()) for one in range(len(member.folds))]
@@ -421,7 +377,7 @@ def _check_folds(members: Sequence[Member], dealt: Mapping[str, np.ndarray]) -> 
 
 
 def _without_outsider(met: csr_array, training: int, members: int, rows: RowChoice) -> np.ndarray:
-    """Return bool (rows,): of which some expert's answer would be one that it learnt, and no other can stand in."""
+    """Mark sequences, bool (rows,), for which some expert has no network trained without them and related ones."""
     blind = np.zeros(met.shape[0], dtype=bool)
     blind[training:] = met[training:].sum(axis=1) > 0
     if rows == OUT_OF_FOLD:
@@ -432,7 +388,7 @@ def _without_outsider(met: csr_array, training: int, members: int, rows: RowChoi
 
 
 def _who_looks(met: csr_array, members: int) -> np.ndarray:
-    """Return ``who_looks`` (n, K) of some rows of ``data.relatives.met_in_folds``."""
+    """Return ``who_looks`` (n, K) for rows of the sparse matrix of ``data.relatives.met_in_folds``."""
     return who_looks((met.toarray() > 0).reshape(met.shape[0], members, -1))
 
 
@@ -442,11 +398,11 @@ def _outsiders(
     stack: ExpertStack,
     device: torch.device,
 ) -> tuple[list[list[Outsider]], dict[str, float]]:
-    """Return who looks in each member's place, fold by fold, and what the maps explain of its embeddings."""
+    """Return each expert's fold networks with their maps, and the variance of its embeddings that these explain."""
     found, explained = [], {}
     for place, member in enumerate(members):
         validation = [read_dataset(data[name][1]) for name in member.learnt]
-        # What calibrates has no say in what a gate is shown.
+        # The calibration split must not influence a gate's inputs.
         one_hot = np.concatenate([rows.one_hot[~is_reserved(rows)] for rows in validation])
         if not len(one_hot):
             raise InputError(f"{member.name}: no validation row is left to match the experts of its folds by")
@@ -460,7 +416,7 @@ def _outsiders(
 
 
 def _alone(expert: Expert, device: torch.device) -> Embed:
-    """Return the function from sequences to the embeddings (n, E) of one expert."""
+    """Return the function that embeds sequences with one expert, in batches."""
     stack = ExpertStack({"": expert})
 
     def embed(one_hot: np.ndarray) -> np.ndarray:
@@ -474,7 +430,7 @@ def _alone(expert: Expert, device: torch.device) -> Embed:
 def _look_from_outside(
     seen: np.ndarray, looking: np.ndarray, outsiders: Sequence[Sequence[Outsider]], one_hot: np.ndarray
 ) -> None:
-    """Put embeddings by experts of folds where experts were trained on rows or relatives of them, in place."""
+    """Replace, in place, embeddings of experts' training sequences and related ones by out-of-fold embeddings."""
     for place, own in enumerate(outsiders):
         for fold, outsider in enumerate(own):
             rows = np.flatnonzero(looking[:, place] == fold)
