@@ -1,4 +1,4 @@
-"""What each part of a mixture is worth: every mixture of a study against the first one, the factor as the unit."""
+"""What each component of a mixture contributes: every mixture compared with the first, over factors."""
 
 from collections.abc import Mapping
 
@@ -17,17 +17,12 @@ COLUMNS = (
 def ablation(
     metrics: pd.DataFrame, variants: Mapping[tuple[str, str], Mapping[str, str | int]], level: float = 0.95
 ) -> pd.DataFrame:
-    """Compare mixtures that differ in one thing or another with the first of them.
+    """Compare every mixture with the first one: mean AUROC over factors, and its paired difference, with t intervals.
 
-    Args:
-        metrics: the table of metrics.
-        variants: what tells each mixture from the others, by (protocol, model), the reference first.
-        level: of the t intervals, whose unit is the factor; seeds and cells are averaged within it.
+    One row per mixture × set × negatives × rows, with a column for each setting in which the mixtures differ. Seeds and
+    cells are averaged within a factor.
 
-    Returns:
-        One row per mixture × set × negatives × rows: mean AUROC over factors with interval, its paired difference from
-        the reference on the same factors with interval, and one column for each thing that differs between the
-        mixtures.
+    ``variants`` holds the settings of each mixture by (protocol, model), the reference first.
     """
     chosen = of_metric(metrics, "auroc")
     factors = by_factor(chosen, [*_KEYS, *_GROUPS], ["value"])

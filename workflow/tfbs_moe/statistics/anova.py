@@ -10,57 +10,39 @@ from scipy import stats
 from tfbs_moe.errors import InputError
 from tfbs_moe.statistics.rounding import NOISE
 
-# All signs of up to 12 units; beyond, as many are drawn.
+# All sign flips of up to 12 units; of more units as many random ones.
 MOST_SIGNS = 2**12
 
 
 @dataclass(frozen=True)
 class Anova:
-    """An F test and what it rests on.
+    """An F test and its components."""
 
-    Attributes:
-        statistic: F; missing where nothing varies within groups, so that there is no error to hold the effect against.
-        df: numerator degrees of freedom.
-        df_error: denominator degrees of freedom.
-        p: of the F distribution with these degrees of freedom; missing where F is.
-        sum_between: sum of squares of the effect.
-        sum_error: sum of squares of the error.
-        epsilon: Greenhouse–Geisser ε, 1 in a one-way design.
-        p_signs: of repeated measures, p over the signs of units (``sign_p``).
-    """
-
-    statistic: float
-    df: float
-    df_error: float
-    p: float
-    sum_between: float
-    sum_error: float
-    epsilon: float = 1.0
-    p_signs: float = math.nan
+    statistic: float  # F; NaN without error variance
+    df: float  # numerator
+    df_error: float  # denominator
+    p: float  # of the F distribution; NaN where F is
+    sum_between: float  # sum of squares of the effect
+    sum_error: float  # sum of squares of the error
+    epsilon: float = 1.0  # Greenhouse–Geisser; 1 in a one-way design
+    p_signs: float = math.nan  # of repeated measures: p over sign flips of units (``_sign_p``)
 
     @property
     def eta_squared(self) -> float:
-        """η²: effect / (effect + error); partial where units were taken out as a factor of their own."""
+        """η² = effect / (effect + error); partial η² under repeated measures."""
         total = self.sum_between + self.sum_error
         return self.sum_between / total if total > 0 else math.nan
 
     @property
     def omega_squared(self) -> float:
-        """ω²: η² less what chance alone would give."""
+        """ω²: η² corrected for chance."""
         mean_error = self.sum_error / self.df_error
         total = self.sum_between + self.sum_error + mean_error
         return (self.sum_between - self.df * mean_error) / total if total > 0 else math.nan
 
 
 def one_way(groups: Sequence[np.ndarray]) -> Anova:
-    """One-way analysis of variance.
-
-    Args:
-        groups: at least two groups of numbers, together more numbers than groups.
-
-    Raises:
-        InputError: there are too few groups or numbers.
-    """
+    """One-way analysis of variance of two groups or more; InputError without replicates."""
     values = [np.asarray(group, dtype=np.float64) for group in groups]
     count = sum(map(len, values))
     if len(values) < 2 or min(map(len, values)) < 1 or count <= len(values):
@@ -72,17 +54,10 @@ def one_way(groups: Sequence[np.ndarray]) -> Anova:
 
 
 def repeated_measures(values: np.ndarray) -> Anova:
-    """Analysis of variance of treatments that every unit underwent.
+    """Repeated-measures ANOVA of values (n units, k treatments); InputError where n or k is below 2.
 
-    Args:
-        values: float (n units, k treatments), n and k at least 2.
-
-    Returns:
-        The F test of treatments against treatments × units, Greenhouse and Geisser's (1959) ε, and the p that needs
-        neither sphericity nor normal numbers: between two treatments that of F, among more that of all signs.
-
-    Raises:
-        InputError: fewer than two units or treatments.
+    ε is Greenhouse and Geisser's (1959). ``p_signs`` needs neither sphericity nor normality: with two treatments it is
+    that of F, with more that of sign flips.
     """
     units, treatments = values.shape
     if units < 2 or treatments < 2:
@@ -98,17 +73,15 @@ def repeated_measures(values: np.ndarray) -> Anova:
 
 
 def _sign_p(centred: np.ndarray) -> float:
-    """Return how often treatments differ as much if each unit's differences had come out the other way round by chance.
+    """Return p over sign flips of whole units of centred values (n units, k treatments), each unit's mean removed.
 
-    Exact for differences that scatter alike on both sides, however unequally and together (Fisher 1935, §21); F with
-    Greenhouse and Geisser's degrees of freedom rejects in 0 to 3 % of studies of few units (``benchmarks/levels.py``).
-
-    Args:
-        centred: float (n units, k treatments), each unit's mean taken out.
+    Exact for differences with symmetric distributions, whatever their variances and correlations (Fisher 1935, §21); F
+    with Greenhouse and Geisser's degrees of freedom rejects in 0 to 3 % of studies of few units
+    (``benchmarks/levels.py``).
     """
 
     def between(signs: np.ndarray, axis: int) -> np.ndarray:
-        """Return what F rises with, as the whole sum of squares stays; ``axis`` is the last."""
+        """Return a statistic that F increases with, since the total sum of squares is fixed; ``axis`` is the last."""
         return np.asarray(((signs @ centred) ** 2).sum(axis=-1))
 
     test = stats.permutation_test(
@@ -124,7 +97,7 @@ def _sign_p(centred: np.ndarray) -> float:
 
 
 def sphericity(values: np.ndarray) -> float:
-    """Return Greenhouse and Geisser's ε of units × treatments: 1 under sphericity, at least 1 / (k − 1)."""
+    """Return Greenhouse and Geisser's ε of values (units, treatments): 1 under sphericity, at least 1 / (k − 1)."""
     treatments = values.shape[1]
     if treatments == 2:
         return 1.0
@@ -135,7 +108,7 @@ def sphericity(values: np.ndarray) -> float:
     trace = float(np.trace(centred))
     if not trace > NOISE * float((values**2).sum()):
         return 1.0
-    # Rounding may carry it past its bounds.
+    # Rounding may exceed the bounds.
     return min(max(trace**2 / ((treatments - 1) * squared), 1 / (treatments - 1)), 1.0)
 
 

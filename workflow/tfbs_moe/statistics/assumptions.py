@@ -1,22 +1,22 @@
-"""What tests over factors assume, whether it holds, and the rule that picks the test to report first.
+"""Checks of what tests over factors assume, and the rule that picks the test to report first.
 
-The rule was written down before any result was seen:
+The rule was fixed before any result was seen:
 
-1. Sphericity is never assumed: the p of a repeated-measures F of more than two models is that over signs of factors.
-2. A comparison of two models is reported by the paired t test. Where Shapiro and Wilk's test finds its
-   differences not normal (p < .05) and there are at least six factors, the Wilcoxon test is reported instead; with
-   fewer, ranks cannot reach p < .05 whatever the numbers.
-3. Many models are reported by the repeated-measures ANOVA, and by Friedman's test (Iman and Davenport's F) where
-   the residuals are not normal.
-4. Strata hold different factors, and their spread is not taken to be equal: Welch's ANOVA with Games and Howell's
+1. Sphericity is never assumed: p of a repeated-measures F of more than two models is over sign flips of factors.
+2. A comparison of two models is reported by the paired t test. Where Shapiro and Wilk's test rejects normality of the
+   differences (p < .05) and there are at least six factors, the Wilcoxon test is reported instead; with fewer, ranks
+   cannot reach p < .05.
+3. Many models are reported by the repeated-measures ANOVA, and by Friedman's test (Iman and Davenport's F) where the
+   residuals are not normal.
+4. Strata hold different factors, and equal variances are not assumed: Welch's ANOVA with Games and Howell's
    comparisons; Kruskal and Wallis's test with Mann and Whitney's where the residuals are not normal, or where fewer
-   than two strata have the factors that Welch's takes.
-5. Influence is shown and changes no choice.
+   than two strata have enough factors for Welch's.
+5. Influence is reported and changes no choice.
 
-Every test is in the table whichever is chosen, so that a reader may choose otherwise.
+The table holds every test, so that a reader may choose otherwise.
 
-Residuals of a few factors depend on one another, and no approximation to the checks' distributions holds then
-(``benchmarks/levels.py``): p is the share of normal numbers, as many and treated alike, that are as far out.
+Residuals of few factors are dependent, which breaks the approximations to the checks' null distributions
+(``benchmarks/levels.py``): p is simulated from normal values of the same design instead.
 """
 
 import math
@@ -34,26 +34,20 @@ from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable
 ALPHA = 0.05
 FEWEST_FOR_SHAPIRO = 3
 FEWEST_FOR_RANKS = 6
-# Of the variance of all contrasts: one with less than this has none.
+# A contrast with less than this fraction of the variance of all contrasts has none.
 _SINGULAR = 1e-12
-# Tables of normal numbers that a check is held against.
+# Simulated tables of normal values behind the p of a check.
 _DRAWN = 2_999
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Check:
-    """One test of an assumption.
+    """One test of an assumption."""
 
-    Attributes:
-        statistic: value of the test's statistic; NaN where it cannot be computed.
-        p: its p.
-        words: the outcome, for the column ``check``.
-    """
-
-    statistic: float
+    statistic: float  # NaN where it cannot be computed
     p: float
-    words: str
+    words: str  # the outcome, for the column ``check``
 
     @property
     def fails(self) -> bool:
@@ -66,7 +60,7 @@ _NO_SPREAD = Check(math.nan, math.nan, "homogeneity of variances cannot be teste
 
 
 def normality(values: np.ndarray, of: str) -> Check:
-    """Shapiro and Wilk's (1965) test of independent numbers (n,) that do not all agree."""
+    """Test independent values (n,) for normality (Shapiro and Wilk 1965)."""
     if len(values) < FEWEST_FOR_SHAPIRO or not varies(values):
         return Check(math.nan, math.nan, f"normality of {of} cannot be tested")
     test = stats.shapiro(values)
@@ -74,7 +68,7 @@ def normality(values: np.ndarray, of: str) -> Check:
 
 
 def normality_of_residuals(values: np.ndarray) -> Check:
-    """Shapiro and Wilk's test of what is left of units × treatments (n, k)."""
+    """Test the residuals of values (n units, k treatments) for normality (Shapiro and Wilk)."""
     left = residuals(values)
     if left.size < FEWEST_FOR_SHAPIRO or not varies(left.ravel()):
         return _NO_RESIDUALS
@@ -83,7 +77,7 @@ def normality_of_residuals(values: np.ndarray) -> Check:
 
 
 def normality_within(groups: Sequence[np.ndarray]) -> Check:
-    """Shapiro and Wilk's test of what is left of groups once their means are taken out."""
+    """Test the residuals of groups about their means for normality (Shapiro and Wilk)."""
     values, sizes = np.concatenate(groups), tuple(map(len, groups))
     left = settled(_centred(values, sizes))
     if left.size < FEWEST_FOR_SHAPIRO or not varies(left):
@@ -100,7 +94,7 @@ def _normality(w: float, p: float, of: str) -> Check:
 def _against_chance(
     statistic: Callable[..., np.ndarray], values: np.ndarray, *sizes: tuple[int, ...]
 ) -> tuple[float, float]:
-    """Return a statistic and how often it is as high of normal numbers of the same design, the observed among them."""
+    """Return a statistic and its p among normal values of the same design, the observed ones included."""
     observed = float(statistic(values[None], *sizes)[0])
     drawn = _by_chance(statistic, values.shape, *sizes)
     above = len(drawn) - np.searchsorted(drawn, observed - _ROUNDING)
@@ -109,7 +103,7 @@ def _against_chance(
 
 @cache
 def _by_chance(statistic: Callable[..., np.ndarray], shape: tuple[int, ...], *sizes: tuple[int, ...]) -> np.ndarray:
-    """Return the statistic (_DRAWN,), ascending, of drawn numbers; it knows neither where they lie nor their scale."""
+    """Return the null distribution (_DRAWN,), ascending, of a statistic that ignores location and scale."""
     return np.sort(statistic(np.random.default_rng(0).normal(size=(_DRAWN, *shape)), *sizes))
 
 
@@ -122,34 +116,34 @@ def _shapiro_within(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
 
 
 def _twoway(values: np.ndarray) -> np.ndarray:
-    """Take units and treatments out of numbers (…, n, k)."""
+    """Remove unit and treatment means from values (…, n, k)."""
     centred = values - values.mean(axis=-2, keepdims=True) - values.mean(axis=-1, keepdims=True)
     return np.asarray(centred + values.mean(axis=(-2, -1), keepdims=True))
 
 
 def _centred(values: np.ndarray, sizes: tuple[int, ...], middle: Callable[..., np.ndarray] = np.mean) -> np.ndarray:
-    """Take their middle out of groups, which lie side by side in numbers (…, n)."""
+    """Remove each group's middle from groups that are concatenated in values (…, n)."""
     parts = np.split(values, np.cumsum(sizes)[:-1], axis=-1)
     return np.concatenate([part - middle(part, axis=-1, keepdims=True) for part in parts], axis=-1)
 
 
 def ranks_are_reported(check: Check, count: int) -> bool:
-    """Apply rules 2 to 4: whether a rank test is reported first."""
+    """Return whether a rank test is reported first (rules 2 to 4)."""
     return check.fails and count >= FEWEST_FOR_RANKS
 
 
 def residuals(values: np.ndarray) -> np.ndarray:
-    """Return what is left of units × treatments once both are taken out, (n, k)."""
+    """Return the residuals of values (n units, k treatments) about unit and treatment means, (n, k)."""
     return settled(_twoway(values))
 
 
 def mauchly(values: np.ndarray) -> Check:
-    """Mauchly's (1940) test of sphericity of units × treatments."""
+    """Test values (n units, k treatments) for sphericity (Mauchly 1940)."""
     count, treatments = values.shape
     if treatments < 3 or count <= treatments:
         return Check(math.nan, math.nan, "sphericity cannot be tested")
     covariance = _contrasts(values)
-    # Contrasts that depend on one another have a determinant of rounding.
+    # The determinant of linearly dependent contrasts is rounding error.
     if np.linalg.matrix_rank(covariance, tol=_SINGULAR * np.trace(covariance), hermitian=True) < treatments - 1:
         return Check(math.nan, math.nan, "sphericity cannot be tested")
     observed, p = _against_chance(_unlike_sphere, values)
@@ -165,7 +159,7 @@ def _contrasts(values: np.ndarray) -> np.ndarray:
 
 
 def _unlike_sphere(values: np.ndarray) -> np.ndarray:
-    """Return −log W."""
+    """Return −log of Mauchly's W."""
     covariance = _contrasts(values)
     size = covariance.shape[-1]
     mean = np.trace(covariance, axis1=-2, axis2=-1) / size
@@ -173,16 +167,16 @@ def _unlike_sphere(values: np.ndarray) -> np.ndarray:
 
 
 def homogeneity(groups: Sequence[np.ndarray]) -> Check:
-    """Brown and Forsythe's (1974) test that groups of independent numbers spread alike."""
+    """Test independent groups for equal variances (Brown and Forsythe 1974)."""
     usable = [group for group in groups if len(group) > 1]
-    # Two values are always as far from their median.
+    # Two values are always equally far from their median.
     if len(usable) < 2 or not any(_uneven(group) for group in usable):
         return _NO_SPREAD
     return _homogeneity(_unlike_spread, np.concatenate(usable), tuple(map(len, usable)))
 
 
 def homogeneity_of_residuals(values: np.ndarray) -> Check:
-    """Brown and Forsythe's test that what is left of units × treatments (n, k) spreads alike in all treatments."""
+    """Test the residuals of values (n units, k treatments) for equal variances over treatments (Brown and Forsythe)."""
     if values.shape[0] < 2 or values.shape[1] < 3 or not any(_uneven(column) for column in residuals(values).T):
         return _NO_SPREAD
     return _homogeneity(_unlike_spread_twoway, values)
@@ -198,7 +192,7 @@ def _homogeneity(statistic: Callable[..., np.ndarray], values: np.ndarray, *size
 
 
 def _unlike_spread(values: np.ndarray, sizes: tuple[int, ...]) -> np.ndarray:
-    """Return F of how far numbers (B, n) are from the median of their group."""
+    """Return F of the absolute deviations of values (B, n) from the median of their group."""
     apart = np.abs(_centred(values, sizes, np.median))
     within = (_centred(apart, sizes) ** 2).sum(axis=-1)
     whole = (_centred(apart, (apart.shape[-1],)) ** 2).sum(axis=-1)
@@ -212,21 +206,15 @@ def _unlike_spread_twoway(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Influence:
-    """The unit that moves a mean difference most when it is left out.
-
-    Attributes:
-        unit: its name.
-        without: the mean of the others.
-        words: the same, for the column ``check``.
-    """
+    """The unit whose removal changes a mean difference most."""
 
     unit: str
-    without: float
-    words: str
+    without: float  # mean of the others
+    words: str  # for the column ``check``
 
 
 def influence(differences: np.ndarray, names: tuple[str, ...]) -> Influence | None:
-    """Leave each unit out in turn; None with fewer than three."""
+    """Leave each unit out in turn and return the most influential one; None with fewer than three."""
     count = len(differences)
     if count < 3:
         return None
@@ -238,12 +226,7 @@ def influence(differences: np.ndarray, names: tuple[str, ...]) -> Influence | No
 
 
 def assumption_results(table: FactorTable, metric: str) -> list[Result]:
-    """Return the checks of one comparison over factors, as rows of a table of their own.
-
-    Args:
-        table: the models of one comparison, the mixture first.
-        metric: name of the metric.
-    """
+    """Return the checks of one comparison over factors, with the mixture first in ``table``."""
     everyone = " / ".join(table.models)
     found = [
         _result("Shapiro–Wilk", everyone, normality_of_residuals(table.values), "W", table),

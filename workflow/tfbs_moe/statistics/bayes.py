@@ -1,4 +1,4 @@
-"""The Bayesian signed-rank test: how probable it is that one model is better, and by more than does not matter."""
+"""The Bayesian signed-rank test: the probability that one model is better by more than a negligible difference."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,12 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class Posterior:
-    """Posterior probabilities of where the next pair of differences lies.
+    """Probabilities that the fraction above, inside or below the region of practical equivalence is the largest."""
 
-    Attributes:
-        better: above the region of practical equivalence.
-        equivalent: inside it.
-        worse: below it.
-        share_better: mean share of the posterior above the region, with ``lower`` and ``upper`` its interval.
-        lower: lower end.
-        upper: upper end.
-    """
-
-    better: float
-    equivalent: float
-    worse: float
-    share_better: float
+    better: float  # above
+    equivalent: float  # inside
+    worse: float  # below
+    share_better: float  # posterior mean of the fraction above; ``lower`` and ``upper`` are its interval
     lower: float
     upper: float
 
@@ -33,17 +24,11 @@ class Posterior:
 def signed_rank(
     differences: np.ndarray, rope: float, level: float, stream: np.random.Generator, draws: int = DRAWS
 ) -> Posterior:
-    """Bayesian signed-rank test (Benavoli et al. 2014; 2017, J. Mach. Learn. Res. 18:77).
+    """Run the Bayesian signed-rank test on differences (n,), one per factor.
 
-    A Dirichlet process prior of strength ½ at zero; the posterior share of pairwise means above, within
-    and below ±rope, and the probability that each share is the largest.
-
-    Args:
-        differences: float (n,), one per factor.
-        rope: half the width of the region in which a difference does not matter.
-        level: of the interval of the share.
-        stream: what the posterior is drawn from.
-        draws: from the posterior.
+    Benavoli et al. (2014; 2017, J. Mach. Learn. Res. 18:77): a Dirichlet process prior of strength ½ at zero; the
+    posterior fraction of pairwise means above, within and below ±``rope``, and the probability that each is the
+    largest.
     """
     points = np.concatenate([[0.0], differences])
     sums = points[:, None] + points[None, :]

@@ -1,4 +1,4 @@
-"""Do strata of factors differ: tests between groups that hold different factors."""
+"""Tests of whether strata differ, between groups that hold different factors."""
 
 import math
 from collections.abc import Sequence
@@ -21,27 +21,21 @@ from tfbs_moe.statistics.units import UNIT, apart, shared
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"
 PAIRED_DESIGN = "within factors: the factors of both strata, seeds and cells averaged within factor and stratum"
 SMALLEST_STRATUM = 2
-# With fewer in a stratum Welch's degrees of freedom do not make good for unequal spreads: it rejects in up to 7 %.
+# With fewer in a stratum Welch's degrees of freedom do not compensate for unequal variances: it rejects in up to 7 %.
 FEWEST_FOR_MEANS = 5
-# All ways to draw strata are counted where they are no more than this; else so many are drawn, up to so many factors,
-# from where on the distribution of H is that of χ².
+# Kruskal and Wallis's p is over all assignments of factors to strata if there are no more than _MOST_DRAWN, else over
+# so many random ones; with more than _MOST_FACTORS factors it is that of χ².
 _MOST_DRAWN, _MOST_FACTORS = 4_999, 20
 
 
 def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
     """Test whether a model does better in one stratum than in another.
 
-    Args:
-        values: from ``factor_values``.
-        level: of intervals.
-        models: which models; all where none are named.
-
-    Returns:
-        Per model and way of drawing strata: Kruskal and Wallis's test with Mann and Whitney's (Holm), and over strata
-        of ``FEWEST_FOR_MEANS`` factors Welch's ANOVA with Games and Howell's comparisons, led by ``model`` and
-        ``strata``; ``headline`` by the rule of ``assumptions``. Strata that take no part are named in ``check``. A
-        factor in two strata, as in its own cell and in another, counts in the first alone; paired t and Wilcoxon tests
-        compare two strata that share factors on these.
+    Per model and stratification: Kruskal and Wallis's test with Mann and Whitney's (Holm), and over strata of
+    ``FEWEST_FOR_MEANS`` factors or more Welch's ANOVA with Games and Howell's comparisons; ``headline`` follows the
+    rule of ``assumptions``, and ``check`` names excluded strata. A factor in two strata (its own and another cell)
+    counts in the first alone; paired t and Wilcoxon tests compare strata that share factors. ``values`` are from
+    ``factor_values``; ``models`` None means all.
     """
     tables = []
     kept = values if models is None else values[values["model"].isin(models)]
@@ -60,14 +54,7 @@ def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[s
 
 
 def between_groups(parts: dict[str, np.ndarray], metric: str, level: float, again: str = "") -> list[Result]:
-    """Test whether independent groups differ; see ``compare_strata``.
-
-    Args:
-        parts: values, float (n,), of the factors of each group.
-        metric: name of the metric.
-        level: of intervals.
-        again: what was left out, in words.
-    """
+    """Test whether independent groups, float (n,) by name, differ; ``again`` says in words what was excluded before."""
     small = [name for name, values in parts.items() if len(values) < SMALLEST_STRATUM]
     usable = {name: values for name, values in parts.items() if name not in small}
     alone = f"left out, with one factor: {', '.join(small)}" if small else ""
@@ -126,7 +113,7 @@ def _welch(groups: list[np.ndarray], common: Result, metric: str, level: float) 
 
 
 def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
-    """Compare all pairs of strata of unequal spread (Games and Howell 1976)."""
+    """Compare all pairs of strata of unequal variances (Games and Howell 1976)."""
     results = []
     names = list(parts)
     for first, name in enumerate(names):
@@ -166,9 +153,9 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
 
 
 def _studentized_range(level: float, groups: int, df: float) -> float:
-    """Return the quantile of the studentized range, which lies between that of one pair and that by Bonferroni.
+    """Return the quantile of the studentized range, which lies between that of one pair and Bonferroni's.
 
-    scipy's own search knows neither, and its every step is an integral over two dimensions.
+    scipy's own search uses no bounds, and each of its steps is a two-dimensional integral.
     """
     pairs = math.comb(groups, 2)
     lower, upper = (math.sqrt(2) * float(stats.t.isf((1 - level) / 2 / count, df)) for count in (1, pairs))
@@ -193,7 +180,7 @@ def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float
             p=p,
             p_adjusted=p,
             effect_name="epsilon squared",
-            # Without an interval: draws of factors spread more than factors do, most of all where strata are alike.
+            # No interval: bootstrap resamples of factors vary more than factors do, most of all where strata are alike.
             effect=float(found.statistic) / (common.n - 1),
             sentence=(
                 f"The rank of the {metric} {verdict} between strata: H({len(groups) - 1}) = {found.statistic:.2f}, "
@@ -204,11 +191,11 @@ def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float
 
 
 def _kruskal_p(groups: list[np.ndarray]) -> float:
-    """Return how often strata drawn from all factors by chance have an H as large."""
+    """Return the permutation p of H, over assignments of all factors to strata."""
     ranks = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum([len(group) for group in groups])[:-1])
 
     def between(*drawn: np.ndarray, axis: int) -> np.ndarray:
-        """Return what H rises with, as the ranks stay the same."""
+        """Return a statistic that H increases with, since the ranks are fixed."""
         return np.asarray(sum(part.sum(axis=axis) ** 2 / part.shape[axis] for part in drawn))
 
     test = stats.permutation_test(
@@ -223,7 +210,7 @@ def _kruskal_p(groups: list[np.ndarray]) -> float:
 
 
 def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
-    """Compare all pairs of strata; p is exact where one has up to eight factors and none are equal."""
+    """Compare all pairs of strata; p is exact where one of the two has up to eight factors and there are no ties."""
     pairs = list(combinations(parts, 2))
     tests = [stats.mannwhitneyu(parts[first], parts[second]) for first, second in pairs]
     results = []

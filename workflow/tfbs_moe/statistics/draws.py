@@ -1,4 +1,4 @@
-"""How F grows with the number of draws, on the published draws and on ours, beside the F of factors."""
+"""How F grows with the number of draws, on the published draws and on ours, beside the F over factors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -34,21 +34,16 @@ OURS, PUBLISHED = "this study", "published"
 METRIC = "auroc"
 _DRAW = "draw"
 DRAWS_COLUMNS = ("source", "experiment", "factor", "draws", *RESULT_COLUMNS)
-# Each published test set had the 500 supplied negatives, and a shuffle of each of the 1,000 rows on top.
+# Each published test set adds to the 500 supplied negatives a shuffle of each of the 1,000 sequences.
 PUBLISHED_IDENTITY = {"protocol": PUBLISHED, "negatives": "supplied_and_shuffled", "rows": "all", "metric": METRIC}
 
 
 def read_published_draws(path: str | Path) -> pd.DataFrame:
-    """Read the authors' AUROCs draw by draw.
+    """Read the authors' AUROCs: ``model`` ``our_model`` ``set`` ``factor`` ``draw`` ``value``, one row per draw.
 
     ``resources/published_draws.tsv`` holds them as the authors published them (github.com/lab-rasool/TFBS,
     ``results/evaluation_summary.csv`` at commit 6565f59): 30 passes with dropout left on, of one trained model each.
-
-    Returns:
-        One row per model × factor × draw: ``model`` ``our_model`` ``set`` ``factor`` ``draw`` ``value``.
-
-    Raises:
-        InputError: the table lacks a column, or draws.
+    InputError where a column or a draw is missing.
     """
     wide = read_tsv(path, columns=("model", "our_model", "set", "factor"))
     columns = [name for name in wide.columns if name.startswith(_DRAW)]
@@ -59,7 +54,7 @@ def read_published_draws(path: str | Path) -> pd.DataFrame:
 
 
 def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Return the paper's ANOVA and Tukey tests from its own draws, in the form of ``paper_anova``."""
+    """Run the paper's ANOVA and Tukey tests on its own draws, in the form of ``paper_anova``."""
     tables = []
     for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
         values = {str(model): rows["value"].to_numpy() for model, rows in group.groupby("our_model", sort=False)}
@@ -70,14 +65,14 @@ def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFra
 
 
 def as_metrics(published: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over draws in the form of the table of metrics, so that factors can be compared."""
+    """Return the mean over draws in the form of the metrics table, for comparisons over factors."""
     means = published.groupby(["set", "factor", "our_model"], sort=False)["value"].mean().reset_index()
     named = means.rename(columns={"our_model": "model"}).assign(seed=0, experiment=means["factor"])
     return named.assign(**PUBLISHED_IDENTITY)
 
 
 def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS, level: float = LEVEL) -> pd.DataFrame:
-    """Return F of the first so many published draws per test set, and the F of factors from the same numbers."""
+    """Return ``growth`` of the published draws: F of the first draws of each test set, and F over factors."""
     sets = []
     for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
         ordered = group.sort_values("draw", kind="stable")
@@ -95,7 +90,7 @@ def draws_of(
     model_seed: int = 0,
     draws: int = max(COUNTS),
 ) -> dict[str, np.ndarray]:
-    """Return bootstrap draws of the AUROC of one training of each model that was predicted, (draws,) by model."""
+    """Return bootstrap AUROCs of one training of each predicted model, (draws,) by model."""
     models = present_models(scores, models, model_seed)
     stream = rng(seed, "growth", identity["experiment"], identity["negatives"])
     values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
@@ -109,19 +104,13 @@ def growth(
     counts: Sequence[int] = COUNTS,
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """Return F against the number of draws.
+    """Return F against the number of draws, columns ``DRAWS_COLUMNS``; ``counts`` above what there is are skipped.
 
-    Args:
-        sets: identity of every test set and its AUROCs, (draws,) by model; all of one protocol and kind of negatives.
-        source: whose draws.
-        unit: what a draw is.
-        counts: numbers of draws; those above what there is are left out.
-        level: of intervals.
+    Per test set and number of ``draws``: the one-way F with draws as replicates. Per set: the repeated-measures F of
+    the factors' means over draws, which does not depend on how many there are (``draws`` is missing).
 
-    Returns:
-        Columns ``DRAWS_COLUMNS``. Per test set and number of ``draws`` the one-way F with draws as replicates; per set
-        the repeated-measures F of the factors' means over draws, which does not know how many there were: its
-        ``draws`` is missing.
+    ``sets`` holds the identity of each test set and its AUROCs, (draws,) by model; all of one protocol and kind of
+    negatives. ``unit`` says what a draw is.
     """
     tables = [as_table([], dict.fromkeys(DRAWS_COLUMNS))]
     for identity, values in sets:
@@ -162,21 +151,14 @@ def paper_tables(
     draws: int = DRAWS,
     level: float = LEVEL,
 ) -> dict[str, pd.DataFrame]:
-    """Make every table of a study whose replicates are draws.
+    """Build the tables of a study with draws as replicates: ``anova``, ``tukey``, ``published`` and ``draws``.
 
-    Args:
-        sets: identity (see ``paper_anova``) and predictions of every test set; read one after the other.
-        models: names of the models to compare, by protocol; the first is compared with each of the others that were
-            not left out of the study.
-        published: from ``read_published_draws``; only factors that the study tests on the authors' files are used.
-        seed: the study's root seed.
-        model_seed: which training of each model.
-        draws: replicates per model of ``anova``.
-        level: of intervals.
+    ``draws`` is on the first kind of negatives of each experiment; ``published`` covers only the factors that the study
+    tests on the authors' files.
 
-    Returns:
-        ``anova`` and ``tukey`` (``paper_anova``), ``published`` (``published_anova``) and ``draws`` (``growth``, on the
-        first kind of negatives of each experiment).
+    ``sets`` holds the identity (see ``paper_anova``) and predictions of each test set, read one at a time; ``models``
+    are by protocol, and the first is compared with each other one that has predictions. ``draws`` are the replicates
+    per model of ``anova``, and ``model_seed`` selects one training of each model.
     """
     tests, drawn, same_files = [], {}, set()
     for identity, scores in sets:

@@ -9,15 +9,15 @@ from scipy import optimize, special, stats
 from tfbs_moe.evaluation.intervals import newcombe_interval
 from tfbs_moe.statistics.rounding import varies
 
-# Beyond this many units the distribution of the signed-rank sum is normal to four digits.
+# Above this many units the signed-rank sum is normal to four digits.
 EXACT_RANKS = 50
-# From such a t or F on its noncentral distribution is that of its denominator, to the digits that are shown; machine
-# numbers no longer hold the functions much further on.
+# Above this t or F the noncentral distribution is that of its denominator, to the digits shown; well above it floating
+# point cannot hold the noncentral functions.
 LARGE = 1e4
 
 
 def eta_interval(statistic: float, df: float, df_error: float, level: float) -> tuple[float, float]:
-    """Return the interval of (partial) η² from an F statistic, by its noncentral distribution (Steiger 2004)."""
+    """Return the interval of (partial) η² from an F statistic, by the noncentral F distribution (Steiger 2004)."""
     if not math.isfinite(statistic):
         return math.nan, math.nan
     statistic = max(statistic, 0.0)
@@ -28,7 +28,7 @@ def eta_interval(statistic: float, df: float, df_error: float, level: float) -> 
 
     def proportion(probability: float) -> float:
         if statistic > LARGE:
-            # The numerator's own spread no longer counts beside the denominator's.
+            # The numerator's variance is negligible beside the denominator's.
             noncentrality = statistic * df * float(stats.chi2.isf(probability, df_error)) / df_error
         else:
             noncentrality = _solve(lambda value: distance(value, probability), statistic * df)
@@ -38,10 +38,10 @@ def eta_interval(statistic: float, df: float, df_error: float, level: float) -> 
 
 
 def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return Hedges' g of paired differences (mean over their standard deviation, bias-corrected) and its interval.
+    """Return Hedges' g of paired differences (bias-corrected) and its interval; NaN where they do not vary.
 
-    The interval is that of the mean over the standard deviation of all units, by the noncentral t distribution; g alone
-    is corrected. Missing where the differences do not vary.
+    The interval is that of the population's mean over its standard deviation, by the noncentral t distribution; only g
+    itself is corrected.
     """
     count = len(differences)
     if not varies(np.asarray(differences)):
@@ -58,9 +58,9 @@ def hedges(differences: np.ndarray, level: float) -> tuple[float, float, float]:
 
 
 def common_language(differences: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return the share of units on which the first is higher (ties count half) and Clopper and Pearson's interval.
+    """Return the fraction of units on which the first is higher (ties count half), with Clopper and Pearson's interval.
 
-    Of few units every interval of a share covers too much or too little, by what the share is; this one never too
+    With few units the coverage of any interval of a proportion departs from its level; this one never covers too
     little.
     """
     count = len(differences)
@@ -73,16 +73,16 @@ def common_language(differences: np.ndarray, level: float) -> tuple[float, float
 
 
 def probability_of_superiority(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return how probable a unit of one group is to be higher than one of another (ties count half), with interval."""
+    """Return P(a unit of one group exceeds one of another), where ties count half, with Newcombe's interval."""
     share = float((np.sign(first[:, None] - second[None, :]) + 1).mean() / 2)
     return share, *newcombe_interval(share, len(first), len(second), level)
 
 
 def hodges_lehmann(differences: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return the median of all pairwise means and the interval that the signed-rank test gives.
+    """Return the median of all pairwise means and the interval of the signed-rank test.
 
-    Hollander, Wolfe and Chicken (2014), §3.2–3.3. The interval is missing where no set of ranks is as
-    improbable as ``1 − level``: fewer than six units at 95 %.
+    Hollander, Wolfe and Chicken (2014), §3.2–3.3. The interval is NaN where no set of ranks is as improbable as 1 −
+    ``level``: below six units at 95 %.
     """
     count = len(differences)
     first, second = np.triu_indices(count)
@@ -96,7 +96,7 @@ def hodges_lehmann(differences: np.ndarray, level: float) -> tuple[float, float,
 
 
 def _signed_rank_quantile(count: int, tail: float) -> int:
-    """Return the largest k for which P(sum of positive ranks < k) is at most ``tail``; 0 where there is none."""
+    """Return the largest k with P(sum of positive ranks < k) ≤ ``tail``; 0 where there is none."""
     if count > EXACT_RANKS:
         mean, variance = count * (count + 1) / 4, count * (count + 1) * (2 * count + 1) / 24
         return math.floor(mean + stats.norm.ppf(tail) * math.sqrt(variance))
@@ -109,16 +109,16 @@ def _signed_rank_quantile(count: int, tail: float) -> int:
 
 
 def _noncentrality(statistic: float, df: int, probability: float) -> float:
-    """Return the noncentrality at which a t this low or lower has the given probability."""
+    """Return the noncentrality at which P(t ≤ ``statistic``) is ``probability``."""
     if statistic < 0:
         return -_noncentrality(-statistic, df, 1 - probability)
     if statistic > LARGE:
-        # The normal numerator no longer adds to what the denominator spreads.
+        # The numerator's variance is negligible.
         return statistic * math.sqrt(float(stats.chi2.isf(probability, df)) / df)
 
     def distance(value: float) -> float:
         found = float(special.nctdtr(df, value, statistic))
-        # Where the function is not defined in machine numbers it is all but 1 below the statistic, all but 0 above.
+        # Where floating point fails, the function is all but 1 below the statistic and all but 0 above.
         return (found if math.isfinite(found) else float(value < statistic)) - probability
 
     width = 5.0
@@ -128,7 +128,7 @@ def _noncentrality(statistic: float, df: int, probability: float) -> float:
 
 
 def _solve(distance: Callable[[float], float], start: float) -> float:
-    """Return where a falling function of a noncentrality crosses zero; 0 where it starts below."""
+    """Return the root of a decreasing function of a noncentrality; 0 where it starts at or below zero."""
     if distance(0.0) <= 0:
         return 0.0
     upper = max(start, 1.0)

@@ -1,4 +1,4 @@
-"""Equivalence and non-inferiority against a margin that was set beforehand."""
+"""Tests of equivalence and non-inferiority against a margin that was set beforehand."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,13 @@ from scipy.special import stdtr, stdtrit
 
 @dataclass(frozen=True)
 class Margin:
-    """A test of a mean difference against a margin.
+    """A t test of a mean difference against a margin."""
 
-    Attributes:
-        statistic: t; of the two one-sided tests, the one with the larger p.
-        df: n − 1.
-        p: one-sided.
-        effect: mean difference.
-        lower: end of the interval that decides: both ends for equivalence, the lower for non-inferiority.
-        upper: its other end.
-    """
-
-    statistic: float
+    statistic: float  # t; of two one-sided tests, that of the larger p
     df: int
-    p: float
-    effect: float
-    lower: float
+    p: float  # one-sided
+    effect: float  # mean difference
+    lower: float  # of the interval that decides, by both ends (equivalence) or the lower (non-inferiority)
     upper: float
 
 
@@ -50,5 +41,5 @@ def _mean(differences: np.ndarray) -> tuple[float, np.float64, int]:
 
 
 def _above(statistic: float, df: int) -> float:
-    """Return how probable a higher t is."""
+    """Return P(T > ``statistic``)."""
     return float(stdtr(df, -statistic))

@@ -1,7 +1,7 @@
-"""Comparison of models with the factor as the unit: the analysis to draw conclusions from.
+"""Models compared with the factor as the unit: the analysis to draw conclusions from.
 
-A study asks whether a model does better on factors, those it saw and those it did not. One factor is
-one observation; seeds, cells and test rows within it make that observation more exact and add none.
+One factor is one observation; seeds, cells and test sequences within it make that observation more precise and add
+none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,30 +29,21 @@ from tfbs_moe.statistics.units import (
 
 SMALLEST = 2
 ALL_SETS = "all"
-"""Set of the ranks over every test factor, in whichever set."""
+# Set of the ranks over all test factors.
 
 
 @dataclass(frozen=True)
 class ComparisonSettings:
-    """How models are compared over factors.
+    """How models are compared over factors; InputError where a setting is out of range."""
 
-    Attributes:
-        level: of every interval.
-        margin: largest difference in the metric that does not matter; for equivalence, non-inferiority
-            and the Bayesian test. It is set before results are seen.
-        bayesian: whether to run the Bayesian signed-rank test too.
-        effects: true differences that the power to see is simulated for.
-        target: power that counts as enough.
-    """
-
-    level: float = 0.95
+    level: float = 0.95  # of every interval
+    # Largest negligible difference (equivalence, non-inferiority, Bayesian test), set before results are seen
     margin: float = 0.01
     bayesian: bool = False
-    effects: Sequence[float] = EFFECTS
-    target: float = TARGET
+    effects: Sequence[float] = EFFECTS  # true differences whose power is simulated
+    target: float = TARGET  # power that counts as enough
 
     def __post_init__(self) -> None:
-        """Raise InputError where a setting is out of its range."""
         if not 0.5 < self.level < 1:
             raise InputError(f"the level of intervals must lie between 0.5 and 1; it is {self.level}")
         if not self.margin > 0:
@@ -64,20 +55,9 @@ class ComparisonSettings:
 def factor_tables(
     metrics: pd.DataFrame, mixtures: Mapping[str, Sequence[str]], settings: ComparisonSettings, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Make every table of a study in which models are compared over factors.
+    """Build the tables that compare models over factors: ``factors``, ``assumptions``, ``ranks`` and ``power``.
 
-    Args:
-        metrics: the table of metrics.
-        mixtures: the models of interest, by protocol.
-        settings: level, margin and options.
-        seed: the study's root seed.
-
-    Returns:
-        ``factors`` (``compare_models``), ``assumptions`` (``check_assumptions``), ``ranks`` (``rank_models``) and
-        ``power`` (``power_table``).
-
-    Raises:
-        InputError: a protocol has no metrics.
+    ``mixtures`` are the models of interest, by protocol; InputError where a protocol has no metrics.
     """
     found: dict[str, list[pd.DataFrame]] = {"factors": [], "assumptions": [], "power": []}
     for protocol, models in mixtures.items():
@@ -104,23 +84,12 @@ def compare_models(
 ) -> pd.DataFrame:
     """Compare models over factors, for each protocol, set, kind of negatives and row set.
 
-    Args:
-        metrics: the table of metrics (``docs/architecture.md``).
-        mixture: the model of interest.
-        rivals: the models to compare it with; all others of the group where none are named.
-        metric: which metric.
-        settings: level, margin and options.
-        seed: the study's root seed, for the Bayesian test.
+    Per group: three omnibus tests (repeated-measures ANOVA, Friedman, mixed model); for each rival the paired t test,
+    the Wilcoxon test and the mixed-model contrast of mixture − rival, Holm-adjusted over all rivals, including those
+    that lack some factors; Nemenyi's test; effect sizes; equivalence and non-inferiority; optionally the Bayesian test.
+    ``headline`` marks the omnibus and the pairwise test that the rule of ``assumptions`` chose.
 
-    Returns:
-        Per group: three tests over all models (repeated-measures ANOVA, Friedman, mixed model); for each
-        rival the paired t test, the Wilcoxon test and the mixed model of mixture − rival, Holm-adjusted over all
-        rivals, those that lack some factors too; Nemenyi's test; effect sizes; equivalence and non-inferiority; as an
-        option the Bayesian test. ``headline`` marks the omnibus and the pairwise test that the rule of
-        ``assumptions`` chose.
-
-    Raises:
-        InputError: the metric is not in the table.
+    ``mixture`` is the model of interest; ``rivals`` None means all other models of the group.
     """
     settings = settings or ComparisonSettings()
     families: dict[tuple[object, ...], tuple[dict[str, object], list[Result]]] = {}
@@ -133,7 +102,7 @@ def compare_models(
         if settings.bayesian:
             stream = rng(seed, "bayes", *identity.values(), mixture)
             results += bayesian_results(table, metric, settings.level, settings.margin, stream)
-        # A rival that comes by itself is ranked among no others.
+        # A rival compared on its own is ranked among no others.
         family += [result for result in results if not family or result.test != NEMENYI]
     tables = [as_table(adjusted(results, metric, settings.level), identity) for identity, results in families.values()]
     return pd.concat(tables, ignore_index=True) if tables else as_table([], {})
@@ -142,7 +111,7 @@ def compare_models(
 def check_assumptions(
     metrics: pd.DataFrame, mixture: str, rivals: Sequence[str] | None = None, metric: str = "auroc"
 ) -> pd.DataFrame:
-    """Test what the comparisons of ``compare_models`` assume; see ``tfbs_moe.statistics.assumptions``."""
+    """Check what ``compare_models`` assumes; see ``tfbs_moe.statistics.assumptions``."""
     tables = [
         as_table(assumption_results(factor_table(group, models), metric), identity)
         for identity, group, models in comparisons(metrics, mixture, rivals, metric)
@@ -153,17 +122,10 @@ def check_assumptions(
 def rank_models(
     metrics: pd.DataFrame, models: Sequence[str] | None = None, metric: str = "auroc", level: float = 0.95
 ) -> pd.DataFrame:
-    """Return what critical-difference diagrams draw, for each protocol, set, kind of negatives and row set.
+    """Return the ``rank_table`` of each group (protocol × set × negatives × row set), and of all sets together.
 
-    Args:
-        metrics: the table of metrics.
-        models: which models; all of a group where none are named.
-        metric: which metric; where lower is better, rank 1 is the lowest.
-        level: 1 − the family-wise error of Nemenyi's test.
-
-    Returns:
-        One row per group and model; see ``tfbs_moe.statistics.ranks.rank_table``. All sets together are a group
-        too, ``ALL_SETS``. A group with fewer than two models or factors has no row.
+    Where a lower metric is better, rank 1 is the lowest; ``level`` is 1 − the family-wise error of Nemenyi's test. A
+    group with fewer than two models or factors has no row.
     """
     columns = [*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"]
     tables = [pd.DataFrame(columns=columns)]
@@ -172,7 +134,7 @@ def rank_models(
     for names, group in everything.groupby(list(GROUPS), sort=False, observed=True):
         present = [str(name) for name in dict.fromkeys(group.dropna(subset=["value"])["model"])]
         ranked = [name for name in (models or present) if name in present and name != ORACLE]
-        # The model with the most factors says which there are; one that lacks some has no rank among the others.
+        # A model that lacks factors of the most complete one is not ranked.
         widest = group.dropna(subset=["value"]).groupby("model", sort=False)["factor"].nunique().reindex(ranked)
         ranked = complete_models(group, [str(widest.idxmax()), *ranked])[1:] if ranked else []
         table = factor_table(group, ranked) if ranked else None

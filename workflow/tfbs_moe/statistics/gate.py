@@ -1,4 +1,4 @@
-"""What a gate does, over factors: how much each expert is missed, how many it takes, what motifs say of it."""
+"""How a gate uses its experts, over factors: loss without each, gain with their number, agreement with motifs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,19 +15,14 @@ LIKENESS_COLUMNS = (
     "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
 )  # fmt: skip
 POOLED = "pooled."
-# −log10 of TOMTOM's p from which two matrices are called alike at all.
+# −log10 of TOMTOM's p; below it two matrices are not similar.
 LEAST_LIKENESS = 1.0
 
 
 def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Return what is lost without each expert: AUROC of all experts minus AUROC of all but one.
+    """Return the AUROC lost without each expert (all minus all but one), columns ``LOSS_COLUMNS``.
 
-    Args:
-        subsets: ``evaluation/subsets.tsv``.
-        level: of the t intervals over factors; seeds and cells are averaged within a factor.
-
-    Returns:
-        One row per protocol × mixture × set × negatives × expert, columns ``LOSS_COLUMNS``.
+    ``subsets`` is ``evaluation/subsets.tsv``; t intervals are over factors, seeds and cells averaged within a factor.
     """
     keys = [*_GROUPS, "factor", "experiment", "seed"]
     absent = subsets["absent"].fillna("")
@@ -38,28 +33,22 @@ def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def by_number(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Return the mean AUROC over factors by how many experts are present, over the subsets of that size.
-
-    Arguments as for ``expert_losses``; columns ``NUMBER_COLUMNS``.
-    """
+    """Return the mean AUROC over factors by the number of experts present, over subsets of that size."""
     return _over_factors(subsets, "n_present", level, NUMBER_COLUMNS)
 
 
 def likeness_agreement(
     weights: pd.DataFrame, knowledge: Mapping[str, Mapping[str, Any]], factors: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Say for each factor with a known matrix whether the gate looks where the matrices say it should.
+    """Compare, for each factor with a known matrix, the expert of most weight with the one of the most similar motif.
 
-    Args:
-        weights: ``evaluation/gate_weights.tsv``.
-        knowledge: ``knowledge.json``: by factor its ``likeness`` to the factor of each expert, −log10 of TOMTOM's p.
-        factors: of the training experiments; experts go by experiment, or by architecture and experiment.
+    One row per protocol × mixture × negatives × factor; weights are means over bound sequences. Experts pooled over
+    factors, which have no motif of their own, are excluded; a factor without a matrix, or whose matrix is similar to no
+    expert's (``LEAST_LIKENESS``), has no row.
 
-    Returns:
-        One row per protocol × mixture × negatives × factor: the expert of the largest mean weight on bound rows, the
-        one whose factor's matrix is most like this factor's, and whether they ``agree``. Networks pooled over factors,
-        which have no motif of their own, take no part; a factor whose matrix is like no expert's
-        (``LEAST_LIKENESS``), or that has none, has no row.
+    ``weights`` is ``evaluation/gate_weights.tsv``; ``knowledge`` is ``knowledge.json``, by factor its ``likeness`` to
+    each expert's factor (−log10 of TOMTOM's p); ``factors`` are those of the training experiments, after which experts
+    are named, with or without their architecture.
     """
     bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith(MIXTURE)]
     bound = bound[~bound["expert"].str.startswith(POOLED)]
@@ -82,7 +71,7 @@ def likeness_agreement(
 
 
 def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
-    """Return the factor of an expert; the experiment in its name may hold dots, an architecture does not."""
+    """Return the factor of an expert; experiment names may hold dots, architecture names do not."""
     return factors[expert] if expert in factors else factors[expert.split(".", maxsplit=1)[1]]
 
 

@@ -1,4 +1,4 @@
-"""How far results reach: strata of factors, likeness to training, and other kinds of negatives."""
+"""How far results generalise: strata of factors, similarity to training, and other kinds of negatives."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,23 +21,13 @@ def generalisation_tables(
     level: float = 0.95,
     matrices: Sequence[Matrix] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Make every table of a study that asks where its models hold.
+    """Build the tables ``similarity``, ``strata``, ``strata_tests``, ``regression`` and ``negatives_matrix``.
 
-    Args:
-        metrics: the table of metrics.
-        datasets: from ``data.summary``.
-        training: factors that experts were trained on.
-        trained_on: kind of training negatives by protocol.
-        mixtures: models that strata and regression are tested for; means are there for all.
-        level: of intervals.
-        matrices: of factors; JASPAR's where none are given.
+    InputError where the metrics have no AUROC.
 
-    Returns:
-        ``similarity`` (``nearest_training_factors``), ``strata`` (``strata_means``), ``strata_tests``
-        (``compare_strata``), ``regression`` (``regress``) and ``negatives_matrix`` (the function of that name).
-
-    Raises:
-        InputError: the metrics have no AUROC.
+    ``datasets`` is from ``data.summary``; ``training`` are the factors that experts were trained on, and ``trained_on``
+    is the kind of training negatives by protocol. Strata are tested and regressions fitted for ``mixtures`` alone;
+    means are of all models. ``matrices`` None means JASPAR's.
     """
     similarity = nearest_training_factors(list(dict.fromkeys(metrics["factor"])), training, matrices)
     values = factor_values(metrics, similarity, datasets=datasets)

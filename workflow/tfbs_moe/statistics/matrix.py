@@ -1,4 +1,4 @@
-"""Trained on × tested on: what a model that learned from one kind of negatives is worth against another."""
+"""Negatives trained on × negatives tested on: how a model trained against one kind does against another."""
 
 from collections.abc import Mapping
 
@@ -25,16 +25,10 @@ MATRIX_COLUMNS = (
 def negatives_matrix(
     metrics: pd.DataFrame, trained_on: Mapping[str, str], metric: str = "auroc", level: float = 0.95
 ) -> pd.DataFrame:
-    """Average a metric over factors, for each model, kind of negatives trained on and kind tested on.
+    """Average a metric over factors for each model, kind of training negatives and kind of test negatives.
 
-    Args:
-        metrics: the table of metrics.
-        trained_on: kind of training negatives by protocol; other protocols are left out.
-        metric: which metric.
-        level: of the t interval over factors; missing with one factor.
-
-    Returns:
-        One row per protocol × tested negatives × model × set × row set, columns ``MATRIX_COLUMNS``.
+    ``trained_on`` is the kind of training negatives by protocol; other protocols are excluded. The t interval is
+    missing with one factor.
     """
     chosen = of_metric(metrics, metric)
     chosen = chosen[chosen["protocol"].isin(list(trained_on))].dropna(subset=["value"])

@@ -1,4 +1,4 @@
-"""Methods of attribution compared with the factor as the unit: the rows behind what the study says of them."""
+"""Attribution methods compared, with the factor as the unit."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,68 +14,44 @@ from tfbs_moe.statistics.units import by_factor, mean_interval
 from tfbs_moe.statistics.wilcoxon import wilcoxon
 
 SMALLEST = 3
-# Of these a smaller value is the better one.
+# Lower is better.
 LESS_IS_MORE = frozenset({"site_distance", "matrix_distance", "deletion", "infidelity", "sensitivity"})
-# How far a method is from the gradient, and how much of a sequence is a site, are no merits.
+# Distance from the gradient and the fraction of a sequence that is a site are no merits of a method.
 NO_MERIT = ("gradient_rank_correlation", "gradient_same", "site_share", "matrix_share", "shuffled_matrix_")
 NEEDED = ("protocol", "model", "experiment", "factor", "method", "metric", "value")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against the reference, by one metric.
+    """One method against the reference, by one metric."""
 
-    Attributes:
-        protocol: the training recipe.
-        models: ``mixtures``, or the experts of one architecture, such as ``convnet experts``.
-        metric: what is compared.
-        method: the method.
-        reference: the method it is compared with.
-        difference: mean over factors of method - reference.
-        lower: of the interval of a paired t test, NaN with fewer than three factors and where all differ alike.
-        upper: likewise.
-        n_factors: factors that have both.
-        p: of Wilcoxon's signed-rank test.
-        p_adjusted: by Holm, over the methods of one metric.
-        sentence: what follows.
-    """
-
-    protocol: str
-    models: str
+    protocol: str  # the training recipe
+    models: str  # ``mixtures``, or the experts of one architecture, such as ``convnet experts``
     metric: str
     method: str
     reference: str
-    difference: float
-    lower: float
+    difference: float  # mean over factors of method − reference
+    lower: float  # paired t interval; NaN with fewer than three factors or where all differ alike
     upper: float
-    n_factors: int
-    p: float
-    p_adjusted: float = np.nan
+    n_factors: int  # that have both
+    p: float  # of Wilcoxon's signed-rank test
+    p_adjusted: float = np.nan  # Holm, over the methods of one metric
     sentence: str = ""
 
 
 def compare_methods(
     summary: pd.DataFrame, *, reference: str = "gradient", metrics: Sequence[str] | None = None, level: float = 0.95
 ) -> pd.DataFrame:
-    """Compare every method with one of them over factors, for the experts of each architecture and for mixtures.
+    """Compare every attribution method with ``reference`` over factors, for mixtures and experts by architecture.
 
-    Corrected methods are compared with the corrected reference as well, where there is one: what shifts gain is not
-    what the correction gains. Models, seeds and experiments of one factor are averaged before anything is tested, so
-    that more models make no more factors. The interval is that of a paired t test; the p-value is Wilcoxon's,
-    Holm-adjusted over the methods of one metric that have one reference.
+    Corrected methods are also compared with the corrected reference, which separates the gain of shifts from that of
+    the correction. Models, seeds and experiments of a factor are averaged first, so that more models make no more
+    factors. The interval is that of a paired t test; p is Wilcoxon's, Holm-adjusted over the methods of one metric and
+    reference. With fewer than three factors there is a difference but no test. InputError where a column or the
+    reference is missing.
 
-    Args:
-        summary: rows of ``attributions/summary.tsv``, with the ``factor`` of each experiment.
-        reference: the method that the others are compared with.
-        metrics: which; all in which a method can be better or worse, where none are named.
-        level: of the intervals; 1 − level is the family-wise error of what sentences claim.
-
-    Returns:
-        One row per protocol, kind of model, metric and method, with the columns of ``Comparison``. With fewer
-        than three factors there is a difference but no test.
-
-    Raises:
-        InputError: a column or the reference is missing.
+    ``summary`` is ``attributions/summary.tsv`` with the ``factor`` of each experiment; ``metrics`` None means all by
+    which a method can be better or worse; 1 − ``level`` is the family-wise error of what sentences claim.
     """
     missing = [column for column in NEEDED if column not in summary.columns]
     if missing:
@@ -112,7 +88,7 @@ def _compared(
 
 
 def _tested(difference: pd.Series, level: float) -> tuple[float, float, float, int, float]:
-    """Return mean, lower and upper end, number and p-value of the differences of the factors that have both."""
+    """Return mean, interval, number and Wilcoxon's p of the differences of the factors that have both."""
     values = settled(difference.dropna().to_numpy(dtype=float))
     mean, lower, upper = mean_interval(values, level)
     if len(values) < SMALLEST:
@@ -121,7 +97,6 @@ def _tested(difference: pd.Series, level: float) -> tuple[float, float, float, i
 
 
 def _sentence(found: Comparison, level: float) -> str:
-    """Say what follows, each method by the name a reader knows it by."""
     method, reference = in_words(found.method), in_words(found.reference)
     what = f"({found.models}, {METRIC_LABELS.get(found.metric, found.metric)})"
     both = f"{method} and {reference} {what}"

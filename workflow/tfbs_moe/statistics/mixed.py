@@ -1,9 +1,8 @@
 """A linear mixed model of AUROC: models fixed; factors, and trainings of models, random.
 
-A training is one model with one seed, and is met on every factor. Factors × models is a random effect of its own:
-it is what makes two models differ on one factor and not on another, and it is the error of their comparison. Every
-model has as many trainings as the others, and then mean squares say all that the restricted likelihood would (Searle,
-Casella and McCulloch 1992, §4.7).
+A training is one model with one seed, evaluated on every factor. Factor × model is a random effect of its own: how much
+two models differ from factor to factor, which is the error of their comparison. Every model has equally many trainings,
+so that mean squares hold all that the restricted likelihood uses (Searle, Casella and McCulloch 1992, §4.7).
 """
 
 import math
@@ -21,52 +20,29 @@ FEWEST_FACTORS = 3
 
 @dataclass(frozen=True, eq=False)
 class MixedFit:
-    """A fitted mixed model of k models.
+    """A fitted mixed model of k models."""
 
-    Attributes:
-        models: names, the reference (the mixture) first.
-        factors: number of factors.
-        seeds: number of trainings of each model.
-        differences: float (k − 1,), the reference minus each other model.
-        error: standard error of each difference.
-        statistic: F of all differences together.
-        df_error: degrees of freedom of a difference and of the denominator of F (Satterthwaite's, from the
-            mean squares); the numerator's are k − 1.
-        p: of F.
-        components: variance of factor, factor × model, training and residual, in the squared unit of the values.
-    """
-
-    models: tuple[str, ...]
-    factors: int
-    seeds: int
-    differences: np.ndarray
-    error: float
-    statistic: float
-    df_error: float
-    p: float
-    components: dict[str, float]
+    models: tuple[str, ...]  # the reference (the mixture) first
+    factors: int  # number
+    seeds: int  # trainings per model
+    differences: np.ndarray  # (k − 1,), reference minus each other model
+    error: float  # standard error of each difference
+    statistic: float  # F of all differences
+    df_error: float  # Satterthwaite's, from the mean squares; the numerator has k − 1
+    p: float  # of F
+    components: dict[str, float]  # variance of factor, factor × model, training and residual
 
 
 def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
     """Fit value ~ model + (1 | factor) + (1 | factor : model) + (1 | model : seed), from mean squares.
 
-    The models are the reference and those with as many trainings as it has: others, such as a control that has nothing
-    to train, say nothing of how trainings vary, or not as much. What a model has more, and a training that was not met
-    on every factor, is left out.
-    With one seed per model the last two terms cannot be told from the residual and are left out, and so is a term
-    whose variance would be zero or below.
+    Only the reference (the first of ``models``) and models with as many trainings take part: others, such as a baseline
+    that has nothing to train, do not inform the variance of trainings. Surplus trainings and those not evaluated on
+    every factor are dropped. With one seed the last two terms cannot be separated from the residual and are dropped,
+    and so is a term whose variance would be zero or below. None with fewer than three factors, where no other model has
+    as many trainings, or without residual variance; InputError where a model has no value.
 
-    Args:
-        values: columns ``factor``, ``model``, ``seed``, ``value``; one row each, on the factors that
-            every model has.
-        models: the reference first.
-
-    Returns:
-        The fit, or None with fewer than three factors, where no other model has as many trainings, or where nothing is
-        left to vary once factors and models are taken out, and there is no error to hold a difference against.
-
-    Raises:
-        InputError: a model has no value.
+    ``values`` has the columns ``factor``, ``model``, ``seed`` and ``value``, on the factors that every model has.
     """
     rows = values[values["model"].isin(models)]
     absent = [model for model in models if model not in set(rows["model"])]
@@ -79,7 +55,7 @@ def fit_mixed(values: pd.DataFrame, models: list[str]) -> MixedFit | None:
 
 
 def fit_cells(cells: np.ndarray, models: tuple[str, ...]) -> MixedFit | None:
-    """Fit values (factors, models, seeds), three factors or more; None where nothing is left to vary."""
+    """Fit values (factors, models, seeds) of three factors or more; None without residual variance."""
     left = cells - cells.mean(axis=(0, 2), keepdims=True) - cells.mean(axis=(1, 2), keepdims=True)
     if not varies(settled(left.ravel())):
         return None
@@ -104,10 +80,10 @@ def fit_cells(cells: np.ndarray, models: tuple[str, ...]) -> MixedFit | None:
 
 
 def trained_alike(values: pd.DataFrame, models: list[str]) -> dict[str, np.ndarray]:
-    """Return values, float (factors, seeds), by model, of those with at least as many trainings as the first.
+    """Return values (factors, seeds) by model, of those with at least as many trainings as the first.
 
-    A control that has nothing to train has a value for each seed, and the same for all: it is left out, but where the
-    first model's do not differ either.
+    A baseline that has nothing to train has the same value for every seed: it is excluded, unless the first model's
+    seeds do not differ either.
     """
     wide = values.pivot_table(index="factor", columns=["model", "seed"], values="value", observed=True)
     every = {model: wide[model].to_numpy() for model in models}
@@ -119,7 +95,7 @@ def trained_alike(values: pd.DataFrame, models: list[str]) -> dict[str, np.ndarr
 
 
 def _mean_squares(components: dict[str, float], factors: int, models: int, seeds: int) -> list[tuple[float, int]]:
-    """Return the mean squares that add up to factors × seeds × variance of a model's mean, each with its degrees."""
+    """Return mean squares (with degrees of freedom) that sum to factors × seeds × variance of a model's mean."""
     of_interaction, of_training, of_rest = (components[name] for name in ("factor_model", "training", "residual"))
     interaction = (seeds * of_interaction + of_rest, (factors - 1) * (models - 1))
     training = (factors * of_training + of_rest, models * (seeds - 1))
@@ -128,7 +104,7 @@ def _mean_squares(components: dict[str, float], factors: int, models: int, seeds
         return [interaction, training, residual] if of_interaction > 0 else [training]
     if of_interaction > 0:
         return [interaction]
-    # Nothing but the residual varies, and all three estimate it.
+    # Only the residual varies, and all three estimate it.
     degrees = interaction[1] + training[1] + residual[1]
     return [
         ((interaction[0] * interaction[1] + training[0] * training[1] - residual[0] * residual[1]) / degrees, degrees)
@@ -136,13 +112,9 @@ def _mean_squares(components: dict[str, float], factors: int, models: int, seeds
 
 
 def moments(cells: np.ndarray) -> dict[str, float]:
-    """Estimate the variance components from mean squares: where all are positive, they are the REML estimates.
+    """Estimate variance components from mean squares of cells (factors, models, seeds): REML where all are positive.
 
-    Args:
-        cells: float (factors, models, seeds), complete.
-
-    Returns:
-        Components by name; with one seed ``factor_model`` and ``training`` are 0.
+    With one seed ``factor_model`` and ``training`` are 0.
     """
     factors, models, seeds = cells.shape
     mean = cells.mean(axis=2)

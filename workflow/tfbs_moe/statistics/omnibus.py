@@ -1,6 +1,6 @@
-"""Do several models differ at all over factors: ANOVA, ranks, and a mixed model.
+"""Omnibus tests of models over factors: ANOVA, Friedman's test and a mixed model.
 
-Intervals of η² have level 2 × level − 1, as Steiger (2004) advises: they then leave zero out exactly where p says so.
+Intervals of η² have level 2 × level − 1 (Steiger 2004): they then exclude zero exactly where p does.
 """
 
 import math
@@ -26,16 +26,9 @@ OVER_SIGNS = "over signs of factors"
 def omnibus_results(
     table: FactorTable, metrics: pd.DataFrame, metric: str, level: float
 ) -> tuple[list[Result], MixedFit | None]:
-    """Test whether the models differ at all.
+    """Run the repeated-measures ANOVA, Friedman's test and the mixed model; return the results, and the fit if any.
 
-    Args:
-        table: one number per factor and model.
-        metrics: the rows that the table was made from, seed by seed.
-        metric: name of the metric.
-        level: of intervals.
-
-    Returns:
-        The repeated-measures ANOVA, Friedman's test and the mixed model; and the latter's fit, if any.
+    ``metrics`` are the rows behind ``table``, seed by seed.
     """
     count, common = len(table.values), _common(table)
     if count < SMALLEST:
@@ -52,7 +45,7 @@ def omnibus_results(
 
 
 def anova_result(table: FactorTable, metric: str, level: float) -> Result:
-    """Return the repeated-measures ANOVA alone, of two factors or more; arguments as for ``omnibus_results``."""
+    """Return the repeated-measures ANOVA alone, of two factors or more."""
     normal = normality_of_residuals(table.values)
     return _anova(table, _common(table), metric, level, normal.words)
 
@@ -65,7 +58,7 @@ def _common(table: FactorTable) -> Result:
 def _anova(table: FactorTable, common: Result, metric: str, level: float, normal: str) -> Result:
     anova = repeated_measures(table.values)
     words, many = f"{anova.df}, {anova.df_error}", len(table.models) > 2
-    # Among more than two models F is spread as its distribution says under sphericity alone, and so is its interval.
+    # With more than two models F, and so its interval, follows its distribution only under sphericity.
     bounds = (math.nan, math.nan) if many else eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
     signs = f"p {OVER_SIGNS}; {mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}"
     check = signs if many else "two models: sphericity holds"
@@ -141,7 +134,7 @@ def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float, alik
             df=words,
             p=fit.p,
             p_adjusted=fit.p,
-            # Without an interval: the denominator's degrees are themselves estimated.
+            # No interval: the denominator's degrees of freedom are estimates.
             effect_name="partial eta squared",
             effect=df * fit.statistic / (df * fit.statistic + df_error),
             check="; ".join(filter(None, [f"variances: {shares}", left_out, common.check])),

@@ -1,7 +1,7 @@
 """One model against each of its rivals over factors: tests, effect sizes, margins.
 
-What is compared together is adjusted together: ``adjusted`` takes the tests of all rivals of one model, whichever
-factors each was tested on, and says in their sentences what the adjusted p allows to say.
+``adjusted`` adjusts the tests of all rivals of one model together, whichever factors each was tested on, and writes the
+sentences that the adjusted p support.
 """
 
 import math
@@ -43,17 +43,9 @@ SMALLEST = 2
 
 
 def pairwise_results(table: FactorTable, mixed: MixedFit | None, metric: str, level: float) -> list[Result]:
-    """Compare the first model with each other one.
+    """Compare the first model with each other one: paired t, Wilcoxon, mixed-model contrast, Nemenyi, effect sizes.
 
-    Args:
-        table: one number per factor and model.
-        mixed: the mixed model of the same factors and of those models that have as many trainings, if it was fitted.
-        metric: name of the metric.
-        level: of intervals.
-
-    Returns:
-        Paired t tests, Wilcoxon tests and contrasts of the mixed model, for ``adjusted``; Nemenyi's test; Hedges' g and
-        the common-language effect size.
+    The first three are for ``adjusted``; ``mixed`` is the fit on the same factors, if any.
     """
     others = range(1, len(table.models))
     results = paired_results(table, metric, level)
@@ -74,10 +66,10 @@ def paired_results(table: FactorTable, metric: str, level: float) -> list[Result
 
 
 def margin_results(table: FactorTable, metric: str, level: float, margin: float) -> list[Result]:
-    """Test whether the first model is equivalent to each other one, and whether it is not inferior, for ``adjusted``.
+    """Test whether the first model is equivalent and whether it is not inferior to each other one, for ``adjusted``.
 
-    Effects are the first minus the other, as in every comparison; where a lower metric is better, not to be inferior is
-    to be at most ``margin`` higher.
+    Effects are first − other, as in every comparison; where a lower metric is better, not inferior means at most
+    ``margin`` higher.
     """
     results = []
     for test, function in ((EQUIVALENCE, equivalence), (NON_INFERIORITY, non_inferiority)):
@@ -109,7 +101,7 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
 def bayesian_results(
     table: FactorTable, metric: str, level: float, margin: float, stream: np.random.Generator
 ) -> list[Result]:
-    """Say how probable it is that the first model is better than each other one by more than a margin."""
+    """Return the probability that the first model is better than each other one by more than a margin."""
     results = []
     for other in range(1, len(table.models)):
         differences = _oriented(table, other, metric)
@@ -137,10 +129,10 @@ def bayesian_results(
 
 
 def adjusted(results: list[Result], metric: str, level: float) -> list[Result]:
-    """Adjust the tests that are in ``results`` for each other, by Holm (1979), and write their sentences.
+    """Adjust tests for multiple comparisons (Holm 1979), and write their sentences.
 
-    Each of the paired t, Wilcoxon, mixed model, equivalence and non-inferiority tests is a family; an undefined p is
-    left out of it.
+    Paired t, Wilcoxon, mixed-model, equivalence and non-inferiority tests are a family each; an undefined p is
+    excluded.
     """
     found = list(results)
     for test in (PAIRED, WILCOXON, CONTRAST, *CLAIMS):
@@ -160,7 +152,7 @@ def _sentence(result: Result, metric: str, level: float) -> str:
     words = adjusted_words(result.p_adjusted, result.adjustment)
     bounds = (result.effect, result.effect_lower, result.effect_upper)
     if result.test == WILCOXON:
-        # What ranks say of the units is there already.
+        # The sentence lacks only its p.
         return f"{result.sentence[:-1]} ({words})." if words else result.sentence
     if result.test in CLAIMS:
         verb = "is" if significant(result.p_adjusted, level) else "is not shown to be"
@@ -177,7 +169,7 @@ def _paired_t(table: FactorTable, other: int, level: float, check: str, by_ranks
         return replace(common, effect=float(differences.mean()) if len(differences) else math.nan)
     mean, lower, upper = mean_interval(differences, level)
     df = len(differences) - 1
-    # Differences that are all the same leave no error to hold their mean against.
+    # Identical differences leave no error to hold their mean against.
     statistic = mean / float(stats.sem(differences)) if varies(differences) else math.nan
     return replace(
         common,
@@ -197,7 +189,7 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
     common = replace(_common(WILCOXON, table, other), check=check, headline=by_ranks)
     if not (differences != 0).any():
         return replace(common, sentence=f"{first} and {second} are equal on every factor.")
-    # Pratt's treatment keeps factors on which the models are equal in the ranking.
+    # Pratt's method keeps tied factors in the ranking.
     statistic, p = wilcoxon(differences, "pratt")
     effect, lower, upper = hodges_lehmann(differences, level)
     higher = int((differences > 0).sum())
@@ -295,7 +287,7 @@ def _effects(table: FactorTable, other: int, level: float) -> list[Result]:
 
 
 def _checked(table: FactorTable, other: int) -> tuple[str, bool]:
-    """Return what was checked of a comparison, in words, and whether the rank test is reported first."""
+    """Return the outcome of the checks of a comparison, and whether the rank test is reported first."""
     differences = table.differences(other)
     check = normality(differences, "differences")
     moved = influence(differences, table.factors)

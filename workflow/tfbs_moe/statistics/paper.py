@@ -1,9 +1,9 @@
 """The paper's ANOVA, under its own name: per test set, models as groups, draws as replicates.
 
-arXiv 2507.09754 compares four models on each test set by a one-way ANOVA with Tukey's test, over 30
-passes of one trained model each. Such passes are no replicates of training or of test sets: their number is
-the analyst's choice, and F grows with it. The analysis is kept because the paper's numbers can be held
-against it; ``tfbs_moe.statistics.factors`` is the one to draw conclusions from.
+arXiv 2507.09754 compares four models on each test set by a one-way ANOVA with Tukey's test, over 30 passes of one
+trained model each. Such passes replicate neither training nor test sets: their number is the analyst's choice, and F
+grows with it. The analysis is kept for comparison with the paper's numbers; ``tfbs_moe.statistics.factors`` is the one
+to draw conclusions from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,22 +47,12 @@ def paper_anova(
     rows: str = "all",
     level: float = LEVEL,
 ) -> pd.DataFrame:
-    """Run the paper's analysis on one test set.
+    """Run the paper's analysis on one test set: the ANOVA, and Tukey's comparisons of the first model with the others.
 
-    Args:
-        scores: predictions of the test set, or of a row set of it.
-        identity: ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives`` of the test set.
-        models: names of the models to compare; the first is compared with each of the others.
-        seed: the study's root seed.
-        model_seed: which training of each model.
-        draws: replicates per model; the paper has 30.
-        rows: name of the row set.
-        level: of intervals.
-
-    Returns:
-        One row for the ANOVA, one for each of Tukey's comparisons (columns ``RESULT_COLUMNS``, led by
-        ``experiment`` and ``factor``). A test set on which models cannot be compared (see ``not_comparable``) has one
-        row without numbers, whose sentence says why.
+    A test set on which models cannot be compared (see ``not_comparable``) has one row without numbers, whose sentence
+    says why. ``identity`` holds ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives``; ``rows`` names the
+    subset of the test set that ``scores`` are of. ``model_seed`` selects one training of each model; the paper has 30
+    ``draws``.
     """
     named = {
         "experiment": identity["experiment"],
@@ -85,7 +75,7 @@ def paper_anova(
 
 
 def not_comparable(scores: Scores, models: Sequence[str], model_seed: int) -> str:
-    """Say why models cannot be compared on a test set; empty where they can."""
+    """Return why models cannot be compared on a test set; empty where they can."""
     present = present_models(scores, models, model_seed)
     absent = [model for model in models if model not in present]
     if not len(scores.row):
@@ -97,12 +87,12 @@ def not_comparable(scores: Scores, models: Sequence[str], model_seed: int) -> st
 
 
 def present_models(scores: Scores, models: Sequence[str], model_seed: int) -> list[str]:
-    """Return those of some models that were predicted; an expert that could not be trained was not."""
+    """Return the models that were predicted; an expert that could not be trained was not."""
     return [model for model in models if (model, model_seed) in scores.models]
 
 
 def one_training(scores: Scores, models: Sequence[str], model_seed: int) -> Scores:
-    """Return the predictions of one training of each of the given models, in their order."""
+    """Return the predictions of one training of each model, in their order."""
     places = [scores.models.index((model, model_seed)) for model in models]
     return replace(
         scores,
@@ -113,19 +103,12 @@ def one_training(scores: Scores, models: Sequence[str], model_seed: int) -> Scor
 
 
 def anova_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float = LEVEL) -> list[Result]:
-    """Return the one-way ANOVA of draws, and Tukey's comparisons of the first model with the others.
-
-    Args:
-        values: AUROCs (draws,) by model.
-        dataset: name of the test set, for the sentences.
-        unit: what a draw is.
-        level: of intervals.
-    """
+    """Return the one-way ANOVA of AUROCs (draws,) by model, and Tukey's comparisons of the first with the others."""
     return [omnibus_of_draws(values, dataset, unit, level), *_tukey(values, dataset, unit, level)]
 
 
 def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: float = LEVEL) -> Result:
-    """Return the one-way ANOVA of draws alone; arguments as for ``anova_of_draws``."""
+    """Return the one-way ANOVA of draws alone."""
     groups = _groups(values)
     if not groups or len(groups[0]) < _FEWEST_DRAWS:
         sentence = f"{dataset}: too few draws have both classes for an AUROC of each model."
@@ -164,7 +147,7 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
         return []
     df_error = sum(map(len, groups)) - len(groups)
     error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
-    # scipy's tukey_hsd compares every pair, of which these are few.
+    # scipy's tukey_hsd would compare every pair.
     beyond = _studentized_range(level, len(groups), df_error)
     results = []
     for other in range(1, len(models)):
@@ -204,7 +187,7 @@ def _studentized_range(level: float, groups: int, df_error: int) -> float:
 
 
 def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Return each model's draws without those that lack a class, in which no model has an AUROC."""
+    """Return each model's draws, without those that lack a class, in which no model has an AUROC."""
     drawn = np.asarray(list(values.values()), dtype=np.float64)
     return list(drawn[:, np.isfinite(drawn).all(axis=0)])
 

@@ -1,4 +1,4 @@
-"""How many factors a study would need to see a difference of a given size at the spread that was observed."""
+"""How many factors a study needs to detect a given difference at the observed variance between factors."""
 
 from collections.abc import Sequence
 
@@ -38,17 +38,11 @@ POWER_COLUMNS = (
 def simulated_power(
     effect: float, spread: float, count: int, level: float, stream: np.random.Generator, studies: int = STUDIES
 ) -> float:
-    """Return the share of simulated studies in which the paired t test finds a difference.
+    """Return the fraction of simulated studies in which the paired t test detects a mean difference ``effect``.
 
-    Args:
-        effect: true mean difference.
-        spread: standard deviation of the difference over factors.
-        count: factors in a study.
-        level: 1 − the test's level.
-        stream: what the studies are drawn from.
-        studies: how many are drawn.
+    ``spread`` is the standard deviation of the difference over factors, ``count`` the number of factors of a study.
     """
-    # Mean and variance of normal differences are independent: a study is two draws, however many its factors.
+    # Mean and variance of normal differences are independent: a study takes two random numbers, whatever its size.
     mean = stream.normal(effect, spread / np.sqrt(count), studies)
     error = spread * np.sqrt(stream.chisquare(count - 1, studies) / (count - 1) / count)
     statistic = mean / error
@@ -67,23 +61,11 @@ def power_table(
     grid: Sequence[int] = GRID,
     target: float = TARGET,
 ) -> pd.DataFrame:
-    """Simulate studies of more factors, for each comparison of the mixture with a rival.
+    """Simulate the power of larger studies, for each comparison of the mixture with a rival.
 
-    Args:
-        metrics: the table of metrics.
-        mixture: the model of interest.
-        rivals: the models to compare it with; all others where none are named.
-        metric: which metric.
-        seed: the study's root seed.
-        level: 1 − the test's level.
-        effects: true mean differences.
-        grid: numbers of factors.
-        target: power that counts as enough.
-
-    Returns:
-        One row per comparison × effect × number of factors: power with its Monte Carlo interval, and in
-        ``enough`` whether this is the smallest number of the grid that reaches the target. Comparisons on fewer than
-        three factors, or without spread, have no row.
+    One row per comparison × effect × number of factors in ``grid``: power with its Monte Carlo interval; ``enough``
+    marks the smallest number that reaches ``target``. Comparisons on fewer than three factors, or without variance,
+    have no row.
     """
     records = []
     for identity, group, models in comparisons(metrics, mixture, rivals, metric):
@@ -102,11 +84,11 @@ def power_table(
 
 
 def _share_interval(count: int, of: int, level: float) -> tuple[float, float]:
-    """Return Wilson's (1927) interval of a share; scipy's comes with an exact test, which takes most of it."""
+    """Return Wilson's (1927) interval of a proportion; scipy's spends most of its time on an exact test."""
     z, share = ndtri((1 + level) / 2), count / of
     middle = (2 * count + z**2) / (2 * (of + z**2))
     half = z / (2 * (of + z**2)) * np.sqrt(4 * count * (1 - share) + z**2)
-    # Rounding would carry them a little off.
+    # Rounding would miss 0 and 1.
     return 0.0 if count == 0 else float(middle - half), 1.0 if count == of else float(middle + half)
 
 

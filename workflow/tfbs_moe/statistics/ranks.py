@@ -1,4 +1,4 @@
-"""Rank tests of several models over factors, as Demšar (2006), J. Mach. Learn. Res. 7:1, sets them out."""
+"""Rank tests of several models over factors, after Demšar (2006), J. Mach. Learn. Res. 7:1."""
 
 import math
 from dataclasses import dataclass
@@ -9,40 +9,30 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-# Beyond these, orders are not counted: a tenth of a second.
+# Beyond these, about a tenth of a second, orders are not enumerated.
 _MOST_MODELS, _MOST_ORDERS = 7, 100_000
-# Up to so many factors F rejects too often; where orders cannot be counted, so many are drawn.
+# Up to _FEW factors F rejects too often; where orders cannot be enumerated, _DRAWN random ones are used.
 _FEW, _DRAWN = 5, 20_000
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Friedman:
-    """Friedman's test of k models over n factors.
+    """Friedman's test of k models over n factors."""
 
-    Attributes:
-        chi_squared: Friedman's statistic, corrected for ties, with k − 1 degrees of freedom.
-        p_chi_squared: its p.
-        statistic: Iman and Davenport's F of it, which holds its level better.
-        df: k − 1.
-        df_error: (k − 1)(n − 1).
-        p: over all ways in which the factors could have ranked the models, where these can be counted, and over
-            drawn ones where factors are few; else of F.
-        exact: whether it is of all or drawn ways.
-        drawn: number of drawn ways that p is of; 0 where it is of all of them, or of F.
-        concordance: Kendall's W, 0 to 1: how alike the factors rank the models. It has no interval: draws of factors
-            with replacement agree more than factors do, and next to 0 no interval from them holds its level.
-    """
-
-    chi_squared: float
+    chi_squared: float  # corrected for ties, k − 1 degrees of freedom
     p_chi_squared: float
-    statistic: float
-    df: int
-    df_error: int
+    statistic: float  # Iman and Davenport's F, which holds its level better
+    df: int  # k − 1
+    df_error: int  # (k − 1)(n − 1)
+    # P over all orders in which factors could rank the models if they can be enumerated, over random ones where factors
+    # are few, else of F
     p: float
+    # Kendall's W, 0 to 1. No interval: resamples of factors agree more than factors do, and near 0 no interval from
+    # them holds its level.
     concordance: float
-    exact: bool = False
-    drawn: int = 0
+    exact: bool = False  # whether p is over orders, all or random ones
+    drawn: int = 0  # random orders behind p; 0 where it is over all or of F
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
@@ -51,11 +41,7 @@ def mean_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def friedman(values: np.ndarray) -> Friedman:
-    """Test whether models rank differently.
-
-    Args:
-        values: float (n factors, k models), n at least 2 and k at least 2.
-    """
+    """Test whether models rank differently, on values (n factors, k models) with n and k at least 2."""
     count, models = values.shape
     ranks = stats.rankdata(values, axis=1)
     spread = float(((ranks - (models + 1) / 2) ** 2).sum())
@@ -65,7 +51,7 @@ def friedman(values: np.ndarray) -> Friedman:
     between = float(count * ((ranks.mean(axis=0) - (models + 1) / 2) ** 2).sum())
     chi_squared = df * count * between / spread
     concordance = between / spread
-    # All factors agree: F grows without bound.
+    # F is unbounded where all factors agree.
     agree = bool((ranks == ranks[0]).all())
     statistic = math.inf if agree else (count - 1) * concordance / (1 - concordance)
     p_chi_squared, p = float(stats.chi2.sf(chi_squared, df)), float(stats.f.sf(statistic, df, df_error))
@@ -89,36 +75,30 @@ def friedman(values: np.ndarray) -> Friedman:
 
 @dataclass(frozen=True, eq=False)
 class _Chance:
-    """What rank sums come out if each factor's order is by chance.
+    """Distribution of rank sums if each factor orders the models at random."""
 
-    Attributes:
-        sums: int (S, k), twice the sums of midranks, ascending within each row.
-        share: float (S,), how probable each row is.
-        drawn: number of draws that they come from; 0 where all orders were counted.
-    """
-
-    sums: np.ndarray
-    share: np.ndarray
-    drawn: int = 0
+    sums: np.ndarray  # int (S, k), twice the sums of midranks, ascending within each row
+    share: np.ndarray  # (S,), probability of each row
+    drawn: int = 0  # random orders behind it; 0 where all were enumerated
 
     def at_least(self, statistics: np.ndarray, observed: float) -> float:
-        """Return how probable statistics (S,) of the sums are to be as large as an observed one."""
+        """Return the probability that statistics (S,) of the sums reach the observed one."""
         share = float(self.share[statistics >= observed - 0.5].sum())
-        # What was observed is one more draw (Phipson and Smyth 2010).
+        # The observed order counts as one more random one (Phipson and Smyth 2010).
         return min((share * self.drawn + 1) / (self.drawn + 1) if self.drawn else share, 1.0)
 
 
 def _by_chance(ranks: np.ndarray) -> _Chance | None:
-    """Return what comes by chance of midranks (n, k) within rows; None where factors are many and orders too many."""
-    # Whole numbers: midranks are halves.
+    """Return the null distribution of midranks (n, k) within rows; None where factors are many and orders too many."""
+    # Doubled midranks are integers.
     doubled = np.sort((2 * ranks).astype(np.int64), axis=1)
-    # Which factor has which ties does not matter.
+    # Sorted, since the order of factors does not matter.
     return _orders(tuple(map(tuple, sorted(doubled.tolist()))))
 
 
 @cache
 def _orders(rows: tuple[tuple[int, ...], ...]) -> _Chance | None:
-    """Count all orders of the midranks of every factor (doubled, ascending), or draw some."""
+    """Enumerate all orders of every factor's midranks (doubled, ascending), or sample them where factors are few."""
     models = len(rows[0])
     sums: np.ndarray = np.array(rows[:1])
     ways: np.ndarray = np.ones(1)
@@ -126,7 +106,7 @@ def _orders(rows: tuple[tuple[int, ...], ...]) -> _Chance | None:
         every_order = np.unique(list(permutations(row)), axis=0)
         if len(sums) * len(every_order) > _MOST_ORDERS:
             break
-        # Which model has which sum does not matter, so sums that are permutations of one another are counted as one.
+        # Models are exchangeable, so sums that are permutations of one another count as one.
         every = np.sort((sums[:, None] + every_order[None]).reshape(-1, models), axis=1)
         sums, place = np.unique(every, axis=0, return_inverse=True)
         ways = np.bincount(place.ravel(), weights=np.repeat(ways / len(every_order), len(every_order)))
@@ -145,7 +125,7 @@ def _untied(models: int, count: int) -> _Chance | None:
 
 
 def _least_p(ranks: np.ndarray) -> float:
-    """Return how probable it is that every factor orders the models as one of them does: no p can be below."""
+    """Return the least possible p: the probability that every factor orders the models as one of them does."""
     whole = math.factorial(ranks.shape[1])
     ties = (np.unique(row, return_counts=True)[1].tolist() for row in ranks)
     orders = [whole // math.prod(map(math.factorial, counts)) for counts in ties]
@@ -154,7 +134,7 @@ def _least_p(ranks: np.ndarray) -> float:
 
 @cache
 def critical_difference(models: int, count: int, level: float) -> float:
-    """Return the difference in mean rank that Nemenyi's test asks for; infinite where none is improbable enough."""
+    """Return the difference in mean rank that Nemenyi's test requires; infinite where none is improbable enough."""
     if _untied(models, count) is None:
         quantile = float(stats.studentized_range.ppf(level, models, np.inf))
         return quantile * math.sqrt(models * (models + 1) / (12 * count))
@@ -174,9 +154,9 @@ def nemenyi(values: np.ndarray) -> np.ndarray:
 
 
 def _nemenyi_p(differences: np.ndarray, models: int, count: int) -> np.ndarray:
-    """Return how probable it is that any two models' mean ranks (no ties) differ as much by chance.
+    """Return the probability that any two models' mean ranks (no ties) differ as much by chance.
 
-    Over all orders, or drawn ones, where factors are few (see ``Friedman``); else of the studentised range.
+    Over all orders, or random ones, where factors are few (see ``Friedman``); else of the studentised range.
     """
     chance = _untied(models, count)
     if chance is None:
@@ -187,12 +167,10 @@ def _nemenyi_p(differences: np.ndarray, models: int, count: int) -> np.ndarray:
 
 
 def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.DataFrame:
-    """Return what a critical-difference diagram draws, the best model first.
+    """Return what a critical-difference diagram shows, one row per model, the best first.
 
-    Returns:
-        One row per model: ``model``, ``mean_rank``, ``n`` factors, ``critical_difference``, and
-        ``groups``: numbers, separated by commas, of the bars that join it to models Nemenyi's test does not
-        tell it from.
+    ``groups`` numbers the bars, separated by commas, that join a model to those from which Nemenyi's test does not
+    separate it.
     """
     ranks = mean_ranks(values)
     order = np.argsort(ranks, kind="stable")

@@ -1,4 +1,4 @@
-"""Does a model's AUROC on unseen factors go with their similarity to training, or with overlap?"""
+"""Regression of a model's AUROC on unseen factors on their similarity to training and their overlap with it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,23 +14,16 @@ from tfbs_moe.statistics.units import UNIT
 from tfbs_moe.study import UNSEEN
 
 DESIGN = "linear regression over factors that no expert saw, seeds and cells averaged within the factor"
-# Of factors, for each slope; with fewer HC3 rejects in 2 to 3 % of studies.
+# Factors per slope; with fewer, HC3 rejects in only 2 to 3 % of studies.
 FEWEST_PER_SLOPE = 6
 ALONE = 1 - 1e-9
 
 
 def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
-    """Regress the metric of unseen factors on their similarity to training and on their overlap with it.
+    """Regress the metric of unseen factors on similarity to training, on overlap with it, and on both together.
 
-    Args:
-        values: from ``factor_values``.
-        level: of intervals.
-        models: which models; all where none are named.
-
-    Returns:
-        Per model: slopes of similarity alone, of overlap alone, and of both together, with standard errors
-        that allow for unequal variances (HC3), led by ``model``. A regression with too few factors, or
-        without spread in what it regresses on, has its row and no numbers.
+    Standard errors allow for unequal variances (HC3). A regression with too few factors, or without variance in a
+    predictor, has a row without numbers. ``values`` are from ``factor_values``; ``models`` None means all.
     """
     tables = []
     unseen = values[values["set"] == UNSEEN]
@@ -60,7 +53,7 @@ def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, le
         check=left_out,
     )
     matrix = np.column_stack([np.ones(len(used)), *(used[term].to_numpy(float) for term in terms)])
-    # HC3 divides by what a factor leaves to the others of a slope: one that decides it alone leaves nothing.
+    # HC3 divides by 1 − leverage, which is 0 for a factor that alone determines a slope.
     leverage = (np.linalg.qr(matrix)[0] ** 2).sum(axis=1).max(initial=0)
     few, alike = len(used) < FEWEST_PER_SLOPE * len(terms), np.linalg.matrix_rank(matrix) <= len(terms)
     if few or alike or leverage > ALONE or not varies(used["value"].to_numpy(float)):

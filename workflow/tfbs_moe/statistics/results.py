@@ -1,4 +1,4 @@
-"""What one statistical test says, as one row of a table."""
+"""The result of one statistical test, as a row of a table."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,60 +11,39 @@ from tfbs_moe.statistics.rounding import DIGITS
 
 IDENTITY = ("protocol", "set", "negatives", "rows", "metric")
 SMALLEST_P = 0.001
-# Of the two models of a comparison.
+# Separates the two models in ``comparison``.
 BETWEEN = " − "
 
 
 @dataclass(frozen=True)
 class Result:
-    """One test.
-
-    Attributes:
-        test: name of the test.
-        comparison: what is compared, such as two models.
-        design: how the numbers came about and were laid out.
-        unit: what one replicate is; inference goes to others of its kind, and no further.
-        n: number of units.
-        statistic_name: F, t, W, χ², z, …
-        statistic: its value.
-        df: degrees of freedom, as text; empty where there are none.
-        p: two-sided unless ``test`` says otherwise.
-        p_adjusted: for the number of comparisons made together; equal to ``p`` where it was one.
-        adjustment: how, and over how many.
-        effect_name: what ``effect`` is.
-        effect: size of the effect.
-        effect_lower: lower end of its interval.
-        effect_upper: upper end.
-        check: which check led to this test, or what to know of its assumptions.
-        headline: whether the rule of ``tfbs_moe.statistics.assumptions`` chose this test among its like.
-        sentence: the result in plain words.
-    """
+    """One test."""
 
     test: str
-    comparison: str
-    design: str
-    unit: str
-    n: int
-    statistic_name: str = ""
+    comparison: str  # such as two models
+    design: str  # how the numbers came about and were laid out
+    unit: str  # what one replicate is; inference extends to others of its kind and no further
+    n: int  # number of units
+    statistic_name: str = ""  # F, t, W, χ², z, …
     statistic: float = math.nan
-    df: str = ""
-    p: float = math.nan
-    p_adjusted: float = math.nan
-    adjustment: str = "none"
-    effect_name: str = ""
+    df: str = ""  # empty where there are none
+    p: float = math.nan  # two-sided unless ``test`` says otherwise
+    p_adjusted: float = math.nan  # over tests made together; ``p`` where it was one
+    adjustment: str = "none"  # how, and over how many tests
+    effect_name: str = ""  # what ``effect`` is
     effect: float = math.nan
-    effect_lower: float = math.nan
+    effect_lower: float = math.nan  # end of its interval
     effect_upper: float = math.nan
-    check: str = ""
-    headline: bool = False
-    sentence: str = ""
+    check: str = ""  # which check led to this test, or a caveat on its assumptions
+    headline: bool = False  # whether the rule of ``tfbs_moe.statistics.assumptions`` chose this test
+    sentence: str = ""  # the result in plain words
 
 
 RESULT_COLUMNS = (*IDENTITY, *(field.name for field in fields(Result)))
 
 
 def as_table(results: Iterable[Result], identity: Mapping[str, object]) -> pd.DataFrame:
-    """Turn results into a table, each row led by ``identity`` (names of ``IDENTITY``, or more)."""
+    """Turn results into a table, each row preceded by ``identity`` (names of ``IDENTITY``, or more)."""
     records = [{**identity, **asdict(result)} for result in results]
     extra = [name for name in identity if name not in RESULT_COLUMNS]
     return pd.DataFrame(records, columns=[*extra, *RESULT_COLUMNS])
@@ -80,18 +59,18 @@ def p_words(p: float) -> str:
 
 
 def significant(p: float, level: float) -> bool:
-    """Say whether a p is below 1 − level by more than rounding; one that is not defined is not."""
+    """Return whether a p is below 1 − level by more than rounding error; NaN is not."""
     return round(p, DIGITS) < round(1 - level, DIGITS)
 
 
 def interval_words(value: float, lower: float, upper: float, plus: bool = True) -> str:
-    """Return ``+0.022 [−0.006, +0.051]``; unsigned where asked."""
+    """Return ``+0.022 [−0.006, +0.051]``, or unsigned."""
     write = signed if plus else unsigned
     return f"{write(value)} [{write(lower)}, {write(upper)}]"
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Return a number with its sign, and a minus that is one."""
+    """Return a number with its sign and a typographic minus."""
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -101,7 +80,7 @@ def unsigned(value: float, digits: int = 3) -> str:
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return p values (n,) of tests made together, adjusted by Holm (1979); statsmodels collects garbage each time."""
+    """Return p values (n,) adjusted by Holm (1979); statsmodels' version collects garbage on each call."""
     values = np.asarray(p, dtype=np.float64)
     order = np.argsort(values, kind="stable")
     found = np.empty(len(values))
@@ -110,7 +89,7 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def adjusted_words(p: float, adjustment: str) -> str:
-    """Return an adjusted p as text, ``p = .054, Holm over 2``; empty where there is none."""
+    """Return an adjusted p as text, ``p = .054, Holm over 2``; empty for NaN."""
     if math.isnan(p):
         return ""
     return f"{p_words(p)}, {adjustment}" if adjustment != "none" else p_words(p)
@@ -127,7 +106,7 @@ def difference_sentence(
     adjustment: str = "none",
     level: float = 0.95,
 ) -> str:
-    """Say in plain words what a difference, its interval and its adjusted p allow to say, and no more."""
+    """Return in plain words what a difference, its interval and its adjusted p support, and no more."""
     if math.isnan(lower) or math.isnan(upper):
         if math.isnan(effect):
             return f"{first} and {second} cannot be compared: no unit has both."
@@ -146,7 +125,7 @@ def difference_sentence(
 
 
 def _comes_out(first: str, second: str, what: str, effect: float) -> str:
-    """Say which of two is higher, without a claim."""
+    """Return which of two is higher, without a claim."""
     if round(effect, 12) == 0:
         return f"{first} and {second} have the same {what}"
     return f"{first} comes out {'higher' if effect > 0 else 'lower'} in {what} than {second}"

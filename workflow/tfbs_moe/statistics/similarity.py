@@ -1,7 +1,7 @@
-"""How like the training factors a tested factor is, by their JASPAR matrices.
+"""Similarity of tested factors to training factors, by their JASPAR matrices.
 
-The nearest training factor is found by TOMTOM (Gupta et al. 2007, Genome Biol. 8:R24) over matrices, and structural
-classes are JASPAR's own, so that strata need not be drawn by hand.
+TOMTOM (Gupta et al. 2007, Genome Biol. 8:R24) finds the nearest training factor, and structural classes are JASPAR's
+own, so that strata need not be defined by hand.
 """
 
 from collections.abc import Sequence
@@ -37,18 +37,12 @@ SIMILARITY_COLUMNS = (
 def nearest_training_factors(
     tested: Sequence[str], training: Sequence[str], known: Sequence[Matrix] | None = None
 ) -> pd.DataFrame:
-    """Find the training factor whose matrix is most like a tested factor's.
+    """Find the training factor with the most similar matrix for each tested factor, columns ``SIMILARITY_COLUMNS``.
 
-    Args:
-        tested: names of factors.
-        training: names of the factors that experts were trained on.
-        known: what to look in; JASPAR's where none are given. All of them serve TOMTOM as background.
-
-    Returns:
-        One row per tested factor, columns ``SIMILARITY_COLUMNS``. ``similarity`` is −log10 of TOMTOM's p.
-        ``nearest_stratum`` is ``in_distribution`` for a training factor, ``within_family`` where the nearest
-        training factor has a DNA-binding domain of the same class (bZIP, bHLH, …), ``cross_family`` where it has
-        not, and ``non_motif`` for a factor without a matrix, whose other columns are missing.
+    ``similarity`` is −log10 of TOMTOM's p. ``nearest_stratum`` is ``in_distribution`` for a training factor,
+    ``within_family`` where the nearest training factor has a DNA-binding domain of the same class (bZIP, bHLH, …),
+    ``cross_family`` where it has not, and ``non_motif`` for a factor without a matrix, whose other columns are missing.
+    All ``known`` matrices (None for JASPAR's) serve TOMTOM as background.
     """
     known = matrices() if known is None else known
     targets = [(factor, matrix) for factor in training for matrix in factor_matrices(factor, known)]

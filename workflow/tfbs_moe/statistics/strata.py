@@ -1,4 +1,4 @@
-"""Strata of factors: how well a model does in each, drawn by hand and by nearest training factor."""
+"""Mean performance in strata of factors, defined by hand and by nearest training factor."""
 
 import numpy as np
 import pandas as pd
@@ -35,27 +35,21 @@ def factor_values(
     metric: str = "auroc",
     datasets: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Return one value per protocol × negatives × rows × model × factor, with what is known of the factor.
+    """Return one value per protocol × negatives × rows × model × factor, with covariates of the factor.
 
-    Args:
-        metrics: the table of metrics.
-        similarity: from ``nearest_training_factors``; its columns are missing where it is not given.
-        metric: which metric.
-        datasets: from ``data.summary``, which bound rows overlap training.
+    ``overlap`` is the fraction of the factor's bound sequences that overlap training; ``nearest_stratum`` is
+    ``other_cell`` in that set, where the nearest training factor is the factor itself. A factor tested in two strata
+    (its own and another cell) has a row in each.
 
-    Returns:
-        ``GROUPS``, ``factor``, ``set``, ``stratum``, ``value``, ``overlap`` (share of the factor's bound rows that
-        overlap training; missing without ``datasets``), and
-        ``nearest_stratum`` (``other_cell`` in that set, whose nearest training factor is the factor itself),
-        ``nearest_factor``, ``similarity``. A factor tested in two strata, as in its own and in another cell, has a row
-        in each.
+    ``similarity`` is from ``nearest_training_factors`` and ``datasets`` from ``data.summary``; where one is None, its
+    columns are missing.
     """
     chosen = of_metric(metrics, metric)
     keys = [*GROUPS, "factor", "set", "stratum"]
     experiments = chosen.groupby([*keys, "experiment"], sort=False, observed=True)["value"].mean()
     values = experiments.groupby(keys, sort=False, observed=True).mean().dropna().reset_index()
     values["value"] = settled(values["value"].to_numpy(dtype=float))
-    # Without a row the columns of factors have no types in common.
+    # Columns of empty tables would have no dtype in common.
     values["factor"] = values["factor"].astype(object)
     values = values.merge(_overlap(chosen, datasets), on=["factor", "stratum", "negatives"], how="left")
     known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
@@ -67,15 +61,10 @@ def factor_values(
 
 
 def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Return the mean over factors in each stratum, drawn by hand and by nearest training factor.
+    """Return the mean over factors in each stratum, with its t interval (missing with one factor).
 
-    Args:
-        values: from ``factor_values``.
-        level: of the t intervals; missing with one factor.
-
-    Returns:
-        Columns ``STRATA_COLUMNS``; ``strata`` says how they were drawn: ``stratum``, ``nearest_stratum`` or
-        ``nearest_factor``.
+    ``values`` are from ``factor_values``; ``strata`` names the stratification: ``stratum`` (by hand),
+    ``nearest_stratum`` or ``nearest_factor``.
     """
     records = []
     for strata in (STRATUM, NEAREST, "nearest_factor"):
@@ -91,7 +80,7 @@ def strata_means(values: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def _overlap(metrics: pd.DataFrame, datasets: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the share of bound rows that overlap training, per factor, stratum and kind of negatives."""
+    """Return the fraction of bound sequences that overlap training, per factor, stratum and kind of negatives."""
     keys = ["factor", "stratum", "negatives"]
     if datasets is None:
         return pd.DataFrame(columns=[*keys, "overlap"])

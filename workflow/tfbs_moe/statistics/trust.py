@@ -1,4 +1,4 @@
-"""Over factors: what calibration gains, and whether familiarity says how well a mixture does."""
+"""Over factors: what calibration gains, and whether the out-of-distribution score predicts how well a mixture does."""
 
 import math
 
@@ -42,23 +42,18 @@ FAMILIARITY_COLUMNS = (
     "n",
     "unit",
 )
-# Below this many factors a rank correlation says nothing.
+# With fewer factors a rank correlation is meaningless.
 LEAST_FACTORS = 4
-# Up to so many factors orders are counted, as many of them as eight factors have; from there on Student's t serves.
+# Up to so many factors p is over orders, as many as eight factors have; above, it is Student's t.
 MOST_ORDERED = 9
 _MOST_ORDERS = math.factorial(8)
 
 
 def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Return what calibration takes off the log loss, over the factors of each set.
+    """Return how much calibration lowers the log loss, over the factors of each set; columns ``CALIBRATION_COLUMNS``.
 
-    Args:
-        trust: ``evaluation/trust.tsv``.
-        level: of the t intervals over factors; seeds and cells are averaged within a factor.
-
-    Returns:
-        One row per protocol × mixture × negatives × set, columns ``CALIBRATION_COLUMNS``; ``gain`` is log loss as it
-        came minus calibrated, with its interval.
+    ``trust`` is ``evaluation/trust.tsv``; ``gain`` is uncalibrated minus calibrated log loss, with a t interval over
+    factors, seeds and cells averaged within a factor.
     """
     table = trust.assign(gain=trust["log_loss"] - trust["log_loss_calibrated"])
     values = ["log_loss", "log_loss_calibrated", "gain", "calibration_error", "calibration_error_calibrated"]
@@ -74,16 +69,13 @@ def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Say whether unfamiliar sequences are those of unseen factors, and whether mixtures do worse on them.
+    """Test whether out-of-distribution sequences are those of unseen factors, and whether mixtures do worse on them.
 
-    Arguments as for ``calibration_gains``.
-
-    Returns:
-        One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean share of bound rows that
-        are unfamiliar, over training factors in their own cell and in another, and over unseen ones; the difference of
-        unseen and training factors with Welch's interval; and the rank correlation (Spearman) of mean familiarity with
-        AUROC, over all factors, each of them once: a training factor in its own cell. The interval is missing with
-        fewer than ``FEWEST_FOR_MEANS`` factors on a side.
+    One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean fraction of bound sequences
+    that are out of distribution, over training factors in their own cell, in another cell, and over unseen factors; the
+    difference of unseen and training factors with Welch's interval (missing with fewer than ``FEWEST_FOR_MEANS``
+    factors on a side); and Spearman's correlation of the mean score with AUROC over all factors, each of them once: a
+    training factor in its own cell.
     """
     factors = by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
     records = []
@@ -105,7 +97,7 @@ def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFra
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Return Spearman's correlation and its p: of few factors that of all orders, of more that of Student's t."""
+    """Return Spearman's correlation and its p: over orders for few factors, by Student's t for more."""
     found = stats.spearmanr(first, second)
     if len(first) > MOST_ORDERED:
         return float(found.statistic), float(found.pvalue)
@@ -123,7 +115,7 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 
 def _welch(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return the difference of two means with its interval; without an interval where a side has too few."""
+    """Return the difference of two means with Welch's interval, which is NaN where a side has too few."""
     if not len(first) or not len(second):
         return np.nan, np.nan, np.nan
     difference = float(first.mean() - second.mean())

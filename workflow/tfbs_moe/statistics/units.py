@@ -1,4 +1,4 @@
-"""One number per factor and model: the observations of every comparison over factors."""
+"""The observations of every comparison over factors: one number per factor and model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,28 +14,21 @@ from tfbs_moe.study import SETS
 UNIT = "factor"
 DESIGN = "repeated measures: every model on every factor, seeds and cells averaged within the factor"
 GROUPS = ("protocol", "set", "negatives", "rows")
-# The expert that does best by the test labels: what choosing could reach, no model.
+# The best expert by the test labels: an upper bound on choosing one, not a model.
 ORACLE = "control.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
-# Beginnings of metrics that do not lie between 0 and 1.
+# Prefixes of metrics that are not bounded by 0 and 1.
 _UNBOUNDED = ("log_loss", "enrichment", "ism_rank", "gradient_rank", "site_distance", "matrix_distance")
 
 
 @dataclass(frozen=True, eq=False)
 class FactorTable:
-    """One number per factor and model.
+    """One number per factor and model."""
 
-    Attributes:
-        values: float (n factors, k models).
-        factors: names of the rows.
-        models: names of the columns.
-        note: what was left out, in words; empty where nothing was.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # float (n factors, k models)
     factors: tuple[str, ...]
     models: tuple[str, ...]
-    note: str = ""
+    note: str = ""  # what was excluded, in words
 
     def differences(self, other: int) -> np.ndarray:
         """Return the first model minus another one, (n factors,)."""
@@ -43,17 +36,10 @@ class FactorTable:
 
 
 def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
-    """Average seeds within an experiment, then experiments within a factor.
+    """Average seeds within an experiment, then experiments within a factor, on the factors that every model has.
 
-    Args:
-        metrics: rows of one protocol, set, kind of negatives, row set and metric.
-        models: which models, and in which order.
-
-    Returns:
-        The factors on which every model has a value; ``note`` names the others.
-
-    Raises:
-        InputError: a model has no value at all.
+    ``metrics`` are rows of one protocol, set, kind of negatives, row set and metric; ``note`` names the excluded
+    factors. InputError where a model has no value at all.
     """
     kept = metrics[metrics["model"].isin(models)].dropna(subset=["value"])
     absent = [model for model in models if model not in set(kept["model"])]
@@ -68,48 +54,28 @@ def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
 
 
 def by_factor(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Average numbers over seeds within a test set, then over test sets within a factor.
-
-    Args:
-        table: ``factor`` ``experiment`` and the columns of ``keys`` and ``values``.
-        keys: what is kept apart.
-        values: the numbers.
-
-    Returns:
-        One row per keys × factor, in the order in which they first come.
-    """
+    """Average ``values`` over seeds within a test set, then over test sets within a factor, for each of ``keys``."""
     cells = table.groupby([*keys, "factor", "experiment"], sort=False)[list(values)].mean()
     return cells.groupby([*keys, "factor"], sort=False).mean().reset_index()
 
 
 def first_kind(table: pd.DataFrame, by: str = "experiment") -> pd.DataFrame:
-    """Return the rows on the first kind of negatives that each experiment was tested on, of which sentences speak.
-
-    Args:
-        table: ``negatives`` and the column ``by``.
-        by: what has a first kind of its own; factors or sets, where a table has no experiments.
-    """
+    """Return the rows on the first kind of negatives of each experiment (or ``by``), which sentences report."""
     return table[table["negatives"] == table.groupby(by, sort=False)["negatives"].transform("first")]
 
 
 def on_shared_tests(table: pd.DataFrame, compared: str) -> pd.DataFrame:
-    """Return the rows, with a value, of the experiments that have one of everything in the column ``compared``."""
+    """Return the non-missing rows of the experiments that have one of everything in the column ``compared``."""
     known = table.dropna(subset=["value"])
     present = known.groupby("experiment")[compared].transform("nunique")
     return known[present == known[compared].nunique()]
 
 
 def over_factors(table: pd.DataFrame, keys: Sequence[str], level: float, value: str = "value") -> pd.DataFrame:
-    """Average a number over factors, each of them once: seeds and test sets are averaged within a factor first.
+    """Average a number over factors, seeds and test sets within a factor first, with t intervals over factors.
 
-    Args:
-        table: ``factor`` ``experiment``, the columns of ``keys`` and the number; what is missing counts nowhere.
-        keys: what is kept apart.
-        level: of the t intervals, whose unit is the factor.
-        value: name of the number. Intervals of ``value`` end where the metric does, if ``metric`` is among the keys.
-
-    Returns:
-        One row per keys, in the order in which they first come: ``value`` ``lower`` ``upper`` ``n_factors``.
+    One row per ``keys``, in order of first appearance: ``value`` ``lower`` ``upper`` ``n_factors``; missing numbers are
+    ignored. Intervals of ``value`` are clipped to the metric's range if ``metric`` is among the keys.
     """
     records = []
     for names, group in by_factor(table, keys, [value]).groupby(list(keys), sort=False):
@@ -121,13 +87,10 @@ def over_factors(table: pd.DataFrame, keys: Sequence[str], level: float, value: 
 
 
 def mean_interval(values: np.ndarray, level: float, metric: str = "") -> tuple[float, float, float]:
-    """Return a mean and its t interval, which is missing with one value, or with several that are all the same.
+    """Return a mean and its t interval, which is NaN with one value or without variance.
 
-    Args:
-        values: one per factor.
-        level: coverage of the interval.
-        metric: what is averaged; the interval of one that lies between 0 and 1 ends there, which takes nothing from
-            its coverage. No metric: any number may come out, as of differences.
+    The interval of a ``metric`` between 0 and 1 is clipped there, at no loss of coverage; without a metric, as for
+    differences, it is not.
     """
     mean = float(np.mean(values)) if len(values) else np.nan
     half = np.nan
@@ -138,17 +101,10 @@ def mean_interval(values: np.ndarray, level: float, metric: str = "") -> tuple[f
 
 
 def apart(values: pd.DataFrame, group: str) -> tuple[pd.DataFrame, str]:
-    """Return rows in which no factor stands in two groups, for tests that take groups to be independent.
+    """Return rows in which no factor is in two groups, for tests of independent groups, and the exclusions in words.
 
-    A factor that was tested in several, as in its own cell and in another, stays in the one that comes first (its own
-    cell before another one, then the order of the rows); ``shared`` pairs what is left out here.
-
-    Args:
-        values: ``factor``, ``set`` and the column of groups.
-        group: name of the column of groups.
-
-    Returns:
-        The rows kept, in the order of ``SETS``, and in words what was left out; empty where nothing was.
+    A factor tested in several groups stays in the first one (its own cell before another one, then the order of the
+    rows); ``shared`` pairs those excluded here.
     """
     ordered = values.sort_values("set", key=lambda sets: sets.map(SETS.index), kind="stable")
     first = ordered.groupby("factor", sort=False)[group].transform("first")
@@ -161,10 +117,7 @@ def apart(values: pd.DataFrame, group: str) -> tuple[pd.DataFrame, str]:
 
 
 def shared(values: pd.DataFrame, group: str) -> Iterator[FactorTable]:
-    """Yield for every two groups that share factors these factors' values in both, the group that comes first first.
-
-    Arguments as for ``apart``, with ``value`` besides; ``models`` of the tables are the groups.
-    """
+    """Yield for every two groups that share factors these factors' values in both; the groups are the ``models``."""
     ordered = values.sort_values("set", key=lambda sets: sets.map(SETS.index), kind="stable")
     wide = ordered.pivot_table(index="factor", columns=group, values="value", sort=False, observed=True)
     for place, first in enumerate(wide.columns):
@@ -175,11 +128,7 @@ def shared(values: pd.DataFrame, group: str) -> Iterator[FactorTable]:
 
 
 def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows of one metric; none of a study all of whose test sets were left out.
-
-    Raises:
-        InputError: the metric is not in the table.
-    """
+    """Return the rows of one metric; InputError where a table that has rows lacks it."""
     chosen = metrics[metrics["metric"] == metric]
     if chosen.empty and not metrics.empty:
         raise InputError(f"the metrics have no {metric}; they have {', '.join(sorted(set(metrics['metric'])))}")
@@ -189,11 +138,11 @@ def of_metric(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
 def comparisons(
     metrics: pd.DataFrame, mixture: str, rivals: Sequence[str] | None, metric: str
 ) -> Iterator[tuple[dict[str, object], pd.DataFrame, list[str]]]:
-    """Yield what is compared together: names of ``GROUPS`` and the metric, its rows, its models (mixture first).
+    """Yield each comparison: names of ``GROUPS`` and the metric, its rows, its models (mixture first).
 
-    Models with a value on every factor that the mixture has one on come together; a rival that lacks some (a factor's
-    matrix, where not all factors have one) comes by itself afterwards. What chose by the test labels takes no part, nor
-    does a group without the mixture or without a rival.
+    Models with a value on every factor of the mixture are compared together; a rival that lacks some (a factor's
+    matrix, where not all factors have one) follows on its own. ``ORACLE`` is excluded, and groups without the mixture
+    or a rival.
     """
     for names, group in of_metric(metrics, metric).groupby(list(GROUPS), sort=False, observed=True):
         present = list(dict.fromkeys(group.dropna(subset=["value"])["model"]))
@@ -209,12 +158,12 @@ def comparisons(
 
 
 def complete_models(metrics: pd.DataFrame, models: Sequence[str]) -> list[str]:
-    """Return those models that have a value on every factor that the first one has."""
+    """Return the models that have a value on every factor that the first one has."""
     kept = metrics.dropna(subset=["value"])
     factors = {model: set(part) for model, part in kept.groupby("model", observed=True)["factor"]}
     return [model for model in models if factors.get(models[0], set()) <= factors.get(model, set())]
 
 
 def oriented(values: np.ndarray, metric: str) -> np.ndarray:
-    """Return values of a metric turned so that higher is better."""
+    """Return values of a metric, negated where lower is better."""
     return -values if metric in LOWER_IS_BETTER else values

@@ -1,20 +1,17 @@
-"""Wilcoxon's signed-rank test, whose exact p-value takes no time where differences are tied or zero."""
+"""Wilcoxon's signed-rank test with an exact p that is fast for tied and zero differences."""
 
 import numpy as np
 from scipy import stats
 
-# So many differences have few enough signs to try them all; beyond, scipy has its own table, or a normal approximation.
+# Up to so many differences all signs are enumerated; above, scipy has its own table or a normal approximation.
 FEW = 13
 
 
 def wilcoxon(differences: np.ndarray, zero_method: str = "wilcox") -> tuple[float, float]:
-    """Return the statistic and the two-sided p-value of ``scipy.stats.wilcoxon``.
+    """Return the statistic and two-sided p of ``scipy.stats.wilcoxon`` of differences (N,), finite and not all 0.
 
-    That one tries all signs of up to ``FEW`` differences one by one where some are tied or zero: seconds for each test.
-
-    Args:
-        differences: finite (N,), not all 0.
-        zero_method: ``wilcox`` leaves differences of 0 out; with ``pratt`` they have ranks, which count for no side.
+    scipy tries all signs one by one where differences are tied or zero, which takes seconds per test. ``zero_method``
+    ``wilcox`` drops differences of 0; with ``pratt`` they have ranks, which count for no side.
     """
     if len(differences) > FEW:
         test = stats.wilcoxon(differences, zero_method=zero_method)

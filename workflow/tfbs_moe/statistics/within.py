@@ -1,6 +1,6 @@
-"""Two models on one test set: the models stay as they are, other rows might have been drawn.
+"""Two models on one test set: the trained models are fixed, its sequences are a sample.
 
-What is said here holds for the factor at hand and these trained models; ``factors`` speaks of factors.
+Conclusions hold for this factor and these trained models; ``factors`` generalises over factors.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,7 +21,7 @@ TEST = "DeLong"
 DESIGN = "one test set, trained models fixed, mean over their seeds; both models on the same rows"
 UNITS = {PAIRS: "positive with the negatives made from it"}
 ROW = "test row"
-# Of each class; with fewer a normal z rejects in up to 7 %.
+# Sequences per class; with fewer, a normal z rejects in up to 7 %.
 FEWEST = 20
 FAMILY = ("protocol", "set", "negatives", "rows", "comparison")
 
@@ -34,22 +34,11 @@ def compare_within(
     row_sets: Mapping[str, np.ndarray] | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Compare the mixture's AUROC with each rival's on one test set.
+    """Compare the mixture's AUROC with each rival's on one test set (DeLong), one row per row set and rival.
 
-    Args:
-        scores: predictions of the test set.
-        identity: ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives`` of it.
-        mixture: the model of interest.
-        rivals: the models to compare it with; all others where none are named.
-        row_sets: names of row sets and their masks (N,); all rows where none are given.
-        level: of the normal intervals.
-
-    Returns:
-        One row per row set and rival (``RESULT_COLUMNS``, led by ``experiment`` and ``factor``). Join the
-        tables of all test sets and pass them to ``adjust_over_factors``.
-
-    Raises:
-        InputError: the mixture was not predicted.
+    Concatenate the tables of all test sets for ``adjust_over_factors``. InputError where the mixture was not predicted.
+    ``identity`` holds ``protocol``, ``experiment``, ``factor``, ``set`` and ``negatives``; ``rivals`` None means all
+    other models, and ``row_sets`` are masks (N,) of subsets by name, None for all sequences.
     """
     if mixture not in scores.names():
         raise InputError(
@@ -65,7 +54,7 @@ def compare_within(
 
 
 def adjust_over_factors(tables: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
-    """Adjust p for the test sets on which the same two models are compared (Holm), and say so in the sentences."""
+    """Adjust p over the test sets on which the same two models are compared (Holm), and rewrite the sentences."""
     found = tables.copy()
     for _, family in tables.groupby(list(FAMILY), sort=False, observed=True):
         defined = family.index[family["p"].notna()]
@@ -105,7 +94,7 @@ def _compare(scores: Scores, dataset: str, mixture: str, others: Sequence[str], 
             results.append(replace(common, sentence=sentence))
             continue
         effect, error = found.contrast(_weights(scores, mixture) - _weights(scores, other))
-        # Models that say the same leave no error to hold their difference against.
+        # Identical predictions leave no error to hold their difference against.
         error = error if error > 0 else float("nan")
         statistic = effect / error
         p = float(2 * stats.norm.sf(abs(statistic)))
