@@ -1,1 +1,1 @@
-"""A trained model put to work: sequences, peaks and variants of a user's own, scored and explained in a stream."""
+"""Use of a trained model: a user's own sequences, peaks and variants, scored and explained in a stream."""

@@ -1,4 +1,4 @@
-"""What a bundle is, in words: from its own files and, where it still lies in its run, from the run's results."""
+"""Description of a bundle, from its own files and, while it is still in its run, from the run's results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ _CARDS = "cards"
 
 
 def describe_model(folder: str | Path) -> dict[str, Any]:
-    """Return what ``model.json`` says, with the calibrations and the card that the run wrote, where they are there."""
+    """Return the content of ``model.json`` with the calibrations and the card that the run wrote, where available."""
     folder = Path(folder)
     description = bundle.describe(folder)
     calibrations = {name: one.as_json() for name, one in read_calibrations(folder).items()}
@@ -26,7 +26,7 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
 
 
 def model_card(description: Mapping[str, Any]) -> str:
-    """Return a model's description as Markdown."""
+    """Return a model's description (see ``describe_model``) as Markdown."""
     lines = [f"# {_title(description)}", ""]
     lines += [f"- {key}: {value}" for key, value in _facts(description).items()]
     if description["kind"] == "mixture":
@@ -74,7 +74,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _weights(description: Mapping[str, Any]) -> str:
-    """Say how many weights a model has, a mixture's experts included, and which digest is of which of them."""
+    """Return in words how many weights a model has and which digest is of which; a mixture's are the gate's alone."""
     own = f"{description['parameters']:,}"
     digest = f"SHA-256 {description['weights']['sha256']}"
     if description["kind"] != "mixture":
@@ -83,7 +83,7 @@ def _weights(description: Mapping[str, Any]) -> str:
 
 
 def _card(folder: Path) -> str | None:
-    """Return the card that the run wrote of a model, where the bundle still lies in its run."""
+    """Return the card that the run wrote for a model, while the bundle is still in its run."""
     place = folder.resolve()
     for run in place.parents:
         if (run / _CARDS).is_dir() and (run / "config.yaml").is_file():

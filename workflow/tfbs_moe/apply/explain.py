@@ -1,4 +1,4 @@
-"""Which bases of a user's sequences a bundle looks at: any method of attribution, in a stream."""
+"""Attributions for a user's sequences, by any method, in a stream."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -20,10 +20,10 @@ from tfbs_moe.tables import atomic, check_space
 
 HDF5 = ".h5"
 _LETTERS = np.array([*ALPHABET, "N"], dtype=object)
-# Sequences that are in memory with their attributions.
+# Sequences held in memory with their attributions.
 _ROWS = 2048
 _GZIP_LEVEL = 4
-# What HDF5 needs beside the arrays, in bytes.
+# Bytes that HDF5 needs besides the arrays.
 _MARGIN = 1_000_000
 
 
@@ -36,18 +36,18 @@ def explain(
     seed: int = 0,
     **settings: Any,
 ) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield windows, their one-hot letters (N, 4, L), attributions (N, 4, L) and logits (N,), some thousands at a time.
+    """Yield windows, one-hot sequences (N, 4, L), attributions (N, 4, L) and logits (N,), up to 2,048 at a time.
 
     Args:
         model: expert or mixture.
-        source: of the windows.
+        source: of the windows, see ``open_source``.
         method: see ``attribution.methods.METHODS``.
-        device: where to compute; None for where the model is.
-        seed: of methods that draw; their noise begins anew every 2,048 sequences.
+        device: where to compute; None for the model's device.
+        seed: for methods with random draws; their noise restarts every 2,048 sequences.
         settings: of the method.
 
     Raises:
-        InputError: an unknown method or setting; before anything is computed.
+        InputError: unknown method or setting, before anything is computed.
     """
     settings_of(method, **settings)
     for block in source.blocks():
@@ -68,12 +68,12 @@ def explain_file(
     seed: int = 0,
     **settings: Any,
 ) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
-    """Write the attributions of a source and yield what ``explain`` yields.
+    """Write the attributions of a source to a file, and yield what ``explain`` yields.
 
-    A name that ends with .h5 gets everything: ``attribution`` (N, 4, L), ``one_hot``, ``logit``, ``name``, ``chrom``,
-    ``start``. A table (see ``open_sink``) has one row per base: ``name`` ``chrom`` ``position`` (0-based) ``base``
-    ``attribution``, what the base that is there contributes. A bigWig has these contributions for windows that tile a
-    genome, from the middle of each window.
+    HDF5 (``.h5``) gets everything: ``attribution`` (N, 4, L), ``one_hot``, ``logit``, ``name``, ``chrom``, ``start``. A
+    table (formats: see ``open_sink``) has one row per base: ``name`` ``chrom`` ``position`` (0-based) ``base``
+    ``attribution``, the contribution of the base that is there. A bigWig has these contributions for windows that tile
+    a genome, from the middle of each window.
     """
     parts = explain(model, source, method, device=device, seed=seed, **settings)
     if str(output).endswith(HDF5):
@@ -113,7 +113,7 @@ def contributions(windows: Windows, X: np.ndarray, values: np.ndarray) -> pd.Dat
 
 
 def _shown(table: pd.DataFrame, windows: Windows, middles: Middles) -> pd.DataFrame:
-    """Keep the bases that each window speaks for, as intervals."""
+    """Keep the bases that each window represents (see ``Middles``), as intervals."""
     length = windows.codes.shape[1]
     first, end = (np.repeat(each, length) for each in middles.of(windows.chrom, windows.start, length))
     kept = table[(table["position"] >= first) & (table["position"] < end)].rename(columns={"position": "start"})
@@ -136,7 +136,7 @@ def _to_hdf5(
                 "chrom": (windows.chrom, text),
                 "start": (windows.start, np.int64),
             }
-            # Uncompressed, so rather too much: HDF5 ends the process where a disk is full.
+            # Uncompressed, so an overestimate: HDF5 ends the process when the disk is full.
             check_space(path, sum(np.asarray(column).nbytes for column, _ in columns.values()) + _MARGIN)
             for name, (column, kind) in columns.items():
                 _append(file, name, column, kind)

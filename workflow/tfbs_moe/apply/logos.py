@@ -1,4 +1,4 @@
-"""Logos of a user's sequences: the highest, the median and the lowest score."""
+"""Logos of a user's sequences: those with the highest, the median and the lowest score."""
 
 from pathlib import Path
 
@@ -8,27 +8,26 @@ from tfbs_moe.apply.windows import Windows
 from tfbs_moe.figures.attribution import Explained, logos
 from tfbs_moe.figures.style import save
 
-# Sequences that the three are chosen from.
+# The three are chosen from the first so many sequences.
 MOST = 4096
 
 
 class Logos:
-    """Keeps the first sequences of a stream, and draws three of them."""
+    """Collects the first sequences of a stream; draws three to ``<stem>.pdf``, ``.png``, ``.svg`` and ``.tsv``."""
 
     def __init__(self, stem: str | Path, method: str) -> None:
-        """Draw to ``<stem>.pdf``, ``.png`` and ``.svg`` and write the numbers to ``<stem>.tsv``."""
         self._stem, self._method = Path(stem), method
         self._parts: list[tuple[np.ndarray, ...]] = []
         self._rows = 0
 
     def add(self, windows: Windows, X: np.ndarray, values: np.ndarray, logit: np.ndarray) -> None:
-        """Take more sequences (N, 4, L), their attributions (N, 4, L) and logits (N,)."""
+        """Add sequences (N, 4, L), their attributions (N, 4, L) and logits (N,)."""
         if self._rows < MOST:
             self._parts.append((X, values, logit, windows.name, windows.chrom, windows.start))
             self._rows += len(windows)
 
     def draw(self) -> None:
-        """Draw the sequences of the highest, the median and the lowest logit."""
+        """Draw the sequences with the highest, the median and the lowest logit."""
         X, values, logit, name, chrom, start = (np.concatenate(each) for each in zip(*self._parts, strict=True))
         label = [
             f"{one}, {place}" if place and not f"{one}:".startswith(f"{place}:") else str(one)

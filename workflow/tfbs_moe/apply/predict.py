@@ -1,4 +1,4 @@
-"""Score sequences or places of a user's own with a bundle, in a stream."""
+"""Score a user's own sequences or intervals with a bundle, in a stream."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,26 +18,21 @@ from tfbs_moe.sequence import UNKNOWN
 
 @dataclass(frozen=True)
 class Columns:
-    """What a table of scores says besides places, logits and probabilities.
+    """Options of the table of scores."""
 
-    Attributes:
-        share: of bound sequences that calibrated probabilities assume; that of the validation rows where None.
-        best: keep the highest window of each sequence alone.
-    """
-
+    # Fraction of bound sequences that calibrated probabilities assume; None for that of the validation sequences
     share: float | None = None
-    best: bool = False
+    best: bool = False  # keep only the highest window of each sequence
 
 
 PLAIN = Columns()
 
 
 def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Columns = PLAIN) -> pd.DataFrame:
-    """Return one row per window.
+    """Return one row per window, 0-based and half-open.
 
-    Columns are ``name`` ``chrom`` ``start`` ``end`` (of the window, 0-based, half-open), ``unknown`` (bases N),
-    ``logit``, ``probability``, ``calibrated_<negatives>``, and of a mixture ``expert`` (of most weight),
-    ``weight_<expert>`` and ``familiarity``.
+    Columns are ``name`` ``chrom`` ``start`` ``end``, ``unknown`` (number of N), ``logit``, ``probability``,
+    ``calibrated_<negatives>``, and for a mixture ``expert`` (of most weight), ``weight_<expert>`` and ``familiarity``.
     """
     table: dict[str, object] = {
         "name": windows.name,
@@ -65,7 +60,11 @@ def predict(
     source: Source,
     columns: Columns = PLAIN,
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Yield tables of scores and the number of windows behind each, in the order of the source."""
+    """Yield the number of windows scored and their table of scores, in the order of the source.
+
+    Raises:
+        InputError: ``columns.share`` is given, but the model has no calibration.
+    """
     if columns.share is not None and not scorer.calibration:
         raise InputError(
             "a share of bound sequences was given, but there is no calibration: the target `moe` makes one for a "
@@ -75,7 +74,7 @@ def predict(
     for windows, scores in scorer.stream(source.blocks()):
         table = score_table(scorer, windows, scores, columns)
         if columns.best:
-            # A sequence may go on in the next block: its best window so far is carried along.
+            # A sequence may continue in the next block: carry its best window so far.
             table = _best(pd.concat([carried, table.assign(record=windows.record)], ignore_index=True))
             carried, table = table.iloc[-1:], table.iloc[:-1].drop(columns="record")
         yield len(windows), table
@@ -84,14 +83,15 @@ def predict(
 
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the window with the highest logit of each record, the first of several."""
+    """Return the window with the highest logit of each record, the first of ties."""
     return table.loc[table.groupby("record", sort=True)["logit"].idxmax()].reset_index(drop=True)
 
 
 def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Columns = PLAIN) -> Iterator[int]:
-    """Write the scores of a source to a file, and yield how many windows were scored, again and again.
+    """Write the scores of a source to a file (formats: see ``open_sink``), and yield the windows scored in each block.
 
-    See ``open_sink`` for the formats.
+    Raises:
+        InputError: the source holds no sequence; see also ``predict`` and ``open_sink``.
     """
     tables = predict(scorer, source, columns)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""A bundle as a scorer: windows in, logits, probabilities and gate weights out, on several threads."""
+"""Multi-threaded scoring with a bundle: windows in; logits, probabilities and gate weights out."""
 
 import copy
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH_SIZE = 1024
 _NONE = np.empty(0, np.float32)
-# Blocks that are read ahead of the one that is written.
+# Blocks read ahead of the one being written.
 _AHEAD = 2
 
 Strands = Literal["forward", "both"]
@@ -40,13 +40,14 @@ Strands = Literal["forward", "both"]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a model says of N windows.
+    """Output of a model for N windows.
 
     Attributes:
         logit: float32 (N,).
-        weights: float32 (N, K), the gate's; (N, 0) for an expert by itself.
-        familiarity: float32 (N,), from 0 to 1: the share of the training factors' bound sequences that lie at least as
-            far from their middle, to the experts; (N,) of NaN where the bundle cannot tell.
+        weights: float32 (N, K), the gate's; (N, 0) for a single expert.
+        familiarity: float32 (N,), out-of-distribution score from 0 (out of distribution) to 1, a conformal p-value: the
+            fraction of held-out validation sequences whose expert embeddings are at least as far from their nearest
+            class; NaN where the bundle has none.
     """
 
     logit: np.ndarray
@@ -61,20 +62,20 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """A model of one window that scores sequences; ``Scorer.load`` makes one.
+    """A model that scores sequences of one length; create it by ``Scorer.load``.
 
     Attributes:
         model: the expert or the mixture.
-        description: what its ``model.json`` says.
+        description: content of its ``model.json``.
         device: where it computes.
-        threads: that compute at a time, on a CPU.
-        batch_size: windows per pass.
-        strands: ``forward``, or ``both`` for the mean of the logits of a sequence and its reverse complement. What was
-            fitted to forward sequences, calibration and familiarity, does not go with it, unless the experts read both
-            strands alike already.
-        knowledge: of the factor that is asked for, for a gate that may look at it.
+        threads: number of threads on a CPU.
+        batch_size: windows per forward pass.
+        strands: ``forward``, or ``both`` for the mean logit of a sequence and its reverse complement. Calibration and
+            out-of-distribution scores, which are fitted to forward sequences, are then dropped, unless every expert
+            averages the strands itself.
+        knowledge: of the requested factor, for a motif-conditioned gate.
         calibration: by kind of negatives, where the bundle has any.
-        familiar: tells familiar sequences from others, where the bundle can.
+        familiar: computes out-of-distribution scores, where the bundle can.
     """
 
     model: Expert | MixtureOfExperts
@@ -103,13 +104,14 @@ class Scorer:
         Args:
             folder: of the bundle.
             device: where to compute.
-            threads: that compute at a time, on a CPU; results do not hang on it.
-            batch_size: windows per pass; results hang on it by no more than rounding.
+            threads: number of threads on a CPU; results do not depend on it.
+            batch_size: windows per forward pass; results depend on it by no more than rounding error.
             strands: see ``Scorer``.
-            factor: asked for, for a mixture whose gate may look at what is known of it.
+            factor: to predict, for a mixture with a motif-conditioned gate.
 
         Raises:
-            InputError: the bundle cannot be used, or a factor is named to a gate that does not look at any.
+            InputError: the bundle cannot be used, a factor is given to a model without a motif-conditioned gate, or no
+                JASPAR matrix of the factor is known.
         """
         if batch_size < 1 or threads < 1:
             raise InputError(f"batch_size is {batch_size} and threads is {threads}; both must be 1 or more")
@@ -151,27 +153,31 @@ class Scorer:
 
     @property
     def window(self) -> int:
-        """Bases L of the sequences it takes."""
+        """Length L of the sequences it takes, in bases."""
         return self.model.window
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts, in the order of the weights; none for an expert by itself."""
+        """Names of the experts, in the order of the weights; empty for a single expert."""
         return self.model.names if isinstance(self.model, MixtureOfExperts) else ()
 
     def told(self, one_hot: np.ndarray) -> np.ndarray | None:
-        """Return what the gate is told of the factor that is asked for, float32 (N, 1 + K), or None."""
+        """Return the gate's motif prior for the requested factor, float32 (N, 1 + K); None without a factor.
+
+        The first column is the evidence for a site of the factor's motif, the others the similarity of its motif to
+        each expert's.
+        """
         if self.knowledge is None:
             return None
         return tell(self.knowledge, one_hot, [expert["factors"] for expert in self.description["experts"]])
 
     def score(self, codes: np.ndarray) -> Scores:
-        """Score windows, uint8 (N, L) of codes."""
+        """Score windows of base codes, uint8 (N, L)."""
         with self._workers() as workers:
             return workers.submit(codes)()
 
     def stream(self, blocks: Iterator[Windows]) -> Iterator[tuple[Windows, Scores]]:
-        """Score blocks in their order; some are in work while one is used."""
+        """Score blocks in their order, computing some ahead of the one in use."""
         with self._workers() as workers:
             waiting: deque[tuple[Windows, Callable[[], Scores]]] = deque()
             for block in blocks:
@@ -187,7 +193,7 @@ class Scorer:
     def _workers(self) -> Iterator["_Workers"]:
         before = torch.get_num_threads()
         threads = self.threads if self.device.type == "cpu" else 1
-        # Each thread computes by itself: that is quicker for networks as small as these than threads within a product.
+        # One thread per batch is faster for such small networks than several threads within a matrix product.
         torch.set_num_threads(1)
         try:
             with ThreadPoolExecutor(threads) as pool:
@@ -197,7 +203,7 @@ class Scorer:
 
 
 class _Workers:
-    """Threads that each hold a model of their own: experts of one shape share one while they compute."""
+    """Threads with a copy of the model each: experts of one shape share a module while they compute."""
 
     def __init__(self, scorer: Scorer, pool: ThreadPoolExecutor, threads: int) -> None:
         self._scorer, self._pool = scorer, pool
@@ -206,7 +212,7 @@ class _Workers:
             self._free.put(scorer.model if threads == 1 else copy.deepcopy(scorer.model))
 
     def submit(self, codes: np.ndarray) -> Callable[[], Scores]:
-        """Begin to score codes (N, L); return what waits for the scores."""
+        """Start to score codes (N, L), and return a function that waits for the scores."""
         size = self._scorer.batch_size
         parts = [self._pool.submit(self._one, codes[first : first + size]) for first in range(0, len(codes), size)]
 
@@ -241,7 +247,7 @@ class _Workers:
 
 
 def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
-    """Say whether each expert averages the strands by itself."""
+    """Return whether every expert averages the strands itself."""
     experts = [module for module in model.modules() if isinstance(module, Expert)]
     return all(expert.settings.reverse_complement != "none" for expert in experts)
 
@@ -249,7 +255,7 @@ def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
 def _forward(
     model: Expert | MixtureOfExperts, x: torch.Tensor, knowledge: torch.Tensor | None, familiar: Familiarity | None
 ) -> tuple[torch.Tensor, ...]:
-    """Return logit (N,), weights (N, K) and familiarity (N,) of sequences (N, 4, L)."""
+    """Return logit (N,), weights (N, K) and out-of-distribution score (N,) of sequences (N, 4, L)."""
     if isinstance(model, MixtureOfExperts):
         embeddings = model.experts(x)
         logit, weights = model.gate(embeddings, knowledge)

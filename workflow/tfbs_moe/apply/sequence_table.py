@@ -1,4 +1,4 @@
-"""Sequences from text: a table with a column ``sequence``, or one sequence a line, with a name before it or without."""
+"""Sequences from text: a table with a column ``sequence``, or one sequence per line, optionally after a name."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,13 @@ Numbered = tuple[int, str]
 
 
 def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
-    """Yield names and codes of sequences, some thousands of lines at a time.
+    """Yield names and codes of sequences, ``BATCH_LINES`` lines at a time.
 
-    Fields are separated by tabs, in a file named .csv by commas. Where the first line names a column ``sequence`` (or
-    ``seq``), that column is read, and names from ``name`` or ``id`` if there is one. Otherwise a line is a sequence, or
-    a name and a sequence. A sequence without a name is called by its line. Blank lines are passed over.
-
-    Args:
-        path: plain or gzip.
-
-    Yields:
-        (names, codes): codes are uint8 (N, S) where all sequences of the batch have S bases, else one array each.
-
-    Raises:
-        InputError: the file is missing, damaged or empty, or a line is no sequence; the message names the line.
+    Codes are uint8 (N, S) where all sequences of the batch have S bases, else one array each. Fields are separated by
+    tabs, in a .csv by commas; the file may be gzipped. Where the first line names a column ``sequence`` (or ``seq``),
+    that column is read, and names from ``name`` or ``id`` if there is one. Otherwise a line is a sequence, or a name
+    and a sequence. A sequence without a name is named by its line; blank lines are skipped. InputError where the file
+    is missing, damaged or empty, or a line, which the message names, is no sequence.
     """
     path = Path(path)
     separator = "," if ".csv" in (suffix.lower() for suffix in path.suffixes) else "\t"
@@ -83,7 +76,7 @@ def _codes(path: Path, batch: list[Numbered], sequences: list[str]) -> list[np.n
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     if not lengths.all():
         raise InputError(f"{path}, line {batch[int(np.argmin(lengths))][0]}: the sequence is empty")
-    # A letter outside ASCII is one byte too, so that places stay places.
+    # A non-ASCII character becomes one byte, so that positions are kept.
     codes = letter_codes("".join(sequences).encode("ascii", "replace"))
     ends = np.cumsum(lengths)
     if (codes > UNKNOWN).any():

@@ -1,4 +1,4 @@
-"""The genome that a model was trained on, and whether another is laid before it."""
+"""The genome that a model was trained on, and a warning where it is applied to another."""
 
 import logging
 from collections.abc import Mapping
@@ -11,21 +11,15 @@ log = logging.getLogger(__name__)
 
 
 def genome_facts(description: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a bundle says of its genome: ``assembly``, ``species``, ``jaspar_group``; empty where silent."""
+    """Return ``assembly``, ``species`` and ``jaspar_group`` of a bundle's genome, where it records them."""
     facts = description.get("genome")
     return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, Mapping) else {}
 
 
 def warn_of_other_genome(description: Mapping[str, Any], sizes: Mapping[str, int], genome: str | Path) -> str | None:
-    """Warn where a genome has the chromosome sizes of another assembly than the one a model was trained on.
+    """Warn where chromosome sizes are those of another assembly than the model's; return the warning.
 
-    Args:
-        description: of the model, see ``models.bundle.describe``.
-        sizes: of the genome's chromosomes.
-        genome: its file, for the message.
-
-    Returns:
-        The warning; None where the assemblies agree, or one of them is not known.
+    None where the assemblies agree or one of them is unknown; ``genome`` is the file, for the message.
     """
     trained = find_assembly(genome_facts(description).get("assembly", ""))
     name = name_of_sizes(sizes)

@@ -17,7 +17,7 @@ _NONE = "."
 
 @dataclass(frozen=True)
 class Allele:
-    """One alternative allele of a variant, as the file has it.
+    """One alternative allele of a variant, as in the file.
 
     Attributes:
         chrom: chromosome.
@@ -38,9 +38,8 @@ def read_variants(path: str | Path) -> Iterator[Allele]:
     """Yield every alternative allele of every row, in the order of the file.
 
     Args:
-        path: BCF, or text (plain, gzip, bgzip) with the columns chrom, pos (1-based), ref and alt, and perhaps id:
-            VCF or any table, separated by tabs (in a file named .csv by commas), several alternatives by commas (in a
-            .csv by ``/``).
+        path: BCF; or VCF or any table (plain, gzip, bgzip) with the columns chrom, pos (1-based), ref, alt and
+            optionally id, separated by tabs, and several alternatives by commas; in a .csv, by commas and ``/``.
 
     Raises:
         InputError: the file is missing, damaged or of another format; the message names the line where there is one.
@@ -54,7 +53,7 @@ def read_variants(path: str | Path) -> Iterator[Allele]:
 
 
 def _from_bcf(path: Path) -> Iterator[Allele]:
-    # Of what htslib writes to the standard error by itself, users need nothing: chromosomes missing in the header.
+    # Silence htslib's own messages on standard error, such as chromosomes missing in the header.
     before = pysam.set_verbosity(0)
     rows = 0
     try:

@@ -1,10 +1,10 @@
-"""What a variant does to a score: the reference allele against each alternative, in the genome's own surroundings.
+"""Effect of a variant on the score: the reference allele against each alternative, in their genomic context.
 
-Both alleles stand in a window of the model's length. The bases before the variant are the same for both; behind it the
-genome goes on until the window is full, so that a shorter allele shows more of it. The longer of the two alleles
-stands in the middle. Bases beyond the end of a chromosome are unknown (N). What two alleles begin or end with alike
-is no part of the variant, and an insertion or deletion within a repeat is moved to the left as far as it goes (Tan,
-Abecasis & Kang 2015, Bioinformatics 31:2202), so that a variant has one score however it is written.
+Both alleles are placed in a window of the model's length, the longer one in the middle. The bases before the variant
+are the same for both; after it the genome continues until the window is full, so that a shorter allele shows more of
+it. Bases beyond the end of a chromosome are unknown (N). Alleles are trimmed of what they begin or end with alike, and
+an insertion or deletion within a repeat is left-aligned (Tan, Abecasis & Kang 2015, Bioinformatics 31:2202), so that a
+variant has one score however it is written.
 """
 
 from collections import deque
@@ -40,19 +40,19 @@ _SYMBOLS = frozenset("<>[]*")
 def score_variants(
     scorer: Scorer, alleles: Iterable[Allele], genome: Genome, offsets: Sequence[int] = (0,)
 ) -> Iterator[pd.DataFrame]:
-    """Yield one row per allele, some thousands at a time, in their order.
+    """Yield tables of one row per allele, some thousands at a time, in their order.
 
     Columns are ``chrom`` ``pos`` (1-based) ``id`` ``ref`` ``alt``; ``status``: ``scored``, or why not; and missing
     where not scored: ``logit_reference``, ``logit_alternative``, ``delta`` (alternative − reference),
-    ``probability_reference``, ``probability_alternative``, and of a mixture ``expert_reference``,
-    ``expert_alternative`` (of most weight) and ``gate_shift``, the share of the weight that goes to other experts
-    (total variation distance, 0 to 1). ``unknown`` counts the bases N in the window of the reference.
+    ``probability_reference``, ``probability_alternative``, and for a mixture ``expert_reference``,
+    ``expert_alternative`` (of most weight) and ``gate_shift``, the fraction of the weight that moves to other experts
+    (total variation distance, 0 to 1). ``unknown`` counts the N in the window of the reference.
 
     Args:
-        scorer: of the sequences.
+        scorer: scores the windows.
         alleles: see ``read_variants``.
         genome: that the variants are on.
-        offsets: bases by which windows are moved to the right of the variant; logits and weights are means over them.
+        offsets: bases by which windows are shifted to the right of the variant; logits and weights are means over them.
 
     Raises:
         InputError: no variant of the first thousands lies on a chromosome of the genome, or an offset moves the variant
@@ -85,7 +85,7 @@ def score_variants(
 def score_variant_file(
     scorer: Scorer, alleles: Iterable[Allele], genome: Genome, output: str | Path, offsets: Sequence[int] = (0,)
 ) -> Iterator[pd.Series]:
-    """Write ``score_variants`` to TSV or Parquet, and yield how many alleles have which status, again and again."""
+    """Write ``score_variants`` to TSV or Parquet, and yield the number of alleles by status for each table."""
     with ExitStack() as stack:
         sink = None
         for table in score_variants(scorer, alleles, genome, offsets):
@@ -100,7 +100,7 @@ def score_variant_file(
 def _windows(
     batch: Sequence[Allele], genome: Genome, window: int, offsets: Sequence[int]
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return the rows of a batch, the windows of those that can be scored (n · offsets · 2, L), and which these are."""
+    """Return the table of a batch, the windows of scored alleles (n · offsets · 2, L), and the mask of their rows."""
     found: list[np.ndarray] = []
     status = []
     for allele in batch:
@@ -126,7 +126,7 @@ def _windows(
 
 
 def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[int]) -> tuple[str, list[np.ndarray]]:
-    """Return what becomes of an allele, and its windows: reference and alternative, for each offset."""
+    """Return the status of an allele and its windows, reference and alternative for each offset."""
     if allele.alternative.upper() in (".", "", allele.reference.upper()):
         return NO_ALTERNATIVE, []
     if _SYMBOLS & set(allele.alternative):
@@ -141,7 +141,7 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
     start = allele.position - 1
     if start < 0 or start + len(reference) > genome.sizes[allele.chrom]:
         return BEYOND, []
-    # All that any window shows lies so many bases to either side.
+    # No window reaches further to either side.
     reach = window + max(map(abs, offsets))
 
     def flanked(bases: int) -> np.ndarray:
@@ -154,7 +154,7 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
     start, around = start + begun, around[begun:]
     moving = not (len(reference) and len(alternative))
     while moving and (steps := _steps_left(around[:reach], np.concatenate([reference, alternative]))):
-        # A repeat may be longer than what was fetched.
+        # A repeat may be longer than the fetched flank.
         moving, start = steps == reach, start - steps
         reference, alternative = np.roll(reference, steps), np.roll(alternative, steps)
         around = flanked(len(reference))
@@ -172,7 +172,7 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
 
 
 def _trimmed(reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
-    """Take off what two alleles end with alike, then what they begin with alike, and how much that is."""
+    """Return the length of the shared prefix, and the alleles without shared suffix and prefix."""
     while len(reference) and len(alternative) and reference[-1] == alternative[-1]:
         reference, alternative = reference[:-1], alternative[:-1]
     begun = 0
@@ -182,7 +182,7 @@ def _trimmed(reference: np.ndarray, alternative: np.ndarray) -> tuple[int, np.nd
 
 
 def _steps_left(before: np.ndarray, moved: np.ndarray) -> int:
-    """Return how far bases that are inserted or deleted can move over those before them and nothing change."""
+    """Return how many bases an insertion or deletion can move to the left without changing the sequence."""
     differs = before[::-1] != np.resize(moved[::-1], len(before))
     return int(differs.argmax()) if differs.any() else len(before)
 
@@ -194,7 +194,7 @@ def _as_block(codes: np.ndarray) -> Windows:
 
 
 def _joined(scorer: Scorer, table: pd.DataFrame, scored: np.ndarray, scores: Scores, offsets: int) -> pd.DataFrame:
-    """Put the scores of the windows beside the rows."""
+    """Add the scores of the windows to the table."""
     logit = scores.logit.reshape(-1, offsets, 2).mean(axis=1)
     both = Scores(logit.ravel(), np.empty((logit.size, 0), np.float32), np.empty(0, np.float32))
     probability = both.probability.reshape(-1, 2)

@@ -1,7 +1,7 @@
-"""Windows of one length, a block at a time, from the files that people have.
+"""Windows of one length, a block at a time, from the usual file formats.
 
-What lies beyond the end of a sequence is unknown (N): a sequence shorter than a window stands in its middle. A
-longer one is covered by windows at every step, and by a last one that ends with it.
+Bases beyond the end of a sequence are unknown (N): a sequence shorter than a window is centred in it. A longer one is
+covered by windows at every step, and by a last one that ends with it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
 
-# Windows that travel together; a multiple of what a model takes at once.
+# Windows per block; a multiple of a model's batch.
 BLOCK_ROWS = 16384
 
 _SHORT = "shorter than a window, with unknown bases on both sides"
@@ -45,10 +45,10 @@ class Windows:
 
     Attributes:
         codes: uint8 (N, L): 0 to 3 for A, C, G, T and 4 for an unknown base.
-        record: int64 (N,), which record of the input each comes from, from 0.
+        record: int64 (N,), index of each window's record in the input, from 0.
         name: (N,), names of the records.
-        chrom: (N,), the sequence that ``start`` counts on; empty where a record has no place.
-        start: int64 (N,), 0-based; below 0 where a window reaches over the beginning.
+        chrom: (N,), the sequence that ``start`` counts on; empty for records without coordinates.
+        start: int64 (N,), 0-based; negative where a window begins before its sequence.
     """
 
     codes: np.ndarray
@@ -58,24 +58,23 @@ class Windows:
     start: np.ndarray
 
     def __len__(self) -> int:
-        """Return the number of windows."""
         return len(self.codes)
 
     def rows(self, rows: slice) -> "Windows":
-        """Return some of the windows."""
+        """Return a slice of the windows."""
         return Windows(self.codes[rows], self.record[rows], self.name[rows], self.chrom[rows], self.start[rows])
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where windows come from.
+    """A stream of windows from a file.
 
     Attributes:
-        blocks: begins the stream of blocks, each of ``BLOCK_ROWS`` windows but for the last.
-        total: how many windows there will be, where that is known beforehand.
-        sizes: gives the length of each sequence that windows are placed on; of none where they have no place.
+        blocks: starts the stream of blocks, each of ``BLOCK_ROWS`` windows but the last.
+        total: number of windows, where known in advance.
+        sizes: returns the lengths of the sequences that windows lie on; empty where they have no coordinates.
         step: bases from one window to the next where windows tile their sequences, else 0.
-        notes: what is to be said of the input, filled while it is read: text and number of rows.
+        notes: remarks on the input and their number of rows, filled while it is read.
     """
 
     blocks: Callable[[], Iterator[Windows]]
@@ -94,19 +93,19 @@ def open_source(
     step: int | None = None,
     tile: bool = False,
 ) -> Source:
-    """Open a file of sequences or places.
+    """Open a file of sequences or intervals.
 
     Args:
-        path: FASTA; BED or narrowPeak (with ``genome``); a table with a column ``sequence``, or one sequence a line;
-            or a dataset of a study (HDF5), whose rows on ``-`` are turned back. Plain or gzip.
-        window: bases L that the model takes.
-        format: of the file, where its name and first byte do not say.
-        genome: FASTA or prepared genome that intervals are cut from.
-        step: bases between windows of a longer sequence; half a window where not given.
-        tile: cover intervals with windows, in place of one window around each summit or middle.
+        path: FASTA; BED or narrowPeak (with ``genome``); a table with a column ``sequence``, or one sequence per line;
+            or a dataset of a study (HDF5), whose sequences on ``-`` are turned to the forward strand. Plain or gzip.
+        window: length L that the model takes, in bases.
+        format: of the file; None to tell by its name and first byte.
+        genome: FASTA or prepared genome that the intervals lie on.
+        step: bases between windows of a longer sequence; None for half a window.
+        tile: cover intervals with windows, instead of one window around each summit or midpoint.
 
     Raises:
-        InputError: the file or the genome is missing or no such file, or options do not fit.
+        InputError: the file or the genome is missing or invalid, or options do not fit.
     """
     path = Path(path)
     if step is not None and step < 1:
@@ -133,11 +132,11 @@ def open_source(
 
 
 def guess_format(path: Path) -> Format:
-    """Return the format of a file by its name, or by its first letter."""
+    """Return the format of a file by its name, or by its first byte; InputError where it holds variants."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
     suffix = suffixes[-1] if suffixes else ""
     begin = b""
-    # A missing file is for the reader of its format to name.
+    # A missing file is reported by the reader of its format.
     if suffix not in _BY_SUFFIX or path.is_file():
         with open_bytes(path) as handle:
             begin = handle.read(len(_VCF_MAGIC))
@@ -152,7 +151,7 @@ def guess_format(path: Path) -> Format:
 def tile_starts(length: int, window: int, step: int) -> np.ndarray:
     """Return the starts, int64, of windows that cover ``length`` bases: at every step, and one that ends with them.
 
-    A sequence shorter than the window gets one window, around it.
+    A sequence shorter than the window gets one, centred on it.
     """
     if length <= window:
         return np.array([(length - window) // 2], dtype=np.int64)
@@ -162,7 +161,7 @@ def tile_starts(length: int, window: int, step: int) -> np.ndarray:
 
 
 class _Gathering:
-    """Collects windows and hands them on in blocks of one size, so that what a model sees hangs on no file's layout."""
+    """Regroups windows into blocks of one size, so that what a model sees does not depend on the file's layout."""
 
     def __init__(self, window: int) -> None:
         self._window = window
@@ -208,7 +207,7 @@ def _of_sequences(
     notes: dict[str, int],
     placed: bool,
 ) -> Iterator[Windows]:
-    """Yield the windows of batches of sequences: names, and the codes of each."""
+    """Yield the windows of batches of sequences (names, and the codes of each)."""
     record = 0
     for names, sequences in batches:
         if isinstance(sequences, np.ndarray) and sequences.shape[1] == window:
@@ -239,7 +238,7 @@ def _of_sequences(
 def _with_bases(
     codes: np.ndarray, start: np.ndarray, several: bool, notes: dict[str, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out windows of unknown bases alone, where a sequence has several windows: the gaps of a genome."""
+    """Drop windows of unknown bases alone (gaps of a genome), where a sequence has several windows."""
     known = (codes != UNKNOWN).any(axis=1)
     if known.all() or not several:
         return codes, start
@@ -296,7 +295,7 @@ def _dataset(path: Path, window: int) -> Source:
     chrom = np.asarray(dataset.chrom, dtype=object)
     places = zip(chrom, dataset.start, strict=True)
     name = np.array([f"{one}:{start}" if one else f"row{row}" for row, (one, start) in enumerate(places)], dtype=object)
-    # Positions count along the genome, so windows read along it.
+    # Positions count along the forward strand, so windows are on it.
     turned = (dataset.strand == "-")[:, None, None]
     whole = Windows(
         codes_from_one_hot(np.where(turned, reverse_complement(dataset.one_hot), dataset.one_hot)),

@@ -1,4 +1,4 @@
-"""Scores to files, block by block: TSV, BED, Parquet and bigWig, whole or not at all."""
+"""Scores to files, block by block: TSV, BED, Parquet and bigWig, written completely or not at all."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -18,18 +18,18 @@ from tfbs_moe.tables import atomic
 
 STANDARD_OUTPUT = "-"
 FORMATS = (".tsv", ".tsv.gz", ".bed", ".bed.gz", ".parquet", ".bw")
-# A BED score is a whole number up to this.
+# Highest score in BED, an integer.
 _BED_SCORE = 1000
 _UNSAFE = r'["\t\r\n]'
 _BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand")
 
 
 class Sink(ABC):
-    """Takes tables of one kind, one after the other."""
+    """Writes tables with the same columns, one after another."""
 
     @abstractmethod
     def write(self, table: pd.DataFrame) -> None:
-        """Write the rows of a table; all tables have the same columns."""
+        """Append the rows of a table."""
 
     @abstractmethod
     def close(self) -> None:
@@ -45,22 +45,22 @@ def open_sink(
     tiled: int = 0,
     value: str = "probability",
 ) -> Iterator[Sink]:
-    """Open a file for tables of scores; it gets its name when all of it is written.
+    """Open a file for tables of scores; it gets its name once it is complete.
 
     Args:
-        path: its suffix says the format; ``-`` is TSV on the standard output.
-        placed: whether rows have a place, as BED wants.
-        sizes: gives the lengths of the chromosomes, which bigWig wants; BED rows end with them.
-        tiled: bases from one window to the next, as bigWig wants.
-        value: the column that bigWig shows.
+        path: its suffix gives the format (``FORMATS``); ``-`` is TSV on standard output.
+        placed: whether rows have coordinates, as BED needs.
+        sizes: returns the lengths of the chromosomes, for bigWig and to clip BED.
+        tiled: bases from one window to the next, for bigWig.
+        value: the column for bigWig.
 
     Raises:
-        InputError: a suffix that is no format, or a format that does not fit the rows.
+        InputError: unknown suffix, or a format that does not fit the rows.
     """
     if str(path) == STANDARD_OUTPUT:
         stream = pa.PythonFile(sys.stdout.buffer, mode="w")
         yield _Text(stream, header=True)
-        # It is not ours to close.
+        # Standard output stays open.
         stream.flush()
         return
     path = Path(path)
@@ -85,20 +85,20 @@ def open_sink(
             compression = "gzip" if kind.endswith(".gz") else None
             sink = _Text(pa.output_stream(str(temporary), compression), header=kind.startswith(".tsv"))
             sink = _Bed(sink, lengths) if kind.startswith(".bed") else sink
-        # A sink is closed before its file is renamed, and also when something went wrong.
+        # The sink is closed before its file is renamed, and after an error.
         stack.callback(sink.close)
         yield sink
 
 
 class _Text(Sink):
-    """Tab-separated text; floats as few digits as tell them apart."""
+    """Tab-separated text; floats have as few digits as identify them."""
 
     def __init__(self, stream: pa.NativeFile, header: bool) -> None:
         self._stream, self._header = stream, header
 
     def write(self, table: pd.DataFrame) -> None:
         if self._header:
-            # pyarrow would quote the titles.
+            # pyarrow would quote the header.
             self._stream.write(("\t".join(table.columns) + "\n").encode())
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
         pyarrow.csv.write_csv(_plain(pa.Table.from_pandas(table, preserve_index=False)), self._stream, options)
@@ -110,7 +110,7 @@ class _Text(Sink):
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Replace what would break a line of text in names by an underscore."""
+    """Replace characters in names that would break a line of text by an underscore."""
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             safe = pyarrow.compute.replace_substring_regex(table.column(place), pattern=_UNSAFE, replacement="_")
@@ -119,10 +119,7 @@ def _plain(table: pa.Table) -> pa.Table:
 
 
 class _Bed(Sink):
-    """BED6 and the other columns behind; the score is the probability in thousandths.
-
-    What reaches over an end of its chromosome ends there.
-    """
+    """BED6 followed by the other columns, clipped to the chromosome; the score is the probability in thousandths."""
 
     def __init__(self, text: Sink, sizes: Mapping[str, int]) -> None:
         self._text, self._sizes = text, sizes
@@ -158,29 +155,21 @@ class _Parquet(Sink):
 
 
 class Middles:
-    """Which bases each window speaks for, of windows that tile a genome: those in its middle, each base once."""
+    """Assigns each base of a genome to the window in whose middle it lies, of windows that tile it."""
 
     def __init__(self, sizes: Mapping[str, int], step: int) -> None:
-        """Begin a genome of chromosomes of these lengths; windows lie ``step`` bases apart."""
         self._sizes = sizes
         self._order = {name: place for place, name in enumerate(sizes)}
         self._step = step
-        # Chromosome, start and last base of the window before.
+        # Chromosome, start and end of the previous window.
         self._before = (-1, 0, 0)
 
     def of(self, chrom: np.ndarray, start: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first base and the one behind the last, int64 (N,) each, of the next windows.
+        """Return the first base and the end (exclusive), int64 (N,) each, of what the next windows represent.
 
-        The last window of a stretch ends with it and may lie closer to the one before, which keeps its bases; where
-        none is left, both numbers are one. Nothing reaches over the end of a chromosome.
-
-        Args:
-            chrom: (N,) of the windows.
-            start: int64 (N,), 0-based, may be below 0.
-            length: bases per window.
-
-        Raises:
-            InputError: windows are not in the order of the genome.
+        The last window of a region ends with it and may lie closer to the previous one, which keeps its bases; where
+        none is left, both numbers are equal. Nothing reaches beyond a chromosome's end; ``start``, 0-based, may be
+        negative. InputError where windows are not in the order of the genome.
         """
         number = np.array([self._order[name] for name in chrom], dtype=np.int64)
         size = np.array([self._sizes[name] for name in chrom], dtype=np.int64)
@@ -206,7 +195,7 @@ class _BigWig(Sink):
     """The value of each window, at the ``tiled`` bases in its middle."""
 
     def __init__(self, path: Path, sizes: Mapping[str, int], tiled: int, value: str) -> None:
-        # It compiles with numba, which takes seconds; only those who write bigWig pay for it.
+        # It compiles with numba, which takes seconds, so only bigWig imports it.
         from figwig import BigWigWriter
 
         self._value = value
