@@ -1,6 +1,6 @@
 """TFBS-MoE: from ChIP-seq peaks to a report on mixtures of per-factor experts.
 
-Entry point: reads and checks config and experiments table, then includes one file of rules per stage.
+Entry point: validates the config and the experiments table, then includes the rules of each stage.
 """
 
 import sys
@@ -23,7 +23,7 @@ from tfbs_moe.environment import export_library
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
 
-# The scripts of rules run in processes of their own, often in environments of their own.
+# Scripts of rules run in separate processes, often in other environments.
 export_library(LIBRARY)
 
 if not workflow.configfiles:
@@ -39,17 +39,17 @@ try:
     config.update(complete_config(config))
     check_methods(config["attribution"])
     STUDY = make_study(config, read_experiments(config["experiments"]))
-    # The jobs of a run read this file too, and are no run.
+    # Jobs read this file too.
     if workflow.is_main_process:
         if complaint := missing_conda(workflow.deployment_settings.deployment_method):
             raise InputError(complaint)
-        # What a killed run left locked is free again.
+        # Also removes the locks of a killed run.
         START = start_run(".snakemake/at_work", locks=".snakemake/locks")
 except InputError as error:
     raise WorkflowError(str(error))
 
 INTERRUPTION = Interruption()
-# With --verbose Snakemake speaks in its own words.
+# With --verbose Snakemake's own messages stay as they are.
 CONSOLES = [] if workflow.output_settings.verbose else speak_shortly(logger, lambda: workflow.dryrun)
 
 for omission in STUDY.omitted:
@@ -79,7 +79,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
-# Snakemake itself names one file of many that is "marked for report but does not exist".
+# Snakemake's own message would name only one of many files that is "marked for report but does not exist".
 if (
     report_of_everything(sys.argv[1:], {rule.name for rule in workflow.rules}, RUN)
     and not Path(RUN, "report/index.html").is_file()
@@ -90,18 +90,18 @@ if (
     )
 
 
-# Comes when Snakemake holds its own lock; from here on that lock keeps others away.
+# Runs once Snakemake holds its own lock, which from here on keeps other runs out.
 onstart:
     START.done()
     try:
         check_writable(RUN)
     except InputError as error:
         raise WorkflowError(str(error))
-    # A cluster's jobs are cancelled by Snakemake, as they may take hours.
+    # On a cluster, where jobs may take hours, Snakemake cancels them instead.
     if workflow.local_exec:
         INTERRUPTION.watch(workflow.scheduler.exit_gracefully)
-        # Here cores are the limit. To start no more than 100 jobs a second, Snakemake would go through all ready jobs
-        # again a second after every time it did: half of its own time in a study of hundreds of short jobs.
+        # Locally the cores are the limit. For its rate limit of 100 jobs a second Snakemake would go through all ready
+        # jobs again every second: half of its own time in a study of hundreds of short jobs.
         workflow.scheduler.job_rate_limiter = None
 
 
@@ -121,7 +121,7 @@ onerror:
         logger.error(
             "interrupted; the same command goes on: finished steps are kept, trainings go on from their checkpoints"
         )
-        # Snakemake would add that jobs failed.
+        # Otherwise Snakemake would add that jobs failed.
         sys.exit(INTERRUPTION.status)
 
 

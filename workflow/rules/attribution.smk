@@ -1,10 +1,9 @@
-"""Attribution: which bases the models of one replicate look at, on bound sequences chosen by rule.
+"""Attribution: which bases the models of one replicate use, on bound sequences chosen by predicted logit.
 
-Needs the trained models, the test rows and the predictions that the rows are chosen by; makes
-`attributions/<protocol>/<model>/<experiment>/<method>.h5`, the tables that say what they are worth
-(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`, `around.tsv`), the matches of
-known matrices they are held against (`matches.tsv`, not where sites were planted), what filters look like
-(`filters.tsv`) and the motifs in both (`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
+From models, test sets and predictions: `attributions/<protocol>/<model>/<experiment>/<method>.h5`, their evaluation
+(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`, `around.tsv`), the matches of known
+matrices that serve as sites (`matches.tsv`, not with planted sites), first-layer filters (`filters.tsv`) and the
+motifs of attributions and filters (`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
 """
 
 EXAMINED = ("summary", "equivariance", "sanity", "shifts", "around")
@@ -19,7 +18,7 @@ rule matrix_matches:
         f"{LOGS}/matrix_matches.log",
     benchmark:
         f"{BENCHMARKS}/matrix_matches.tsv"
-    # The one environment that has JASPAR beside the libraries of motifs.
+    # The only environment with JASPAR and the motif libraries.
     conda:
         "../../envs/data.yaml"
     resources:
@@ -36,7 +35,7 @@ rule matrix_matches:
         "../scripts/matrix_matches.py"
 
 
-# The files of a job differ between protocols, so each protocol has its rule.
+# The outputs of a job differ between protocols, so each protocol has its own rule.
 for protocol in STUDY.protocols:
 
     rule:
@@ -44,8 +43,8 @@ for protocol in STUDY.protocols:
             f"attribution_{protocol}"
         input:
             dataset=lambda wildcards: DATASET.format(**vars(explained(wildcards.experiment)), split="test"),
-            # Made anew with the predictions of the experiment's other test sets, they say the same: what they hang on
-            # stands here too.
+            # ancient: predictions are rewritten with the experiment's other test sets, but change only with inputs that
+            # this rule has too.
             predictions=lambda wildcards, protocol=protocol: ancient(
                 PREDICTIONS.format(protocol=protocol, **vars(explained(wildcards.experiment)))
             ),
@@ -53,7 +52,7 @@ for protocol in STUDY.protocols:
             relabelled=relabelled_files(protocol),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
             genome=GENOME if INTO_FLANKS else [],
-            # The matches in other test sets, which stand in the same table, do not matter here.
+            # ancient: the table also holds the matches in other test sets, which do not matter here.
             matches=[] if PLANTED else ancient(f"{ATTRIBUTIONS}/matches.tsv"),
         output:
             *attribution_files(protocol),
@@ -201,7 +200,7 @@ rule modisco:
         f"{LOGS}/modisco/{{protocol}}.{{model}}.log",
     benchmark:
         f"{BENCHMARKS}/modisco/{{protocol}}.{{model}}.tsv"
-    # Parts of modisco-lite are under the GPL: it is a program of its own, not a library of ours.
+    # Parts of modisco-lite are under the GPL, so it runs as a separate program.
     conda:
         "../../envs/modisco.yaml"
     resources:
@@ -209,7 +208,7 @@ rule modisco:
         runtime=growing(120),
     params:
         seqlets=config["attribution"]["modisco_seqlets"],
-        # An even number of bases around the middle.
+        # An even number of central bases.
         window=config["window"]["length"] // 2 * 2,
     message:
         "Looking for motifs of {wildcards.model} ({wildcards.protocol}) by TF-MoDISco"

@@ -1,7 +1,4 @@
-"""Names, paths and helper functions that every stage uses; no rules.
-
-Functions that name files of a stage stand here too, so that a file of rules holds rules alone.
-"""
+"""Paths and helper functions of all stages, so that the other files hold only rules."""
 
 import inspect
 import shutil
@@ -51,16 +48,16 @@ FIGURES = {item.name: item for item in figure_items(STUDY)}
 FIGURE_FILES = [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")]
 FIGURE_BATCHES = {}
 for item in FIGURES.values():
-    # An ablation is drawn without anything being explained.
+    # A batch of its own: config/ablation.yaml draws it without attributions.
     stage = "ablation" if item.kind == "ablation" else item.parameters.get("protocol", "study")
-    # Attributions come last: the other figures are drawn while they are made.
+    # Attributions come last: the other figures are drawn meanwhile.
     late = any(path.startswith("attributions/") for path in item.inputs)
     batch = f"{stage}_attribution" if late else stage
     FIGURE_BATCHES.setdefault(batch, []).append(item.name)
 
 
 def figure_inputs(names):
-    """Return the files that figures are drawn from; for the histories of all trainings, the list that is made last."""
+    """Return the input files of figures, with one list per protocol in place of its many training histories."""
     files = {path for name in names for path in FIGURES[name].inputs}
     histories = {path for path in files if Path(path).name == "history.tsv"}
     lists = {TRAINED.format(protocol=Path(path).parts[1]) for path in histories}
@@ -80,38 +77,35 @@ wildcard_constraints:
 
 
 def library_file(path):
-    """Return a file of the library as an input: relative to the study's folder, so that both can move together."""
+    """Return a library file as an input, relative to the working directory if below it, so that both can move."""
     here, found = Path.cwd(), LIBRARY / path
     return str(found.relative_to(here) if found.is_relative_to(here) else found)
 
 
 @cache
 def code(script, without=()):
-    """Return the digest of a script and the library modules it uses, for a rule's params; see ``code_digest``."""
+    """Return the digest of a script and its library modules for a rule's params; see ``code_digest``."""
     return code_digest(LIBRARY / "scripts" / script, LIBRARY, without)
 
 
 def decisive(settings):
-    """Return the settings of a model with those of its training that its weights hang on; scripts add the others."""
+    """Return model settings reduced to those that affect the weights; scripts add the others from the config."""
     return settings | {"training": deciding(settings["training"], config["device"])}
 
 
 def asked_often(function):
-    """Keep the signature of a function beside it.
-
-    Snakemake looks at it several times for every job, which without this is a tenth of the planning of a large study.
-    """
+    """Cache a function's signature, which Snakemake inspects for every job: a tenth of planning a large study."""
     function.__signature__ = inspect.signature(function)
     return function
 
 
 def growing(amount):
-    """Return a resource that grows with every attempt at a job: the amount, then twice the amount, and so on."""
+    """Return a resource that grows in proportion to the attempts at a job."""
     return asked_often(lambda wildcards, attempt: amount * attempt)
 
 
 def gpus():
-    """Return the number of GPUs that a job asks for; see gpus_per_job in the config."""
+    """Return the number of GPUs per job; see gpus_per_job in the config."""
     if config["gpus_per_job"] is not None:
         return config["gpus_per_job"]
     wanted = config["device"] == "cuda" or (config["device"] == "auto" and shutil.which("nvidia-smi"))
@@ -122,7 +116,7 @@ def gpus():
 
 
 def checked_source(name):
-    """Return where an experiment's file comes from; one that cannot be used is one clear message."""
+    """Return the source of an experiment, checked."""
     try:
         source = resolve(STUDY.experiments[name], STUDY.genome.assembly)
     except InputError as error:
@@ -139,7 +133,7 @@ PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Plante
 
 
 def checked_genome():
-    """Return where the genome and the list of places to leave out come from; nothing where no experiment has peaks."""
+    """Return the sources of the genome and its blacklist, or nothing if no experiment has peaks."""
     try:
         return genome_files(config["genome"], STUDY.genome.assembly) if STUDY.has_peaks else {}
     except InputError as error:
@@ -154,28 +148,28 @@ for name in PLANTED:
             f"{config['experiments']}: {name}: a planted source names several matrices or a number of peaks only where "
             "synthetic.shape is set; write planted:<matrix>, or set it in the config"
         )
-# What this run fetches, and no more: a genome or a list of the user's own is not among it.
+# Only what this run fetches, not a user's own genome or blacklist.
 DOWNLOADS = {
     str(source.path): source for source in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(source, Remote)
 }
 
 
 def source_file(experiment):
-    """Return the local file of an experiment: downloaded, made, or the user's own."""
+    """Return the local file of an experiment: downloaded, simulated, or the user's own."""
     if experiment in PLANTED:
         return f"{SYNTHETIC}/{experiment}.narrowPeak.gz"
     return str(SOURCES[experiment].path)
 
 
 def genome_fasta():
-    """Return the FASTA file that peaks are cut from."""
+    """Return the FASTA file of the genome, or nothing."""
     if "fasta" in GENOME_FILES:
         return str(GENOME_FILES["fasta"].path)
     return f"{SYNTHETIC}/genome.fa" if PLANTED else []
 
 
 def blacklist_file(experiment):
-    """Return the places that no window of an experiment may touch, or nothing where there is no list."""
+    """Return the blacklist of an experiment's windows, or nothing."""
     if SHAPE and config["genome"]["blacklist"] is True:
         return f"{SYNTHETIC}/blacklist.bed.gz"
     wanted = "blacklist" in GENOME_FILES and has_peaks(experiment)
@@ -186,12 +180,12 @@ def blacklist_file(experiment):
 
 
 def has_peaks(experiment):
-    """Return whether an experiment's rows are cut from the genome."""
+    """Return whether an experiment's sequences are extracted from the genome."""
     return STUDY.experiments[experiment]["format"] == "peaks"
 
 
 def other_peak_files(wildcards, kinds):
-    """Return the peak files of other factors in the same cell, where one of the kinds of negatives comes from them."""
+    """Return the peak files of other factors in the same cell if one of the kinds of negatives needs them."""
     wanted = OTHER_PEAKS in [*kinds, wildcards.get("negatives")]
     return [source_file(name) for name in STUDY.neighbours(wildcards.experiment)] if wanted else []
 
@@ -210,18 +204,18 @@ def training_datasets(protocol, *splits):
 
 
 def suffix(kinds):
-    """Return what ends the name of a rule whose kinds of negatives are not the usual ones."""
+    """Return the suffix of a rule's name for unusual kinds of negatives."""
     return "".join(f"_{kind}" for kind in kinds if kind in (OTHER_PEAKS, SUPPLIED))
 
 
-# The outputs of a rule are fixed, so experiments that are tested on the same kinds of negatives share one of each rule
-# that makes something of all their test rows in one job.
+# The outputs of a rule are fixed, so each rule whose jobs process all test sets of an experiment exists once per
+# combination of kinds of negatives.
 TESTED = {}
 for experiment, tests in groupby(STUDY.test_sets, key=lambda test: test.experiment):
     TESTED.setdefault(tuple(test.negatives for test in tests), []).append(experiment)
 
-# What one job builds: kinds of negatives and splits, and which experiments, by the name of the rule. Both splits that a
-# training needs, of one kind, as another protocol's kind shall not make experts train again; and all test rows.
+# Kinds of negatives, splits and experiments by name of the rule. A job builds both splits of a training with one kind,
+# so that another protocol's kind retrains no expert, or all test sets of an experiment.
 DATASET_JOBS = {"training_dataset": (["{negatives}"], ["train", "validation"], STUDY.training)} | {
     f"test_dataset{suffix(kinds)}": (kinds, ["test"], experiments) for kinds, experiments in TESTED.items()
 }
@@ -233,7 +227,7 @@ def with_kinds(pattern, kinds):
 
 
 def identities(wildcards, kinds):
-    """Return the columns that name each test set of an experiment in the result tables of a protocol."""
+    """Return the columns that identify each test set of an experiment in a protocol's result tables."""
     sets = [TestSet(wildcards.experiment, kind) for kind in kinds]
     return [{"protocol": wildcards.protocol} | STUDY.identity(test) for test in sets]
 
@@ -249,7 +243,7 @@ def per_protocol_and_test_set(pattern):
 
 
 def all_datasets():
-    """Return every dataset of the study, each once."""
+    """Return the distinct datasets of the study."""
     trained = [path for protocol in STUDY.protocols for path in training_datasets(protocol, "train", "validation")]
     return list(dict.fromkeys(trained + per_test_set(TEST_DATASET)))
 
@@ -269,50 +263,50 @@ except InputError as error:
 
 @cache
 def learning_datasets(protocol, experiment, split):
-    """Return a split of what an expert of one experiment, or a pooled network, learns from."""
+    """Return the datasets of a split that an expert or a pooled network is trained on."""
     negatives = training_negatives(protocol)
     return [DATASET.format(experiment=name, negatives=negatives, split=split) for name in STUDY.learns_from(experiment)]
 
 
 def training_rows(wildcards, split):
-    """Return a split of what an expert, a pooled network, or the search for one, learns from."""
+    """Return the datasets of a split that an expert, a pooled network or its search is trained on."""
     return learning_datasets(wildcards.protocol, wildcards.experiment, split)
 
 
 def search_result(wildcards):
-    """Return what a search found for an expert, or nothing where the config's own values hold."""
+    """Return the search result for an expert, or nothing if the config has its hyper-parameters."""
     searched = config["experts"][wildcards.architecture]["search"]["trials"] and wildcards.experiment != POOLED
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
 
 
 @asked_often
 def expert_settings(wildcards):
-    """Return the architecture of an expert and its settings, and the digest of a network of the user's own."""
+    """Return an expert's architecture and settings, and the digest of a user's own network."""
     settings = STUDY.expert_settings(wildcards.protocol, wildcards.architecture, wildcards.experiment)
     return decisive(settings) | OWN_NETWORKS.get(wildcards.architecture, {})
 
 
 @asked_often
 def expert_inputs(wildcards):
-    """Return what an expert learns from and, where there is one, its search: one call for each of very many jobs."""
+    """Return an expert's datasets and search result in one call, as there are very many jobs."""
     rows = {split: training_rows(wildcards, split) for split in ("train", "validation")}
     return rows | {"search": search_result(wildcards)}
 
 
 def model_folder(protocol, model, seed):
-    """Return the folder of a trained model, by its name in the result tables."""
+    """Return the folder of a trained model by its name in the result tables."""
     kind, name = STUDY.place(model)
     pattern = {"moe": GATE, "control": CONTROL_GATE}.get(kind, EXPERT)
     return pattern.format(protocol=protocol, gate=name, architecture=kind, experiment=name, seed=seed)
 
 
 def model_files(protocol, seeds, models):
-    """Return the description of each of some models of a protocol, seed by seed."""
+    """Return the descriptions of models of a protocol, seed by seed."""
     return [f"{model_folder(protocol, model, seed)}/model.json" for seed in seeds for model in models]
 
 
 def lost_models(protocol, seed):
-    """Return a file of each model of a seed, or of its calibration, that is not whole any more."""
+    """Yield an output of each model or calibration of a seed that is no longer complete."""
     for model in STUDY.trained(protocol):
         folder, (kind, _) = model_folder(protocol, model, seed), STUDY.place(model)
         if not is_trained(folder, mixture=kind in ("moe", "control")):
@@ -323,10 +317,7 @@ def lost_models(protocol, seed):
 
 @cache
 def make_lost_models_again(protocol, seed):
-    """Have Snakemake make what is gone of the models that the list of a seed names.
-
-    It takes for there what stands before an up-to-date list, and would not look.
-    """
+    """Make Snakemake rebuild lost models of a seed, which it does not check behind an up-to-date list."""
     if workflow.is_main_process and Path(TRAINED_SEED.format(protocol=protocol, seed=seed)).exists():
         lost = list(lost_models(protocol, seed))
         workflow.dag.forcefiles.update(lost)
@@ -335,7 +326,7 @@ def make_lost_models_again(protocol, seed):
 
 
 def listed_models(wildcards):
-    """Return the models of a protocol and seed, and the calibration of its mixtures."""
+    """Return the model descriptions of a protocol and seed, and the calibrations of its mixtures."""
     protocol, seeds = wildcards.protocol, [wildcards.seed]
     make_lost_models_again(protocol, wildcards.seed)
     return model_files(protocol, seeds, STUDY.trained(protocol)) + calibration_files(protocol, seeds)
@@ -347,14 +338,14 @@ def mixtures(protocol):
 
 
 def calibration_files(protocol, seeds):
-    """Return the calibration of every mixture of a protocol, seed by seed."""
+    """Return the calibrations of a protocol's mixtures, seed by seed."""
     return [f"{model_folder(protocol, model, seed)}/calibration.json" for seed in seeds for model in mixtures(protocol)]
 
 
 def calibration_datasets(protocol):
-    """Return the validation rows that mixtures are calibrated on, by kind of negatives, the protocol's own first.
+    """Return the validation sets for calibration by kind of negatives, the protocol's own first.
 
-    The other kinds are those that some other protocol trains on: their rows are there.
+    The others are the training negatives of other protocols, whose validation sets exist anyway.
     """
     kinds = dict.fromkeys(map(training_negatives, [protocol, *STUDY.protocols]))
     return {
@@ -365,7 +356,7 @@ def calibration_datasets(protocol):
 
 @cache
 def members_of(protocol, seed):
-    """Return the folder of every expert of a protocol and seed that gates look at, by its name to them."""
+    """Return the folders of the experts that gates of a protocol and seed use, by name in the gate."""
     return {
         name: model_folder(protocol, f"{kind}.{experiment}", seed)
         for name, (kind, experiment) in STUDY.members(protocol).items()
@@ -373,28 +364,28 @@ def members_of(protocol, seed):
 
 
 def member_folders(wildcards):
-    """Return the folder of every expert that gates look at, by its name to them."""
+    """Return the folders of the experts that gates use, by name in the gate."""
     return members_of(wildcards.protocol, wildcards.seed)
 
 
 def gate_members(wildcards, gate):
-    """Return the folder of every expert that one gate looks at, by its name to it."""
+    """Return the folders of one gate's experts, by name in the gate."""
     folders = member_folders(wildcards)
     return {name: folders[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
 
 
 def fine_tunes(wildcards):
-    """Return whether a gate's experts learn on with it."""
+    """Return whether a gate's experts are fine-tuned with it."""
     return bool(config["gates"][wildcards.gate].get("fine_tune_epochs"))
 
 
 def fine_tuning_datasets(wildcards, split):
-    """Return a split of every training experiment where a gate's experts learn on with it, else nothing."""
+    """Return the training experiments' datasets of a split if a gate's experts are fine-tuned, else nothing."""
     return training_datasets(wildcards.protocol, split) if fine_tunes(wildcards) else []
 
 
 def fold_folders(wildcards):
-    """Return the folders of the experts of folds, by expert; nothing where there are no folds."""
+    """Return the folders of each expert's fold models; nothing without folds."""
     folds = config["protocols"][wildcards.protocol]["folds"]
     return {
         name: [f"{folder}/fold{fold}" for fold in range(folds)]
@@ -403,7 +394,7 @@ def fold_folders(wildcards):
     }
 
 
-# What predictions hang on beside rows and models.
+# Params that predictions depend on besides datasets and models.
 PREDICTING = {
     "batch_size": config["evaluation"]["batch_size"],
     "jaspar_group": STUDY.genome.jaspar_group,

@@ -1,14 +1,14 @@
-"""Names, paths and helper functions of attribution, as common.smk has them of the other stages; no rules."""
+"""Paths and helper functions of attribution, as in common.smk; no rules."""
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
 from tfbs_moe.figures.item import explaining
 
 EXPLAINED_SEED = SEEDS[0]
-# Only bound sequences are explained, and they are the same whatever the negatives.
+# The first test set of each experiment: only bound sequences are explained, which do not depend on the negatives.
 EXPLAINED = {
     test.experiment: test for test in reversed(STUDY.test_sets) if test.experiment in STUDY.explained_experiments
 }
-# What logos and motifs are made from is always there, whatever other methods the config asks for.
+# Includes the methods that logos and motifs need, whatever the config asks for.
 EXPLAINING = explaining(config)
 EXPLAINING_AT_ALL = list(dict.fromkeys([*EXPLAINING, *config["attribution"]["sanity_methods"]]))
 INTO_FLANKS = [method for method in EXPLAINING_AT_ALL if needs_flanks(method)]
@@ -35,12 +35,12 @@ if INSIDE_PADDING and UNPADDED:
 
 
 def explained(experiment):
-    """Return the test set that the explained sequences of an experiment are read from."""
+    """Return the test set with an experiment's explained sequences."""
     return EXPLAINED[experiment]
 
 
 def attribution_files(protocol):
-    """Return the attribution files of one protocol, with the experiment left open."""
+    """Return the attribution files of a protocol, with a wildcard for the experiment."""
     return [
         f"{ATTRIBUTIONS}/{protocol}/{model}/{{experiment}}/{method}.h5"
         for model in STUDY.explained(protocol)
@@ -49,7 +49,7 @@ def attribution_files(protocol):
 
 
 def explained_experts(protocol):
-    """Return the models of a protocol that are explained and are experts."""
+    """Return the explained experts of a protocol."""
     return [model for model in STUDY.explained(protocol) if model not in mixtures(protocol)]
 
 
@@ -59,12 +59,12 @@ EXPLAINED_EXPERTS = [
 
 
 def relabelled(protocol):
-    """Return the explained experts that are trained once more on permuted labels, as a control of attribution."""
+    """Return the explained experts to be retrained on permuted labels, as a control of attribution."""
     return explained_experts(protocol)[: config["attribution"]["relabelled_experts"]]
 
 
 def relabelled_files(protocol):
-    """Return the description of each expert that was trained on permuted labels."""
+    """Return the descriptions of the experts trained on permuted labels."""
     return [
         f"{model_folder(protocol, model, EXPLAINED_SEED)}/{Path(EXPERT_RELABELLED).name}/model.json"
         for model in relabelled(protocol)
@@ -72,13 +72,13 @@ def relabelled_files(protocol):
 
 
 def motif_attributions(wildcards):
-    """Return the attributions of one model that motifs are sought in."""
+    """Return the attributions of a model for motif discovery."""
     method = config["attribution"]["motif_method"]
     return [f"{ATTRIBUTIONS}/{wildcards.protocol}/{wildcards.model}/{name}/{method}.h5" for name in EXPLAINED]
 
 
 def modisco_files():
-    """Return what TF-MoDISco finds in every explained model, or nothing where it is not run."""
+    """Return the TF-MoDISco motifs of all explained models, or nothing if it is not run."""
     if not config["attribution"]["modisco_seqlets"]:
         return []
     if not workflow.deployment_settings.deployment_method and not shutil.which("modisco"):

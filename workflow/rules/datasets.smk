@@ -1,8 +1,7 @@
-"""Datasets: one-hot rows with labels, one file per experiment, kind of negatives and split; and their audit.
+"""Datasets: labelled one-hot sequences per experiment, kind of negatives and split; and their audit.
 
-Needs the peak or sequence files of the experiments table, and for peaks the genome; makes
-`datasets/<experiment>/<negatives>/<split>.h5`, with the table of rows in and out beside it, and
-`audit/`, which says which test rows overlap training.
+From the peak files and the genome, or from sequence files: `datasets/<experiment>/<negatives>/<split>.h5` with a counts
+table of included and excluded sequences beside it, and `audit/`, the overlap of test sequences with training.
 """
 
 
@@ -171,7 +170,7 @@ rule dataset_summary:
         "../scripts/dataset_summary.py"
 
 
-# One file of one input: experts that hung on the summary themselves would cost Snakemake experts times datasets.
+# A single marker file: experts that depend on the summary itself would cost Snakemake time of experts × datasets.
 rule datasets_checked:
     input:
         rules.dataset_summary.output,

@@ -1,10 +1,10 @@
-"""Evaluation: metrics with intervals, ROC curves and gate weights from the predictions.
+"""Evaluation: metrics with intervals, ROC curves and gate weights.
 
-Needs predictions and the audit's overlap; makes `evaluation/*.tsv`. One job per protocol and
-experiment, for all its test sets, and one that joins their tables.
+From predictions and the audit's overlap: `evaluation/*.tsv`. One job per protocol and experiment, for all its test
+sets, and one that joins their tables.
 """
 
-# What is measured from predictions; what mixtures are worth without experts comes with the predictions.
+# Tables computed from predictions; that of mixtures without some experts (subsets) comes with the predictions.
 MEASURED = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "trust")
 TABLES = (*MEASURED, "subsets")
 
@@ -44,7 +44,7 @@ for kinds, experiments in TESTED.items():
 
 rule evaluation_tables:
     input:
-        # Functions, as long lists beside another rule's output cost Snakemake time quadratic in their length.
+        # Functions: long lists beside another rule's output cost Snakemake time quadratic in their length.
         **{table: lambda wildcards, table=table: per_protocol_and_test_set(f"{PARTS}.{table}.tsv") for table in TABLES},
     output:
         **{

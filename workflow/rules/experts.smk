@@ -1,19 +1,18 @@
 """Experts: one training job per protocol, architecture, training experiment and seed, and one per fold of these.
 
-Needs the training and validation rows of one experiment, or of all for a pooled network (`pooled` in the place of the
-experiment); makes `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts that did
-not see a fold, and `permuted_labels/`, a control of attribution. A killed job leaves its checkpoint in that folder and
-continues from it.
+From the training and validation sets of one experiment, or of all for a pooled network (`pooled` as the experiment):
+`experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts trained without a fold, and
+`permuted_labels/`, a control of attribution. A killed job resumes from its checkpoint in that folder.
 """
 
 
 rule expert:
     input:
         unpack(expert_inputs),
-        # No training before every dataset has been read and checked; a new dataset retrains nothing.
+        # All datasets are checked before any training; ancient, so that a new dataset retrains nothing.
         checked=ancient(rules.datasets_checked.output),
     output:
-        # First what other jobs ask for: it is compared with every file that is sought.
+        # The file that other jobs need comes first: Snakemake compares it with every file that it looks for.
         description=f"{EXPERT}/model.json",
         weights=f"{EXPERT}/model.safetensors",
         history=report(

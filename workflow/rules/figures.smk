@@ -1,7 +1,7 @@
-"""Figures: each drawn from the tables it names, as PDF, PNG and SVG beside the numbers it shows.
+"""Figures as PDF, PNG and SVG beside the numbers they show.
 
-Needs tables, predictions and attributions of the run; makes `figures/<name>.{pdf,png,svg,tsv}`. A job
-draws the figures of one batch: loading the libraries takes longer than drawing one.
+From tables, predictions and attributions: `figures/<name>.{pdf,png,svg,tsv}`. A job draws a batch of figures, as
+loading the libraries takes longer than drawing one.
 """
 
 for batch, names in FIGURE_BATCHES.items():
@@ -10,7 +10,7 @@ for batch, names in FIGURE_BATCHES.items():
         name:
             f"figures_{batch}"
         input:
-            # A function, as a long list beside another rule's output costs Snakemake time quadratic in its length.
+            # A function: a long list beside another rule's output costs Snakemake time quadratic in its length.
             files=lambda wildcards, names=names: figure_inputs(names),
             config=rules.run_config.output.config,
             published=PUBLISHED,
@@ -30,9 +30,9 @@ for batch, names in FIGURE_BATCHES.items():
             f"{LOGS}/figures/{batch}.log",
         benchmark:
             f"{BENCHMARKS}/figures_{batch}.tsv"
-        # Those that take longest begin first, so that all end together.
+        # The longest batches start first, so that all end together.
         priority: len(names)
-        # A minute on one core: not worth a place in a queue.
+        # A minute on one core is not worth queueing.
         localrule: True
         conda:
             "../../envs/analysis.yaml"

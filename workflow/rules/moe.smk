@@ -1,8 +1,8 @@
 """Mixtures: gates over the experts of one protocol and seed.
 
-Needs the experts and their training and validation rows; makes `views/<protocol>/seed<k>/`, what every expert says of
-the rows that gates learn from, computed once for all gates, and `moe/<protocol>/<gate>/seed<k>/`: a gate with its experts
-beside it, whole, and what its probabilities are worth (`calibration.json`); and `controls/<protocol>/<gate>/seed<k>/`, gates that a mixture must beat.
+From the experts and their training and validation sets: `views/<protocol>/seed<k>/`, the gate inputs (expert
+embeddings), computed once for all gates; `moe/<protocol>/<gate>/seed<k>/`, a gate with a copy of its experts and its
+calibration (`calibration.json`); and `controls/<protocol>/<gate>/seed<k>/`, baseline gates.
 """
 
 
@@ -29,7 +29,7 @@ rule factor_knowledge:
 
 rule views:
     input:
-        # What it says of the training factors hangs on these alone, which stand below, and on its code.
+        # ancient: its entries for the training factors depend only on these and on its code, both among the params.
         knowledge=ancient(rules.factor_knowledge.output[0]),
         experts=lambda wildcards: [f"{folder}/model.json" for folder in member_folders(wildcards).values()],
         folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
@@ -75,7 +75,7 @@ rule gate:
         description=f"{VIEWS}/views.json",
         train=lambda wildcards: fine_tuning_datasets(wildcards, "train"),
         validation=lambda wildcards: fine_tuning_datasets(wildcards, "validation"),
-        # As for the views, on which the gate hangs.
+        # ancient as for the views, on which the gate depends.
         knowledge=ancient(lambda wildcards: rules.factor_knowledge.output[:1] if fine_tunes(wildcards) else []),
     output:
         weights=f"{GATE}/model.safetensors",

@@ -1,16 +1,14 @@
-"""Predictions: every model of a protocol on the test sets of one experiment, a file for each.
+"""Predictions: every model of a protocol on the test sets of one experiment, a file for each test set.
 
-Needs the trained models and the test rows; makes `trained/<protocol>.tsv`, the list of a protocol's models, from
-`trained/<protocol>/seed<k>.tsv`, one list per seed, and
-`predictions/<protocol>/<experiment>/<negatives>.parquet`, and what the mixtures are worth there with experts away,
-while they are in memory.
-A file per model and test set would be quadratic in files, and so would a job per test set that names every model's
-file: they name the list. A new experiment adds one job.
+From models and test sets: `trained/<protocol>.tsv`, the list of a protocol's models, from one list per seed
+(`trained/<protocol>/seed<k>.tsv`); `predictions/<protocol>/<experiment>/<negatives>.parquet`; and, while the models are
+in memory, the performance of mixtures with experts removed. Jobs depend on the list: a file per model and test set, or
+every model's file as input of every job, would be quadratic. A new experiment adds one job.
 """
 
 
-# Snakemake goes through the inputs of what lists the models once for every job that needs the list. So what those name
-# is made from a few files, and the many are named once.
+# Snakemake goes through the inputs of the list of models once for every job that needs it. So that list has few inputs,
+# the lists per seed, and only these have the many model files.
 rule trained_seed:
     input:
         listed_models,
@@ -66,8 +64,8 @@ for kinds, experiments in TESTED.items():
             f"predictions{suffix(kinds)}"
         input:
             datasets=with_kinds(TEST_DATASET, kinds),
-            # What it says of a factor hangs on the training factors, whose experts are in the list, and on its code
-            # below: a new factor to test on changes nothing for the others.
+            # ancient: a factor's entry depends on the training factors, whose experts are in the list, and on the code,
+            # which is among the params; a new test factor changes nothing for the others.
             knowledge=ancient(rules.factor_knowledge.output[0]),
             models=TRAINED,
         output:

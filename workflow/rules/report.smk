@@ -1,7 +1,7 @@
-"""Report: one self-contained page from the tables and figures of the run, and documents beside it.
+"""Report: one self-contained page, and documents beside it.
 
-Needs every stage's tables and every figure; makes `report/index.html`, `methods.md`, `cards/*.md` and
-`ro-crate-metadata.json`; last, what each step took, `benchmarks/costs.md`.
+From the tables of all stages and all figures: `report/index.html`, `methods.md`, `cards/*.md`,
+`ro-crate-metadata.json` and last `benchmarks/costs.md`, the time and memory of each step.
 """
 
 
@@ -16,7 +16,7 @@ rule build_report:
             *ATTRIBUTION,
         ],
         models=[TRAINED.format(protocol=protocol) for protocol in STUDY.protocols],
-        # Functions, as long lists beside another rule's output cost Snakemake time quadratic in their length.
+        # Functions: long lists beside another rule's output cost Snakemake time quadratic in their length.
         attributions=lambda wildcards: ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,
@@ -51,7 +51,7 @@ rule build_report:
 
 rule write_documents:
     input:
-        # Provenance names the results with their sizes and digests, so all are there before it.
+        # The RO-Crate lists all results with sizes and digests, so it needs them all.
         lambda wildcards: FIGURE_FILES,
         tables=rules.build_report.input.tables,
         models=rules.build_report.input.models,
@@ -109,10 +109,10 @@ rule summary:
 
 rule costs:
     input:
-        # What is made last: the times of all jobs before it are there.
+        # The last outputs, so that the benchmarks of all other jobs exist.
         rules.summary.output,
         rules.build_report.output,
-        # By their names: to find which rule makes each of many outputs costs Snakemake their number squared.
+        # By path: finding the rule of each of another rule's many outputs costs Snakemake quadratic time.
         [f"{RUN}/{path}" for path in DOCUMENTS],
     output:
         table=f"{BENCHMARKS}/costs.tsv",

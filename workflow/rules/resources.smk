@@ -1,8 +1,7 @@
-"""Resources: what is downloaded, or made for a planted study.
+"""Resources: downloads, or the simulated data of a planted study.
 
-Needs the addresses in the experiments table (and the config's mirror, if any); makes checked files
-below `resources/downloads/<host>/<path>`, which runs share, or the made genome and peaks of
-`results/<run>/synthetic`.
+From the addresses in the experiments table (and the config's mirror, if any): verified files below
+`resources/downloads/<host>/<path>`, shared by all runs; or the simulated genome and peaks in `results/<run>/synthetic`.
 """
 
 
@@ -18,7 +17,7 @@ rule download:
         runtime=60,
         downloads=1,
     params:
-        # The mirror is no param: a file fetched from one place is not fetched again from another.
+        # The mirror is no param, so that another mirror downloads nothing again.
         source=lambda wildcards, output: {
             "url": DOWNLOADS[output[0]].url,
             "archives": DOWNLOADS[output[0]].archives,
@@ -71,7 +70,7 @@ rule mirror_list:
         "../scripts/mirror_list.py"
 
 
-# The lock table is tracked, so it is no output: Snakemake would delete it where a query fails.
+# The lock table is under version control, so it is no output: Snakemake would delete it if a query fails.
 rule lock:
     log:
         f"{LOGS}/lock.log",

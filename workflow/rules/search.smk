@@ -1,8 +1,8 @@
-"""Search: hyper-parameters chosen on validation rows, where the config asks for it.
+"""Hyper-parameter search on validation sets, if the config asks for it.
 
-Needs the training and validation rows of one experiment; makes
-`search/<protocol>/<architecture>/<experiment>/{trials.tsv,best.json}`. Workers share a journal in
-that folder; a killed one takes up its unfinished trial.
+From the training and validation sets of one experiment:
+`search/<protocol>/<architecture>/<experiment>/{trials.tsv,best.json}`. Workers share a journal in that folder; a killed
+one resumes its unfinished trial.
 """
 
 

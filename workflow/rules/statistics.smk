@@ -1,6 +1,6 @@
-"""Statistics: the paper's ANOVA under its own name, the comparison with the factor as unit, and where it holds.
+"""Statistics: the paper's ANOVA, comparisons with the factor as the unit, and analyses by stratum.
 
-Needs the predictions (for draws) and the authors' published draws, and the metrics; makes `statistics/*.tsv`.
+From the metrics, the predictions (for bootstrap resamples) and the authors' published draws: `statistics/*.tsv`.
 """
 
 
@@ -12,7 +12,7 @@ rule paper_statistics:
         anova=report(
             f"{RUN}/statistics/paper_anova.tsv",
             caption="../report/paper_anova.rst",
-            # Snakemake’s report has a page of its own that is called Statistics.
+            # Not "Statistics", which is a page of Snakemake's own report.
             category="Tests",
             labels={"table": "the paper's analysis, under its own name"},
         ),
@@ -51,7 +51,7 @@ rule factor_statistics:
         factors=report(
             f"{RUN}/statistics/factors.tsv",
             caption="../report/factors.rst",
-            # Snakemake’s report has a page of its own that is called Statistics.
+            # Not "Statistics", which is a page of Snakemake's own report.
             category="Tests",
             labels={"table": "models compared, the factor as the unit"},
         ),

@@ -1,4 +1,4 @@
-"""Compare every mixture of a study with the first."""
+"""Compare each mixture of a study with the first."""
 
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.ablation import ablation

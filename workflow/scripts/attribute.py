@@ -1,4 +1,4 @@
-"""Explain one test set with every method, for every model of one replicate of a protocol."""
+"""Compute attributions of one test set by all methods, for the models of one replicate of a protocol."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ with step(snakemake.log[0]):
     settings = params.settings
     predictions = read_parquet(snakemake.input.predictions)
     dataset = read_dataset(snakemake.input.dataset)
-    # A test set or a mixture that was left out leaves nothing to choose, and a model that was, nothing to explain.
+    # Sequences are chosen by the mixture's predictions: without it or the test set nothing is explained.
     nothing = not len(dataset) or bundle.left_out(params.models[params.mixture])
     explained = {model: path for model, path in params.models.items() if not nothing and not bundle.left_out(path)}
     what = (

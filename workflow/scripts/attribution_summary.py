@@ -1,4 +1,4 @@
-"""Join the tables of all attribution jobs, in the order given, and compare the methods over factors."""
+"""Join the tables of all attribution jobs and compare the methods over factors."""
 
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.methods import compare_methods

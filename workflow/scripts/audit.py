@@ -1,4 +1,4 @@
-"""Audit every dataset of the study, and every pair of them."""
+"""Audit all datasets of the study and all pairs of them."""
 
 from pathlib import Path
 

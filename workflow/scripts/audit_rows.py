@@ -1,4 +1,4 @@
-"""Say which rows of an experiment's test sets share sequence with training."""
+"""Find the sequences of an experiment's test sets that overlap training."""
 
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.training_overlap import read_positives, training_overlaps

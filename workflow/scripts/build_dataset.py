@@ -30,9 +30,9 @@ common = {
 
 
 def build(split, negatives):
-    """Return one split with one kind of negatives as a dataset, and its table of rows in and out."""
+    """Return one split with one kind of negatives as a dataset, and its counts table."""
     if params.experiment["format"] == "deepbind":
-        # scipy's graphs behind it take a second to load, which no file of peaks needs.
+        # Its scipy.sparse.csgraph takes a second to import, which peak files do not need.
         from tfbs_moe.data.deepbind import build_deepbind
 
         return build_deepbind(
@@ -41,7 +41,7 @@ def build(split, negatives):
             negatives,
             length=length,
             validation_fraction=places["validation_fraction"],
-            # The authors' own shuffle comes with their own split, row by row.
+            # The paper's block shuffle comes with the paper's own split, sequence by sequence.
             grouped=negatives != "block_shuffle",
             minimum_rows=params.negatives["minimum_rows"],
             **common,
@@ -70,13 +70,13 @@ with step(snakemake.log[0]):
             assembly=params.genome["assembly"],
             translate_names=params.genome["names"] is not None,
         )
-    # All is built before the first is written: a fault leaves nothing half-made behind.
+    # All are built before the first is written, so that an error leaves no partial output.
     paths = [Path(path) for path in snakemake.output.datasets]
     built = [build(path.stem, path.parent.name) for path in paths]
     together = defaultdict(list)
     for path, (dataset, _) in zip(paths, built, strict=True):
         together[path.parent.name].append(dataset)
-    # What learns together is left out together; test rows of another kind of negatives stay.
+    # Splits of one kind of negatives are used or excluded together, independent of other kinds.
     datasets = [dataset for kind in together.values() for dataset in in_or_out_together(kind)]
     for (_, counts), dataset, path, table in zip(built, datasets, paths, snakemake.output.counts, strict=True):
         write_dataset(dataset, path)

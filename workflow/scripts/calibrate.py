@@ -1,4 +1,4 @@
-"""Calibrate a mixture on validation rows, and learn what is familiar to its experts."""
+"""Calibrate a mixture and its out-of-distribution score on validation sets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Say what each rule of the run took."""
+"""Summarise the time and memory of each rule of the run."""
 
 from pathlib import Path
 

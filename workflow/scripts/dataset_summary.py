@@ -1,4 +1,4 @@
-"""Count the rows of every dataset, and the test rows that overlap training."""
+"""Count the sequences of each dataset, and the test sequences that overlap training."""
 
 from tfbs_moe.data.summary import summarise_datasets
 from tfbs_moe.runtime import step

@@ -1,4 +1,4 @@
-"""Fetch one file, from the mirror where there is one, and check it."""
+"""Download a file, from the mirror if there is one, and verify it."""
 
 from tfbs_moe.data.download import fetch
 from tfbs_moe.data.sources import addresses

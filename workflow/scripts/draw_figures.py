@@ -1,4 +1,4 @@
-"""Draw figures of a run, each from the files it names."""
+"""Draw a batch of figures of a run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Look at the rows that gates learn from with every expert of a protocol and replicate."""
+"""Compute the gate inputs: embeddings of the gates' training sequences by all experts of a protocol and replicate."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Look up what is known of every factor of the study without its peaks."""
+"""Look up the motif priors of the study's factors."""
 
 from tfbs_moe.data.factor_knowledge import known_of
 from tfbs_moe.runtime import step

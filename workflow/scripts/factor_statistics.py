@@ -1,4 +1,4 @@
-"""Compare the mixtures with every other model, the factor being the unit."""
+"""Compare the mixtures with all other models, with the factor as the unit."""
 
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.factors import ComparisonSettings, factor_tables

@@ -1,4 +1,4 @@
-"""Tell what each filter of the experts' first layers looks like in the bound sequences that validate them."""
+"""Compute motifs of the experts' first-layer filters from bound validation sequences."""
 
 import pandas as pd
 

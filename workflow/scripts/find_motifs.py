@@ -1,4 +1,4 @@
-"""Look for motifs in the attributions of every model, and for the known matrices that they and its filters are like."""
+"""Discover motifs in the attributions of each model; match them and its filters to known matrices."""
 
 from tfbs_moe.attribution.recovered import filters_of, grouped, joined, patterns_of, recovered
 from tfbs_moe.data.jaspar import matrices

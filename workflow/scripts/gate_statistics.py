@@ -1,4 +1,4 @@
-"""Say over factors what the gates do."""
+"""Summarise over factors how the gates use their experts."""
 
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement

@@ -1,4 +1,4 @@
-"""Look for the matrices of every explained factor in the bound rows of its test set."""
+"""Scan the bound test sequences of each explained factor with its matrices."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Measure every model of a protocol on the test sets of an experiment."""
+"""Evaluate all models of a protocol on the test sets of an experiment."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ draws = {"draws": params.settings["bootstrap"], "level": params.settings["confid
 
 
 def measure(predictions, audit, calibrations, identity):
-    """Return the tables of one test set by their names."""
+    """Return the tables of one test set by name."""
     scores = read_scores(predictions)
     row_sets = {
         "all": np.ones(len(scores.row), dtype=bool),

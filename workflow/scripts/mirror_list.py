@@ -1,4 +1,4 @@
-"""Print every address that a run fetches from, and where a mirror keeps it."""
+"""Print the addresses of a run's downloads and their paths on a mirror."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run the paper's ANOVA and Tukey tests on every test set, on the authors' draws too, and let draws grow."""
+"""Run the paper's ANOVA and Tukey tests on each test set and the authors' draws, with growing numbers of draws."""
 
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.runtime import step

@@ -1,4 +1,4 @@
-"""Make the genome of a planted study, its peak files and the table of planted sites."""
+"""Simulate the genome, peak files and planted sites of a planted study."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ with step(snakemake.log[0]):
     sources = {name: parse_source(row["source"]) for name, row in params.experiments.items()}
     folder = Path(snakemake.output.sites).parent
     if snakemake.input.shape:
-        # numba behind it takes most of a second to import, which the demo need not wait for.
+        # It needs numba, which takes most of a second to import; the demo does not.
         from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, make_rehearsal
 
         files = [

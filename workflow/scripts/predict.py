@@ -1,4 +1,4 @@
-"""Predict an experiment's test sets with every model of a protocol, and with mixtures while experts are away."""
+"""Predict an experiment's test sets with all models of a protocol, and with mixtures without some experts."""
 
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.factor_knowledge import read_knowledge

@@ -7,7 +7,7 @@ from tfbs_moe.tables import read_json
 from tfbs_moe.training.search import SearchSettings, collect_search
 
 with step(snakemake.log[0]):
-    # The shares are of one search, each named after all that its outcome depends on.
+    # All workers must name the same search; the name is a digest of all that its result depends on.
     shares = [read_json(path) for path in snakemake.input.shares]
     (name,) = {share["name"] for share in shares}
     collect_search(Path(snakemake.output.best).parent, name, SearchSettings(**shares[0]["search"]))

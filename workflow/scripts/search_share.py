@@ -1,4 +1,4 @@
-"""Do one worker's share of a search for hyper-parameters."""
+"""Run one worker's share of a hyper-parameter search."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ with step(snakemake.log[0]):
         ),
         architecture=params.settings["architecture"],
         hyperparameters=params.settings["network"],
-        # What the weights do not hang on is no param: a change of it searches nothing anew.
+        # Settings that do not affect the weights are no params, so that a change of them repeats no search.
         settings=given["training"]
         | given["factors"].get(wildcards.experiment, {}).get("training", {})
         | params.settings["training"],

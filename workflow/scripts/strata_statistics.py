@@ -1,4 +1,4 @@
-"""Ask where the mixtures hold: strata of factors, likeness to training, kinds of negatives."""
+"""Compare the mixtures by stratum of factors, similarity to training and kind of negatives."""
 
 from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.runtime import step

@@ -1,4 +1,4 @@
-"""Train one expert, or a network pooled over all training experiments, or go on where a killed job left off."""
+"""Train one expert or pooled network, resuming from the checkpoint of a killed job."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ with step(snakemake.log[0]):
         name |= {"fold": int(fold), "folds": params.folds}
         names += ["fold", fold]
         learning = subset(train, deal_folds(train, params.folds) != int(fold))
-    # What the weights do not hang on is no param: a change of it trains nothing anew.
+    # Settings that do not affect the weights are no params, so that a change of them retrains nothing.
     given = snakemake.config["experts"][wildcards.architecture]
     others = given["training"] | given["factors"].get(wildcards.experiment, {}).get("training", {})
     training = others | settings["training"] | found["training"]
@@ -42,7 +42,7 @@ with step(snakemake.log[0]):
             with_random_labels(rows, named_seed(int(wildcards.seed), *names, split))
             for rows, split in ((learning, "train"), (validation, "validation"))
         )
-        # A row that is now called unbound is no shuffle of another.
+        # With permuted labels an unbound sequence is no shuffle of a bound one.
         training = training | {"fresh_negatives": False}
     folder = Path(snakemake.output.weights).parent
     train_expert(

@@ -17,7 +17,7 @@ with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
-    # Only a gate whose experts learn on needs the sequences themselves.
+    # Only a gate that fine-tunes its experts needs the sequences themselves.
     views = read_views(Path(snakemake.input.views).parent)
     experiments = views.description["experiments"]
     rows = [
@@ -36,7 +36,7 @@ with step(snakemake.log[0]):
             params.members,
             gate=settings.get("kind", name),
             hyperparameters=settings["network"],
-            # What the weights do not hang on is no param: a change of it trains nothing anew.
+            # Settings that do not affect the weights are no params, so that a change of them retrains nothing.
             settings=snakemake.config["gates"][name]["training"] | settings["training"],
             seed=named_seed(int(wildcards.seed), "gate", name),
             folder=Path(path).parent,

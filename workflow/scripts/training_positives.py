@@ -1,4 +1,4 @@
-"""Gather the bound rows of every training experiment in one file, which test rows are held against."""
+"""Collect the bound sequences of all training experiments, which test sets are audited against."""
 
 from tfbs_moe.data.training_overlap import write_positives
 from tfbs_moe.runtime import step

@@ -1,4 +1,4 @@
-"""Ask the ENCODE portal for the experiments that the lock table does not know yet."""
+"""Query the ENCODE portal for experiments missing from the lock table."""
 
 from tfbs_moe.data.encode import update_lock
 from tfbs_moe.data.sources import LOCK

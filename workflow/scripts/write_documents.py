@@ -1,4 +1,4 @@
-"""Write the documents beside the report: methods, cards, provenance."""
+"""Write the documents beside the report: methods, model cards, provenance."""
 
 from pathlib import Path
 
