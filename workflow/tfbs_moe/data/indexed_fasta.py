@@ -71,10 +71,7 @@ class IndexedFasta:
         self._faidx = faidx
 
     def stretch(self, name: str, first: int, last: int) -> np.ndarray:
-        """Return the codes of bases [first, last), uint8 (last - first,).
-
-        Raises InputError where a character is no base, naming the first such line of the file.
-        """
+        """Return codes of bases [first, last), uint8; InputError names the first line with anything but bases."""
         codes = np.empty(last - first, dtype=np.uint8)
         for start in range(first, last, _FETCH_BASES):
             end = min(last, start + _FETCH_BASES)

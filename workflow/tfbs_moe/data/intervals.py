@@ -46,10 +46,7 @@ class FreeSpace:
 
 
 def free_space(sizes: Mapping[str, int], *occupied: pd.DataFrame) -> FreeSpace:
-    """Return what no table of ``chrom``, ``start``, ``end`` covers of the chromosomes in ``sizes``.
-
-    Intervals on other chromosomes are ignored. Raises InputError where bedtools is not installed.
-    """
+    """Return what ``occupied`` leaves of the chromosomes in ``sizes``; InputError where bedtools is not installed."""
     numbers = {name: number for number, name in enumerate(sizes)}
     tables = [table.loc[table.chrom.isin(list(numbers)), ["chrom", "start", "end"]] for table in occupied]
     taken = pd.concat(tables) if tables else pd.DataFrame({"chrom": [], "start": [], "end": []})

@@ -89,8 +89,7 @@ def factor_matrices(factor: str, known: Iterable[Matrix] | None = None) -> tuple
 def shuffled(matrix: Matrix, seed: int) -> Matrix:
     """Return a matrix with its columns permuted: as informative, but not the factor's motif.
 
-    Of 20 random orders the one least similar to the matrix on either strand is taken, so that a palindrome does not
-    come back.
+    Takes the least similar of 20 random orders, on either strand, so that a palindrome does not come back.
     """
     stream = named_rng(seed, "shuffled matrix", matrix.matrix_id)
     original = matrix.probabilities

@@ -34,8 +34,8 @@ def tell(known: FactorKnowledge, one_hot: np.ndarray, learnt: Sequence[Sequence[
 def occupancy(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:
     """Return the evidence for a site anywhere in a sequence, in nats, float32 (N,).
 
-    It is the log of the mean odds of a site, over positions, strands and matrices, against a uniform background. An
-    uninformative matrix scores near 0, so that it counts for little.
+    It is the log mean odds over positions, strands and matrices against uniform bases; an uninformative matrix gives
+    about 0.
     """
     parts = [scores.logsumexp(1) - np.log(scores.shape[1]) for scores in _scores(one_hot, of)]
     return np.asarray(torch.cat(parts))

@@ -96,10 +96,7 @@ def make_negatives(
 
 
 def read_mixture(kinds: str | Mixture) -> dict[str, float]:
-    """Return the fraction of each kind; a single kind has all.
-
-    Raises InputError where a kind is unknown, a fraction is not above 0, or they do not sum to 1.
-    """
+    """Return the fraction of each kind; InputError unless kinds are known, and fractions above 0 and sum to 1."""
     shares = {kinds: 1.0} if isinstance(kinds, str) else dict(kinds)
     unknown = [kind for kind in shares if kind not in PROVIDERS]
     if unknown:

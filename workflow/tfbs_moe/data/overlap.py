@@ -99,10 +99,7 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
 
 
 def _pack(letters: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pack every k-mer of the codes (N, L), and its reverse complement.
-
-    Each step joins two shorter k-mers, which may overlap: about log2(k) steps, the first of them on small integers.
-    """
+    """Pack every k-mer of codes (N, L) and its reverse complement: joins shorter k-mers in about log2(k) steps."""
     forward, backward, length = letters, np.uint8(3) - letters, 1
     while length < k:
         step = min(length, k - length)

@@ -186,8 +186,6 @@ def order(file: PeakFile) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class _Descending:
-    """A text that sorts in descending order."""
-
     text: str
 
     def __lt__(self, other: "_Descending") -> bool:

@@ -114,10 +114,7 @@ def read_peaks(path: str | Path) -> tuple[pd.DataFrame, Counts]:
 
 
 def read_intervals(path: str | Path) -> pd.DataFrame:
-    """Read ``chrom``, ``start``, ``end`` of intervals that must all be valid, such as a blacklist; they may overlap.
-
-    Raises InputError as ``read_peaks`` does, and where any row is unusable.
-    """
+    """Read intervals, possibly overlapping, that must all be valid: ``chrom``, ``start``, ``end``; else InputError."""
     parsed = _parse(Path(path))
     if parsed.faults:
         raise InputError(f"{path}, line {parsed.faults[0]}. Mend the row or remove it.")

@@ -36,8 +36,7 @@ class Pieces(NamedTuple):
 def overlapping(sets: Sequence[Pieces]) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield, for every ordered pair of sets on one assembly, both numbers and the rows of one that overlap the other.
 
-    Rows ascend; for a set with itself they are those that overlap another row of it. Sequences without a position
-    overlap nothing.
+    Rows ascend; of a set with itself, those that overlap another row. Sequences without a position overlap nothing.
     """
     chroms = np.unique(np.concatenate([np.unique(each.chrom) for each in sets]))
     placed = [np.flatnonzero(each.chrom != "") for each in sets]

@@ -73,10 +73,7 @@ def _dealt(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> Itera
 
 
 def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, datasets: int) -> Sharing:
-    """Count, for every row, the distinct k-mers that each dataset holds.
-
-    ``words`` (M,), with repeats, are in order of their ``rows`` (M,), which ascend.
-    """
+    """Count the distinct k-mers of every row that each dataset holds; ``words`` (M,) follow ascending ``rows`` (M,)."""
     count = len(dataset_of_row)
     # Stable, so that rows, and with them datasets, ascend within a k-mer.
     order = np.argsort(words, kind="stable")

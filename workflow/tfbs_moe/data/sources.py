@@ -119,11 +119,7 @@ Source = Remote | Local | Planted | Portal
 
 
 def parse_source(text: str) -> Source:
-    """Read a ``source`` cell.
-
-    Raises InputError for an empty cell, an address that cannot be fetched, an accession that is no file's, or no JASPAR
-    matrix.
-    """
+    """Read a ``source`` cell; InputError where it is empty or names nothing that can be fetched or simulated."""
     text = text.strip()
     if not text:
         raise InputError("the source is empty; give an address, an ENCFF accession, a local path or planted:<matrix>")
@@ -144,8 +140,8 @@ def parse_source(text: str) -> Source:
 def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOCK) -> Remote | Local | Planted:
     """Return where the file of an experiment comes from, with all that its row of the table and the lock know of it.
 
-    ``assembly`` matters only to searches of the ENCODE portal. Raises InputError where the source or checksum cannot be
-    read, or the lock lacks what the row asks for.
+    Only searches of the ENCODE portal use ``assembly``. InputError for a bad source or checksum, or a row not in the
+    lock.
     """
     source = parse_source(experiment["source"])
     if isinstance(source, Portal):
@@ -174,8 +170,7 @@ def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]
 def genome_files(genome: Mapping[str, Any], assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote | Local]:
     """Return the ``fasta`` that peaks are cut from and the ``blacklist`` they are checked against, each if any.
 
-    ``genome`` is that part of a completed config, ``assembly`` its canonical name. Raises InputError where the table
-    cannot be read, or the config's own blacklist cannot be used.
+    ``genome`` is that part of a completed config. InputError for a bad table or an unusable blacklist in the config.
     """
     pinned = reference(assembly, table)
     files: dict[str, Remote | Local] = {}
@@ -355,7 +350,6 @@ def _split(url: str) -> SplitResult:
 
 
 def _is_ip6(host: str) -> bool:
-    """Return whether a host in brackets is an IPv6 address."""
     try:
         ipaddress.IPv6Address(host)
     except ValueError:

@@ -27,8 +27,7 @@ class ChromosomeSplit:
     def regions(self, split: Split, sizes: Mapping[str, int]) -> pd.DataFrame:
         """Return the regions of a split: ``chrom``, ``start`` (0-based), ``end`` (exclusive).
 
-        Raises InputError where there is no such split, the genome lacks a named region, splits overlap, or nothing is
-        left.
+        Raises InputError where the split is unknown or empty, splits overlap, or the genome lacks a named region.
         """
         if split not in SPLITS:
             raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")

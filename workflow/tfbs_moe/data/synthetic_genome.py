@@ -59,8 +59,7 @@ def write_fasta(codes: Mapping[str, np.ndarray], lower: Mapping[str, np.ndarray]
 def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray]]], path: str | Path) -> None:
     """Write a FASTA of 60 bases per line and its ``.fai``, block by block.
 
-    Each record is a name, a length and a function that gives a slice of the bases as ASCII, uint8; it is made when it
-    is written.
+    Each record, made when it is written, is a name, a length and a function that gives a slice as ASCII, uint8.
     """
     index, offset = [], 0
     with atomic(path) as temporary, open(temporary, "wb") as handle:

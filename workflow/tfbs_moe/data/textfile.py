@@ -25,10 +25,9 @@ _OTHER_FORMATS = {
 
 @contextmanager
 def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a plain, gzip or bgzip file, told apart by its first bytes, for reading bytes.
+    """Open a plain, gzip or bgzip file, recognised by its first bytes, for reading bytes.
 
-    Raises InputError where the file is missing, empty, of another format or named .gz without being one; and, while it
-    is read, where the gzip stream is cut short or damaged.
+    Raises InputError where it is missing, empty, of another format or falsely named .gz, or its gzip stream is damaged.
     """
     path = Path(path)
     if not path.is_file():

@@ -44,8 +44,8 @@ def training_overlaps(
 def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
     """Write the codes of the bound rows of training datasets by experiment, in order of first appearance, as HDF5.
 
-    It holds ``experiments`` and ``codes/<experiment>``, uint8 (M, L). Every test set is compared with this one file
-    instead of with every dataset.
+    Datasets are ``experiments`` and ``codes/<experiment>``, uint8 (M, L). Test sets are compared with this one file
+    only.
     """
     files: dict[str, list[str | Path]] = {}
     for dataset in datasets:
@@ -61,10 +61,7 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
 
 
 def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and codes (M, L) of the bound rows of each training experiment; see ``write_positives``.
-
-    Raises InputError where the file cannot be read, or is of another kind.
-    """
+    """Yield name and bound codes (M, L) of each experiment from ``write_positives``; InputError if unreadable."""
     try:
         with h5py.File(path) as file:
             for name in file[_ORDER].asstr()[:]:
@@ -74,5 +71,4 @@ def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _positives(datasets: Iterable[Dataset]) -> np.ndarray:
-    """Return the codes (M, L) of the bound rows of datasets."""
     return codes_from_one_hot(np.concatenate([part.one_hot[part.label == 1] for part in datasets]))

@@ -65,10 +65,7 @@ class Patience:
         self._failures = 0
 
     def wait(self, error: TransientError, progressed: bool = False) -> None:
-        """Sleep before the next attempt; an attempt that made progress restarts the count.
-
-        Raises SourceError where the attempts are used up, or the server asks for a longer wait than allowed.
-        """
+        """Sleep before the next attempt (SourceError: one too many, or too late); progress restarts the count."""
         self._failures = 1 if progressed else self._failures + 1
         attempts = self._policy.attempts
         if isinstance(error, UnresolvedError):
@@ -117,10 +114,7 @@ def opened(
 
 
 def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
-    """Yield the body as the server sent it (a gzip stays one), each block as soon as it arrives.
-
-    Raises TransientError where the line breaks, or is slower than the policy allows.
-    """
+    """Yield the body as sent (a gzip stays one), as it arrives; TransientError where the line breaks or is too slow."""
     window_start, window_bytes = time.monotonic(), 0
     while True:
         try:
@@ -139,10 +133,7 @@ def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
 
 
 def get_json(http: requests.Session, url: str, policy: Policy) -> tuple[int, Any]:
-    """Return the status, 200 or 404, and the JSON body, with retries; SourceError where there is none.
-
-    404 is the ENCODE portal's answer to an empty search.
-    """
+    """Return status and JSON, retrying; 404 (the ENCODE portal's empty search) counts too. Else SourceError."""
     patience = Patience(policy)
     while True:
         try:

@@ -60,10 +60,7 @@ def cut_windows(
 
 
 def near_stronger(table: pd.DataFrame, min_distance: int) -> np.ndarray:
-    """Return bool (N,): which rows lie less than ``min_distance`` bases from a stronger row that stays.
-
-    Goes from the strongest to the weakest; what was dropped does not drop others.
-    """
+    """Return bool (N,): which rows lie less than ``min_distance`` bases from a stronger row that is itself kept."""
     dropped = np.zeros(len(table), dtype=bool)
     if not len(table):
         return dropped
