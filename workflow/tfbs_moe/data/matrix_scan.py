@@ -34,8 +34,7 @@ def tell(known: FactorKnowledge, one_hot: np.ndarray, learnt: Sequence[Sequence[
 def occupancy(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:
     """Return the evidence for a site anywhere in a sequence, in nats, float32 (N,).
 
-    It is the log mean odds over positions, strands and matrices against uniform bases; an uninformative matrix gives
-    about 0.
+    It is the log mean odds over positions, strands and matrices against uniform bases; about 0 if uninformative.
     """
     parts = [scores.logsumexp(1) - np.log(scores.shape[1]) for scores in _scores(one_hot, of)]
     return np.asarray(torch.cat(parts))

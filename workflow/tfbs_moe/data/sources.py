@@ -140,8 +140,7 @@ def parse_source(text: str) -> Source:
 def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOCK) -> Remote | Local | Planted:
     """Return where the file of an experiment comes from, with all that its row of the table and the lock know of it.
 
-    Only searches of the ENCODE portal use ``assembly``. InputError for a bad source or checksum, or a row not in the
-    lock.
+    Only searches of the ENCODE portal use ``assembly``. Raises InputError for a bad cell or a row the lock lacks.
     """
     source = parse_source(experiment["source"])
     if isinstance(source, Portal):

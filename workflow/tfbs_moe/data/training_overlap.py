@@ -44,8 +44,7 @@ def training_overlaps(
 def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
     """Write the codes of the bound rows of training datasets by experiment, in order of first appearance, as HDF5.
 
-    Datasets are ``experiments`` and ``codes/<experiment>``, uint8 (M, L). Test sets are compared with this one file
-    only.
+    Datasets are ``experiments`` and ``codes/<experiment>``, uint8 (M, L): one file to compare every test set with.
     """
     files: dict[str, list[str | Path]] = {}
     for dataset in datasets:
@@ -61,7 +60,7 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
 
 
 def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and bound codes (M, L) of each experiment from ``write_positives``; InputError if unreadable."""
+    """Yield each experiment's name and bound codes (M, L) from ``write_positives``; InputError if unreadable."""
     try:
         with h5py.File(path) as file:
             for name in file[_ORDER].asstr()[:]:

@@ -65,7 +65,10 @@ class Patience:
         self._failures = 0
 
     def wait(self, error: TransientError, progressed: bool = False) -> None:
-        """Sleep before the next attempt (SourceError: one too many, or too late); progress restarts the count."""
+        """Sleep before the next attempt; an attempt that made progress restarts the count.
+
+        Raises SourceError where no attempt is left, or the server asks for a longer wait than allowed.
+        """
         self._failures = 1 if progressed else self._failures + 1
         attempts = self._policy.attempts
         if isinstance(error, UnresolvedError):
@@ -133,7 +136,7 @@ def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
 
 
 def get_json(http: requests.Session, url: str, policy: Policy) -> tuple[int, Any]:
-    """Return status and JSON, retrying; 404 (the ENCODE portal's empty search) counts too. Else SourceError."""
+    """Return status and JSON, with retries; 404 is ENCODE's empty search result. SourceError where there is no JSON."""
     patience = Patience(policy)
     while True:
         try:
