@@ -1,4 +1,4 @@
-"""Motifs that the models of a study recovered: in attributions of all explained sequences, and in their filters."""
+"""Motifs discovered in a study's models: in attributions of all explained sequences, and in their filters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from tfbs_moe.data.jaspar import Matrix
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 
 LEAST_BITS, WITHIN = 6.0, 8
-"""What a filter has to say, within how many bases, to be compared: as much as three certain bases.
+"""Least information of a filter within so many bases to be compared: that of three certain bases.
 
-TOMTOM's p-values call a long motif that says a little everywhere like any long matrix, CTCF's first of all.
+TOMTOM's p-values match a long motif of little information everywhere to any long matrix, CTCF's first of all.
 """
 _NAMED = 3
 """Matrices that a sentence names."""
@@ -32,19 +32,11 @@ Group = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was found in the attributions of a study's models.
+    """Motifs of a study's models; every table begins with ``protocol``, ``model`` and ``method``."""
 
-    Attributes:
-        motifs: ``motifs.motif_table`` of every model, with ``protocol`` ``model`` ``method`` before it.
-        matches: ``motifs.match_motifs`` of every model, likewise.
-        summary: one row per model and method: explained ``sequences`` (missing where a method does not look at them
-            one by one), ``motifs`` found, how many of these a known matrix ``matched``, and the ``sentence`` that
-            says so.
-    """
-
-    motifs: pd.DataFrame
-    matches: pd.DataFrame
-    summary: pd.DataFrame
+    motifs: pd.DataFrame  # see ``motifs.motif_table``
+    matches: pd.DataFrame  # see ``motifs.match_motifs``
+    summary: pd.DataFrame  # a row per model and method; no ``sequences`` where a method does not take them singly
 
 
 def grouped(paths: Iterable[str]) -> dict[Group, list[Path]]:
@@ -57,13 +49,7 @@ def grouped(paths: Iterable[str]) -> dict[Group, list[Path]]:
 
 
 def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *, members: int) -> Recovered:
-    """Seek motifs in the attributions of each model over all its explained sequences.
-
-    Args:
-        groups: attribution files by protocol, model and method.
-        known: matrices to compare with.
-        members: least seqlets of a motif.
-    """
+    """Discover motifs of at least ``members`` seqlets in each model's attributions of all its explained sequences."""
     how = Discovery(members=members)
     parts = []
     for group, paths in groups.items():
@@ -78,12 +64,7 @@ def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *
 
 
 def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
-    """Compare what TF-MoDISco found with known matrices.
-
-    Args:
-        paths: ``<protocol>/<model>/motifs.h5``, which it wrote.
-        known: matrices to compare with.
-    """
+    """Compare the motifs of TF-MoDISco, files ``<protocol>/<model>/motifs.h5``, with known matrices."""
     parts = []
     for path in map(Path, paths):
         protocol, model, _ = path.parts[-3:]
@@ -94,12 +75,10 @@ def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
 
 
 def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Recovered:
-    """Compare what the filters of experts look like with known matrices.
+    """Compare the first-layer filters of experts with known matrices.
 
-    Args:
-        table: ``motifs.motif_table`` of each expert's filters, with ``protocol`` and ``model``; see ``filters``.
-        experts: ``protocol`` and ``model`` of every expert that was asked, those without filters among them.
-        known: matrices to compare with.
+    ``table`` is the ``motifs.motif_table`` of their filters, with ``protocol`` and ``model``; ``experts`` also names
+    those without filters.
     """
     parts = []
     for expert in experts:
@@ -114,7 +93,7 @@ def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known:
 
 
 def joined(*parts: Recovered) -> Recovered:
-    """Put what was recovered in several ways below each other; of nothing, tables without rows."""
+    """Concatenate results; of none, return tables without rows."""
     empty = _told(("", "", ""), [], match_motifs([], []), "")
     motifs, matches, summary = (
         pd.concat([getattr(part, name) for part in (empty, *parts)], ignore_index=True)
@@ -126,7 +105,7 @@ def joined(*parts: Recovered) -> Recovered:
 def _told(
     group: Group, motifs: Sequence[Motif], matches: pd.DataFrame, said: str, *, sequences: int | None = None
 ) -> Recovered:
-    """Put what was found in one model in tables."""
+    """Return the tables of one model's motifs."""
     names = dict(zip(SUMMARY_COLUMNS, group, strict=False))
     values: list[Any] = [sequences, len(motifs), len(_best(matches)), said]
     row = names | dict(zip(SUMMARY_COLUMNS[len(group) :], values, strict=True))
@@ -135,17 +114,17 @@ def _told(
 
 
 def _best(matches: pd.DataFrame) -> pd.DataFrame:
-    """Return the nearest matrix of each motif that is like one, the surest first."""
+    """Return the nearest matrix of each motif that matches one, by p-value."""
     return matches[(matches["rank"] == 1) & matches["matched"].astype(bool)].sort_values("p", kind="stable")
 
 
 def _loudest(motif: Motif) -> float:
-    """Return the most bits that a motif says within ``WITHIN`` neighbouring bases."""
+    """Return the most information, in bits, that a motif has within ``WITHIN`` neighbouring bases."""
     return float(np.convolve(information(motif.probabilities), np.ones(WITHIN)).max())
 
 
 def _filters_said(responding: int, compared: int, best: pd.DataFrame) -> str:
-    """Say how many filters are like a known matrix, and which are so most surely."""
+    """Say how many filters match a known matrix, and name the best matches."""
     if not responding:
         return "No filter of the first layer can be drawn: the network has none over the four bases, or none responds."
     if not compared:

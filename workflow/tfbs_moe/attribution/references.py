@@ -1,4 +1,4 @@
-"""What a sequence is compared with by the methods that explain a difference."""
+"""Reference sequences, for methods that explain a difference."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -17,20 +17,10 @@ NEUTRAL = 0.25
 
 
 def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator) -> Tensor:
-    """Return the sequences (N, R, 4, L) that sequences (N, 4, L) are compared with.
+    """Return references (N, R, 4, L) of sequences (N, 4, L): columns of 0.25 (R = 1) or ``count`` shuffles each.
 
-    Where a base is unknown it is unknown in the reference, too: what is no base contributes nothing, so that
-    contributions of the bases add up to the whole difference.
-
-    Args:
-        x: (N, 4, L).
-        kind: ``neutral``, columns of 0.25 (R is 1), or ``dinucleotide_shuffle``, exact shuffles of each
-            sequence (R is ``count``).
-        count: shuffles per sequence.
-        rng: where the shuffles come from, sequence by sequence.
-
-    Raises:
-        InputError: a soft column (such as neutral padding) cannot be shuffled, or a setting is not allowed.
+    An unknown base is unknown in the reference, too: it contributes nothing, so that the contributions of the bases sum
+    to the whole difference. Soft columns (such as neutral padding) cannot be shuffled.
     """
     known = (x.sum(1, keepdim=True) > 0).to(x)[:, None]
     if kind == "neutral":
@@ -49,7 +39,7 @@ def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator)
     codes = np.repeat(own, count, axis=0)
     whole = (codes != UNKNOWN).all(axis=1)
     codes[whole] = dinucleotide_shuffle(codes[whole], rng)
-    # What is between unknown bases is shuffled by itself, or a base would land on an unknown one and be lost.
+    # Intervals between unknown bases are shuffled separately, or a base would land on an unknown one and be lost.
     for row in np.flatnonzero((own == UNKNOWN).any(axis=1)):
         copies = slice(row * count, (row + 1) * count)
         for stretch in _known_stretches(own[row]):
@@ -64,13 +54,9 @@ def _known_stretches(codes: np.ndarray) -> Iterator[slice]:
 
 
 def hypothetical(multipliers: Tensor, reference: Tensor) -> Tensor:
-    """Turn multipliers into contributions of each base, had it been there, against a reference.
+    """Turn multipliers (..., 4, L) into the contributions of each base, had it been there, against a reference.
 
-    The value of base b is Σ over channels c of multiplier[c] · ((c is b) - reference[c]), so that the
-    values of the bases that are there add up to the difference that is explained.
-
-    Args:
-        multipliers: (..., 4, L).
-        reference: (..., 4, L).
+    The value of base b is Σ over channels c of multiplier[c] · ((c is b) - reference[c]), so that the values of the
+    bases that are present sum to the explained difference.
     """
     return multipliers - (multipliers * reference).sum(-2, keepdim=True)

@@ -1,4 +1,4 @@
-"""A model under explanation: scored and differentiated, never more than a batch at once."""
+"""A model under explanation, scored and differentiated in batches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,30 +13,22 @@ Output = Literal["logit", "probability"]
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """A model in evaluation mode on one device; no more than ``batch_size`` rows go through it at once.
+    """A model in evaluation mode on one device; at most ``batch_size`` sequences go through it at once."""
 
-    Attributes:
-        model: gives one logit per sequence, (N, 4, L) → (N,).
-        device: where the model is and where its input has to be.
-        batch_size: rows per pass, copies of a sequence (shifts, noise draws, mutations) counted one by one.
-        output: what is explained, the logit or the probability.
-    """
-
-    model: nn.Module
+    model: nn.Module  # (N, 4, L) → one logit per sequence (N,)
     device: torch.device
-    batch_size: int
-    output: Output
+    batch_size: int  # copies of a sequence (shifts, noise, mutations) count one by one
+    output: Output  # what is explained
 
     def logit(self, x: Tensor) -> Tensor:
-        """Return the logits (N,) of sequences (N, 4, L), without a graph."""
+        """Return the logits (N,) of sequences (N, 4, L), without gradients."""
         with torch.no_grad():
             return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
 
     def score(self, x: Tensor) -> Tensor:
-        """Return what is explained (N,), logits or probabilities, without a graph.
+        """Return the explained output (N,), logits or probabilities, without gradients.
 
-        Raises:
-            InputError: the model is a part whose gradient means something, but not its value.
+        Raises InputError for a part of a mixture, whose gradient is meaningful but not its value.
         """
         if getattr(self.model, "gradient_only", False):
             raise InputError(
@@ -46,15 +38,11 @@ class Scorer:
         return self.explained(self.logit(x))
 
     def explained(self, logit: Tensor) -> Tensor:
-        """Turn logits into what is explained."""
+        """Turn logits into the explained output."""
         return logit.sigmoid() if self.output == "probability" else logit
 
     def gradient(self, x: Tensor) -> Tensor:
-        """Return the gradient (N, 4, L) of what is explained with respect to each sequence's columns.
-
-        Raises:
-            InputError: the model cuts the graph between its input and its output.
-        """
+        """Return the gradient (N, 4, L) of the explained output with respect to each sequence's columns."""
         return torch.cat([self._gradient(part) for part in x.split(self.batch_size)])
 
     def mean_gradient(self, copies: Tensor, weight: Tensor) -> Tensor:
@@ -69,16 +57,14 @@ class Scorer:
     def shift_gradients(self, windows: Tensor, weight: Tensor) -> Tensor:
         """Return weighted gradients (N, 2n + 1, 4, L) of shifted copies; window j is n - j bases to the right.
 
-        A subclass may count a base's gradient in one shift under another, as long as the sum over shifts
-        at each base of the sequence stays what it is.
+        A subclass may move a base's gradient from one shift to another, if the sum over shifts at each base stays.
         """
         return self.gradient(windows.flatten(0, 1)).view(windows.shape) * weight[:, None, None]
 
     def mutation_effects(self, x: Tensor) -> Tensor:
-        """Return the change of the score (N, 4, L) when a position is set to a base.
+        """Return the change of the score (N, 4, L) when a position is set to a base; the present base gets 0.
 
-        The base that is there gets 0; at a column that is not one-hot all four bases are tried. The
-        substitutions of all sequences go through the model in common batches.
+        At a column that is not one-hot all four bases are tried. Batches mix the substitutions of several sequences.
         """
         reference = self.score(x)
         effect = torch.zeros_like(x)
@@ -101,7 +87,7 @@ class Scorer:
                     f"{type(self.model).__name__} cannot be differentiated with respect to its input: its output "
                     "hangs on no graph (does it compute under torch.no_grad()?)"
                 )
-            # Sequences do not mix in evaluation mode, so the gradient of the sum is each one's own.
+            # Sequences are independent in evaluation mode, so the gradient of the sum is each one's own.
             return torch.autograd.grad(score.sum(), leaf)[0]
 
     def _forward(self, x: Tensor) -> Tensor:

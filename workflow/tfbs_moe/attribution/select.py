@@ -1,4 +1,4 @@
-"""Which sequences are explained: chosen by a rule on the mixture's logit, never by hand."""
+"""Choice of the sequences to explain: by a rule on the mixture's logit, never by hand."""
 
 import numpy as np
 import pandas as pd
@@ -7,23 +7,10 @@ from tfbs_moe.errors import InputError
 
 
 def select_rows(logit: np.ndarray, label: np.ndarray, *, extremes: int = 1, spread: int = 100) -> pd.DataFrame:
-    """Choose positives to explain: the best, the median and the worst, and an even spread between them.
+    """Choose positives by logit: ``extremes`` each of best, median and worst, and ``spread`` at even quantiles.
 
-    Positives are ordered by logit, the best first (equal ones by row). A row that two rules choose is
-    listed once, under the first of them; with few positives, all of them are chosen.
-
-    Args:
-        logit: (N,), of the model by which rows are ordered (the mixture).
-        label: (N,) of 0 and 1.
-        extremes: rows for each of best, median and worst.
-        spread: rows at evenly spaced quantiles, from the best to the worst.
-
-    Returns:
-        One line per chosen row, by row: ``row``, ``rule`` (``best``, ``median``, ``worst``, ``spread``),
-        ``quantile`` (0 is the best positive, 1 the worst), ``logit``.
-
-    Raises:
-        InputError: lengths differ, a logit is missing, or there is no positive.
+    Returns a line per chosen row, by row, with the first ``rule`` that chose it and its ``quantile``, 0 for the best
+    positive and 1 for the worst. Equal logits are ordered by row; of few positives, all are chosen.
     """
     if logit.shape != label.shape or logit.ndim != 1:
         raise InputError(f"one logit and one label per row were expected; there are {logit.shape} and {label.shape}")

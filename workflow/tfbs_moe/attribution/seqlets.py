@@ -1,7 +1,7 @@
-"""A light motif discovery from attributions: seqlets are called, compared, clustered and averaged.
+"""Light motif discovery from attributions, after TF-MoDISco (Shrikumar et al. 2018, arXiv 1811.00416).
 
-TF-MoDISco's idea (Shrikumar et al. 2018, arXiv 1811.00416) with nothing but what is installed anyway:
-tangermeme calls seqlets, correlation of contributions compares them, average linkage clusters them.
+It needs no package beyond those installed anyway: tangermeme calls seqlets, the cosine of their contributions compares
+them, average linkage clusters them.
 """
 
 import logging
@@ -24,25 +24,15 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Discovery:
-    """How motifs are discovered.
+    """Settings of motif discovery."""
 
-    Attributes:
-        core: bases that have to stand out together.
-        flank: bases to either side of them that are compared and averaged too.
-        false_discoveries: share of seqlets that may be chance.
-        most: seqlets that are clustered, the strongest first; the cost grows with their square.
-        slide: how far two seqlets are moved against each other.
-        likeness: least mean correlation within a cluster.
-        members: least seqlets of a motif.
-    """
-
-    core: int = 11
-    flank: int = 5
-    false_discoveries: float = 0.2
-    most: int = 1000
-    slide: int = 7
-    likeness: float = 0.5
-    members: int = 15
+    core: int = 11  # bases that have to stand out together
+    flank: int = 5  # bases on either side that are compared and averaged too
+    false_discoveries: float = 0.2  # largest fraction of chance seqlets
+    most: int = 1000  # strongest seqlets to cluster, at a cost that grows with their square
+    slide: int = 7  # bases by which two seqlets are shifted against each other, at most
+    likeness: float = 0.5  # least mean cosine between clusters to join them
+    members: int = 15  # least seqlets of a motif
 
     @property
     def width(self) -> int:
@@ -51,15 +41,10 @@ class Discovery:
 
 
 def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
-    """Call the stretches of sequences that stand out, in both directions (TF-MoDISco's way, by tangermeme).
+    """Call the intervals of either sign that stand out in contributions (N, L) of the present bases, strongest first.
 
-    Args:
-        contribution: (N, L), the attribution of the base that is there.
-        how: settings.
-
-    Returns:
-        One row per seqlet, the strongest first: ``sequence``, ``start``, ``end``, ``attribution`` (their sum). None
-        where there is no background to stand out from: too few or too even values, or none above or below zero.
+    TF-MoDISco's way, by tangermeme; ``attribution`` is the sum over a seqlet. No rows where there is no background to
+    stand out from: too few or too even values, or none above or below zero.
     """
     nothing = pd.DataFrame(columns=list(SEQLET_COLUMNS))
     if not contribution.size or contribution.shape[1] < how.width or not np.ptp(contribution):
@@ -79,25 +64,15 @@ def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
         log.warning("no seqlets: the contributions of %d sequences have no background (%s)", len(values), error)
         return nothing
     table = found.rename(columns={"example_idx": "sequence"})[list(SEQLET_COLUMNS)]
-    # Equal seqlets in a fixed order, so that the same attributions give the same motifs.
+    # Ties in a fixed order, so that the same attributions give the same motifs.
     order = np.lexsort((table["start"], table["sequence"], -table["attribution"].abs()))
     return table.iloc[order].reset_index(drop=True)
 
 
 def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | None = None) -> list[Motif]:
-    """Find motifs in attributions.
+    """Find motifs in attributions (N, 4, L) of one-hot X, by sign and then by number of seqlets.
 
-    Args:
-        attribution: (N, 4, L).
-        X: one-hot (N, 4, L).
-        how: settings.
-
-    Returns:
-        Motifs, the one of most seqlets first; ``pos`` in a name is for motifs that raise the logit, ``neg``
-        for those that lower it. Empty where nothing stands out.
-
-    Raises:
-        InputError: shapes differ.
+    Motifs ``pos_<k>`` raise the logit, ``neg_<k>`` lower it.
     """
     how = how or Discovery()
     if attribution.shape != X.shape:
@@ -119,7 +94,7 @@ def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | Non
 
 
 def _windows(values: np.ndarray, seqlets: pd.DataFrame, width: int) -> np.ndarray:
-    """Return (S, 4, width) around the middle of each seqlet; zeros beyond the sequence."""
+    """Return (S, 4, width) around the midpoint of each seqlet, zero beyond the sequence."""
     padded = np.pad(values, ((0, 0), (0, 0), (width, width)))
     middle = (seqlets["start"].to_numpy(dtype=int) + seqlets["end"].to_numpy(dtype=int)) // 2
     columns = (middle - width // 2 + width)[:, None] + np.arange(width)
@@ -127,7 +102,7 @@ def _windows(values: np.ndarray, seqlets: pd.DataFrame, width: int) -> np.ndarra
 
 
 def _clusters(windows: np.ndarray, how: Discovery) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Cluster seqlets; per cluster its members, and each one's shift and strand against the most central one."""
+    """Return the members of each cluster of seqlets, with their shift and strand against the most central one."""
     if len(windows) < max(2, how.members):
         return []
     likeness, shift, turned = _compare(windows, how.slide)
@@ -145,7 +120,7 @@ def _clusters(windows: np.ndarray, how: Discovery) -> list[tuple[np.ndarray, np.
 
 
 def _compare(windows: np.ndarray, slide: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the best cosine (S, S) of any two seqlets, and by which shift and strand of the second it is reached."""
+    """Return the best cosine (S, S) of any two seqlets, and the shift and strand of the second that reach it."""
     count, _, width = windows.shape
     norm = np.linalg.norm(windows.reshape(count, -1), axis=1)
     unit = windows / np.where(norm > 0, norm, 1)[:, None, None]
@@ -162,13 +137,13 @@ def _compare(windows: np.ndarray, slide: int) -> tuple[np.ndarray, np.ndarray, n
                 best[rows][better] = value[better]
                 shift[rows][better] = step
                 turned[rows][better] = strand
-    # The two orders of a pair cut different ends off; the better of them holds for both. Rounding makes a cosine of
-    # equal seqlets more than 1, how much more hangs on the processor, and no distance may be negative.
+    # The two orders of a pair truncate different ends; the better one holds for both. Rounding, which varies between
+    # processors, takes cosines of equal seqlets beyond 1, and no distance may be negative.
     return np.clip(np.maximum(best, best.T), -1, 1), shift, turned
 
 
 def _moved(windows: np.ndarray, step: int) -> np.ndarray:
-    """Return windows moved ``step`` columns to the right, zeros coming in."""
+    """Return windows shifted ``step`` columns to the right, zeros coming in."""
     moved = np.roll(windows, step, axis=2)
     if step:
         moved[..., slice(None, step) if step > 0 else slice(step, None)] = 0
@@ -178,7 +153,7 @@ def _moved(windows: np.ndarray, step: int) -> np.ndarray:
 def _average(
     windows: np.ndarray, letters: np.ndarray, sign: int, members: np.ndarray, shift: np.ndarray, turned: np.ndarray
 ) -> Motif:
-    """Lay the members of a cluster over each other and average them."""
+    """Align the members of a cluster and average them."""
     totals = []
     for values in (windows, letters):
         laid = [

@@ -1,4 +1,4 @@
-"""Sequences and attributions moved by some bases."""
+"""Shifts of sequences and attributions."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tfbs_moe.attribution.references import NEUTRAL
 
 
 def shifted(X: np.ndarray, shift: int, padding: str) -> np.ndarray:
-    """Return sequences moved ``shift`` bases to the right (to the left where it is negative), float32 (N, 4, L)."""
+    """Return sequences shifted ``shift`` bases to the right (to the left if negative), float32 (N, 4, L)."""
     moved = np.roll(X.astype(np.float32), shift, axis=2)
     if padding == "neutral" and shift:
         moved[..., slice(None, shift) if shift > 0 else slice(shift, None)] = NEUTRAL
@@ -14,7 +14,7 @@ def shifted(X: np.ndarray, shift: int, padding: str) -> np.ndarray:
 
 
 def unshifted(attribution: np.ndarray, shift: int) -> tuple[np.ndarray, slice]:
-    """Return an attribution moved back, and the positions that never left the window."""
+    """Return an attribution shifted back, and the positions that never left the window."""
     length = attribution.shape[2]
     kept = slice(0, length - shift) if shift > 0 else slice(-shift, length)
     return np.roll(attribution, -shift, axis=2), kept

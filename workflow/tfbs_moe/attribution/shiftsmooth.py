@@ -34,31 +34,17 @@ def shiftsmooth(
     weights: Weighting | Sequence[float] = "uniform",
     flanks: Tensor | None = None,
 ) -> Tensor:
-    """Average a base method over shifts of −n to n bases.
+    """Average a base method over shifts of −n to n bases of sequences (N, 4, L); an n of 0 is the base method.
 
-    A base that a shift pushes out of the window gets nothing from that shift, so it is averaged over
-    the shifts that keep it (all of them where the padding is circular, or inside).
-
-    Args:
-        scorer: the model.
-        x: (N, 4, L).
-        rng: noise for base methods that draw.
-        base: the method that explains each shifted copy; ``attribute`` takes its name.
-        base_settings: of the base method; ``attribute`` fills them in.
-        n: shifts each way; 0 gives the base method itself.
-        padding: what a shift brings in: columns of 0.25 (``neutral``), the bases that left at the other
-            end (``circular``, the paper's), the sequence that is really there (``flanks``), or nothing: the
-            sequence moves within the neutral columns that the network sets beside it itself (``inside``).
-        weights: of the shifts: a name, or 2n + 1 numbers for s = −n … n.
-        flanks: (N, 4, L + 2n) around ``x``, for ``padding="flanks"``.
-
-    Raises:
-        InputError: a setting is not allowed, ``flanks`` do not hold ``x`` in their middle, or the network sets
-            fewer than n columns beside a sequence itself, for ``padding="inside"``.
+    A base that a shift pushes out of the window is averaged over the shifts that keep it (all of them where the padding
+    is circular, or inside). A shift brings in columns of 0.25 (``neutral``), the bases that left at the other end
+    (``circular``, the paper's), the genomic sequence in ``flanks`` (N, 4, L + 2n), or nothing: the sequence moves
+    within the neutral columns that the network pads it with itself (``inside``). ``weights`` is a name, or 2n + 1
+    numbers for s = −n … n. ``attribute`` takes the name of ``base`` and binds ``base_settings``.
     """
     weight = shift_weights(n, weights)
     if padding == "inside":
-        # What takes a network apart knows sequences of its own length alone.
+        # ``MotifScorer`` knows sequences of the network's own length alone.
         scorer = Scorer(scorer.model, scorer.device, scorer.batch_size, scorer.output)
         _check_inside(scorer.model, n)
     extended = _extended(x, n, padding, flanks)
@@ -93,7 +79,7 @@ def shift_weights(n: int, weights: Weighting | Sequence[float] = "uniform") -> n
 
 
 def _check_inside(model: nn.Module, n: int) -> None:
-    """Refuse a model without n neutral columns of its own on either side of a sequence."""
+    """Refuse a model that does not pad a sequence with n neutral columns on either side."""
     own = getattr(model, "padding", None)
     columns = int(own.get("columns", 0)) if isinstance(own, Mapping) and own.get("value") == NEUTRAL else 0
     if n > columns:

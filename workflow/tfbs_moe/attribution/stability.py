@@ -1,4 +1,4 @@
-"""How much an attribution moves when the sequence changes where it should not matter."""
+"""Stability of attributions under changes of the sequence that should not matter."""
 
 from collections.abc import Callable
 
@@ -15,24 +15,17 @@ Explain = Callable[[np.ndarray], np.ndarray]
 def substituted(
     X: np.ndarray, count: int, *, seed: int, protected: np.ndarray | None = None, name: object = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Put another base at ``count`` random positions of each sequence: a change that stays on the simplex.
+    """Substitute ``count`` random positions of each one-hot sequence (N, 4, L), or as many as may change.
 
-    Args:
-        X: one-hot (N, 4, L).
-        count: positions to change per sequence; all that may change where there are fewer.
-        seed: root seed of the draw.
-        protected: bool (N, L), positions that keep their base (known sites).
-        name: of the draw; draws of different names are independent.
-
-    Returns:
-        The changed sequences, as X, and the changed positions, bool (N, L). Unknown bases are not changed.
+    Returns the sequences, still on the simplex, and the changed positions, bool (N, L). Unknown bases and ``protected``
+    positions, bool (N, L), do not change; draws of different ``name`` are independent.
     """
     if count < 1:
         raise InputError(f"the number of substitutions must be at least 1; it is {count}")
     stream = named_rng(seed, "attribution substitutions", name)
     known = X.sum(axis=1) == 1
     free = known if protected is None else known & ~protected
-    # The positions with the largest of independent uniform draws are a uniform draw without replacement.
+    # The positions of the largest independent uniform draws are a uniform sample without replacement.
     order = np.argsort(-np.where(free, stream.random(free.shape), -1), axis=1, kind="stable")[:, :count]
     changed = np.zeros(free.shape, dtype=bool)
     np.put_along_axis(changed, order, True, axis=1)
@@ -57,15 +50,8 @@ def substitution_stability(
 ) -> np.ndarray:
     """Return the rank correlation (N,) of attributions before and after substitutions outside known sites.
 
-    Only positions that kept their base are compared.
-
-    Args:
-        explain: (N, 4, L) → (N, 4, L).
-        X: one-hot (N, 4, L).
-        attribution: what ``explain`` gives for X.
-        seed: root seed of the substitutions; methods with one seed see the same changed sequences.
-        count: substitutions per sequence.
-        protected: bool (N, L), known sites.
+    Only unchanged positions are compared. ``protected``, bool (N, L), are the known sites; methods with the same seed
+    see the same substitutions.
     """
     changed_X, changed = substituted(X, count, seed=seed, protected=protected)
     return rank_correlation(attribution, explain(changed_X), mask=~changed[:, None, :])
@@ -74,14 +60,8 @@ def substitution_stability(
 def shift_stability(explain: Explain, X: np.ndarray, attribution: np.ndarray, *, shift: int = 1) -> np.ndarray:
     """Return the rank correlation (N,) of attributions before and after a shift, moved back.
 
-    Neutral columns come in where bases leave, on the left and on the right in turn; only positions that
-    stayed in the window are compared, and the two directions are averaged.
-
-    Args:
-        explain: (N, 4, L) → (N, 4, L).
-        X: (N, 4, L).
-        attribution: what ``explain`` gives for X.
-        shift: bases, smaller than L.
+    Neutral columns come in where bases leave; only positions that stay in the window are compared, and the shifts to
+    the left and to the right are averaged.
     """
     both = []
     for step in (-shift, shift):
@@ -93,10 +73,10 @@ def shift_stability(explain: Explain, X: np.ndarray, attribution: np.ndarray, *,
 def noise_stability(
     explain: Explain, X: np.ndarray, attribution: np.ndarray, *, seed: int, sd: float = 0.05
 ) -> np.ndarray:
-    """Return the rank correlation (N,) of attributions before and after noise on every column, the paper's way.
+    """Return the rank correlation (N,) of attributions before and after noise on every column, as in the paper.
 
-    Noise leaves the simplex: no sequence looks like that. It is clipped to 0 and each column scaled to add
-    up to 1, the least that makes it a sequence profile.
+    Noise leaves the simplex: no sequence looks like that. It is clipped to 0 and each column rescaled to sum to 1, the
+    least that makes it a sequence profile.
     """
     noisy = X + named_rng(seed, "attribution noise").normal(0, sd, X.shape)
     noisy = noisy.clip(0)

@@ -26,24 +26,15 @@ _GZIP_LEVEL = 4
 
 @dataclass(frozen=True, eq=False)
 class Attributions:
-    """What one method says about some rows of a dataset; checked when it is made.
+    """One method's attributions of sequences of a dataset; raises InputError where the arrays do not fit."""
 
-    Attributes:
-        attribution: float32 (N, 4, L).
-        one_hot: uint8 (N, 4, L), the sequences that were explained.
-        row: int32 (N,), their rows in the dataset.
-        logit: float32 (N,), what the model gives them.
-        settings: method, model and whatever else holds for the file as a whole.
-    """
-
-    attribution: np.ndarray
-    one_hot: np.ndarray
-    row: np.ndarray
-    logit: np.ndarray
-    settings: dict[str, Any] = field(default_factory=dict)
+    attribution: np.ndarray  # float32 (N, 4, L)
+    one_hot: np.ndarray  # uint8 (N, 4, L), the explained sequences
+    row: np.ndarray  # int32 (N,), their rows in the dataset
+    logit: np.ndarray  # float32 (N,)
+    settings: dict[str, Any] = field(default_factory=dict)  # method, model and other attributes of the file
 
     def __post_init__(self) -> None:
-        """Raise InputError where the arrays do not belong together."""
         check_one_hot(self.one_hot, "one_hot")
         for name, dtype in _ARRAYS.items():
             if getattr(self, name).dtype != dtype:
@@ -55,25 +46,20 @@ class Attributions:
                 raise InputError(f"{name} has shape {getattr(self, name).shape} beside {len(self.one_hot)} sequences")
 
     def __len__(self) -> int:
-        """Return the number of sequences."""
         return len(self.row)
 
 
 def make_attributions(
     attribution: np.ndarray, one_hot: np.ndarray, row: np.ndarray, logit: np.ndarray, settings: Mapping[str, Any]
 ) -> Attributions:
-    """Make ``Attributions`` with types set right.
-
-    Raises:
-        InputError: the arrays do not belong together.
-    """
+    """Make ``Attributions`` with the arrays cast to their types."""
     arrays = dict(zip(_ARRAYS, (attribution, one_hot, row, logit), strict=True))
     typed = {name: np.ascontiguousarray(values, dtype=_ARRAYS[name]) for name, values in arrays.items()}
     return Attributions(**typed, settings=dict(settings))
 
 
 def no_attributions(length: int, settings: Mapping[str, Any]) -> Attributions:
-    """Return the attributions of a model, or of a test set, that was left out: those of no sequence of ``length``."""
+    """Return the attributions of an excluded model or test set: of no sequence of ``length``."""
     none = np.empty((0, 4, length))
     return make_attributions(none, none, none[:, 0, 0], none[:, 0, 0], settings)
 
@@ -101,11 +87,7 @@ def write_attributions(attributions: Attributions, path: str | Path) -> None:
 
 
 def read_attributions(path: str | Path) -> Attributions:
-    """Read what ``write_attributions`` wrote.
-
-    Raises:
-        InputError: there is no such file, it is damaged, or it holds no attributions.
-    """
+    """Read what ``write_attributions`` wrote."""
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such attribution file")
     try:
@@ -128,6 +110,6 @@ def read_attributions(path: str | Path) -> Attributions:
 
 
 def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the attributions and the one-hot sequences (N, 4, L) of several files, one below the other."""
+    """Return the concatenated attributions and one-hot sequences (N, 4, L) of several files."""
     files = [read_attributions(path) for path in paths]
     return np.concatenate([file.attribution for file in files]), np.concatenate([file.one_hot for file in files])

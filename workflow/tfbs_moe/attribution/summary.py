@@ -1,4 +1,4 @@
-"""Rows of ``attributions/summary.tsv``: a mean over sequences with a bootstrap interval."""
+"""Rows of ``attributions/summary.tsv``: means over sequences with bootstrap intervals."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,21 +20,10 @@ def summarise(
     level: float = 0.95,
     names: tuple[object, ...] = (),
 ) -> pd.DataFrame:
-    """Reduce metrics per sequence to their means over sequences with percentile bootstrap intervals.
+    """Return a row per metric: its mean over sequences with a percentile bootstrap interval.
 
-    Sequences are the unit that is drawn. A sequence for which a metric does not exist (NaN) is left out
-    of that metric, and ``n`` says how many there were.
-
-    Args:
-        per_sequence: one row per sequence, one column per metric.
-        seed: root seed; all metrics of one call see the same draws of sequences.
-        resamples: bootstrap draws.
-        level: coverage of the intervals.
-        names: of the stream, so that different tables draw differently.
-
-    Returns:
-        One row per metric: ``metric`` ``value`` ``lower`` ``upper`` ``n``; NaN where n is 0, and no
-        interval where n is 1.
+    Sequences are resampled, all metrics of a call from the same stream, which ``names`` set apart for each table. NaN is
+    excluded and not counted in ``n``; the mean is NaN where n is 0, the interval where n is below 2.
     """
     if resamples < 1:
         raise InputError(f"resamples must be at least 1; it is {resamples}")
@@ -49,8 +38,8 @@ def summarise(
 
 
 def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a table with columns that say one thing throughout put before its own."""
-    # Assigned one after another they take longer than all that is told of a model.
+    """Return a table with constant columns ``names`` put before its own."""
+    # Assigning one column after another takes far longer.
     return pd.DataFrame({**names, **table}, index=table.index)
 
 
@@ -58,7 +47,7 @@ def _interval(values: np.ndarray, resamples: int, level: float, stream: np.rando
     count = len(values)
     if count < 2:
         return np.nan, np.nan
-    # Drawing row by row keeps the stream the same whatever the chunk, and the memory bounded.
+    # Chunks of rows bound the memory, and draw the same stream whatever their size.
     at_once = max(1, _CHUNK_VALUES // count)
     means = [
         values[stream.integers(count, size=(min(at_once, resamples - done), count))].mean(axis=1)

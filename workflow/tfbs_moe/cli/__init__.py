@@ -1,1 +1,1 @@
-"""The command ``tfbs-moe``: a trained model put to work outside the workflow."""
+"""The command ``tfbs-moe``: trained models used outside the workflow."""

@@ -1,4 +1,4 @@
-"""What each sub-command of ``tfbs-moe`` does with its options."""
+"""What each sub-command of ``tfbs-moe`` does."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from tfbs_moe.errors import InputError
 
 
 def predict(given: argparse.Namespace) -> int:
-    """Score sequences or places."""
+    """Score sequences or loci."""
     from tfbs_moe.apply.predict import Columns, predict_file
     from tfbs_moe.apply.windows import open_source
 
@@ -142,7 +142,7 @@ def doctor(given: argparse.Namespace) -> int:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file, or of what is piped in."""
+    """Return the lines of a file, or of standard input for ``-``."""
     if str(path) == "-":
         return sys.stdin.readlines()
     try:
@@ -167,7 +167,7 @@ def _scorer(given: argparse.Namespace) -> Any:
 def _check_genome(
     given: argparse.Namespace, description: Mapping[str, Any], sizes: Callable[[], Mapping[str, int]]
 ) -> None:
-    """Warn where places lie on a genome of another assembly than the model's."""
+    """Warn where the genome is of another assembly than the model's."""
     from tfbs_moe.apply.trained_on import warn_of_other_genome
 
     if given.genome:
@@ -185,7 +185,7 @@ def _device(given: argparse.Namespace) -> Any:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """Return name and value of a setting such as n=2; a value is read as JSON, or else is text."""
+    """Split a setting such as n=2 into name and value, read as JSON or else as text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(f"--set {text!r}: NAME=VALUE was expected, such as n=2")
@@ -196,7 +196,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _shown(counts: Iterable[int], total: int | None, unit: str, quiet: bool) -> int:
-    """Run through counts with a progress bar; return their sum."""
+    """Consume counts with a progress bar; return their sum."""
     from tqdm import tqdm
 
     done = 0
@@ -208,7 +208,7 @@ def _shown(counts: Iterable[int], total: int | None, unit: str, quiet: bool) -> 
 
 
 def _say_notes(given: argparse.Namespace, count: int, what: str, notes: dict[str, int]) -> None:
-    """Say what came in and what went out, beside the results."""
+    """Report on stderr how much came in and went out."""
     parts = [f"{count} {what}", *(f"{rows} {reason}" for reason, rows in notes.items() if rows)]
     target = "" if given.output == "-" else f" → {given.output}"
     sys.stderr.write(f"{'; '.join(parts)}{target}\n")

@@ -1,4 +1,4 @@
-"""Is all here that a study needs? Programs, packages, a GPU, room on the disk, the hosts of the data."""
+"""Checks of an installation: programs, packages, GPU, disk space, and the hosts of the data."""
 
 import importlib
 import shutil
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 GOOD, MISSED, WRONG = "ok", "note", "FAIL"
 _TIMEOUT = 15
 _GIGABYTE = 10**9
-# A genome, prepared, with datasets and models of a small study.
+# In GB: a prepared genome, and the datasets and models of a small study.
 _LEAST_DISK = 20
 _HOSTS = {
     "https://www.encodeproject.org/": "peaks of ENCODE",
@@ -23,19 +23,12 @@ _PACKAGES = ("torch", "numpy", "pandas", "h5py", "scipy", "pyarrow", "pysam", "s
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The outcome of one check."""
 
-    Attributes:
-        verdict: ``ok``, ``note`` (something may be wanting) or ``FAIL``.
-        subject: what was looked at.
-        finding: what was found.
-        advice: what to do; empty where nothing needs doing.
-    """
-
-    verdict: str
+    verdict: str  # ``GOOD``, ``MISSED`` (something may be missing) or ``WRONG``
     subject: str
     finding: str
-    advice: str = ""
+    advice: str = ""  # empty where nothing needs doing
 
 
 def checks(folder: Path, *, offline: bool = False) -> Iterator[Check]:

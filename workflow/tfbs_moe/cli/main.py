@@ -1,6 +1,6 @@
-"""The command ``tfbs-moe`` and its sub-commands; each reads options and calls one function of the library.
+"""The command ``tfbs-moe`` and its options; each sub-command calls one function of the library.
 
-Heavy libraries are imported by the sub-command that needs them, so that ``--help`` is there at once.
+Heavy libraries are imported by the sub-commands that need them, so that ``--help`` is fast.
 """
 
 import argparse
@@ -22,10 +22,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``tfbs-moe`` with the arguments of the command line; return the exit status.
-
-    A user's mistake is one message and status 1.
-    """
+    """Run ``tfbs-moe`` and return the exit status; a user's mistake is one message and status 1."""
     top = parser()
     given = top.parse_args(arguments)
     if given.command is None:
@@ -33,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSED
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     logging.captureWarnings(True)
-    # Every font of a figure would say what was cut from it.
+    # It logs what it cuts from each font that a figure embeds.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     run: Callable[[argparse.Namespace], int] = given.run
     try:
@@ -42,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"tfbs-moe {given.command}: {error}\n")
         return 1
     except BrokenPipeError:
-        # Whoever reads (head) has enough; Python would complain once more when it ends.
+        # The reader (such as head) is gone; Python would complain of it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except KeyboardInterrupt:
