@@ -1,1 +1,1 @@
-"""Which bases a model looks at, and how that is judged."""
+"""Attribution of a model's score to bases, and its evaluation."""

@@ -32,10 +32,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def top_overlap(a: np.ndarray, b: np.ndarray, count: int = 10) -> np.ndarray:
-    """Return the fraction (N,) of the ``count`` highest positions that two position scores (N, L) share.
-
-    Ties go to the leftmost position.
-    """
+    """Return the fraction (N,) of the ``count`` highest positions (N, L) that two scores share, ties to the left."""
     left, right, _ = _flattened(a, b, None)
     if not 1 <= count <= left.shape[1]:
         raise InputError(f"the number of strongest positions must lie between 1 and {left.shape[1]}; it is {count}")

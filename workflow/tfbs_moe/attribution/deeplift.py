@@ -129,10 +129,7 @@ def _worth(scorer: Scorer, mixture: MixtureOfExperts, x: Tensor, reference: Tens
 
 @contextmanager
 def _undoing_pooling() -> Iterator[None]:
-    """Allow max-unpooling under deterministic algorithms, where torch refuses it.
-
-    tangermeme uses it only for windows that do not overlap, so no position is written twice.
-    """
+    """Allow max-unpooling in deterministic mode: tangermeme unpools disjoint windows, which write no position twice."""
     before = torch.get_deterministic_debug_mode()
     # Not ``use_deterministic_algorithms``, which loads the compiler first: see ``runtime.configure_torch``.
     torch.set_deterministic_debug_mode(min(before, 1))

@@ -213,10 +213,7 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
 
 
 def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None) -> Examination:
-    """Evaluate a model's equivariance, the sanity of its methods and the effect of the number of shifts.
-
-    ``relabelled`` is the same network, trained on permuted labels.
-    """
+    """Evaluate a model beyond single methods; ``relabelled`` is the same network, trained on permuted labels."""
     X, model = what.dataset.one_hot, subject.model
     moved = equivariance(model, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
     few = _few(what)

@@ -13,10 +13,7 @@ SHARE_OF_LARGEST = 0.5
 
 
 def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d | nn.Conv2d]:
-    """Return the name and the layer of a network's first convolution over four channels, one position high.
-
-    Raises InputError where there is none.
-    """
+    """Return name and layer of the first convolution over four channels, one position high, or raise InputError."""
     for name, layer in model.named_modules():
         if not isinstance(layer, nn.Conv1d | nn.Conv2d) or layer.in_channels != ALPHABET_SIZE or layer.groups != 1:
             continue

@@ -64,10 +64,8 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _exact_cudnn(model: nn.Module) -> Iterator[None]:
-    """Turn off TF32, whose 10-bit mantissa drowns single-base effects, and cuDNN for recurrent layers.
-
-    cuDNN's recurrent layers refuse a backward pass in evaluation mode; torch's own do not.
-    """
+    """Turn off TF32, whose 10-bit mantissa drowns single-base effects, and cuDNN for recurrent layers."""
+    # cuDNN's recurrent layers refuse a backward pass in evaluation mode; torch's own do not.
     cudnn = torch.backends.cudnn
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     matmul_tf32 = torch.backends.cuda.matmul.allow_tf32

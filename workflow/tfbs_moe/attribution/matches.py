@@ -43,10 +43,7 @@ def match_mask(matches: pd.DataFrame, count: int, length: int) -> np.ndarray:
 
 
 def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALUE) -> pd.DataFrame:
-    """Return the best of ``matrix_matches`` in each sequence, ties included: the sites to evaluate attributions by.
-
-    A sequence without a match has no known site and is not evaluated.
-    """
+    """Return the best of ``matrix_matches`` in each sequence, ties included: the sites to evaluate attributions by."""
     matches = matrix_matches(X, matrices, p=p)
     if not len(matches):
         return matches
@@ -74,10 +71,7 @@ def matches_in_rows(X: np.ndarray, rows: np.ndarray, factor: str, *, seed: int, 
 
 
 def known_matches(matches: pd.DataFrame, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    """Return the positions, bool (len(rows), length), that an experiment's matches cover in ``rows``, by source.
-
-    A source without matches has no entry.
-    """
+    """Return the positions, bool (len(rows), length), that matches cover in ``rows``, by source that has any."""
     here = matches_by_place(matches, rows)
     return {str(source): match_mask(found, len(rows), length) for source, found in here.groupby("source", sort=True)}
 

@@ -73,7 +73,7 @@ class Branch:
         ends[0, ..., reach:] = strand[..., :reach]
         ends[1, ..., :reach] = strand[..., length - reach :]
         left, right = F.conv1d(ends.flatten(0, 2), self.weight, self.bias).view(2, count, copies, -1, reach)
-        # Filled part by part: concatenating parts that are views takes twice as long.
+        # Concatenating parts that are views takes twice as long.
         hits = windows.new_empty(count, copies, len(self.weight), length + reach)
         hits[..., :reach], hits[..., reach:length], hits[..., length:] = left, inner, right
         return (hits.flip(1) if self.flipped else hits).flatten(0, 1)

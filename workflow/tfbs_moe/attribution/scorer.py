@@ -26,10 +26,7 @@ class Scorer:
             return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
 
     def score(self, x: Tensor) -> Tensor:
-        """Return the explained output (N,), logits or probabilities, without gradients.
-
-        Raises InputError for a part of a mixture, whose gradient is meaningful but not its value.
-        """
+        """Return the explained output (N,); refuse a part of a mixture, whose gradient alone is meaningful."""
         if getattr(self.model, "gradient_only", False):
             raise InputError(
                 f"{type(self.model).__name__} is a part of a mixture that gradients alone can tell from the whole; "

@@ -70,10 +70,7 @@ def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
 
 
 def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | None = None) -> list[Motif]:
-    """Find motifs in attributions (N, 4, L) of one-hot X, by sign and then by number of seqlets.
-
-    Motifs ``pos_<k>`` raise the logit, ``neg_<k>`` lower it.
-    """
+    """Find motifs ``pos_<k>`` that raise the logit, and ``neg_<k>`` that lower it, by decreasing number of seqlets."""
     how = how or Discovery()
     if attribution.shape != X.shape:
         raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")

@@ -22,8 +22,8 @@ def summarise(
 ) -> pd.DataFrame:
     """Return a row per metric: its mean over sequences with a percentile bootstrap interval.
 
-    Sequences are resampled, all metrics of a call from the same stream, which ``names`` set apart for each table. NaN is
-    excluded and not counted in ``n``; the mean is NaN where n is 0, the interval where n is below 2.
+    Sequences are resampled, from one stream for all metrics of a call, set apart by ``names``. NaN is excluded and not
+    counted in ``n``; the mean is NaN where n is 0, the interval where n is below 2.
     """
     if resamples < 1:
         raise InputError(f"resamples must be at least 1; it is {resamples}")
