@@ -11,12 +11,12 @@ BLOCK = 512
 
 @dataclass(frozen=True)
 class Posterior:
-    """Probabilities that the fraction above, inside or below the region of practical equivalence is the largest."""
+    """Probabilities that the share above, inside or below the region of practical equivalence is the largest one."""
 
     better: float  # above
     equivalent: float  # inside
     worse: float  # below
-    share_better: float  # posterior mean of the fraction above; ``lower`` and ``upper`` are its interval
+    share_better: float  # posterior mean of the share above; ``lower`` and ``upper`` are its interval
     lower: float
     upper: float
 
@@ -27,8 +27,7 @@ def signed_rank(
     """Run the Bayesian signed-rank test on differences (n,), one per factor.
 
     Benavoli et al. (2014; 2017, J. Mach. Learn. Res. 18:77): a Dirichlet process prior of strength ½ at zero; the
-    posterior fraction of pairwise means above, within and below ±``rope``, and the probability that each is the
-    largest.
+    posterior shares of pairwise means above, within and below ±``rope``, and the probability that each is the largest.
     """
     points = np.concatenate([[0.0], differences])
     sums = points[:, None] + points[None, :]

@@ -23,7 +23,7 @@ class MixedFit:
     """A fitted mixed model of k models."""
 
     models: tuple[str, ...]  # the reference (the mixture) first
-    factors: int  # number
+    factors: int  # how many
     seeds: int  # trainings per model
     differences: np.ndarray  # (k − 1,), reference minus each other model
     error: float  # standard error of each difference

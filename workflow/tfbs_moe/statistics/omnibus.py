@@ -19,7 +19,7 @@ from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
 MIXED_DESIGN = "mixed model: model fixed; factor, factor × model and training (model × seed) random"
 SMALLEST = 2
-# What the p of F of more than two models is of, for it is not that of the distribution of F.
+# Where p of more than two models comes from: not from the distribution of F.
 OVER_SIGNS = "over signs of factors"
 
 
