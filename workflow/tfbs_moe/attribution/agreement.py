@@ -10,10 +10,7 @@ SAME = 0.999
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-    """Return Spearman's rank correlation (N,) between two attributions (N, ...), sequence by sequence.
-
-    Values where the bool ``mask`` (broadcast to their shape) is False are excluded; NaN where one side is constant.
-    """
+    """Return Spearman's correlation (N,) over each sequence's values where ``mask``; NaN if one side is constant."""
     left, right, kept = _flattened(a, b, mask)
     if kept is None:
         return _correlation(rankdata(left, axis=1), rankdata(right, axis=1))

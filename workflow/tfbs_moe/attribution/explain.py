@@ -107,10 +107,7 @@ class Request:
 
 
 def chosen_rows(predictions: pd.DataFrame, mixture: str, replicate: int, sequences: int) -> np.ndarray:
-    """Return the rows (int) of the test set to explain, by the logit of ``mixture``; see ``select.select_rows``.
-
-    ``replicate`` is the mixture's seed, ``sequences`` the size of the even spread; empty without positives.
-    """
+    """Return the rows (int) of the test set to explain, by the logit of ``mixture``; none without positives."""
     if predictions.empty:
         return np.empty(0, dtype=np.int32)
     mine = predictions[(predictions["model"] == mixture) & (predictions["seed"] == replicate)].sort_values("row")

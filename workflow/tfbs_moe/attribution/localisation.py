@@ -19,10 +19,7 @@ def position_score(attribution: np.ndarray, X: np.ndarray) -> np.ndarray:
 
 
 def site_mask(sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand: np.ndarray, length: int) -> np.ndarray:
-    """Mark the positions of windows within known sites, bool (N, length); sites are clipped to the window.
-
-    ``sites`` and ``start`` (N,) are 0-based, ends exclusive; windows on ``-`` are stored reverse-complemented.
-    """
+    """Mark positions within known sites (clipped), bool (N, length); ``-`` windows are stored reverse-complemented."""
     missing = [column for column in SITE_COLUMNS if column not in sites.columns]
     if missing:
         raise InputError(f"the table of known sites lacks the column(s) {', '.join(missing)}")

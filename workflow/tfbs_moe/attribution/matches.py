@@ -51,11 +51,7 @@ def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALU
 
 
 def factor_matches(X: np.ndarray, factor: str, *, seed: int, group: str = GROUP, p: float = P_VALUE) -> pd.DataFrame:
-    """Return the best matches of a factor's matrices in X (N, 4, L) and of their shuffled columns, by ``source``.
-
-    ``seed`` is that of the shuffles, ``group`` JASPAR's taxonomic group; no rows where JASPAR has no matrix of the
-    factor.
-    """
+    """Return, by ``source``, the best matches of a factor's JASPAR matrices and of their shuffled columns."""
     known = factor_matrices(factor, matrices(group))
     control = [shuffled(matrix, seed) for matrix in known]
     tables = [best_matches(X, these, p=p) for these in (known, control)]

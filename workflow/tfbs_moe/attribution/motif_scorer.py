@@ -57,10 +57,7 @@ class Branch:
         return F.conv1d(pad_neutral(strand, self.width - 1), self.weight, self.bias)
 
     def shifted_hits(self, windows: Tensor) -> Tensor:
-        """Return the hits (N · C, F, T) on windows (N, C, 4, L), each starting one base after the one before.
-
-        The inside that windows share is scanned once, the ends that reach into the padding once per window.
-        """
+        """Return hits (N · C, F, T) on windows (N, C, 4, L), each one base on; their shared inside is scanned once."""
         count, copies, _, length = windows.shape
         reach = self.width - 1
         if length < self.width:

@@ -75,11 +75,7 @@ def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
 
 
 def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Recovered:
-    """Compare the first-layer filters of experts with known matrices.
-
-    ``table`` is the ``motifs.motif_table`` of their filters, with ``protocol`` and ``model``; ``experts`` also names
-    those without filters.
-    """
+    """Compare the first-layer filters in a ``motif_table`` with known matrices; an expert may have none there."""
     parts = []
     for expert in experts:
         mine = table[(table["protocol"] == expert["protocol"]) & (table["model"] == expert["model"])]

@@ -48,21 +48,13 @@ def substitution_stability(
     count: int = 3,
     protected: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the rank correlation (N,) of attributions before and after substitutions outside known sites.
-
-    Only unchanged positions are compared. ``protected``, bool (N, L), are the known sites; methods with the same seed
-    see the same substitutions.
-    """
+    """Return the rank correlation (N,) at unchanged positions after substitutions outside known sites."""
     changed_X, changed = substituted(X, count, seed=seed, protected=protected)
     return rank_correlation(attribution, explain(changed_X), mask=~changed[:, None, :])
 
 
 def shift_stability(explain: Explain, X: np.ndarray, attribution: np.ndarray, *, shift: int = 1) -> np.ndarray:
-    """Return the rank correlation (N,) of attributions before and after a shift, moved back.
-
-    Neutral columns come in where bases leave; only positions that stay in the window are compared, and the shifts to
-    the left and to the right are averaged.
-    """
+    """Return the rank correlation (N,) after a shift, moved back, at positions that stay; mean of both directions."""
     both = []
     for step in (-shift, shift):
         back, kept = unshifted(explain(shifted(X, step, "neutral")), step)

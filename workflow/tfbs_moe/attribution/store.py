@@ -65,10 +65,7 @@ def no_attributions(length: int, settings: Mapping[str, Any]) -> Attributions:
 
 
 def write_attributions(attributions: Attributions, path: str | Path) -> None:
-    """Write attributions as HDF5: compressed, checksummed, the same bytes each time.
-
-    A setting that is no str, number or bool (a list of weights, None) is stored as JSON text.
-    """
+    """Write HDF5, the same bytes each time; settings other than str, number and bool become JSON text."""
     with new_hdf5(path) as file:
         for name in _ARRAYS:
             values = getattr(attributions, name)
