@@ -9,7 +9,6 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -22,11 +21,11 @@ from scipy.special import expit
 from statsmodels.stats.libqsturng import psturng, qsturng
 
 from tfbs_moe.evaluation.calibration import reliability
-from tfbs_moe.evaluation.delong import delong_table
 from tfbs_moe.evaluation.evaluate import IDENTITY, auroc_draws, evaluate
 from tfbs_moe.evaluation.gate import gate_weights
 from tfbs_moe.evaluation.scores import WEIGHT, Scores
 from tfbs_moe.runtime import rng
+from tfbs_moe.statistics import between
 from tfbs_moe.statistics.anova import repeated_measures
 from tfbs_moe.statistics.assumptions import homogeneity_of_residuals, mauchly, normality_of_residuals
 from tfbs_moe.statistics.between import FEWEST_FOR_MEANS, between_groups
@@ -39,7 +38,6 @@ from tfbs_moe.statistics.ranks import friedman, nemenyi
 from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.trust import familiarity_evidence
 from tfbs_moe.statistics.units import FactorTable, mean_interval
-from tfbs_moe.statistics.within import compare_within
 from tfbs_moe.study import IN_DISTRIBUTION, UNSEEN
 
 ALPHA, LEVEL = 0.05, 0.95
@@ -218,7 +216,7 @@ class TabledRange:
         return float(np.ravel(psturng(q, groups, df))[0])
 
     @staticmethod
-    def ppf(level: float, groups: int, df: float) -> float:
+    def quantile(level: float, groups: int, df: float) -> float:
         """Return the quantile."""
         return float(np.ravel(qsturng(level, groups, df))[0])
 
@@ -228,7 +226,10 @@ def strata(stream: np.random.Generator, sizes: Sequence[int], spreads: Sequence[
     values = [stream.normal(0.7, 0.05 * spread, size) for size, spread in zip(sizes, spreads, strict=True)]
     values[0] += 0.05 * effect
     parts = {f"S{index}": part for index, part in enumerate(values)}
-    with mock.patch.object(stats, "studentized_range", TabledRange):
+    with (
+        mock.patch.object(stats, "studentized_range", TabledRange),
+        mock.patch.object(between, "_studentized_range", TabledRange.quantile),
+    ):
         results = between_groups(parts, "auroc", LEVEL)
     same = len(set(spreads)) == 1
     kinds = "alike" if same else "spread 3 : 1"
@@ -347,35 +348,7 @@ def metrics(
             )
         else:
             by_model[row["model"]][f"interval: {row['metric']}", COVERS] = held(row["lower"], row["upper"], np.nan)
-    for row in delong_table(scores, named).to_dict("records"):
-        by_model[row["model"]][f"interval: AUROC by DeLong, {how}", COVERS] = held(
-            row["lower"], row["upper"], truth["auroc"]
-        )
     yield from by_model.values()
-
-
-def on_one_test_set(stream: np.random.Generator, areas: tuple[float, float], rows: int, paired: bool) -> Found:
-    """Compare two models by DeLong's test on one test set."""
-    first, second = (float(stats.norm.ppf(area) * np.sqrt(2)) for area in areas)
-    scores = made_scores(stream, [1.0, 1.0], (rows, rows), paired)
-    # Both scores of a row go together.
-    shared = stream.normal(size=scores.logit.shape[1])
-    gaps = np.array([[first], [second]])
-    noise = (scores.logit - scores.label + 0.5 + shared) / np.sqrt(2)
-    scores = replace(scores, logit=noise + gaps * scores.label)
-    row = compare_within(scores, NAMES, "m0").iloc[0]
-    how = f"AUROC {areas[0]:g} and {areas[1]:g}{', pairs' if paired else ''}"
-    truth = areas[0] - areas[1]
-    if truth:
-        return {
-            (f"interval: DeLong's difference, {how}", COVERS): held(row["effect_lower"], row["effect_upper"], truth)
-        }
-    # Next to 1 few rows are out of place, and the difference has few values.
-    return {
-        (f"DeLong, {how}", DISCRETE if areas[0] > 0.9 else EXACT): 1.0
-        if pd.isna(row["p"]) and row["effect"] == 0
-        else row["p"]
-    }
 
 
 def observed_shares(stream: np.random.Generator, rows: int) -> Iterator[Found]:
@@ -469,9 +442,6 @@ def plans() -> Iterator[tuple[str, int, Callable[[np.random.Generator], Found | 
             for paired, scale in kinds:
                 over = f"{sizes[0]} + {sizes[1]} rows"
                 yield over, MANY, partial(metrics, area=area, sizes=sizes, paired=paired, scale=scale)
-    for rows in (10, 20, 30, 100):
-        for areas in ((0.65, 0.65), (0.85, 0.85), (0.97, 0.97), (0.85, 0.75)):
-            yield f"{rows} + {rows} rows", FEW, partial(on_one_test_set, areas=areas, rows=rows, paired=True)
     for rows in (20, 100, 1000):
         yield f"{rows} rows", MANY, partial(observed_shares, rows=rows)
     for rows in (15, 30, 100):

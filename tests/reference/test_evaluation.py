@@ -19,13 +19,11 @@ from sklearn.metrics import (
 
 from tfbs_moe.auroc import auroc
 from tfbs_moe.evaluation.calibrated import calibrate, quality
-from tfbs_moe.evaluation.delong import delong, delong_table
 from tfbs_moe.evaluation.evaluate import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
 from tfbs_moe.evaluation.familiarity import learn_familiarity
 from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws, newcombe_interval
 from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import UNPAIRED, Scores
-from tfbs_moe.statistics.within import compare_within
 
 SEEDS = range(5)
 NAMES = dict.fromkeys(IDENTITY, "x")
@@ -91,24 +89,6 @@ def test_curves_are_those_of_scikit_learn_at_every_point(seed: int, digits: int)
         assert y == pytest.approx(true[on].max() if on.any() else np.interp(step / (points - 1), false, true)), step
 
 
-def placements(label: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    above = (np.sign(logit[label][:, None] - logit[~label][None]) + 1) / 2
-    return above.mean(axis=1), above.mean(axis=0)
-
-
-@pytest.mark.parametrize(("seed", "digits"), list(product(SEEDS, COARSE)))
-def test_delongs_interval_is_on_the_logit_scale(seed: int, digits: int) -> None:
-    given = drawn(seed, digits, 30, 34)
-    row = delong_table(given, NAMES).iloc[0]
-    of_bound, of_unbound = placements(given.label, given.logit[0])
-    area = roc_auc_score(given.label, given.logit[0])
-    error = np.sqrt(of_bound.var(ddof=1) / 30 + of_unbound.var(ddof=1) / 34)
-    assert (row["auroc"], row["standard_error"]) == pytest.approx((area, error))
-    half = stats.t.isf(0.025, 29) * error / (area * (1 - area))
-    odds = area / (1 - area) * np.exp([-half, half])
-    assert row[["lower", "upper"]].to_list() == pytest.approx(list(odds / (1 + odds)))
-
-
 def test_perfect_separation_leaves_room() -> None:
     """Newcombe's equation, solved anew: no interval of a finite sample is a point."""
     for first, second in [(1, 1), (2, 2), (5, 3), (30, 30), (500, 500)]:
@@ -124,8 +104,6 @@ def test_perfect_separation_leaves_room() -> None:
         assert newcombe_interval(1.0, first, second, 0.95) == (pytest.approx(expected, abs=1e-6), 1)
         assert newcombe_interval(0.0, first, second, 0.95) == (0, pytest.approx(1 - expected, abs=1e-6))
         if first >= FEWEST_ROWS["auroc"]:
-            row = delong_table(scores(label, label), NAMES).iloc[0]
-            assert (row["auroc"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
             row = evaluate(scores(label, label), NAMES, seed=0, draws=20).set_index("metric").loc["auroc"]
             assert (row["value"], row["lower"], row["upper"]) == (1, pytest.approx(expected, abs=1e-6), 1)
 
@@ -233,21 +211,3 @@ def test_a_twentieth_of_new_rows_of_a_known_law_is_unfamiliar(rows: int, size: i
     error = np.std(shares, ddof=1) / np.sqrt(len(shares))
     assert np.mean(shares) == pytest.approx(0.05, abs=max(4 * error, 0.005)), shares
     assert error < 0.01
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_two_models_on_one_test_set(seed: int) -> None:
-    """DeLong's z of a difference from placements; models that differ by rounding have none."""
-    draw = np.random.default_rng(seed)
-    label = np.arange(60) < 28
-    first, second = draw.normal(size=(2, 60)) + label
-    given = scores(label, first, second, first * 3 + 1)
-    row, same = compare_within(given, NAMES, "moe.m0").to_dict("records")
-    (a, b), (c, d) = placements(label, first), placements(label, second)
-    difference = a.mean() - c.mean()
-    error = np.sqrt((a - c).var(ddof=1) / 28 + (b - d).var(ddof=1) / 32)
-    assert row["effect"] == pytest.approx(difference) and row["statistic"] == pytest.approx(difference / error)
-    assert row["p"] == pytest.approx(2 * stats.norm.sf(abs(difference / error)))
-    assert same["effect"] == 0 and np.isnan(same["p"]) and "have the same auroc" in same["sentence"]
-    covariance = delong(label, given.logit, given.pair).covariance
-    assert covariance == pytest.approx(covariance.T) and np.linalg.eigvalsh(covariance).min() > -1e-12

@@ -27,7 +27,6 @@ from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.data import jaspar
 from tfbs_moe.data.dataset import read_dataset, write_dataset
 from tfbs_moe.data.deepbind import read_deepbind
-from tfbs_moe.data.download import listed_md5
 from tfbs_moe.data.factor_knowledge import read_knowledge
 from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.data.sources import LOCK_COLUMNS, parse_checksum, read_lock, reference, resource_path
@@ -147,9 +146,6 @@ READERS = [
     Reader("run config", _run_config, _read_run_config, slow=True),
     Reader("lock", _lock, read_lock),
     Reader("references", _copy("resources/reference.tsv"), lambda path: reference("hg38", path)),
-    Reader(
-        "md5 list", lambda path: path.write_text("0" * 32 + "  hg38.fa.gz\n"), lambda p: listed_md5(p, "hg38.fa.gz")
-    ),
 ]
 
 

@@ -10,8 +10,6 @@ import pytest
 from tfbs_moe.assemblies import known_assemblies
 from tfbs_moe.config import read_experiments
 from tfbs_moe.data import sources
-from tfbs_moe.data.download import listed_md5
-from tfbs_moe.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = ["ARID3A", "FOXM1", "GATA3", "JUND", "MAX", "GABPA", "SP1"]
@@ -157,12 +155,3 @@ def test_families_and_matrices_are_those_of_jaspar(factors):
         own.sort(key=lambda motif: ("9606" not in motif.species, motif.matrix_id))
         assert row["matrices"] == ",".join(motif.matrix_id for motif in own)
         assert row["matrix_id"] == (own[0].matrix_id if own else "")
-
-
-def test_listed_md5(tmp_path):
-    path = tmp_path / "md5sum.txt"
-    path.write_text(f"{'a' * 32}  hg19.2bit\n{'b' * 32} *./hg19.fa.gz\n{'C' * 32}  upstream/hg19.fa.gz.txt\n\nnoise\n")
-    assert listed_md5(path, "hg19.fa.gz") == "b" * 32
-    assert listed_md5(path, "hg19.2bit") == "a" * 32
-    with pytest.raises(InputError, match="md5sum.txt lists no md5 of hg38.fa.gz"):
-        listed_md5(path, "hg38.fa.gz")

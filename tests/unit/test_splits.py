@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfbs_moe.data.splits import ChromosomeSplit, fold_split
+from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.errors import InputError
 
 SIZES = {f"chr{i}": 1000 - 100 * i for i in range(1, 8)}
@@ -52,18 +52,3 @@ def test_what_cannot_be_split(validation, test, asked, message):
 def test_a_chromosome_named_twice():
     with pytest.raises(InputError, match="chr2 is named twice"):
         ChromosomeSplit(validation=("chr2",), test=("chr2",))
-
-
-def test_every_chromosome_tests_once_and_validates_once_and_folds_are_of_like_size():
-    splits = [fold_split(SIZES, 3, fold) for fold in range(3)]
-    assert sorted(chrom for split in splits for chrom in split.test) == sorted(SIZES)
-    assert sorted(chrom for split in splits for chrom in split.validation) == sorted(SIZES)
-    assert not any(set(split.test) & set(split.validation) for split in splits)
-    bases = [sum(SIZES[chrom] for chrom in split.test) for split in splits]
-    assert max(bases) - min(bases) <= max(SIZES.values()) / 2
-
-
-@pytest.mark.parametrize(("folds", "fold"), [(2, 0), (8, 0), (3, 3), (3, -1)])
-def test_folds_that_do_not_exist(folds, fold):
-    with pytest.raises(InputError, match="folds"):
-        fold_split(SIZES, folds, fold)

@@ -9,7 +9,7 @@ import pytest
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.draws import (
-    as_metrics,
+    PUBLISHED_IDENTITY,
     paper_tables,
     published_anova,
     published_growth,
@@ -55,6 +55,13 @@ def test_their_means_are_the_table_of_published_numbers(published):
     means = published.groupby(["our_model", "factor"])["value"].mean()
     for row in legacy.to_dict("records"):
         assert means[row["our_model"], row["factor"]] == pytest.approx(row["value"], abs=6e-4)
+
+
+def as_metrics(published: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over draws in the form of the metrics table, for comparisons over factors."""
+    means = published.groupby(["set", "factor", "our_model"], sort=False)["value"].mean().reset_index()
+    named = means.rename(columns={"our_model": "model"}).assign(seed=0, experiment=means["factor"])
+    return named.assign(**PUBLISHED_IDENTITY)
 
 
 def test_with_factors_as_the_unit_the_headline_is_gone(published):

@@ -12,8 +12,6 @@ from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.data.factor_knowledge import known_of
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
-from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.statistics.between import between_groups, compare_strata
 from tfbs_moe.statistics.effects import probability_of_superiority
 from tfbs_moe.statistics.generalisation import generalisation_tables
@@ -23,7 +21,6 @@ from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.results import RESULT_COLUMNS
 from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
-from tfbs_moe.statistics.within import adjust_over_factors, compare_within
 from tfbs_moe.study import SETS
 
 STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}
@@ -385,42 +382,3 @@ def test_the_share_of_simulated_studies_has_wilsons_interval_at_both_ends_too():
     for row in found.itertuples():
         interval = stats.binomtest(round(row.power * 2000), 2000).proportion_ci(0.9, method="wilson")
         assert (row.lower, row.upper) == pytest.approx(interval, rel=1e-12)
-
-
-IDENTITY = {"protocol": "sound", "experiment": "CTCF", "factor": "CTCF", "set": "unseen", "negatives": "s"}
-
-
-def scores(seeds=2, shift=(1.5, 1.0, 1.0)):
-    rng = np.random.default_rng(3)
-    label = np.repeat([True, False], 150)
-    models = [(name, seed) for name in ("moe.softmax", "control.mean", "control.max") for seed in range(seeds)]
-    gains = np.repeat(shift, seeds)[:, None]
-    logit = rng.normal(size=(len(models), 300)) + gains * label
-    return Scores(np.arange(300), label, np.tile(np.arange(150), 2), tuple(models), logit, logit)
-
-
-def test_one_test_set_is_compared_by_delong_over_all_seeds():
-    found = compare_within(scores(), IDENTITY, "moe.softmax").set_index("comparison")
-    row = found.loc["moe.softmax − control.mean"]
-    assert row["p"] < 0.05
-    assert row["unit"] == "positive with the negatives made from it"
-    assert row["n"] == 150
-    assert "higher auroc" in row["sentence"]
-
-
-def test_p_is_adjusted_over_test_sets():
-    tables = [compare_within(scores(), IDENTITY | {"experiment": name}, "moe.softmax") for name in ("A", "B", "C")]
-    found = adjust_over_factors(pd.concat(tables, ignore_index=True))
-    assert set(found["adjustment"]) == {"Holm over 3 test sets"}
-    assert found["p_adjusted"].to_numpy() == pytest.approx(np.minimum(3 * found["p"], 1))
-
-
-def test_equal_scores_and_a_missing_class_have_defined_results():
-    same = scores(seeds=1)
-    same.logit[1] = same.logit[0]
-    masks = {"all": np.ones(300, bool), "bound": same.label}
-    found = compare_within(same, IDENTITY, "moe.softmax", ["control.mean"], masks)
-    assert found["p"].isna().all()
-    assert found["sentence"].str.contains("includes zero|cannot be compared").all()
-    with pytest.raises(InputError, match="no predictions of moe.other"):
-        compare_within(same, IDENTITY, "moe.other")

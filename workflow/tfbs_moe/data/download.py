@@ -31,7 +31,6 @@ GZIP_MAGIC = b"\x1f\x8b"
 # Wrong bytes may come from one bad transfer, or from two versions mixed; twice is no accident.
 MISMATCHES_ALLOWED = 1
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
-_LISTED = re.compile(r"([0-9a-fA-F]{32})\s+\*?(?:\./)?(\S+)")
 _DEFAULT_POLICY = Policy()
 
 
@@ -100,19 +99,6 @@ def fetch(
                 log.info("%s is there (checked by %s)", target, checked)
                 return target
     raise InputError(_all_failed(target, reasons, addresses))
-
-
-def listed_md5(path: str | Path, name: str) -> str:
-    """Return a file's md5 from a list in ``md5sum`` format (UCSC's ``md5sum.txt``); raise InputError if it lacks it."""
-    try:
-        text = Path(path).read_text(errors="replace")
-    except OSError as error:
-        raise InputError(f"{path}, the list of md5 sums, cannot be read ({error.strerror})") from None
-    for line in text.splitlines():
-        match = _LISTED.fullmatch(line.strip())
-        if match and match[2] == name:
-            return match[1].lower()
-    raise InputError(f"{path} lists no md5 of {name}; is it the list beside the file?")
 
 
 def _is_there(target: Path, expected: Expected) -> bool:

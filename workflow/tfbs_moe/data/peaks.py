@@ -31,7 +31,6 @@ MAX_COORDINATE = 2**40
 
 _BED_COLUMNS = 6
 _BROAD_COLUMNS = 9
-_NARROW_COLUMNS = 10
 # BED12 and gappedPeak (BED12+3) hold blocks, not a summit, in their tenth column.
 _BLOCK_COLUMNS = (12, 15)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)

@@ -47,22 +47,3 @@ def _between(taken: Sequence[tuple[str, int, int]], sizes: Mapping[str, int]) ->
         edges = [0, *(edge for region in own for edge in region), size]
         left += [(chrom, start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if start < end]
     return left
-
-
-def fold_split(sizes: Mapping[str, int], folds: int, fold: int) -> ChromosomeSplit:
-    """Return split ``fold`` of a cross-validation by chromosome with 3 folds to as many as there are chromosomes.
-
-    Chromosomes are dealt out from the longest to the shortest, each to the fold with the fewest bases so far. Fold
-    ``fold`` tests, the next one (cyclically) validates, the rest train.
-    """
-    if not 3 <= folds <= len(sizes):
-        raise InputError(f"{folds} folds of {len(sizes)} chromosomes; from 3 to {len(sizes)} folds are possible")
-    if not 0 <= fold < folds:
-        raise InputError(f"fold {fold} of {folds} was asked for; folds count from 0 to {folds - 1}")
-    dealt: list[list[str]] = [[] for _ in range(folds)]
-    bases = [0] * folds
-    for chrom in sorted(sizes, key=lambda name: (-sizes[name], name)):
-        smallest = bases.index(min(bases))
-        dealt[smallest].append(chrom)
-        bases[smallest] += sizes[chrom]
-    return ChromosomeSplit(validation=tuple(dealt[(fold + 1) % folds]), test=tuple(dealt[fold]))

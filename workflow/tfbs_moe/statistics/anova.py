@@ -33,13 +33,6 @@ class Anova:
         total = self.sum_between + self.sum_error
         return self.sum_between / total if total > 0 else math.nan
 
-    @property
-    def omega_squared(self) -> float:
-        """ω²: η² corrected for chance."""
-        mean_error = self.sum_error / self.df_error
-        total = self.sum_between + self.sum_error + mean_error
-        return (self.sum_between - self.df * mean_error) / total if total > 0 else math.nan
-
 
 def one_way(groups: Sequence[np.ndarray]) -> Anova:
     """One-way analysis of variance of two groups or more; InputError without replicates."""

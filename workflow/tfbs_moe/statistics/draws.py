@@ -64,13 +64,6 @@ def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFra
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
-def as_metrics(published: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over draws in the form of the metrics table, for comparisons over factors."""
-    means = published.groupby(["set", "factor", "our_model"], sort=False)["value"].mean().reset_index()
-    named = means.rename(columns={"our_model": "model"}).assign(seed=0, experiment=means["factor"])
-    return named.assign(**PUBLISHED_IDENTITY)
-
-
 def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS, level: float = LEVEL) -> pd.DataFrame:
     """Return ``growth`` of the published draws: F of the first draws of each test set, and F over factors."""
     sets = []
