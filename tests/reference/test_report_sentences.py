@@ -77,6 +77,8 @@ def run_of(tables: dict[str, pd.DataFrame], level: float = 0.95) -> Run:
     study = SimpleNamespace(
         gates=lambda _: ["softmax"],
         protocols=["sound"],
+        training=[],
+        several_architectures=lambda _: False,
         is_informed=lambda _: False,
         config={"evaluation": {"confidence": level}},
     )
@@ -148,7 +150,7 @@ def test_levels_are_means_over_every_factors_first_kind(seed: int) -> None:
     alone = by_hand(mine[mine["set"] == OTHER_CELL])["T"]
     assert f", {alone:.3f} on 1 of these factors in another cell" in said
     assert "dinucleotide shuffle, supplied)" in said
-    table = summary._means(own, 0.95)
+    table = summary._means(run_of({}), "sound", own)
     assert three(unseen) + " (4)" in str(table.rows)
 
 
@@ -184,7 +186,9 @@ def test_gate_shares_evenness_and_sites_have_the_factor_as_the_unit() -> None:
         shares = {"x": 1.0} if each["seed"] == 2 else {"x": x, "y": 1 - x}
         rows += [each | {"model": MODEL, "label": "bound", "expert": name, "value": v} for name, v in shares.items()]
     weights = pd.DataFrame(rows)
-    said = answer._gate(run_of({GATE_WEIGHTS: weights}), "sound", MODEL)
+    run = run_of({GATE_WEIGHTS: weights})
+    run.study.training = ["x", "y"]
+    said = answer._gate(run, "sound", MODEL)
     x = np.mean(list(by_hand(weights[(weights["expert"] == "x") & (weights["set"] == UNSEEN)]).values()))
     assert f"{x:.0%} to x, {1 - x:.0%} to y" in said and "of the 4 factors no expert saw" in said
 
@@ -204,6 +208,37 @@ def test_gate_shares_evenness_and_sites_have_the_factor_as_the_unit() -> None:
     )
     assert f"weighs {experts:.1f} experts" in said and f"{entropy:.0%} of the entropy" in said
     assert "mean over 6 factors" in said
+
+
+def test_experts_of_several_architectures_are_told_apart_and_dots_in_names_stay() -> None:
+    """Before the mend: "60% to MAX expert, 30% to MAX expert", two rows of one name; "GATA3.rep1" was "rep1 expert"."""
+    gaps = {"moe.softmax": 0.9, "convnet.MAX": 0.7, "residual.MAX": 0.75}
+    same = {"protocol": "sound", "set": UNSEEN, "stratum": UNSEEN, "negatives": SHUFFLE, "cell": "K", "n": 9, "seed": 0}
+    metrics = pd.DataFrame(
+        same | {"model": model, "experiment": factor, "factor": factor, "rows": rows, "metric": "auroc"}
+        | {"value": level + place / 100, "lower": level, "upper": level + 0.1}
+        for place, factor in enumerate("ABC") for model, level in gaps.items() for rows in ("all", "overlap_free")
+    )  # fmt: skip
+    weights = pd.DataFrame(
+        same | {"model": MODEL, "experiment": "A", "factor": "A", "label": "bound", "expert": name, "value": value}
+        for name, value in (("convnet.MAX", 0.6), ("residual.MAX", 0.3), ("pooled.convnet", 0.1))
+    )
+    averages = metrics[metrics["rows"] == "all"].assign(auroc=0.5, auroc_sd=0.1, auroc_averaged=0.6)
+    tables = {METRICS: metrics, FACTOR_STATISTICS: compare_models(metrics, MODEL), GATE_WEIGHTS: weights}
+    run = run_of(tables | {SEED_AVERAGES: averages.drop(columns="value")})
+    run.study.training, run.study.several_architectures = ["MAX"], lambda _: True
+    both = ["MAX expert (convnet)", "MAX expert (residual)"]
+    assert f"60% to {both[0]}, 30% to {both[1]}, 10% to pooled convnet" in answer._gate(run, "sound", MODEL)
+    assert f"the {both[1]}, " in answer._strongest_rival(run, "sound", MODEL, False)
+    shown = [
+        *(table(run, "sound", metrics) for table in (summary._means, summary._factors)),
+        *summary._rivals(run, "sound", MODEL),
+    ]
+    for table in (*shown, *seeds.retrainings(run, 0.95)):
+        assert all(name in str(table.rows) for name in both)
+    alone = run_of({GATE_WEIGHTS: weights.assign(expert=["GATA3.rep1", "GATA3.rep2", "pooled.convnet"])})
+    alone.study.training = ["GATA3.rep1", "GATA3.rep2"]
+    assert "60% to GATA3.rep1, 30% to GATA3.rep2, 10% to pooled" in answer._gate(alone, "sound", MODEL)
 
 
 def sites() -> pd.DataFrame:
@@ -393,7 +428,7 @@ def test_levels_are_printed_as_they_are() -> None:
     metrics = answer.first_kind(metrics_of())
     for level, words in ((0.995, "99.5%"), (0.975, "97.5%"), (0.95, "95%"), (0.9, "90%")):
         assert f"(brackets: {words} interval" in answer._levels(run_of({}, level), metrics, "sound", MODEL, False)
-        assert f"[{words} t interval" in summary._means(metrics, level).caption
+        assert f"[{words} t interval" in summary._means(run_of({}, level), "sound", metrics).caption
 
 
 def test_small_p_and_counts_said_once_are_not_rounded_away() -> None:
@@ -513,7 +548,7 @@ def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
     same = {"protocol": "sound", "model": MODEL, "seed": 0, "experiment": "T", "factor": "A", "set": OTHER_CELL}
     rows = [same | {"negatives": SHUFFLE, "label": "bound", "expert": name, "value": weights[name]} for name in weights]
     run = run_of({GATE_WEIGHTS: pd.DataFrame(rows)})
-    run.study.training, run.study.experiments = ["A"], {"A": {"factor": "A"}}
+    run.study.training, run.study.experiments = list(weights), {name: {"factor": name} for name in weights}
     (said,) = cautions(run)
     assert said.endswith("T (dinucleotide shuffle) 96%, 30% of it to B.")
 

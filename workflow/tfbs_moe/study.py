@@ -145,6 +145,10 @@ class Study:
         tested = list(dict.fromkeys(test.experiment for test in self.test_sets))
         return [name for which in SETS for name in [one for one in tested if self.set_of(one) == which][:most]]
 
+    def several_architectures(self, protocol: str) -> bool:
+        """Return whether the experts of a protocol have several architectures, which their names must then tell."""
+        return len(self.config["protocols"][protocol]["architectures"]) > 1
+
     def trained_controls(self, protocol: str) -> list[str]:
         """Return the names of the trained baselines: pooled networks and control gates."""
         pooled = [f"{POOLED_CONTROL}{kind}" for kind in self.pooled(protocol)]
@@ -166,7 +170,7 @@ class Study:
 
         An expert's name is its experiment if the protocol has one architecture, else ``<architecture>.<experiment>``.
         """
-        several = len(self.config["protocols"][protocol]["architectures"]) > 1
+        several = self.several_architectures(protocol)
         experts = {f"{kind}.{name}" if several else name: (kind, name) for kind, name in self.experts(protocol)}
         looked_at = {kind for gate in self.gates(protocol) for kind in self.config["gates"][gate]["pooled"]}
         pooled = {f"{POOLED}.{kind}": (kind, POOLED) for kind in self.pooled(protocol) if kind in looked_at}

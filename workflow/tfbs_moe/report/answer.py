@@ -9,7 +9,6 @@ import pandas as pd
 from tfbs_moe.attribution.names import in_words
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
-from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.report.rivals import unequal_rivals
@@ -111,8 +110,8 @@ def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several:
     kinds = ", ".join(dict.fromkeys(chosen["negatives"])).replace("_", " ")
     against = f"; negatives: the first kind that each experiment is tested on, {kinds}" if several else ""
     return (
-        f"Under the protocol “{protocol}” the {model_label(model)} tells bound from unbound sequence with a mean "
-        f"AUROC of {listed} (brackets: {percent(confidence(run))} interval, the factor as the unit{against})."
+        f"Under the protocol “{protocol}” the {run.label(protocol, model)} tells bound from unbound sequence with a "
+        f"mean AUROC of {listed} (brackets: {percent(confidence(run))} interval, the factor as the unit{against})."
     )
 
 
@@ -127,7 +126,7 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     effect, lower, upper = (float(best[name]) for name in ("effect", "effect_lower", "effect_upper"))
     p = float(best["p_adjusted"])
     judged = verdict(lower, upper, p, confidence(run))
-    label, gap = model_label(str(best["rival"])), interval(effect, lower, upper, sign=True)
+    label, gap = run.label(protocol, str(best["rival"])), interval(effect, lower, upper, sign=True)
     scope = f"over {best['n']:.0f} factors no expert saw"
     scope += f" (negatives: {best['negatives'].replace('_', ' ')})" if several else ""
     # Where the rank test was chosen, the effect is a Hodges–Lehmann difference.
@@ -157,7 +156,7 @@ def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
         return ""
     known = list(dict.fromkeys(shared["factor"]))
     others = [name for name in (model, *informed) if name in means]
-    said = "; ".join(f"{model_label(name)} {number(means[name]['value'])}" for name in others)
+    said = "; ".join(f"{run.label(protocol, name)} {number(means[name]['value'])}" for name in others)
     which = "the one unseen factor" if len(known) == 1 else f"the {len(known)} unseen factors"
     return (
         f"On {which} with a known motif ({', '.join(map(str, known))}) the JASPAR matrix alone, without any training, "
@@ -210,10 +209,9 @@ def _gate(run: Run, protocol: str, model: str) -> str:
     shares = first_kind(chosen).pivot_table("value", ["factor", "experiment", "seed"], "expert").fillna(0.0)
     shares = shares.melt(value_name="value", ignore_index=False).reset_index()
     means = over_factors(shares, ["expert"], confidence(run)).sort_values("value", ascending=False, kind="stable")
-    parts = [
-        f"{row['value']:.0%} to {model_label(row['expert']) if '.' in row['expert'] else row['expert']}"
-        for row in means.to_dict("records")
-    ]
+    # Experts of one architecture are named by their experiment, which may hold dots, others as models are.
+    names = {name: name if name in run.study.training else run.label(protocol, name) for name in means["expert"]}
+    parts = [f"{row['value']:.0%} to {names[row['expert']]}" for row in means.to_dict("records")]
     return (
         f"On bound sequences of the {means['n_factors'].max()} factors no expert saw, the gate gives on average "
         f"{', '.join(parts)}."

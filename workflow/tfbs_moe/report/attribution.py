@@ -11,7 +11,6 @@ from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.attribution.agreement import SAME
 from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
-from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
@@ -146,7 +145,7 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
     inside = mean(INSIDE_PADDING, "gradient_rank_correlation")
     moved = float(str(row["gradient_rank_correlation"]))
     return (
-        f"{row['protocol']}, {model_label(str(row['model']))}: ShiftSmooth has a rank correlation of "
+        f"{row['protocol']}, {run.label(row['protocol'], row['model'])}: ShiftSmooth has a rank correlation of "
         f"{number(alike, 4)} with the gradient and is the same (above {SAME}) in {same:.0%} of the sequences; the "
         f"shifted gradient has one of {number(moved, 4)} with the unshifted. {_BLIND if same >= _MOSTLY else _SEEING}"
         f"{'' if math.isnan(inside) else _INSIDE.format(number(inside, 5), _EQUAL if inside > SAME else '.')}"
@@ -171,13 +170,13 @@ def _sanity(run: Run) -> list[Block]:
     weights, labels = (means[means["randomised"] == kind] for kind in ("weights", "labels"))
     last = weights[weights["step"] == weights.groupby(keys[:4])["step"].transform("max")]
     said = [
-        f"{row['protocol']}, {model_label(str(row['model']))}: with all weights randomised, "
+        f"{row['protocol']}, {run.label(row['protocol'], row['model'])}: with all weights randomised, "
         f"{in_words(str(row['method']))} keeps a rank correlation of "
         f"{number(float(row['rank_correlation']))} with what it was; a method that shows what was learned falls to 0."
         for row in last[last["model"].str.startswith("moe.")].to_dict("records")
     ] + [
-        f"{row['protocol']}, {model_label(str(row['model']))}: for the same network, trained on permuted labels, "
-        f"{in_words(str(row['method']))} has a rank correlation of "
+        f"{row['protocol']}, {run.label(row['protocol'], row['model'])}: for the same network, trained on permuted "
+        f"labels, {in_words(str(row['method']))} has a rank correlation of "
         f"{number(float(row['rank_correlation']))} with that of the trained one."
         for row in labels.to_dict("records")
     ]
@@ -195,7 +194,10 @@ def _motifs(run: Run) -> list[Block]:
     summary = run.table(MOTIF_SUMMARY)
     if summary is None:
         return [Missing("Motif discovery", run.why_missing(MOTIF_SUMMARY))]
-    said = [f"{row['protocol']}, {model_label(row['model'])}: {row['sentence']}" for row in summary.to_dict("records")]
+    said = [
+        f"{row['protocol']}, {run.label(row['protocol'], row['model'])}: {row['sentence']}"
+        for row in summary.to_dict("records")
+    ]
     group = run.study.genome.jaspar_group
     caption = f"The known matrices that each motif is most like (TOMTOM against JASPAR’s {group})."
     matches = table_of(run, MOTIF_MATCHES, caption)

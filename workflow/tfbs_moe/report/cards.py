@@ -13,7 +13,6 @@ import pandas as pd
 from tfbs_moe.assemblies import NO_GENOME, PLANTED
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS, percent
-from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.answer import confidence
 from tfbs_moe.report.inputs import DATASETS, Run
 from tfbs_moe.report.methods import NEGATIVES
@@ -108,7 +107,7 @@ def _expert_card(run: Run, protocol: str, kind: str, name: str) -> Card:
         Text("How well it does on all test sets, by stratum", style="heading"),
         _by_stratum(run, protocol, model),
     ]
-    return Card(f"expert.{protocol}.{model}", f"Model card: {model_label(model)}, protocol {protocol}", blocks)
+    return Card(f"expert.{protocol}.{model}", f"Model card: {run.label(protocol, model)}, protocol {protocol}", blocks)
 
 
 def _left_out(seeds: Sequence[int], made: Sequence[Mapping[str, Any]]) -> list[Block]:
@@ -151,7 +150,7 @@ def _model_card(run: Run, protocol: str, gate: str) -> Card:
         Text("How well it does, by stratum", style="heading"),
         _by_stratum(run, protocol, model),
     ]
-    return Card(f"model.{protocol}.{gate}", f"Model card: {model_label(model)}, protocol {protocol}", blocks)
+    return Card(f"model.{protocol}.{gate}", f"Model card: {run.label(protocol, model)}, protocol {protocol}", blocks)
 
 
 def _limits(run: Run, trained_on: str) -> list[str]:

@@ -88,7 +88,8 @@ def _elsewhere(run: Run) -> list[str]:
         for test, names, rows in tests:
             for model, own in rows.groupby("model", sort=False):
                 means = own.groupby("expert", sort=False)["value"].mean()
-                mine = [str(name) in names or str(name).split(".", 1)[-1] in names for name in means.index]
+                learnt = {name: name if name in run.study.training else name.split(".", 1)[-1] for name in means.index}
+                mine = [learnt[name] in names for name in means.index]
                 others = means[
                     [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
                 ]

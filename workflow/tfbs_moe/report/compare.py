@@ -10,7 +10,7 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS
-from tfbs_moe.figures.style import model_label
+from tfbs_moe.figures.style import model_styles
 from tfbs_moe.report.build import write_page
 from tfbs_moe.report.inputs import Run, models_of
 from tfbs_moe.report.methods import parameters
@@ -66,6 +66,7 @@ def write_comparison(comparison: Comparison, folder: str | Path) -> None:
 def summary(comparison: Comparison) -> list[str]:
     """Summarise the differences in sentences; one is reported only where its interval excludes zero."""
     names = f"{comparison.second} against {comparison.first}"
+    labels = {name: style.label for name, style in model_styles(comparison.metrics["model"]).items()}
     sentences = [
         f"{len(comparison.settings)} parameter(s) differ: {', '.join(comparison.settings['parameter'])}."
         if len(comparison.settings)
@@ -77,7 +78,7 @@ def summary(comparison: Comparison) -> list[str]:
     for name, only in ((comparison.first, ours & ~theirs), (comparison.second, theirs & ~ours)):
         alone = comparison.metrics[only]
         if len(alone):
-            models = ", ".join(model_label(str(model)) for model in alone["model"].unique())
+            models = ", ".join(labels[model] for model in alone["model"].unique())
             sentences.append(f"{len(alone):,} metrics stand in {name} alone, of {models}.")
     both = comparison.metrics.dropna(subset=["difference"])
     changed = both[both["difference"] != 0]
@@ -89,7 +90,7 @@ def summary(comparison: Comparison) -> list[str]:
     if len(headline):
         largest = headline.iloc[int(headline["difference"].abs().to_numpy().argmax())]
         sentences.append(
-            f"AUROC differs most, {names}, for {model_label(str(largest['model']))} on {largest['experiment']}, by "
+            f"AUROC differs most, {names}, for {labels[largest['model']]} on {largest['experiment']}, by "
             f"{number(largest['difference'], sign=True)}."
         )
     shown = comparison.sets[
@@ -102,7 +103,7 @@ def summary(comparison: Comparison) -> list[str]:
         apart = "higher" if row["lower"] > 0 else "lower" if row["upper"] < 0 else "not told apart"
         verdict = apart if settled(row["value"]) else "the same"
         sentences.append(
-            f"{row['protocol']}, {model_label(row['model'])}, {aggregate.SETS[row['set']]}, "
+            f"{row['protocol']}, {labels[row['model']]}, {aggregate.SETS[row['set']]}, "
             f"{row['negatives'].replace('_', ' ')}: AUROC is {verdict} in {comparison.second}, "
             f"{interval(*bounds, sign=True)} over {row['n_factors']:.0f} factors."
         )

@@ -23,6 +23,7 @@ from tfbs_moe.figures.item import (
     SUBSETS,
     training_folders,
 )
+from tfbs_moe.figures.style import model_label
 from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
@@ -100,6 +101,10 @@ class Run:
         """Return a table with at least one row, or None."""
         table = self.tables.get(path)
         return None if table is None or table.empty else table
+
+    def label(self, protocol: str, model: str) -> str:
+        """Return the name of a protocol's model for readers, with its architecture if the protocol has several."""
+        return model_label(model, self.study.several_architectures(protocol))
 
     def why_missing(self, path: str) -> str:
         """Say in one sentence why a table is missing from the report."""

@@ -4,7 +4,6 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import METRICS
-from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.answer import PUBLISHED_PROTOCOL
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Items, Missing, Text, make_table, number
@@ -43,13 +42,13 @@ def reproduction(run: Run) -> list[Block]:
     missed = table.loc[~table["within"].astype(bool), "set"]
     if len(missed):
         blocks.append(Text("What the tables say about why", style="heading"))
-        blocks += [Items(_reasons(metrics, run.published, model, str(name))) for name in missed]
+        blocks += [Items(_reasons(run, metrics, model, str(name))) for name in missed]
     return blocks
 
 
-def _reasons(metrics: pd.DataFrame, numbers: pd.DataFrame, model: str, set_name: str) -> list[str]:
+def _reasons(run: Run, metrics: pd.DataFrame, model: str, set_name: str) -> list[str]:
     """Locate the gap to the authors' figure: factors, experts or gate, seeds, a second run of their code."""
-    comparison = published.compare(metrics, numbers)
+    numbers, comparison = run.published, published.compare(metrics, run.published)
     ours = comparison[(comparison["protocol"] == PUBLISHED_PROTOCOL) & (comparison["set"] == set_name)]
     title = aggregate.SETS[set_name]
     found = []
@@ -62,7 +61,8 @@ def _reasons(metrics: pd.DataFrame, numbers: pd.DataFrame, model: str, set_name:
     experts = ours[(ours["model"] != model) & (ours["name"] == title)]
     if len(experts):
         listed = ", ".join(
-            f"{model_label(row['model'])} {number(row['difference'], sign=True)}" for row in experts.to_dict("records")
+            f"{run.label(PUBLISHED_PROTOCOL, row['model'])} {number(row['difference'], sign=True)}"
+            for row in experts.to_dict("records")
         )
         found.append(
             f"The experts alone, {title} mean, ours minus the paper’s: {listed}. A gap of the same sign and size there "

@@ -7,7 +7,6 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import METRICS, search_folders, training_folders
-from tfbs_moe.figures.style import model_label
 from tfbs_moe.report import evidence, inference
 from tfbs_moe.report.answer import answer
 from tfbs_moe.report.attribution import attribution
@@ -148,7 +147,7 @@ def _trainings(run: Run) -> Block:
         for folder, (model, seed) in training_folders(run.study, protocol):
             path = run.folder / folder / "model.json"
             if path.is_file():
-                described = {"protocol": protocol, "model": model_label(model), "seed": seed}
+                described = {"protocol": protocol, "model": run.label(protocol, model), "seed": seed}
                 rows.append(described | _flat(read_json(path)))
     if not rows:
         return Missing("Trainings one by one", "No model.json of a training was found in this run.")
@@ -163,7 +162,7 @@ def _searches(run: Run) -> list[Block]:
     rows = []
     for protocol in run.study.protocols:
         for folder, model in search_folders(run.study, protocol):
-            described = {"protocol": protocol, "model": model_label(model)}
+            described = {"protocol": protocol, "model": run.label(protocol, model)}
             if not (run.folder / folder / "best.json").is_file():
                 rows.append(described)
                 continue

@@ -4,7 +4,7 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import percent
-from tfbs_moe.figures.style import model_label, ordered_models
+from tfbs_moe.figures.style import ordered_models
 from tfbs_moe.report.inputs import SEED_AVERAGES, Run
 from tfbs_moe.report.page import Block, interval, make_table
 from tfbs_moe.statistics.units import by_factor, over_factors
@@ -38,7 +38,7 @@ def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Blo
             mean = group[group["model"] == model].iloc[0]
             rows.append(
                 {"protocol": where["protocol"], "negatives": str(where["negatives"]).replace("_", " ")}
-                | {"set": aggregate.SETS[str(where["set"])], "model": model_label(model)}
+                | {"set": aggregate.SETS[str(where["set"])], "model": run.label(str(where["protocol"]), model)}
                 | {"one training": mean["auroc"], "SD over seeds": f"{mean['auroc_sd']:.4f}"}
                 | {"mean of logits": mean["auroc_averaged"]}
                 | {"gain": interval(mean["value"], mean["lower"], mean["upper"], sign=True)}

@@ -4,7 +4,7 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS, percent
-from tfbs_moe.figures.style import model_label, ordered_models
+from tfbs_moe.figures.style import ordered_models
 from tfbs_moe.report.answer import answer, confidence, differences
 from tfbs_moe.report.cautions import cautions
 from tfbs_moe.report.inputs import Run
@@ -34,18 +34,19 @@ def summary_document(run: Run) -> str:
         own = first_kind(own)
         model = f"moe.{study.gates(protocol)[0]}"
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
-        blocks += [_means(own, confidence(run)), _factors(own), _seeds(own)]
+        blocks += [table(run, protocol, own) for table in (_means, _factors, _seeds)]
         blocks += [*retrainings(run, confidence(run), protocol), *_rivals(run, protocol, model)]
     return to_markdown(f"Summary of {study.config['run']}", blocks)
 
 
-def _means(metrics: pd.DataFrame, level: float) -> Block:
+def _means(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
+    level = confidence(run)
     table = over_factors(metrics, ["model", "set", "rows", "metric"], level)
     columns = list(dict.fromkeys(zip(table["set"], table["rows"], strict=True)))
     records = []
     for model in ordered_models(table["model"]):
         own = table[table["model"] == model].set_index(["set", "rows"])
-        record = {"model": model_label(model)}
+        record = {"model": run.label(protocol, model)}
         for key in columns:
             name = f"{aggregate.SETS[key[0]]}, {aggregate.ROWS[key[1]]}"
             row = own.loc[key] if key in own.index else None
@@ -62,25 +63,25 @@ def _cell(row: "pd.Series[float]") -> str:
     return interval(float(row["value"]), float(row["lower"]), float(row["upper"]))
 
 
-def _factors(metrics: pd.DataFrame) -> Block:
+def _factors(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
     single = aggregate.over_seeds(metrics[metrics["rows"] == "all"])
     tests = aggregate.ordered_tests(single)
     labels = dict(zip(tests["experiment"], tests["label"], strict=True))
     wide = single.pivot_table(index="model", columns="experiment", values="value", sort=False, observed=True)
     wide = wide.reindex(index=ordered_models(wide.index), columns=list(labels))
     shown = wide.map(lambda value: number(value) if pd.notna(value) else "").rename(columns=labels)
-    shown.insert(0, "model", [model_label(str(model)) for model in shown.index])
+    shown.insert(0, "model", [run.label(protocol, str(model)) for model in shown.index])
     return make_table(shown.reset_index(drop=True), "AUROC on every test set, all rows, means over seeds.", "factors")
 
 
-def _seeds(metrics: pd.DataFrame) -> Block:
+def _seeds(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
     chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "control.pooled_"))]
     factors = by_factor(chosen, ["model", "set", "seed"], ["value"])
     means = factors.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
     means["column"] = means["set"].map(aggregate.SETS) + ", seed " + means["seed"].astype(str)
     wide = means.pivot_table(index="model", columns="column", values="value", sort=False, observed=True)
     shown = wide.reindex(ordered_models(wide.index)).map(number)
-    shown.insert(0, "model", [model_label(str(model)) for model in shown.index])
+    shown.insert(0, "model", [run.label(protocol, str(model)) for model in shown.index])
     return make_table(shown.reset_index(drop=True), "Mean AUROC of every seed, all rows.", "seeds")
 
 
@@ -91,14 +92,14 @@ def _rivals(run: Run, protocol: str, model: str) -> list[Block]:
     gaps = zip(table["effect"], table["effect_lower"], table["effect_upper"], strict=True)
     shown = pd.DataFrame(
         {
-            "rival": [model_label(str(rival)) for rival in table["rival"]],
+            "rival": [run.label(protocol, str(rival)) for rival in table["rival"]],
             "difference": [interval(float(value), float(low), float(high), sign=True) for value, low, high in gaps],
             "p, Holm": [p_words(p).removeprefix("p ").removeprefix("= ") for p in table["p_adjusted"]],
             "factors": table["n"].astype(int),
         }
     )
     caption = (
-        f"The {model_label(model)} minus each rival on factors no expert saw, all rows: the test that the rule chose; "
-        f"negatives: {table['negatives'].iloc[0].replace('_', ' ')}."
+        f"The {run.label(protocol, model)} minus each rival on factors no expert saw, all rows: the test that the rule "
+        f"chose; negatives: {table['negatives'].iloc[0].replace('_', ' ')}."
     )
     return [make_table(shown, caption, "rivals")]
