@@ -31,7 +31,7 @@ from tfbs_moe.statistics.assumptions import homogeneity_of_residuals, mauchly, n
 from tfbs_moe.statistics.between import FEWEST_FOR_MEANS, between_groups
 from tfbs_moe.statistics.effects import eta_interval
 from tfbs_moe.statistics.mixed import FEWEST_FACTORS, fit_cells
-from tfbs_moe.statistics.pairwise import NEMENYI, PAIRED, bayesian_results, margin_results, pairwise_results
+from tfbs_moe.statistics.pairwise import NEMENYI, PAIRED, margin_results, pairwise_results
 from tfbs_moe.statistics.paper import omnibus_of_draws
 from tfbs_moe.statistics.power import power_table
 from tfbs_moe.statistics.ranks import friedman, nemenyi
@@ -62,7 +62,6 @@ COVERS = "93–97 %"
 COVERS_90 = "88–92 %"
 AT_LEAST = "≥ 93 %, few values"
 WARNING = "a warning"
-POSTERIOR = "no promise: a posterior"
 
 Found = dict[tuple[str, str], float | bool | None]
 Simulation = Callable[[np.random.Generator], Found]
@@ -134,15 +133,6 @@ def margins(stream: np.random.Generator, count: int, spread: float) -> Found:
         by_make = result.test.startswith("equivalence")
         found[f"{result.test} at its margin, spread {spread:g} margins", BOUNDED if by_make else EXACT] = result.p
     return found
-
-
-def posterior(stream: np.random.Generator, count: int) -> Found:
-    """Ask the Bayesian signed-rank test for the share of means of two differences beyond the margin."""
-    table = differences(stream, count, 0.5)
-    (result,) = bayesian_results(table, "auroc", LEVEL, MARGIN, stream)
-    truth = stats.norm.sf((MARGIN - 0.5 * WITHIN_FACTOR) / (WITHIN_FACTOR / np.sqrt(2)))
-    name = "interval: Bayesian signed-rank, share beyond the margin"
-    return {(name, POSTERIOR): held(result.effect_lower, result.effect_upper, float(truth))}
 
 
 def means(stream: np.random.Generator, count: int) -> Found:
@@ -426,7 +416,6 @@ def plans() -> Iterator[tuple[str, int, Callable[[np.random.Generator], Found | 
             yield over, FEW, partial(slopes, count=count, uneven=uneven)
     for count in (6, 13):
         yield f"{count} factors", FEW, partial(heavy_tails, count=count)
-        yield f"{count} factors", FEW, partial(posterior, count=count)
     for sizes in ((2, 2), (3, 6), (6, 6), (6, 27), (10, 7, 6)):
         for spreads in ((1.0,) * len(sizes), (3.0,) + (1.0,) * (len(sizes) - 1))[: 1 if min(sizes) < 4 else 2]:
             for effect in (0.0, 2.0) if min(sizes) >= FEWEST_FOR_MEANS and len(sizes) == 2 else (0.0,):

@@ -8,7 +8,6 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from tfbs_moe.statistics.bayes import signed_rank
 from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
 from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
 from tfbs_moe.statistics.ranks import critical_difference, friedman, mean_ranks, nemenyi, rank_table
@@ -226,17 +225,6 @@ def test_common_language_counts_ties_half():
     interval = stats.binomtest(5, 8).proportion_ci(method="exact")
     assert common_language(np.array([1.0] * 5 + [-1.0] * 3), 0.95)[1:] == pytest.approx((interval.low, interval.high))
     assert 0 < lower < share < upper < 1
-
-
-def test_bayesian_signed_rank_says_what_is_plain():
-    stream = np.random.default_rng(0)
-    better = signed_rank(np.full(20, 0.05), 0.01, 0.95, stream)
-    assert better.better > 0.99
-    alike = signed_rank(np.random.default_rng(1).normal(0, 0.001, 20), 0.01, 0.95, stream)
-    assert alike.equivalent > 0.99
-    both = signed_rank(np.random.default_rng(2).normal(0, 0.1, 20), 0.01, 0.95, stream)
-    assert both.better + both.equivalent + both.worse == pytest.approx(1)
-    assert 0.1 < both.better < 0.9
 
 
 @pytest.mark.parametrize("zero_method", ["wilcox", "pratt"])

@@ -71,7 +71,6 @@ rule factor_statistics:
         mixtures={protocol: mixtures(protocol) for protocol in STUDY.protocols},
         level=config["evaluation"]["confidence"],
         margin=config["statistics"]["margin"],
-        bayesian=config["statistics"]["bayesian"],
         power=config["statistics"]["power"],
         seed=config["seed"],
         code=code("factor_statistics.py"),

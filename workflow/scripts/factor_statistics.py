@@ -6,7 +6,7 @@ from tfbs_moe.tables import read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
-    settings = ComparisonSettings(params.level, params.margin, params.bayesian, **params.power)
+    settings = ComparisonSettings(params.level, params.margin, **params.power)
     tables = factor_tables(read_tsv(snakemake.input.metrics), params.mixtures, settings, params.seed)
     for name, path in snakemake.output.items():
         write_tsv(tables[name], path)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.assumptions import assumption_results
 from tfbs_moe.statistics.omnibus import omnibus_results
-from tfbs_moe.statistics.pairwise import NEMENYI, adjusted, bayesian_results, margin_results, pairwise_results
+from tfbs_moe.statistics.pairwise import NEMENYI, adjusted, margin_results, pairwise_results
 from tfbs_moe.statistics.power import EFFECTS, TARGET, power_table
 from tfbs_moe.statistics.ranks import rank_table
 from tfbs_moe.statistics.results import Result, as_table
@@ -37,9 +36,8 @@ class ComparisonSettings:
     """How models are compared over factors; InputError where a setting is out of range."""
 
     level: float = 0.95  # of every interval
-    # Largest negligible difference (equivalence, non-inferiority, Bayesian test), set before results are seen
+    # Largest negligible difference (equivalence, non-inferiority), set before results are seen
     margin: float = 0.01
-    bayesian: bool = False
     effects: Sequence[float] = EFFECTS  # true differences whose power is simulated
     target: float = TARGET  # power that counts as enough
 
@@ -63,7 +61,7 @@ def factor_tables(
     for protocol, models in mixtures.items():
         own = metrics[metrics["protocol"] == protocol]
         for mixture in models:
-            found["factors"].append(compare_models(own, mixture, settings=settings, seed=seed))
+            found["factors"].append(compare_models(own, mixture, settings=settings))
             found["assumptions"].append(check_assumptions(own, mixture))
             found["power"].append(
                 power_table(
@@ -80,13 +78,12 @@ def compare_models(
     rivals: Sequence[str] | None = None,
     metric: str = "auroc",
     settings: ComparisonSettings | None = None,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Compare models over factors, for each protocol, set, kind of negatives and row set.
 
     Per group: three omnibus tests (repeated-measures ANOVA, Friedman, mixed model); for each rival the paired t test,
     the Wilcoxon test and the mixed-model contrast of mixture − rival, Holm-adjusted over all rivals, including those
-    that lack some factors; Nemenyi's test; effect sizes; equivalence and non-inferiority; optionally the Bayesian test.
+    that lack some factors; Nemenyi's test; effect sizes; equivalence and non-inferiority.
     ``headline`` marks the omnibus and the pairwise test that the rule of ``assumptions`` chose.
 
     ``mixture`` is the model of interest; ``rivals`` None means all other models of the group.
@@ -99,9 +96,6 @@ def compare_models(
         whole, mixed = omnibus_results(table, group, metric, settings.level)
         results = [*whole, *pairwise_results(table, mixed, metric, settings.level)]
         results += margin_results(table, metric, settings.level, settings.margin)
-        if settings.bayesian:
-            stream = rng(seed, "bayes", *identity.values(), mixture)
-            results += bayesian_results(table, metric, settings.level, settings.margin, stream)
         # A rival compared on its own is ranked among no others.
         family += [result for result in results if not family or result.test != NEMENYI]
     tables = [as_table(adjusted(results, metric, settings.level), identity) for identity, results in families.values()]

@@ -11,7 +11,6 @@ import numpy as np
 from scipy import stats
 
 from tfbs_moe.statistics.assumptions import influence, normality, ranks_are_reported
-from tfbs_moe.statistics.bayes import signed_rank
 from tfbs_moe.statistics.effects import common_language, hedges, hodges_lehmann
 from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
 from tfbs_moe.statistics.mixed import MixedFit
@@ -95,36 +94,6 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
                     check="; ".join(filter(None, [f"one-sided, interval of level {2 * level - 1:g}", table.note])),
                 )
             )
-    return results
-
-
-def bayesian_results(
-    table: FactorTable, metric: str, level: float, margin: float, stream: np.random.Generator
-) -> list[Result]:
-    """Return the probability that the first model is better than each other one by more than a margin."""
-    results = []
-    for other in range(1, len(table.models)):
-        differences = _oriented(table, other, metric)
-        if not len(differences):
-            continue
-        found = signed_rank(differences, margin, level, stream)
-        first, second = table.models[0], table.models[other]
-        results.append(
-            replace(
-                _common("Bayesian signed-rank", table, other),
-                statistic_name="P(better)",
-                statistic=found.better,
-                effect_name=f"posterior share better by more than {margin:g}",
-                effect=found.share_better,
-                effect_lower=found.lower,
-                effect_upper=found.upper,
-                check="; ".join(filter(None, ["no p: posterior probabilities", table.note])),
-                sentence=(
-                    f"By more than {margin:g} in {metric}, {first} is better than {second} with probability "
-                    f"{found.better:.2f} and worse with {found.worse:.2f}; neither has {found.equivalent:.2f}."
-                ),
-            )
-        )
     return results
 
 
