@@ -375,9 +375,9 @@ def compared(gaps: dict[str, float], level: float = 0.95) -> tuple[pd.DataFrame,
 @pytest.mark.parametrize(
     ("gaps", "words"),
     [
-        ({"A": 0.02, "B": 0.02}, "comes out lower by 0.020 on average, but is not told apart"),
-        ({"A": 0.0, "B": 0.0, "C": 0.0}, "comes out equal and is not told apart"),
-        ({"A": 0.02}, "comes out lower by 0.020 on average, but is not told apart"),
+        ({"A": 0.02, "B": 0.02}, "mean AUROC 0.830 against its 0.850; mixture − rival is +0.020 on average"),
+        ({"A": 0.0, "B": 0.0, "C": 0.0}, "mixture − rival is +0.000 on average"),
+        ({"A": 0.02}, "mean AUROC 0.880 against its 0.900; mixture − rival is +0.020 on average"),
     ],
 )
 def test_no_p_is_no_claim_and_no_spread_no_interval(gaps: dict[str, float], words: str) -> None:
@@ -392,6 +392,25 @@ def test_no_p_is_no_claim_and_no_spread_no_interval(gaps: dict[str, float], word
     assert np.isnan(mean_interval(np.array([0.02, 0.02]), 0.95)[1:]).all()
     assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, np.nan)
     assert answer.verdict(0.01, 0.03, np.nan, 0.95) == "not told apart"
+
+
+def test_a_typical_difference_of_the_other_sign_stands_beside_both_means() -> None:
+    """Before the mend: a rival whose mean is above the mixture's "comes out lower"; a matrix above both went unsaid."""
+    gaps = dict(zip("ABCDEFGH", (0.01, 0.012, 0.014, 0.016, 0.018, 0.02, 0.022, -0.18), strict=True))
+    metrics, tests = compared(gaps)
+    theirs, ours = (metrics.loc[metrics["model"] == model, "value"].mean() for model in (MEAN, MODEL))
+    said = answer._strongest_rival(run_of({METRICS: metrics, FACTOR_STATISTICS: tests}), "sound", MODEL, False)
+    assert theirs > ours and f"mean AUROC {theirs:.3f} against its {ours:.3f}; mixture − rival is +0.01" in said
+    assert " typically, an interval that includes zero." in said and "matrix" not in said
+    for level, words in ((0.95, "The JASPAR matrix alone is above both on the 2 of these that have one."), (0.3, "")):
+        scanned = metrics[(metrics["model"] == MODEL) & metrics["factor"].isin(["A", "B"])]
+        both = pd.concat([metrics, scanned.assign(model=MATRIX, value=level)])
+        run = run_of({METRICS: both, FACTOR_STATISTICS: compare_models(both, MODEL)})
+        told = answer._strongest_rival(run, "sound", MODEL, False)
+        assert "strongest trained rival, the control: mean," in told and told.endswith(words or "zero.")
+    everywhere = pd.concat([metrics, metrics[metrics["model"] == MODEL].assign(model=MATRIX, value=0.95)])
+    run = run_of({METRICS: everywhere, FACTOR_STATISTICS: compare_models(everywhere, MODEL)})
+    assert "rival, the control: mean," in answer._strongest_rival(run, "sound", MODEL, False)
 
 
 def test_a_p_at_the_level_is_not_below_it_whatever_rounding_says() -> None:

@@ -182,7 +182,7 @@ def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: 
     sentences = answer(run)
     assert len(sentences) == 6
     assert "“sound”" in sentences[0] and "on 3 factors" in sentences[0] and "on 6 unseen factors" in sentences[0]
-    assert sentences[1].startswith("It is higher than its strongest rival")
+    assert sentences[1].startswith("It is higher than its strongest trained rival")
     assert "share no sequence with training" in sentences[2]
     assert "0.702" in sentences[3] and "tolerance of 0.03" in sentences[3]
     assert "ARID3A" in sentences[4]
@@ -200,6 +200,25 @@ def test_the_answer_tells_three_sets_apart(run: Run) -> None:
     assert "on 4 unseen factors (no expert saw them)" in sentence
 
 
+def test_a_factor_whose_expert_was_left_out_is_told_apart_from_those_with_one(run: Run) -> None:
+    """Before the mend it was one of "3 factors the experts were trained on" and of "3 factors with an expert"."""
+    models = ["convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3"]
+    listed = pd.DataFrame({"model": models, "seed": 0, "folder": "x", "left_out": [None, None, "too few."]})
+    listed = pd.concat([listed, listed.assign(seed=1)])
+    tables = {f"trained/{protocol}.tsv": listed for protocol in run.study.protocols}
+    lacking = Run(run.folder, run.study, run.published, run.tables | tables)
+    assert "on 3 training factors (among them GATA3, without the expert, which was left out)" in answer(lacking)[0]
+    facts = sections._glance(lacking).blocks[0].items
+    assert facts[0] == "2 factors with an expert: ARID3A, FOXM1."
+    assert "1 training factors whose expert was left out: GATA3." in facts
+    # One seed or one protocol that has it is enough.
+    once = listed.assign(left_out=listed["left_out"].where(listed["seed"] == 1))
+    tables["trained/sound.tsv"] = once.astype({"left_out": object})
+    partly = Run(run.folder, run.study, run.published, run.tables | tables)
+    assert "on 3 factors the experts were trained on" in answer(partly)[0]
+    assert sections._glance(partly).blocks[0].items[0].startswith("3 factors with an expert")
+
+
 def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None:
     """The same numbers with wider intervals are not told apart."""
     tests = run.tables[FACTOR_STATISTICS].copy()
@@ -207,17 +226,15 @@ def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None
     tests["effect_upper"] = tests["effect"] + 1
     wide = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
     sentence = answer(wide)[1]
-    assert "comes out lower by 0.0" in sentence and "but is not told apart from it" in sentence
+    assert "is not told apart from it" in sentence
     assert "mixture − rival is +0.0" in sentence and "an interval that includes zero" in sentence
     assert "higher than" not in sentence and "lower than" not in sentence
     tests["effect"] *= -1
     tests[["effect_lower", "effect_upper"]] = np.nan
     behind = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
     sentence = answer(behind)[1]
-    assert (
-        "comes out higher by 0.0" in sentence
-        and "no interval, for too few factors or the same difference on each" in sentence
-    )
+    assert "mixture − rival is −0.0" in sentence
+    assert "no interval, for too few factors or the same difference on each" in sentence
 
 
 def test_a_mixture_below_its_own_expert_is_named_with_both_numbers(run: Run) -> None:
@@ -458,8 +475,8 @@ def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp
     (protocol, *_) = run.study.protocols
     text = [block.text for block in evidence._left_out_models(read_run(tmp_path, run.study, run.published))]
     assert text == [
-        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; no gate looks at it, no result is its, and its own "
-        "test set is one of a factor without expert: too few peaks.",
+        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; no gate looks at it, no result is its, and its "
+        "factor, in all sets and strata a training factor as in the experiments table, is without it: too few peaks.",
         f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
     ]
     write_tsv(table.assign(left_out=None, without=None), tmp_path / path)

@@ -1,6 +1,6 @@
 """The main results of a study in sentences, with intervals."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
 MATRIX = "control.matrix"
+UNTRAINED = (MATRIX, "control.gc")
 SITE_PRECISION = "site_average_precision"
 _AUROC = "auroc"
 _SET_WORDS = {
@@ -98,10 +99,14 @@ def verdict(lower: float, upper: float, p: float, level: float) -> str:
 def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several: bool) -> str:
     chosen = metrics[(metrics["model"] == model) & (metrics["rows"] == "all")].dropna(subset=["value"])
     means = _means(run, chosen, "set")
+    tested = set(chosen.loc[chosen["set"] == IN_DISTRIBUTION, "factor"])
+    lacking = [factor for factor in run.without_expert(protocol) if factor in tested]
+    among = f"training factors (among them {', '.join(lacking)}, without the expert, which was left out)"
+    set_words = _SET_WORDS | ({IN_DISTRIBUTION: among} if lacking else {})
     parts = [
         f"{interval(means[name]['value'], means[name]['lower'], means[name]['upper'])} on "
         f"{means[name]['n_factors']} {words}"
-        for name, words in _SET_WORDS.items()
+        for name, words in set_words.items()
         if name in means
     ]
     if not parts:
@@ -117,8 +122,8 @@ def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several:
 
 def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     table = differences(run, protocol, model, UNSEEN)
-    # Other mixtures are not rivals, and one defined for some factors only (JASPAR matrices) has its own sentence.
-    table = table[~table["rival"].str.startswith("moe.")] if len(table) else table
+    # Other mixtures are not rivals; what nobody trains (JASPAR matrices) has its own sentence.
+    table = table[~table["rival"].str.startswith("moe.") & ~table["rival"].isin(UNTRAINED)] if len(table) else table
     table = table[table["n"] == table["n"].max()] if len(table) else table
     if table.empty:
         return ""
@@ -131,18 +136,36 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     scope += f" (negatives: {best['negatives'].replace('_', ' ')})" if several else ""
     # Where the rank test was chosen, the effect is a Hodges–Lehmann difference.
     usually = "on average" if best["test"] == PAIRED else "typically"
+    rival, tests = str(best["rival"]), _tests(run, best)
+    means = _means(run, on_shared_tests(tests[tests["model"].isin([model, rival])], "model"), "model")
+    ours, theirs = (number(means[name]["value"]) for name in (model, rival))
+    shared = on_shared_tests(tests[tests["model"].isin([model, rival, MATRIX])], "model")
+    means = _means(run, shared, "model")
+    above = ""
+    if MATRIX in means and means[MATRIX]["value"] > max(means[name]["value"] for name in (model, rival)):
+        above = f" The JASPAR matrix alone is above both on the {means[MATRIX]['n_factors']} of these that have one."
     if judged == "not told apart":
         why = "an interval that includes zero"
         if not (np.isfinite(lower) and np.isfinite(upper)):
             why = "no interval, for too few factors or the same difference on each"
         elif lower > 0 or upper < 0:
             why = f"with {p_words(p)} when every rival compared is allowed for"
-        comes = f"comes out {'higher' if effect < 0 else 'lower'} by {number(abs(effect))} {usually}, but"
         return (
-            f"Its strongest rival in this study, the {label}, {comes if effect else 'comes out equal and'} is not told "
-            f"apart from it {scope}: mixture − rival is {gap}, {why}."
+            f"Its strongest trained rival, the {label}, is not told apart from it {scope}: mean AUROC {theirs} against "
+            f"its {ours}; mixture − rival is {gap} {usually}, {why}.{above}"
         )
-    return f"It is {judged} than its strongest rival in this study, the {label}, {scope}: by {gap} {usually}."
+    return (
+        f"It is {judged} than its strongest trained rival, the {label}, {scope}: mean AUROC {ours} against {theirs}; "
+        f"by {gap} {usually}.{above}"
+    )
+
+
+def _tests(run: Run, compared: Mapping[Hashable, Any]) -> pd.DataFrame:
+    """Return the metrics on the test sets, negatives and rows of a comparison."""
+    metrics = run.table(METRICS)
+    assert metrics is not None
+    keys = ["protocol", "set", "negatives", "rows", "metric"]
+    return metrics[(metrics[keys] == [compared[key] for key in keys]).all(axis=1)]
 
 
 def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:

@@ -17,7 +17,8 @@ from tfbs_moe.study import SUPPLIED
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
 _LEFT_OUT = (
-    "was left out; no gate looks at it, no result is its, and its own test set is one of a factor without expert"
+    "was left out; no gate looks at it, no result is its, and its factor, in all sets and strata a training factor as "
+    "in the experiments table, is without it"
 )
 # Warnings of one kind that are shown without folding.
 _MOST_ALIKE = 3

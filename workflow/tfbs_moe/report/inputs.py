@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tfbs_moe.evaluation.model_list import LEFT_OUT
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import (
     ABLATION,
@@ -105,6 +106,21 @@ class Run:
     def label(self, protocol: str, model: str) -> str:
         """Return the name of a protocol's model for readers, with its architecture if the protocol has several."""
         return model_label(model, self.study.several_architectures(protocol))
+
+    def without_expert(self, protocol: str) -> list[str]:
+        """Return the training factors of a protocol that no seed has an expert of, all of theirs being left out.
+
+        Sets, strata and likeness go by the experiments table, in which these stay training factors.
+        """
+        listed = self.table(trained_list(protocol))
+        if listed is None or LEFT_OUT not in listed:
+            return []
+        out = set(listed.loc[listed[LEFT_OUT].notna(), "model"])
+        out -= set(listed.loc[listed[LEFT_OUT].isna(), "model"])
+        taught: dict[str, list[bool]] = {}
+        for kind, name in self.study.experts(protocol):
+            taught.setdefault(self.study.experiments[name]["factor"], []).append(f"{kind}.{name}" not in out)
+        return [factor for factor, there in taught.items() if not any(there)]
 
     def why_missing(self, path: str) -> str:
         """Say in one sentence why a table is missing from the report."""

@@ -103,12 +103,16 @@ def _glance(run: Run) -> Section:
         for name, row in study.experiments.items()
     ]
     unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
-    trained = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
+    taught = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
+    left_out = [run.without_expert(protocol) for protocol in study.protocols]
+    trained = [factor for factor in taught if not all(factor in out for out in left_out)]
+    without = [factor for factor in taught if factor not in trained]
     seeds = len(study.config["replicates"])
     facts = [
         f"{len(trained)} factors with an expert: {', '.join(trained)}.",
         f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}.",
-        *([f"{len(elsewhere)} factors with an expert, in another cell: {', '.join(elsewhere)}."] if elsewhere else []),
+        *([f"{len(without)} training factors whose expert was left out: {', '.join(without)}."] if without else []),
+        *([f"{len(elsewhere)} training factors in another cell: {', '.join(elsewhere)}."] if elsewhere else []),
         f"Protocols: {', '.join(study.protocols)}; {seeds} training seed{'s' if seeds > 1 else ''}, each a full "
         "retraining of every expert and gate.",
         f"Windows of {study.config['window']['length']} bases; negatives of the test sets: "
