@@ -49,6 +49,7 @@ from tfbs_moe.report.page import make_table
 from tfbs_moe.sequence import one_hot_from_codes
 from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.statistics.methods import compare_methods
+from tfbs_moe.statistics.paper import omnibus_of_draws
 from tfbs_moe.statistics.results import difference_sentence, significant
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
@@ -626,6 +627,12 @@ def test_the_papers_f_is_spoken_of_where_it_stands(kind: str) -> None:
     run = run_of({PAPER_ANOVA: pd.DataFrame([row])})
     table = inference._paper_anova(Run(run.folder, run.study, printed, run.tables))
     assert ("paper F" in table.columns) == ("as printed" in table.caption) == (kind == SUPPLIED)
+    assert "may lie below it" not in table.caption
+    # Before the mend: η² of draws stood above its interval without a word: that of a sample is biased upwards.
+    groups = {"a": np.array([0.1, 0.2]), "b": np.array([0.15, 0.3]), "c": np.array([0.25, 0.36])}
+    found = omnibus_of_draws(groups, "e", "draw")
+    run.tables[PAPER_ANOVA] = pd.DataFrame([row | {"effect_name": found.effect_name, "effect": found.effect}])
+    assert "may lie below it" in inference._paper_anova(Run(run.folder, run.study, printed, run.tables)).caption
 
 
 def test_test_sets_without_intervals_are_not_among_those_compared() -> None:

@@ -182,14 +182,16 @@ def test_no_curve_without_both_classes():
 
 
 def test_averaging_over_seeds_helps_where_their_errors_differ_and_only_there():
+    """A model with one seed has no average, one that nobody trains no seeds."""
     lucky = predictions(pairs=400, models=("moe.softmax",), seeds=(0, 1, 2))
     same = predictions(pairs=400, models=("convnet.A",), seeds=(0,))
     same = pd.concat([same, same.assign(seed=np.int16(1))])
-    alone = predictions(pairs=400, models=("control.gc",), seeds=(0,))
-    scores = read_scores(pd.concat([lucky, same, alone]))
+    alone = predictions(pairs=400, models=("control.max",), seeds=(0,))
+    untrained = predictions(pairs=400, models=("control.gc", "control.matrix"), seeds=(0, 1, 2))
+    scores = read_scores(pd.concat([lucky, same, alone, untrained]))
     row_sets = {"all": np.ones(800, dtype=bool), "bound": scores.label.astype(bool)}
     found = seed_averages(scores, IDENTITY, row_sets).set_index(["model", "rows"])
-    assert set(found.index.get_level_values("model")) == {"moe.softmax", "convnet.A"}  # one seed has no average
+    assert set(found.index.get_level_values("model")) == {"moe.softmax", "convnet.A"}
     row = found.loc[("moe.softmax", "all")]
     single = [roc_auc_score(part["label"], part["logit"]) for _, part in lucky.groupby("seed")]
     assert row["seeds"] == 3 and row["n"] == 800

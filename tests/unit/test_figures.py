@@ -1,6 +1,7 @@
 """Figures: the numbers drawn, their files, and the catalogue that says which there are."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,11 +16,13 @@ from made_run import LENGTH, TRAINING, made_study, write_made_run
 from tfbs_moe.attribution.motifs import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
+from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
 from tfbs_moe.figures import aggregate, attribution, comparison, curves, gate, performance, study, style
-from tfbs_moe.figures.catalogue import figure_item, figure_items
+from tfbs_moe.figures.catalogue import _tried, figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.published import compare, read_published, reproduction
+from tfbs_moe.figures.schematic import _fate
 from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, new_figure, nothing_to_draw, save
 from tfbs_moe.report.page import Picture, make_picture
 from tfbs_moe.statistics.draws import growth
@@ -168,6 +171,22 @@ def test_the_schematic_holds_the_names_of_the_study(source: Source) -> None:
     assert "2 seed(s)" in words
     ends = {end for cell in table["leads_to"] for end in cell.split(", ") if end}
     assert ends <= set(table["step"])
+
+
+def test_captions_say_what_becomes_of_experts_and_which_subsets_are_tried(source: Source) -> None:
+    """Before the mend: "frozen" where gates train experts on, "the subsets of that size" where 20 are drawn."""
+    config = source.study.config
+    assert _fate(source.study).startswith("frozen once trained")
+    tuned = config["gates"]["softmax"] | {"fine_tune_epochs": 2}
+    trained_on = replace(
+        source.study, config=config | {"gates": {"softmax": tuned, "logit": config["gates"]["softmax"]}}
+    )
+    assert _fate(trained_on).startswith("trained, then on with the gate:")
+    recipe = config["protocols"]["sound"] | {"gates": ["softmax", "logit"]}
+    both = trained_on.config | {"protocols": config["protocols"] | {"sound": recipe}}
+    assert _fate(replace(trained_on, config=both)).startswith("trained, then on with some gates (softmax):")
+    assert "over all subsets of that size" in figure_item(source.study, "gate_subsets.sound").caption
+    assert _tried(MOST_WHOLE) == "all subsets of that size" and str(DRAWN_PER_SIZE) in _tried(MOST_WHOLE + 1)
 
 
 def _cells_and_strata() -> pd.DataFrame:

@@ -183,7 +183,7 @@ def test_the_answer_gives_levels_rival_overlap_reproduction_gate_and_sites(run: 
     assert len(sentences) == 6
     assert "“sound”" in sentences[0] and "on 3 factors" in sentences[0] and "on 6 unseen factors" in sentences[0]
     assert sentences[1].startswith("It is higher than its strongest trained rival")
-    assert "share no sequence with training" in sentences[2]
+    assert "share no sequence with bound rows of training" in sentences[2]
     assert "0.702" in sentences[3] and "tolerance of 0.03" in sentences[3]
     assert "ARID3A" in sentences[4]
     assert "; ShiftSmooth 0.500" in sentences[5]
@@ -280,7 +280,7 @@ def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) ->
     text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
     assert "CTCF/supplied/test: left out: 3 bound rows are left" in text
     assert "No motif was found: too few stretches" in text
-    assert "on 5 unseen factors" in text
+    assert "on 5 unseen factors" in text and "; results are of 5, without CTCF" in text
     summary = summary_document(read_run(tmp_path, study, published))
     wary = summary[summary.index("## What to know first") : summary.index("## Protocol")]
     assert "- CTCF/supplied/test: left out" in wary and "- 87 bound rows to learn from." in wary

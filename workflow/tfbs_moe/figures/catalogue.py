@@ -26,6 +26,7 @@ _CURVES = {
     "roc": ("ROC curves", "false-positive rate against true-positive rate"),
     "precision_recall": ("Precision-recall curves", "recall against precision"),
 }
+_MOST_WHOLE, _DRAWN_PER_SIZE = 4, 20
 
 
 def figure_items(study: Study) -> list[FigureItem]:
@@ -90,7 +91,7 @@ def _auroc(study: Study, protocol: str) -> FigureItem:
             f"""
             AUROC of every model on every test set: mean over {seeds} training seed(s); bars are the
             {percent(confidence)} bootstrap interval over test rows, averaged over seeds. Left: all test rows. Right:
-            only rows that share nothing with the training data. The dotted line at 0.5 is a coin.
+            only rows that share nothing with bound training rows. The dotted line at 0.5 is a coin.
             """
         ),
         alt="Dot plot with intervals: one row per test set, one mark per model, one panel per set of rows.",
@@ -323,12 +324,23 @@ def _gate_subsets(study: Study, protocol: str) -> FigureItem:
             f"""
             Left: what the mixture ({gate}) loses in AUROC where one expert is taken away and the gate is told so, but
             not trained again; means over factors with the t interval, the factor as the unit. Right: mean AUROC over
-            factors by how many experts are present, over the subsets of that size. All rows, first kind of negatives.
+            factors by how many experts are present, over {_tried(len(study.gate_members(protocol, gate)))}. All rows,
+            first kind of negatives.
             """
         ),
         alt="Dot plot with intervals, one row per expert, and line plot, one line per set of factors.",
         inputs=(GATE_LOSSES, GATE_NUMBERS),
         parameters={"protocol": protocol, "model": f"moe.{gate}"},
+    )
+
+
+def _tried(experts: int) -> str:
+    """Say which subsets of experts are tried, as in ``evaluation.subsets``, which a bare Snakemake cannot import."""
+    if experts <= _MOST_WHOLE:
+        return "all subsets of that size"
+    return (
+        f"all subsets of one expert and of all but one, and up to {_DRAWN_PER_SIZE} subsets drawn at random of each "
+        "size between"
     )
 
 

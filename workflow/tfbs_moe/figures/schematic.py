@@ -40,7 +40,7 @@ def schematic(study: Study) -> Drawing:
         _arrow(ax, places[start], places[end])
     for box in boxes:
         _box(ax, box)
-    ax.text(_COLUMNS["experts"], 0.32, f"frozen once trained: {_kinds(study)}", ha="center", va="top", fontsize=5.8)
+    ax.text(_COLUMNS["experts"], 0.32, _fate(study), ha="center", va="top", fontsize=5.8)
     ax.text(
         _COLUMNS["experts"] + 0.1, 0.2, "every model predicts every test row", ha="center", va="bottom", fontsize=5.8
     )
@@ -90,6 +90,16 @@ def _arrows(study: Study) -> list[tuple[str, str]]:
     arrows = [("training factors", "training rows"), ("unseen factors", "test rows")]
     arrows += [("training rows", expert) for expert in experts] + [(expert, "gate") for expert in experts]
     return [*arrows, ("gate", "mixture"), ("mixture", "judgement"), ("test rows", "judgement")]
+
+
+def _fate(study: Study) -> str:
+    """Say of the experts what becomes of them under the gates: frozen, or trained on."""
+    gates = dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol))
+    tuned = [gate for gate in gates if study.config["gates"][gate]["fine_tune_epochs"]]
+    if not tuned:
+        return f"frozen once trained: {_kinds(study)}"
+    which = "the gate" if len(tuned) == len(gates) else f"some gates ({_names(tuned)})".replace("\n", ", ")
+    return f"trained, then on with {which}:\n{_kinds(study)}"
 
 
 def _kinds(study: Study) -> str:

@@ -15,11 +15,10 @@ from tfbs_moe.report.rivals import unequal_rivals
 from tfbs_moe.statistics.pairwise import PAIRED
 from tfbs_moe.statistics.results import BETWEEN, p_words, significant
 from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
-from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN, UNTRAINED
 
 PUBLISHED_PROTOCOL = "published"
 MATRIX = "control.matrix"
-UNTRAINED = (MATRIX, "control.gc")
 SITE_PRECISION = "site_average_precision"
 _AUROC = "auroc"
 _SET_WORDS = {
@@ -195,7 +194,7 @@ def _overlap(run: Run, metrics: pd.DataFrame, model: str) -> str:
         return ""
     every, free = (means[rows] for rows in aggregate.ROWS)
     return (
-        "On test rows that share no sequence with training the mean on unseen factors is "
+        "On test rows that share no sequence with bound rows of training the mean on unseen factors is "
         f"{interval(free['value'], free['lower'], free['upper'])}, against {number(every['value'])} on all rows of the "
         f"same {free['n_factors']} factors."
     )

@@ -23,9 +23,9 @@ _SHIFTSMOOTH = "shiftsmooth"
 _MOSTLY = 0.5
 _SHIFTED = (("shiftsmooth", "gradient"), ("shiftsmooth_corrected", "gradient_corrected"))
 _BLIND = (
-    "A convolution under global pooling scores a pattern alike wherever it lies, so its gradient moves with the "
-    "sequence, and averaging over shifts gives the gradient back, but where what the window’s ends hold changes a "
-    "filter’s best match."
+    "The gradient of a network that scores a pattern alike wherever it lies, as a convolution under global pooling "
+    "does, moves with the sequence, and averaging over shifts gives it back, but where what the window’s ends hold "
+    "changes a best match."
 )
 _INSIDE = (
     " Shifted within the neutral columns that the network sets beside a sequence itself, so that no base leaves and "

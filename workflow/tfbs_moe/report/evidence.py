@@ -134,8 +134,8 @@ def _warnings(run: Run) -> list[Block]:
         names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
         if names:
             found.append(
-                f"Bound test rows share sequence with training: {', '.join(names)}. Results are therefore given "
-                "twice, on all rows and on the rows that share nothing."
+                f"Bound test rows share sequence with bound rows of training: {', '.join(names)}. Results are "
+                "therefore given twice, on all rows and on the rows that share nothing with those."
             )
     return [Text(text, style="note") for text in found]
 

@@ -40,6 +40,10 @@ _BY = {
     "nearest_stratum": "strata by nearest training factor",
     "nearest_factor": "nearest training factor",
 }
+_ETA = (
+    " η² is the share of the variance of these numbers, which chance alone raises; its interval (noncentral F, Steiger "
+    "2004) is of the share in the population, and may lie below it."
+)
 
 
 def statistics(run: Run) -> Section:
@@ -70,7 +74,8 @@ def _factors(run: Run) -> list[Block]:
         pairs = chosen[chosen["comparison"].str.contains("−")]
         caption = "The mixture against each rival: the test that the rule chose, Holm-adjusted."
         blocks.append(make_table(pairs[_PAIR_COLUMNS], caption, "headline-tests"))
-        every = make_table(shown_statistics(proper), "All tests with the factor as the unit.", "factors")
+        caption = f"All tests with the factor as the unit.{_of_eta(proper)}"
+        every = make_table(shown_statistics(proper), caption, "factors")
         blocks.append(Fold("Every test with the factor as the unit", [every]))
     assumptions = run.table(ASSUMPTIONS)
     if assumptions is None:
@@ -119,7 +124,8 @@ def _generalisation(run: Run) -> list[Block]:
             blocks.append(Missing(caption, run.why_missing(path)))
         else:
             name = path.removeprefix("statistics/").removesuffix(".tsv")
-            blocks.append(Fold(caption.rstrip("."), [make_table(table[columns], caption, name)]))
+            shown = make_table(table[columns], caption + _of_eta(table), name)
+            blocks.append(Fold(caption.rstrip("."), [shown]))
     return blocks
 
 
@@ -191,6 +197,12 @@ def _with_scope(tests: pd.DataFrame) -> list[str]:
     ]
 
 
+def _of_eta(tests: pd.DataFrame) -> str:
+    """Say what the interval of η² is of, where a table has one."""
+    named = tests.get("effect_name", pd.Series(dtype=object)).astype(str).str.contains("eta squared")
+    return _ETA if named.any() else ""
+
+
 def _paper_anova(run: Run) -> Block:
     table = run.table(PAPER_ANOVA)
     if table is None:
@@ -207,5 +219,5 @@ def _paper_anova(run: Run) -> Block:
         shown["F_of_their_draws"] = table["factor"].map(omnibus).where(same_files)
     shown = shown.dropna(axis="columns", how="all")
     beside = ", beside the paper’s F(3, 116) as printed and from the authors’ own draws" if "paper_F" in shown else ""
-    caption = f"One-way ANOVA over draws{beside}."
+    caption = f"One-way ANOVA over draws{beside}.{_of_eta(table)}"
     return make_table(shown, caption, "paper-anova")

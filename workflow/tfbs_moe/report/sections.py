@@ -108,11 +108,12 @@ def _glance(run: Run) -> Section:
     trained = [factor for factor in taught if not all(factor in out for out in left_out)]
     without = [factor for factor in taught if factor not in trained]
     seeds = len(study.config["replicates"])
+    away = f"{', '.join(elsewhere)}{_untested(run, OTHER_CELL)}"
     facts = [
         f"{len(trained)} factors with an expert: {', '.join(trained)}.",
-        f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}.",
+        f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}{_untested(run, UNSEEN)}.",
         *([f"{len(without)} training factors whose expert was left out: {', '.join(without)}."] if without else []),
-        *([f"{len(elsewhere)} training factors in another cell: {', '.join(elsewhere)}."] if elsewhere else []),
+        *([f"{len(elsewhere)} training factors in another cell: {away}."] if elsewhere else []),
         f"Protocols: {', '.join(study.protocols)}; {seeds} training seed{'s' if seeds > 1 else ''}, each a full "
         "retraining of every expert and gate.",
         f"Windows of {study.config['window']['length']} bases; negatives of the test sets: "
@@ -120,6 +121,16 @@ def _glance(run: Run) -> Section:
     ]
     table = make_table(pd.DataFrame(rows), "The experiments of the study.", "experiments")
     return Section("glance", "The study at a glance", [Items(facts), *pictures(run, "schematic"), table])
+
+
+def _untested(run: Run, which: str) -> str:
+    """Say of which factors of a set there are results, if not of all: test sets of too few rows are left out."""
+    metrics, factors = run.table(METRICS), run.study.tested_factors(which)
+    if metrics is None:
+        return ""
+    found = metrics[(metrics["set"] == which) & metrics["value"].notna()]["factor"].unique()
+    lacking = [factor for factor in factors if factor not in found]
+    return f"; results are of {len(factors) - len(lacking)}, without {', '.join(lacking)}" if lacking else ""
 
 
 def _published(run: Run) -> Section:

@@ -17,7 +17,11 @@ LARGE = 1e4
 
 
 def eta_interval(statistic: float, df: float, df_error: float, level: float) -> tuple[float, float]:
-    """Return the interval of (partial) η² from an F statistic, by the noncentral F distribution (Steiger 2004)."""
+    """Return the interval of (partial) η² from an F statistic, by the noncentral F distribution (Steiger 2004).
+
+    It is of the population's η². That of a sample is biased upwards, the more the more groups there are, and may
+    lie above it.
+    """
     if not math.isfinite(statistic):
         return math.nan, math.nan
     statistic = max(statistic, 0.0)
