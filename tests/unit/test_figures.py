@@ -1,6 +1,7 @@
 """Figures: the numbers drawn, their files, and the catalogue that says which there are."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, n
 from tfbs_moe.report.page import Picture, make_picture
 from tfbs_moe.statistics.draws import growth
 from tfbs_moe.statistics.units import mean_interval
-from tfbs_moe.tables import read_tsv, write_tsv
+from tfbs_moe.tables import read_json, read_tsv, write_json, write_tsv
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "resources" / "published.tsv"
@@ -187,6 +188,23 @@ def test_captions_say_what_becomes_of_experts_and_which_subsets_are_tried(source
     assert _fate(replace(trained_on, config=both)).startswith("trained, then on with some gates (softmax):")
     assert "over all subsets of that size" in figure_item(source.study, "gate_subsets.sound").caption
     assert _tried(MOST_WHOLE) == "all subsets of that size" and str(DRAWN_PER_SIZE) in _tried(MOST_WHOLE + 1)
+
+
+def test_the_ring_marks_the_weights_kept_also_where_experts_learnt_on(source: Source, tmp_path: Path) -> None:
+    """Before the mend: the epoch of the highest AUROC of gate and fine-tuning, whose weights were not kept."""
+    shutil.copytree(source.folder / "moe/sound", tmp_path / "moe/sound")
+    shutil.copytree(source.folder / "experts/sound", tmp_path / "experts/sound")
+    path = tmp_path / "moe/sound/softmax/seed0"
+    history = read_tsv(path / "history.tsv").assign(validation_auroc=[0.7, 0.9, 0.8, 0.85, 0.82])
+    write_tsv(history, path / "history.tsv")
+    described = read_json(path / "model.json")
+    write_json(described | {"metrics": described["metrics"] | {"best_epoch": 4}}, path / "model.json")
+    item = figure_item(source.study, "learning_curves.sound")
+    figure, table = draw(item, replace(source, folder=tmp_path))
+    own = table[(table["model"] == "moe.softmax") & (table["seed"] == 0)]
+    assert own.loc[own["kept"], "validation_auroc"].tolist() == [0.85]
+    rings = [tuple(np.ravel(line.get_data())) for ax in figure.axes for line in ax.lines if line.get_marker() == "o"]
+    assert (4, 0.85) in rings and (2, 0.9) not in rings
 
 
 def _cells_and_strata() -> pd.DataFrame:

@@ -292,6 +292,17 @@ def test_experts_learn_on_with_their_gate(study: tuple[list[Member], dict], tmp_
     assert again["weights"] == tuned["weights"] and again["experts"] == tuned["experts"]
 
 
+def test_epochs_after_a_gate_with_nothing_to_train_count_from_one(
+    study: tuple[list[Member], dict], tmp_path: Path
+) -> None:
+    """Before the mend they counted from 2, and so did ``best_epoch`` and ``epochs``."""
+    more = {"fine_tuning": FineTuning(2, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
+    tuned = trained(study, looked(study, tmp_path / "views"), tmp_path / "tuned", gate="best_expert", **more)["metrics"]
+    history = read_tsv(tmp_path / "tuned" / "history.tsv").set_index("epoch")["validation_auroc"]
+    assert history.index.tolist() == [0, 1, 2] and tuned["epochs"] == 2
+    assert history[tuned["best_epoch"]] == pytest.approx(tuned["validation_auroc"]) and tuned["best_epoch"] > 0
+
+
 def test_a_gate_is_told_of_factors_while_its_experts_learn_on(study: tuple[list[Member], dict], tmp_path: Path) -> None:
     """What the epoch is chosen by is what the mixture says when it is told of each row's factor."""
     known = {

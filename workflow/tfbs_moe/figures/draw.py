@@ -30,7 +30,7 @@ from tfbs_moe.figures.style import Drawing, nothing_to_draw
 from tfbs_moe.statistics.draws import OURS, PUBLISHED
 from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.study import Study
-from tfbs_moe.tables import joined, read_parquet, read_tsv
+from tfbs_moe.tables import joined, read_json, read_parquet, read_tsv
 
 METRIC_COLUMNS = (
     "protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric",
@@ -237,10 +237,12 @@ def _overlap(item: FigureItem, source: Source) -> Drawing:
 
 def _learning_curves(item: FigureItem, source: Source) -> Drawing:
     trainings = training_folders(source.study, item.parameters["protocol"])
-    parts = [
-        read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS).assign(model=model, seed=seed)
-        for folder, (model, seed) in trainings
-    ]
+    parts = []
+    for folder, (model, seed) in trainings:
+        history = read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS)
+        # Written by the same job as the history, so no input of its own.
+        kept = read_json(source.folder / folder / "model.json")["metrics"]["best_epoch"]
+        parts.append(history.assign(model=model, seed=seed, kept=history["epoch"] == kept))
     return study.learning_curves(joined(parts))
 
 

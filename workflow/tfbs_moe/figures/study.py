@@ -88,7 +88,8 @@ def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
 def learning_curves(history: pd.DataFrame) -> Drawing:
     """Draw training loss and validation AUROC by epoch, a column per model and a line per seed.
 
-    ``history`` holds ``history.tsv`` of every training with ``model`` and ``seed``.
+    ``history`` holds ``history.tsv`` of every training with ``model`` and ``seed``, and in ``kept`` whether an epoch's
+    weights were kept: after fine-tuning not those of the highest AUROC, if the gate had it before its experts moved.
     """
     if history.empty:
         return nothing_to_draw("Nothing was trained.")
@@ -109,15 +110,8 @@ def learning_curves(history: pd.DataFrame) -> Drawing:
             colour = styles[model].colour
             pair[0].plot(curve["epoch"], curve["train_loss"], color=colour, alpha=0.8)
             pair[1].plot(curve["epoch"], curve["validation_auroc"], color=colour, alpha=0.8)
-            best = curve["validation_auroc"].to_numpy().argmax()
-            pair[1].plot(
-                curve["epoch"].iloc[best],
-                curve["validation_auroc"].iloc[best],
-                "o",
-                color=colour,
-                markerfacecolor="white",
-                ms=4,
-            )
+            best = curve[curve["kept"]]
+            pair[1].plot(best["epoch"], best["validation_auroc"], "o", color=colour, markerfacecolor="white", ms=4)
         pair[0].set_title(styles[model].label)
         pair[1].set_xlabel("epoch")
         if column == 0:

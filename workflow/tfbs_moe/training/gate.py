@@ -203,7 +203,8 @@ def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Ten
 def _fine_tuned(before: Fitted, *what: Any, **how: Any) -> tuple[Fitted, dict[str, str | Path]]:
     """Train gate and experts jointly; the history continues the gate's, whose validation examples may differ."""
     after, changed = fine_tune(*what, **how)
-    epochs = len(before.history)
+    # A gate with nothing to train has a row of epoch 0, and no epochs.
+    epochs = before.metrics["epochs"]
     history = pd.concat([before.history, after.history.assign(epoch=after.history["epoch"] + epochs)])
     metrics = after.metrics | {
         "best_epoch": after.metrics["best_epoch"] + epochs,
