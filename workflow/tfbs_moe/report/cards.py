@@ -241,8 +241,8 @@ def _cautions(tested: list[str]) -> list[str]:
     cautions = [
         "ChIP-seq peaks are noisy labels: a peak need not hold the factor's own motif, and a window without a peak "
         "may be bound in another cell.",
-        "Peaks of different factors lie at the same places; test rows that share sequence with training are marked "
-        "in the audit and left out of the overlap-free results.",
+        "Peaks of different factors lie at the same places; test rows that share sequence with bound training rows "
+        "are marked in the audit and left out of the overlap-free results.",
     ]
     if SUPPLIED in tested:
         cautions.append("Supplied negatives are whatever their makers put there; the audit says what they are.")
