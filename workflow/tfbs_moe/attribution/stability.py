@@ -60,18 +60,3 @@ def shift_stability(explain: Explain, X: np.ndarray, attribution: np.ndarray, *,
         back, kept = unshifted(explain(shifted(X, step, "neutral")), step)
         both.append(rank_correlation(attribution[..., kept], back[..., kept]))
     return np.mean(both, axis=0)
-
-
-def noise_stability(
-    explain: Explain, X: np.ndarray, attribution: np.ndarray, *, seed: int, sd: float = 0.05
-) -> np.ndarray:
-    """Return the rank correlation (N,) of attributions before and after noise on every column, as in the paper.
-
-    Noise leaves the simplex: no sequence looks like that. It is clipped to 0 and each column rescaled to sum to 1, the
-    least that makes it a sequence profile.
-    """
-    noisy = X + named_rng(seed, "attribution noise").normal(0, sd, X.shape)
-    noisy = noisy.clip(0)
-    total = noisy.sum(axis=1, keepdims=True)
-    noisy = np.divide(noisy, total, out=np.zeros_like(noisy), where=total > 0)
-    return rank_correlation(attribution, explain(noisy.astype(np.float32)))

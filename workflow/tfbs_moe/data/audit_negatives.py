@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import wasserstein_distance
 
 from tfbs_moe.data.dataset import UNPAIRED, Dataset
 from tfbs_moe.data.shuffles import BLOCK
@@ -80,11 +81,7 @@ def _unrelated(positives: np.ndarray, negatives: np.ndarray) -> Kind:
 
 
 def _gc_mismatch(positives: np.ndarray, negatives: np.ndarray) -> float:
-    # scipy.stats.wasserstein_distance, without the second its import takes.
-    one, two = np.sort(gc_share(positives)), np.sort(gc_share(negatives))
-    every = np.sort(np.concatenate([one, two]))
-    below = [np.searchsorted(each, every[:-1], side="right") / len(each) for each in (one, two)]
-    return float(np.sum(np.abs(below[0] - below[1]) * np.diff(every)))
+    return float(wasserstein_distance(gc_share(positives), gc_share(negatives)))
 
 
 def gc_share(codes: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
+from sklearn.model_selection import GroupKFold
 
 from tfbs_moe import runtime
 from tfbs_moe.auroc import auroc
@@ -70,13 +71,11 @@ def _penalty(k: int) -> float:
 
 def _folds(label: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the (train, test) rows of each fold, or nothing where a fold would lack a class."""
-    every = np.unique(groups)
-    if len(every) < folds:
+    if len(np.unique(groups)) < folds:
         return []
-    # The folds of scikit-learn's GroupKFold, which takes more than a second to import.
-    dealt = np.array_split(np.random.RandomState(seed % 2**32).permutation(every), folds)
-    tests = [np.isin(groups, fold) for fold in dealt]
-    splits = [(np.flatnonzero(~test), np.flatnonzero(test)) for test in tests]
+    # scikit-learn takes seeds of 32 bits.
+    shuffled = GroupKFold(folds, shuffle=True, random_state=seed % 2**32)
+    splits = list(shuffled.split(groups, groups=groups))
     whole = all(len(np.unique(label[part])) == 2 for split in splits for part in split)
     return splits if whole else []
 

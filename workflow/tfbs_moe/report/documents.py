@@ -9,10 +9,10 @@ from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.report.cards import cards, expert_cards
 from tfbs_moe.report.contents import CARDS, CRATE, METHODS, document_files
 from tfbs_moe.report.crate import ro_crate
-from tfbs_moe.report.inputs import FIGURE_SUFFIXES, TABLES, models_of, read_run
+from tfbs_moe.report.inputs import TABLES, models_of, read_run
 from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.methods import methods
-from tfbs_moe.report.page import Block, Items, Text
+from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text
 from tfbs_moe.report.references import references
 from tfbs_moe.study import Study
 from tfbs_moe.tables import atomic, write_json

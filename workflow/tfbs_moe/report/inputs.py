@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.evaluation.model_list import LEFT_OUT
-from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.item import (
     ABLATION,
     ATTRIBUTION_SUMMARY,
@@ -86,7 +85,6 @@ TABLES = (
     PUBLISHED_ANOVA,
     DRAWS,
 )
-FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,6 @@ class Run:
         if path not in self.tables:
             return f"The file {path} was not made in this run."
         return f"The file {path} has no rows."
-
-
-def report_inputs(study: Study) -> list[str]:
-    """Return every input of a study's report, relative to the run's folder."""
-    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
-    return [*TABLES, *figures, *models_of(study)]
 
 
 def trained_list(protocol: str) -> str:

@@ -17,7 +17,7 @@ from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.style import REASON
 from tfbs_moe.tables import read_tsv
 
-FIGURE_FILES = ("svg", "png", "pdf", "tsv")
+FIGURE_SUFFIXES = ("svg", "png", "pdf", "tsv")
 MIME = {
     "svg": "image/svg+xml",
     "png": "image/png",
@@ -210,7 +210,7 @@ def _without_constants(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def make_picture(folder: Path, item: FigureItem) -> Picture | Missing:
     """Read a figure's files; one that is missing or had nothing to draw becomes its reason."""
-    paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in FIGURE_FILES}
+    paths = {suffix: folder / "figures" / f"{item.name}.{suffix}" for suffix in FIGURE_SUFFIXES}
     absent = [path.name for path in paths.values() if not path.is_file()]
     if absent:
         return Missing(item.title, f"The figure was not made in this run: {', '.join(absent)} not found.")
