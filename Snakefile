@@ -16,10 +16,10 @@ LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
 from console import Interruption, missing_conda, report_of_everything, speak_shortly
-from tfbs_moe.at_work import check_writable, start_run
+from tfbs_moe.locks import check_writable, start_run
 from tfbs_moe.attribution.names import check_methods
 from tfbs_moe.config import check_config_file, complete_config, read_experiments
-from tfbs_moe.environment import export_library
+from tfbs_moe.planning import export_library
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
 

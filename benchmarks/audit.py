@@ -11,10 +11,10 @@ import numpy as np
 from measuring import parser, write_result
 
 from tfbs_moe import runtime
-from tfbs_moe.data.audit import audit
+from tfbs_moe.data.audit.audit import audit
 from tfbs_moe.data.dataset import Dataset, make_dataset
-from tfbs_moe.data.shuffles import dinucleotide_shuffle
-from tfbs_moe.data.synthetic_genome import make_genome
+from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
+from tfbs_moe.data.simulation.planted_genome import make_genome
 from tfbs_moe.sequence import one_hot_from_codes
 
 LENGTH = 101

@@ -14,7 +14,7 @@ import tangermeme.io
 from Bio import bgzf
 from measuring import alternating, made_chromosome, parser, write_fasta, write_result
 
-from tfbs_moe.data.genome import Genome, prepare_genome
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.sequence import one_hot
 
 LENGTH = 101

@@ -51,7 +51,7 @@ def _study(given: argparse.Namespace) -> None:
     from tfbs_moe.runtime import configure_torch
     from tfbs_moe.sequence import one_hot_from_codes
     from tfbs_moe.training.gate import train_gate
-    from tfbs_moe.training.views import Member, read_views, write_views
+    from tfbs_moe.training.gate_inputs import Member, read_views, write_views
 
     configure_torch(1)
     draw = np.random.default_rng(given.seed)
@@ -95,7 +95,7 @@ def _large(given: argparse.Namespace) -> None:
     from tfbs_moe.runtime import configure_torch
     from tfbs_moe.tables import write_json
     from tfbs_moe.training.gate import train_gate
-    from tfbs_moe.training.views import ARRAY, DESCRIPTION, read_views
+    from tfbs_moe.training.gate_inputs import ARRAY, DESCRIPTION, read_views
 
     configure_torch(2)
     draw = np.random.default_rng(given.seed)

@@ -17,10 +17,10 @@ import tangermeme.match
 from measuring import alternating, made_chromosome, parser, write_fasta, write_result
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from tfbs_moe.data.candidates import Negatives, Task
-from tfbs_moe.data.gc_matching import gc_count, gc_matched
-from tfbs_moe.data.genome import Genome, prepare_genome
-from tfbs_moe.data.intervals import free_space
+from tfbs_moe.data.negatives.candidates import Negatives, Task
+from tfbs_moe.data.negatives.gc_matched import gc_count, gc_matched
+from tfbs_moe.data.windows import free_space
+from tfbs_moe.genome.genome import Genome, prepare_genome
 
 LENGTH = 101
 MEGABASE = 1_000_000

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 import tfbs_moe
-from tfbs_moe.attribution.matches import matrix_matches
-from tfbs_moe.attribution.motifs import Motif, match_motifs
-from tfbs_moe.attribution.seqlets import Discovery, call_seqlets
+from tfbs_moe.attribution.motifs.known_sites import matrix_matches
+from tfbs_moe.attribution.motifs.motif import Motif, match_motifs
+from tfbs_moe.attribution.motifs.seqlets import Discovery, call_seqlets
 from tfbs_moe.data.jaspar import matrices
-from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
 from tfbs_moe.models.registry import build
 from tfbs_moe.sequence import one_hot_from_codes
 

@@ -5,24 +5,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.motifs import Motif, match_motifs, motif_table, sentence
-from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
-from tfbs_moe.attribution.summary import labelled
+from tfbs_moe.attribution.motifs.motif import Motif, match_motifs, motif_table, sentence
+from tfbs_moe.attribution.store import labelled, make_attributions, read_attributions, write_attributions
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
-from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.curves import curve_points
+from tfbs_moe.evaluation.evaluate import seed_averages
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.evaluation.seed_averages import seed_averages
 from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import paired_differences
 from tfbs_moe.figures.item import LOGO_METHODS, training_folders
-from tfbs_moe.statistics.ablation import ablation
+from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
-from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
-from tfbs_moe.statistics.methods import compare_methods
-from tfbs_moe.statistics.results import RESULT_COLUMNS, Result, as_table
+from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, likeness_agreement
+from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import read_parquet, read_tsv, write_json, write_parquet, write_tsv

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.genome.genome import Genome
 
 LETTERS = np.frombuffer(b"ACGTN", dtype=np.uint8)
 

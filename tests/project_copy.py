@@ -92,9 +92,9 @@ def compile_kernels() -> None:
 
     Processes of the tests take turns: the first one compiles, the others find it done.
     """
-    from tfbs_moe.data.shuffles import dinucleotide_shuffle
+    from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
     from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, ranking_metrics
-    from tfbs_moe.models.letter_scan import read_letters, scan, scan_gradient
+    from tfbs_moe.models.lookup_convolution import read_letters, scan, scan_gradient
 
     lock = os.open(ROOT / "workflow", os.O_RDONLY)
     try:

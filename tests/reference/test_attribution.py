@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.around import around_sites, sites_in_windows
-from tfbs_moe.attribution.localisation import site_mask
-from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.parts import ThroughExpert
-from tfbs_moe.attribution.references import references
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.attribution.evaluation.localisation import around_sites, site_mask, sites_in_windows
+from tfbs_moe.attribution.methods.by_name import attribute, logits
+from tfbs_moe.attribution.methods.integrated_gradients import ThroughExpert
+from tfbs_moe.attribution.methods.references import references
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes
 

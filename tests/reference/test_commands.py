@@ -18,9 +18,9 @@ from tfbs_moe.apply.scorer import Scorer
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source
-from tfbs_moe.attribution.methods import attribute
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.attribution.methods.by_name import attribute
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build
 from tfbs_moe.sequence import one_hot

@@ -9,17 +9,15 @@ import pytest
 from peak_files import as_text, make_genome, random_codes, write_lines
 from tfbs_moe.apply.explain import contributions
 from tfbs_moe.apply.windows import open_source
-from tfbs_moe.attribution.around import sites_in_windows
-from tfbs_moe.attribution.flanks import real_flanks
-from tfbs_moe.attribution.localisation import site_mask
+from tfbs_moe.attribution.evaluation.localisation import site_mask, sites_in_windows
+from tfbs_moe.attribution.examples import real_flanks
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import Dataset, make_dataset, write_dataset
 from tfbs_moe.data.folds import deal_folds
-from tfbs_moe.data.intervals import free_space
 from tfbs_moe.data.peaks import read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit
-from tfbs_moe.data.windows import cut_windows
+from tfbs_moe.data.windows import cut_windows, free_space
 from tfbs_moe.sequence import decode, one_hot, one_hot_from_codes, reverse_complement
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.methods import METHODS, attribute, logits
+from tfbs_moe.attribution.methods.by_name import METHODS, attribute, logits
 from tfbs_moe.attribution.names import CORRECTED
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes
 

@@ -17,13 +17,13 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from tfbs_moe.auroc import auroc
-from tfbs_moe.evaluation.calibrated import calibrate, quality
+from tfbs_moe.evaluation.calibration import calibrate, quality
+from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.evaluate import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
-from tfbs_moe.evaluation.familiarity import learn_familiarity
 from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws, newcombe_interval
-from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.ood_score import learn_familiarity
 from tfbs_moe.evaluation.scores import UNPAIRED, Scores
+from tfbs_moe.numeric import auroc
 
 SEEDS = range(5)
 NAMES = dict.fromkeys(IDENTITY, "x")

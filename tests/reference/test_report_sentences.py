@@ -15,19 +15,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tfbs_moe.attribution.evaluation.faithfulness import SHARES, mean_change
 from tfbs_moe.attribution.explain import known_sites
-from tfbs_moe.attribution.faithfulness import SHARES, mean_change
 from tfbs_moe.attribution.names import METRIC_LABELS
-from tfbs_moe.attribution.store import make_attributions, write_attributions
-from tfbs_moe.attribution.summary import summarise
+from tfbs_moe.attribution.store import make_attributions, summarise, write_attributions
 from tfbs_moe.config import complete_config
-from tfbs_moe.data.audit import audit
-from tfbs_moe.data.audit_warnings import AuditThresholds, audit_warnings
+from tfbs_moe.data.audit.audit import audit
+from tfbs_moe.data.audit.warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.dataset import make_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.matrix_scan import best_hit, occupancy
-from tfbs_moe.data.shuffles import dinucleotide_shuffle
-from tfbs_moe.figures import attribution, comparison, gate, methods, performance, published
+from tfbs_moe.data.motif_scan import best_hit, occupancy
+from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
+from tfbs_moe.figures import attribution, attribution_methods, comparison, mixtures, performance, published
 from tfbs_moe.figures.draw import read_explained
 from tfbs_moe.figures.item import (
     ATTRIBUTION_SUMMARY,
@@ -39,18 +38,19 @@ from tfbs_moe.figures.item import (
     METRICS,
     percent,
 )
-from tfbs_moe.report import answer, cards, evidence, inference, seeds, summary, trust
-from tfbs_moe.report import attribution as report_attribution
-from tfbs_moe.report import gate as report_gate
-from tfbs_moe.report import methods as report_methods
-from tfbs_moe.report.cautions import cautions
+from tfbs_moe.report.documents import cards, summary
+from tfbs_moe.report.documents import methods as report_methods
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, FAMILIARITY, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
+from tfbs_moe.report.sections import answer, calibration, evidence, seeds, statistics
+from tfbs_moe.report.sections import attribution as report_attribution
+from tfbs_moe.report.sections import gate as report_gate
+from tfbs_moe.report.sections.cautions import cautions
 from tfbs_moe.sequence import one_hot_from_codes
+from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.factors import compare_models
-from tfbs_moe.statistics.methods import compare_methods
 from tfbs_moe.statistics.paper import omnibus_of_draws
-from tfbs_moe.statistics.results import difference_sentence, significant
+from tfbs_moe.statistics.tests.results import difference_sentence, significant
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 from tfbs_moe.tables import write_tsv
@@ -267,8 +267,8 @@ def test_methods_are_averaged_over_factors_in_sentences_tables_and_figures(level
         every = by_hand(table[table["method"] == method])
         for _, drawn in (
             attribution.localisation(table, level),
-            methods.cost_against_quality(table, level),
-            methods.shift_curves(table[table["method"] == method], level),
+            attribution_methods.cost_against_quality(table, level),
+            attribution_methods.shift_curves(table[table["method"] == method], level),
         ):
             own = drawn[drawn["method"] == method] if "method" in drawn else drawn
             row = own.iloc[0]
@@ -346,7 +346,7 @@ def test_the_expert_missed_most_is_told_of_the_first_kind_and_only_where_one_is_
     (said,) = report_gate._missed(run_of({GATE_LOSSES: losses(np.nan, 0.05, 0.3, 0.1)}))
     assert "without B the mixture (softmax) loses most, +0.050 [+0.040, +0.060] in AUROC (mean over 4 factors)" in said
     assert report_gate._missed(run_of({GATE_LOSSES: losses(*[np.nan] * 4)})) == []
-    _, drawn = gate.gate_subsets(losses(1, 2, 3, 4), losses(1, 2, 3, 4).assign(n_present=1), MODEL)
+    _, drawn = mixtures.gate_subsets(losses(1, 2, 3, 4), losses(1, 2, 3, 4).assign(n_present=1), MODEL)
     assert set(drawn["negatives"]) == {SHUFFLE}
 
 
@@ -471,14 +471,14 @@ def test_familiarity_says_what_there_is() -> None:
     same = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "unfamiliar_known": 0.05, "n_known": 3, "n": 6}
     row = same | {"unfamiliar_other_cell": np.nan, "n_other_cell": 0, "unfamiliar_unseen": np.nan, "n_unseen": 0}
     row |= {"difference": np.nan, "lower": np.nan, "upper": np.nan, "rank_correlation": 0.9, "p": 1e-5}
-    (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
     assert "nan" not in said and "5.0% for 3 training factors" in said and "(p < .001)." in said
     row |= {"p": 0.06, "unfamiliar_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
     for level, told in ((0.95, True), (0.9, False)):
-        (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}, level))
+        (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}, level))
         assert ("it does not foretell" in said) == told and "+0.150 [+0.100, +0.200]" in said
     gains = pd.DataFrame([same | {"set": UNSEEN, "calibrated_on": SHUFFLE, "gain": np.nan}])
-    assert trust._calibrated(run_of({CALIBRATION: gains})) == []
+    assert calibration._calibrated(run_of({CALIBRATION: gains})) == []
 
 
 def test_of_warnings_of_one_kind_the_worst_is_shown() -> None:
@@ -581,7 +581,7 @@ def test_familiarity_that_goes_the_other_way_round_is_told_so(correlation: float
     row |= {f"unfamiliar_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {
         "rank_correlation": correlation
     }
-    (said,) = trust._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
     assert said.endswith(words)
 
 
@@ -608,7 +608,7 @@ def test_boxes_of_a_logo_are_the_sites_that_its_attributions_are_judged_by(tmp_p
 @pytest.mark.parametrize("methods", [["gradient"], ["deeplift_shap", "shiftsmooth"]])
 def test_methods_name_what_is_computed(methods: list[str]) -> None:
     """Every method that explains, every sequence, and of every metric the interval that it has."""
-    settings = complete_config({"attribution": {"methods": methods}, "run": "r", "experiments": "e.tsv"})
+    settings = complete_config({"attribution": {"methods": attribution_methods}, "run": "r", "experiments": "e.tsv"})
     said = report_methods._attribution(settings)
     for name in (*settings["attribution"]["methods"], *LOGO_METHODS, settings["attribution"]["motif_method"]):
         assert re.search(rf"\b{name}\b", said.split(" on up to ")[0])
@@ -625,14 +625,14 @@ def test_the_papers_f_is_spoken_of_where_it_stands(kind: str) -> None:
     row |= {"statistic_name": "F", "test": "paper's ANOVA"}
     printed = pd.DataFrame([{"metric": "anova_f", "factor": "CTCF", "value": 2.0}])
     run = run_of({PAPER_ANOVA: pd.DataFrame([row])})
-    table = inference._paper_anova(Run(run.folder, run.study, printed, run.tables))
+    table = statistics._paper_anova(Run(run.folder, run.study, printed, run.tables))
     assert ("paper F" in table.columns) == ("as printed" in table.caption) == (kind == SUPPLIED)
     assert "may lie below it" not in table.caption
     # Before the mend: η² of draws stood above its interval without a word: that of a sample is biased upwards.
     groups = {"a": np.array([0.1, 0.2]), "b": np.array([0.15, 0.3]), "c": np.array([0.25, 0.36])}
     found = omnibus_of_draws(groups, "e", "draw")
     run.tables[PAPER_ANOVA] = pd.DataFrame([row | {"effect_name": found.effect_name, "effect": found.effect}])
-    assert "may lie below it" in inference._paper_anova(Run(run.folder, run.study, printed, run.tables)).caption
+    assert "may lie below it" in statistics._paper_anova(Run(run.folder, run.study, printed, run.tables)).caption
 
 
 def test_test_sets_without_intervals_are_not_among_those_compared() -> None:

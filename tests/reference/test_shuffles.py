@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chisquare
 
 from peak_files import as_text
-from tfbs_moe.data.shuffles import dinucleotide_shuffle
+from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
 from tfbs_moe.sequence import encode
 
 DRAWS = 20_000

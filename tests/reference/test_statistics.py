@@ -13,26 +13,26 @@ from statsmodels.stats.anova import AnovaRM
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from tfbs_moe.statistics.ablation import ablation
-from tfbs_moe.statistics.anova import repeated_measures
-from tfbs_moe.statistics.assumptions import (
+from tfbs_moe.statistics.between import compare_strata
+from tfbs_moe.statistics.calibration import familiarity_evidence
+from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
+from tfbs_moe.statistics.generalisation import negatives_matrix
+from tfbs_moe.statistics.mixtures import ablation
+from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
+from tfbs_moe.statistics.regression import regress
+from tfbs_moe.statistics.strata import factor_values
+from tfbs_moe.statistics.tests.anova import repeated_measures
+from tfbs_moe.statistics.tests.assumptions import (
     homogeneity,
     homogeneity_of_residuals,
     mauchly,
     normality_within,
     residuals,
 )
-from tfbs_moe.statistics.between import compare_strata
-from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
-from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
-from tfbs_moe.statistics.matrix import negatives_matrix
-from tfbs_moe.statistics.mixed import fit_mixed
-from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
-from tfbs_moe.statistics.ranks import friedman, nemenyi
-from tfbs_moe.statistics.regression import regress
-from tfbs_moe.statistics.results import holm
-from tfbs_moe.statistics.strata import factor_values
-from tfbs_moe.statistics.trust import familiarity_evidence
+from tfbs_moe.statistics.tests.effects import common_language, eta_interval, hedges, hodges_lehmann
+from tfbs_moe.statistics.tests.mixed import fit_mixed
+from tfbs_moe.statistics.tests.ranks import friedman, nemenyi
+from tfbs_moe.statistics.tests.results import holm
 from tfbs_moe.statistics.units import FactorTable, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 

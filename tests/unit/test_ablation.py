@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from made_run import made_study
-from tfbs_moe.statistics.ablation import ablation
+from tfbs_moe.statistics.mixtures import ablation
 
 GAIN = np.array([0.02, 0.01, 0.03, 0.02])
 

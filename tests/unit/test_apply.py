@@ -16,19 +16,18 @@ import torch
 
 from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.predict import Columns, predict, predict_file
-from tfbs_moe.apply.scorer import Scorer
+from tfbs_moe.apply.scorer import Scorer, warn_of_other_genome
 from tfbs_moe.apply.sequence_table import read_sequences
-from tfbs_moe.apply.trained_on import warn_of_other_genome
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source, tile_starts
-from tfbs_moe.assemblies import Assembly, find_assembly, known_assemblies
 from tfbs_moe.cli.main import main
 from tfbs_moe.data.dataset import make_dataset, write_dataset
-from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.evaluation.predict import predict_dataset
+from tfbs_moe.genome.assemblies import Assembly, find_assembly, known_assemblies
+from tfbs_moe.genome.genome import Genome, padded_windows
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import decode, one_hot, one_hot_from_codes
@@ -532,8 +531,8 @@ def small_assemblies(monkeypatch):
         "hg19": Assembly("hg19", "Homo sapiens", "vertebrates", {"chr1": CHROMOSOME}, ("GRCh37",)),
     }
     assert find_assembly("GRCh38").name == "hg38"
-    monkeypatch.setattr("tfbs_moe.assemblies.known_assemblies", lambda: known)
-    monkeypatch.setattr("tfbs_moe.apply.trained_on.known_assemblies", lambda: known)
+    monkeypatch.setattr("tfbs_moe.genome.assemblies.known_assemblies", lambda: known)
+    monkeypatch.setattr("tfbs_moe.apply.scorer.known_assemblies", lambda: known)
 
 
 def test_a_genome_of_another_assembly_is_warned_of(human_model, model, genome, tmp_path, capsys, small_assemblies):

@@ -5,11 +5,18 @@ import json
 import pybedtools
 import pytest
 
-from tfbs_moe import assemblies
-from tfbs_moe.assemblies import find_assembly, in_style, known_assemblies, name_of_sizes, portal_name, translation
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome import assemblies
+from tfbs_moe.genome.assemblies import (
+    find_assembly,
+    in_style,
+    known_assemblies,
+    name_of_sizes,
+    portal_name,
+    translation,
+)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from peak_files import make_genome, random_codes
-from tfbs_moe.assemblies import known_assemblies
-from tfbs_moe.data.assembly import check_assembly, in_genome_names
+from tfbs_moe.data.assembly_check import check_assembly, in_genome_names
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.assemblies import known_assemblies
 
 
 class Sizes:

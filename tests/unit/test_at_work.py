@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe import at_work
+from tfbs_moe import locks as at_work
 from tfbs_moe.errors import InputError
 
 CHILD = """

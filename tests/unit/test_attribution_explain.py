@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 import torch
 
-from tfbs_moe.attribution.deeplift import INCOMPLETE
 from tfbs_moe.attribution.explain import Request, Subject, chosen_rows, examine, explain, request
-from tfbs_moe.attribution.matches import known_matches
-from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.motifs import Motif, information, motif_table, motifs_in
-from tfbs_moe.attribution.recovered import filters_of, grouped, joined, recovered
+from tfbs_moe.attribution.methods.by_name import attribute, logits
+from tfbs_moe.attribution.methods.deeplift import INCOMPLETE
+from tfbs_moe.attribution.motifs.discovered import filters_of, grouped, joined, recovered
+from tfbs_moe.attribution.motifs.known_sites import known_matches
+from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table, motifs_in
 from tfbs_moe.attribution.store import make_attributions, write_attributions
 from tfbs_moe.data.dataset import make_dataset
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot, one_hot_from_codes
 

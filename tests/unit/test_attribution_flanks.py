@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfbs_moe.attribution.examples import real_flanks
 from tfbs_moe.attribution.explain import examine, explain, prepare, request
-from tfbs_moe.attribution.flanks import real_flanks
-from tfbs_moe.attribution.methods import attribute
+from tfbs_moe.attribution.methods.by_name import attribute
 from tfbs_moe.data.dataset import Dataset, make_dataset
-from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build
 from tfbs_moe.sequence import decode, one_hot, reverse_complement

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution import lending
-from tfbs_moe.attribution.gradient import simplex_corrected, times_input
-from tfbs_moe.attribution.localisation import position_score
-from tfbs_moe.attribution.methods import attribute, logits
-from tfbs_moe.attribution.motif_scorer import take_apart
-from tfbs_moe.attribution.parts import GateWeight, ThroughExpert
-from tfbs_moe.attribution.references import hypothetical, references
+from tfbs_moe.attribution.evaluation.localisation import position_score
+from tfbs_moe.attribution.methods import adapter
+from tfbs_moe.attribution.methods.by_name import attribute, logits
+from tfbs_moe.attribution.methods.convnet_fast import take_apart
+from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
+from tfbs_moe.attribution.methods.integrated_gradients import GateWeight, ThroughExpert
+from tfbs_moe.attribution.methods.references import hypothetical, references
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.runtime import rng
 
@@ -271,11 +271,11 @@ def test_fast_paths_give_what_the_network_gives(monkeypatch, strands, pooling, w
         ("integrated_gradients", {"steps": 2, "tolerance": None}),
         ("ism", {}),
     ]
-    with lending.lend(model) as lent:
+    with adapter.lend(model) as lent:
         assert type(lent).__name__ == "MotifScorer"
     quick = [attribute(model, X, name, output="probability", **case) for name, case in cases]
     small = [attribute(model, X, name, batch_size=11, **case) for name, case in cases[:-1]]
-    monkeypatch.setattr(lending, "take_apart", lambda _: None)
+    monkeypatch.setattr(adapter, "take_apart", lambda _: None)
     for place, (name, case) in enumerate(cases):
         slow = attribute(model, X, name, output="probability", **case)
         np.testing.assert_allclose(quick[place], slow, atol=5e-5 * np.abs(slow).max(), err_msg=name)

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.agreement import rank_correlation
-from tfbs_moe.attribution.equivariance import equivariance
-from tfbs_moe.attribution.gradient import simplex_corrected, times_input
-from tfbs_moe.attribution.lending import lend
-from tfbs_moe.attribution.methods import METHODS, attribute, logits, settings_of
+from tfbs_moe.attribution.evaluation.agreement import rank_correlation
+from tfbs_moe.attribution.evaluation.equivariance import equivariance
+from tfbs_moe.attribution.methods.adapter import lend
+from tfbs_moe.attribution.methods.by_name import METHODS, attribute, logits, settings_of
+from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
+from tfbs_moe.attribution.methods.shiftsmooth import shift_weights
 from tfbs_moe.attribution.names import METHOD_LABELS, PADS_ITSELF, in_words
-from tfbs_moe.attribution.shiftsmooth import shift_weights
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import ARCHITECTURES, build, build_gate
 
 LENGTH = 12

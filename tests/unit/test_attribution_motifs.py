@@ -7,14 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution import modisco, seqlets
-from tfbs_moe.attribution.around import around_sites, sites_in_windows
-from tfbs_moe.attribution.filters import filter_motifs, has_filters
-from tfbs_moe.attribution.localisation import site_mask
-from tfbs_moe.attribution.matches import best_matches, known_matches, match_mask, matches_in_rows, matrix_matches
-from tfbs_moe.attribution.motifs import Motif, information, match_motifs, motif_table, sentence, trimmed
-from tfbs_moe.attribution.recovered import grouped, recovered
-from tfbs_moe.attribution.seqlets import Discovery, call_seqlets, discover_motifs
+from tfbs_moe.attribution.evaluation.localisation import around_sites, site_mask, sites_in_windows
+from tfbs_moe.attribution.motifs import modisco, seqlets
+from tfbs_moe.attribution.motifs.discovered import grouped, recovered
+from tfbs_moe.attribution.motifs.filters import filter_motifs, has_filters
+from tfbs_moe.attribution.motifs.known_sites import (
+    best_matches,
+    known_matches,
+    match_mask,
+    matches_in_rows,
+    matrix_matches,
+)
+from tfbs_moe.attribution.motifs.motif import Motif, information, match_motifs, motif_table, sentence, trimmed
+from tfbs_moe.attribution.motifs.seqlets import Discovery, call_seqlets, discover_motifs
 from tfbs_moe.attribution.store import no_attributions, read_attributions, write_attributions
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices, matrix_by_id, shuffled
 from tfbs_moe.errors import InputError

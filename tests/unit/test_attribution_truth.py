@@ -8,15 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tfbs_moe.attribution.agreement import cosine, rank_correlation, top_overlap
-from tfbs_moe.attribution.judge import judge
-from tfbs_moe.attribution.localisation import localise, position_score, site_mask
-from tfbs_moe.attribution.select import select_rows
-from tfbs_moe.attribution.stability import substituted
-from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
-from tfbs_moe.attribution.summary import summarise
+from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation, top_overlap
+from tfbs_moe.attribution.evaluation.evaluate import judge
+from tfbs_moe.attribution.evaluation.localisation import localise, position_score, site_mask
+from tfbs_moe.attribution.evaluation.stability import substituted
+from tfbs_moe.attribution.examples import select_rows
+from tfbs_moe.attribution.store import make_attributions, read_attributions, summarise, write_attributions
 from tfbs_moe.errors import InputError
-from tfbs_moe.statistics.methods import compare_methods
+from tfbs_moe.statistics.attribution_methods import compare_methods
 
 LENGTH = 30
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from tfbs_moe.data.audit import audit
-from tfbs_moe.data.audit_negatives import block_signatures, dinucleotide_signature, find_negatives, gc_share
-from tfbs_moe.data.audit_warnings import AuditThresholds
+from tfbs_moe.data.audit.audit import audit
+from tfbs_moe.data.audit.negatives_found import block_signatures, dinucleotide_signature, find_negatives, gc_share
+from tfbs_moe.data.audit.warnings import AuditThresholds
 from tfbs_moe.data.dataset import Dataset, left_out_dataset, make_dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
-from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle
+from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 

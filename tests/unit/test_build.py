@@ -8,12 +8,12 @@ import pytest
 
 from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.build import PeakSettings, build_peaks, build_split, cut_peaks
-from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, left_out, left_out_dataset, read_dataset, write_dataset
-from tfbs_moe.data.genome import Genome, prepare_genome
-from tfbs_moe.data.negatives import PROVIDERS
+from tfbs_moe.data.negatives.candidates import NegativeSettings
+from tfbs_moe.data.negatives.negatives import PROVIDERS
 from tfbs_moe.data.splits import SPLITS, ChromosomeSplit
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.sequence import codes_from_one_hot
 
 SPLIT = ChromosomeSplit(validation=("chr2",), test=("chr3",))

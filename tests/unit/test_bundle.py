@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tfbs_moe import planning
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation import calibrated, familiarity
-from tfbs_moe.models import bundle, files, registry
-from tfbs_moe.models.interface import Expert
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.evaluation import calibration, ood_score
+from tfbs_moe.models import bundle, registry
+from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.training import record
@@ -90,13 +91,13 @@ def test_a_mixture_comes_back_and_moves_as_a_whole(mixture_folder: Path, tmp_pat
 )
 def test_whatever_is_gone_of_a_mixture_is_missed(mixture_folder: Path, gone: str) -> None:
     (mixture_folder / record.HISTORY).write_text("")
-    assert files.is_trained(mixture_folder, mixture=True) and not files.is_calibrated(mixture_folder)
-    for name in (calibrated.FILE, familiarity.FILE):
+    assert planning.is_trained(mixture_folder, mixture=True) and not planning.is_calibrated(mixture_folder)
+    for name in (calibration.FILE, ood_score.FILE):
         (mixture_folder / name).write_text("")
-    assert files.is_calibrated(mixture_folder)
+    assert planning.is_calibrated(mixture_folder)
     path = mixture_folder / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert not files.is_trained(mixture_folder, mixture=True)
+    assert not planning.is_trained(mixture_folder, mixture=True)
 
 
 def test_a_mixture_takes_no_space_for_its_experts(mixture_folder: Path, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe.assemblies import find_assembly, known_assemblies
-from tfbs_moe.chromosomes import fasta_sizes, genome_faults
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.splits import ChromosomeSplit
+from tfbs_moe.genome.assemblies import find_assembly, known_assemblies
+from tfbs_moe.genome.chromosomes import fasta_sizes, genome_faults
 
 
 def completed(splits=None, synthetic=None, **genome):
@@ -94,7 +94,7 @@ def test_few_chromosomes_or_a_genome_in_pieces_must_be_split_by_hand(tmp_path):
 
 
 def test_a_large_file_without_an_index(tmp_path, monkeypatch):
-    monkeypatch.setattr("tfbs_moe.chromosomes._SMALL_BYTES", 10)
+    monkeypatch.setattr("tfbs_moe.genome.chromosomes._SMALL_BYTES", 10)
     path = tmp_path / "genome.fa"
     path.write_text(">chr1\nACGTACGT\n")
     assert fasta_sizes(path) is None

@@ -8,10 +8,10 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from tfbs_moe.data.composition import composition_auroc, word_counts
+from tfbs_moe.data.audit.composition import composition_auroc, word_counts
 from tfbs_moe.data.dataset import Dataset, make_dataset
-from tfbs_moe.data.grouping import draw_groups, row_groups
-from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_shuffle
+from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_shuffle
+from tfbs_moe.data.related import draw_groups, row_groups
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.sequence import encode, one_hot_from_codes

@@ -8,7 +8,7 @@ import pytest
 
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
-from tfbs_moe.report import costs
+from tfbs_moe.report.documents import costs
 
 RULES = Path(__file__).resolve().parents[2] / "workflow" / "rules"
 COLUMNS = ["s", "h:m:s", "max_rss", "max_vms", "max_uss", "max_pss", "io_in", "io_out", "mean_load", "cpu_time"]

@@ -9,15 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfbs_moe.data.dataset import (
-    UNPAIRED,
-    Dataset,
-    concatenate,
-    make_dataset,
-    read_dataset,
-    subset,
-    write_dataset,
-)
+from tfbs_moe.data.dataset import UNPAIRED, Dataset, concatenate, make_dataset, read_dataset, subset, write_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import one_hot, one_hot_from_codes
 

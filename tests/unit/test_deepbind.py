@@ -8,8 +8,8 @@ import pytest
 
 from tfbs_moe.data.dataset import UNPAIRED, left_out
 from tfbs_moe.data.deepbind import build_deepbind, exact_pairs, read_deepbind
-from tfbs_moe.data.overlap import sequence_ids
-from tfbs_moe.data.shuffles import dinucleotide_counts, dinucleotide_shuffle
+from tfbs_moe.data.kmers import sequence_ids
+from tfbs_moe.data.negatives.shuffles import dinucleotide_counts, dinucleotide_shuffle
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import ALPHABET, codes_from_one_hot, decode, encode
 

@@ -5,21 +5,19 @@ import pandas as pd
 import pytest
 import torch
 
-from tfbs_moe.evaluation.calibrated import Calibration, calibrate, quality
-from tfbs_moe.evaluation.evaluate import evaluate
-from tfbs_moe.evaluation.familiarity import learn_familiarity
-from tfbs_moe.evaluation.gate import gate_weights
+from tfbs_moe.evaluation.calibration import Calibration, calibrate, quality, trust
+from tfbs_moe.evaluation.curves import curve_points
+from tfbs_moe.evaluation.evaluate import evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.ood_score import learn_familiarity
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.evaluation.seed_averages import seed_averages
-from tfbs_moe.evaluation.trust import trust
-from tfbs_moe.statistics.anova import one_way, repeated_measures
-from tfbs_moe.statistics.assumptions import homogeneity, mauchly
+from tfbs_moe.numeric import settled, varies
 from tfbs_moe.statistics.factors import compare_models
-from tfbs_moe.statistics.mixed import fit_mixed
 from tfbs_moe.statistics.regression import regress
-from tfbs_moe.statistics.rounding import settled, varies
+from tfbs_moe.statistics.tests.anova import one_way, repeated_measures
+from tfbs_moe.statistics.tests.assumptions import homogeneity, mauchly
+from tfbs_moe.statistics.tests.mixed import fit_mixed
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 IDENTITY = {

@@ -22,9 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal import Fault, Portal
-from tfbs_moe.data import download, partial, sources, transport
-from tfbs_moe.data.download import fetch
-from tfbs_moe.data.transport import Patience, Policy, SourceError, TransientError, UnresolvedError
+from tfbs_moe.data.download import download, partial, sources
+from tfbs_moe.data.download.download import fetch
+from tfbs_moe.data.download.download import http as transport
+from tfbs_moe.data.download.http import Patience, Policy, SourceError, TransientError, UnresolvedError
 from tfbs_moe.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -362,7 +363,7 @@ def test_a_right_file_is_not_fetched_again_and_a_wrong_one_is(portal, url, tmp_p
 def test_kill_in_the_middle_then_resume(portal, url, tmp_path):
     portal.misbehave("/data/A_(x).gz", Fault(stall_at=131_072, stall_seconds=600))
     target = tmp_path / "a.gz"
-    code = f"from tfbs_moe.data.download import fetch; fetch([{url!r}], {str(target)!r}, sha256={SHA256!r})"
+    code = f"from tfbs_moe.data.download.download import fetch; fetch([{url!r}], {str(target)!r}, sha256={SHA256!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")})
     assert portal.paused.wait(600)
     part = tmp_path / ".a.gz.part"

@@ -8,11 +8,11 @@ from datetime import date
 import pytest
 
 from portal import Fault, Portal
-from tfbs_moe.data import sources
-from tfbs_moe.data.download import fetch
-from tfbs_moe.data.encode import PortalClient, find, update_lock
-from tfbs_moe.data.peak_choice import linked, refusal
-from tfbs_moe.data.transport import Policy, session
+from tfbs_moe.data.download import sources
+from tfbs_moe.data.download.download import fetch
+from tfbs_moe.data.download.encode import PortalClient, find, update_lock
+from tfbs_moe.data.download.http import Policy, session
+from tfbs_moe.data.download.peak_choice import linked, refusal
 from tfbs_moe.errors import InputError
 
 FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2)

@@ -6,11 +6,10 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.evaluate import METRIC_COLUMNS, auroc_draws, draw_stream, evaluate
-from tfbs_moe.evaluation.gate import GATE_COLUMNS, gate_weights
-from tfbs_moe.evaluation.roc import curve_points
+from tfbs_moe.evaluation.curves import curve_points
+from tfbs_moe.evaluation.evaluate import METRIC_COLUMNS, auroc_draws, draw_stream, evaluate, seed_averages
+from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS, gate_weights
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
-from tfbs_moe.evaluation.seed_averages import seed_averages
 
 IDENTITY = {
     "protocol": "sound",

@@ -6,22 +6,21 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from tfbs_moe.data.audit.training_overlap import training_overlaps
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, subset, write_dataset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.matrix_scan import occupancy
-from tfbs_moe.data.training_overlap import training_overlaps
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_scan import occupancy
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate
-from tfbs_moe.evaluation.gate import gate_weights
+from tfbs_moe.evaluation.calibration import trust
+from tfbs_moe.evaluation.curves import curve_points
+from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import gate_use
+from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.predict import predict_dataset, predict_datasets, predict_models
-from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
-from tfbs_moe.evaluation.seed_averages import seed_averages
-from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.models import bundle
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 from tfbs_moe.tables import read_parquet, write_parquet

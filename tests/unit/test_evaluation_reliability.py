@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from tfbs_moe.evaluation.calibration import reliability
+from tfbs_moe.evaluation.curves import reliability
 from tfbs_moe.evaluation.scores import Scores
 
 

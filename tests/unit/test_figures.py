@@ -14,11 +14,11 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from made_run import LENGTH, TRAINING, made_study, write_made_run
-from tfbs_moe.attribution.motifs import Motif, information, motif_table
+from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.roc import CURVE_COLUMNS, curve_points
+from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
 from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
-from tfbs_moe.figures import aggregate, attribution, comparison, curves, gate, performance, study, style
+from tfbs_moe.figures import aggregate, attribution, comparison, curves, mixtures, performance, study, style
 from tfbs_moe.figures.catalogue import _tried, figure_item, figure_items
 from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
 from tfbs_moe.figures.item import FigureItem
@@ -238,7 +238,7 @@ def test_every_set_is_drawn_where_experts_are_away_and_draws_are_counted() -> No
     """Three sets have three lines of their own colour."""
     same = {"protocol": "sound", "model": "moe.softmax", "negatives": "flanks", "value": 0.1, "lower": 0, "upper": 0.2}
     sets = [same | {"set": name, "absent": "A", "n_present": 2} for name in aggregate.SETS]
-    figure, _ = gate.gate_subsets(pd.DataFrame(sets), pd.DataFrame(sets), "moe.softmax")
+    figure, _ = mixtures.gate_subsets(pd.DataFrame(sets), pd.DataFrame(sets), "moe.softmax")
     assert len({line.get_color() for line in figure.axes[1].lines}) == 3
     same = {"protocol": "sound", "source": "this study", "experiment": "A"}
     rows = [same | {"set": name, "draws": k, "statistic": k} for name in aggregate.SETS for k in (10.0, 30.0)]

@@ -16,7 +16,7 @@ from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes
-from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
+from tfbs_moe.statistics.mixtures import by_number, expert_losses, likeness_agreement
 
 WINDOW = 31
 IDENTITY = {

@@ -11,19 +11,18 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from planted_rows import CPU, HYPERPARAMETERS, WINDOW, planted
 from tfbs_moe.data.dataset import Dataset, concatenate, subset, write_dataset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
-from tfbs_moe.data.folds import deal_folds
-from tfbs_moe.data.reserved import chooses, is_reserved
+from tfbs_moe.data.folds import chooses, deal_folds, is_reserved
+from tfbs_moe.data.motif_prior import FactorKnowledge
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
-from tfbs_moe.evaluation.calibrated import Calibration, calibrate, read_calibrations
+from tfbs_moe.evaluation.calibration import Calibration, calibrate, read_calibrations
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.tables import read_json
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.gate_inputs import Member, read_views, write_views
 from tfbs_moe.training.out_of_fold import Embed, align
-from tfbs_moe.training.views import Member, read_views, write_views
 
 SHORT = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 32, "max_epochs": 1, "patience": 1}
 TRAINING, VALIDATION = 80, 60

@@ -11,22 +11,21 @@ from sklearn.metrics import roc_auc_score
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
-from tfbs_moe.data.folds import deal_folds
-from tfbs_moe.data.matrix_scan import tell
-from tfbs_moe.data.reserved import is_reserved
+from tfbs_moe.data.folds import deal_folds, is_reserved
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_scan import tell
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.model_list import read_list, write_list
 from tfbs_moe.models import bundle
-from tfbs_moe.models.gate import masked_softmax
+from tfbs_moe.models.gates import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
 from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
+from tfbs_moe.training.gate_inputs import Member, choose_rows, read_views, write_views
 from tfbs_moe.training.out_of_fold import align
-from tfbs_moe.training.validation import auroc
-from tfbs_moe.training.views import Member, choose_rows, read_views, write_views
+from tfbs_moe.training.rows import auroc
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 N, K, E = 6, 3, 8

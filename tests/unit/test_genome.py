@@ -9,10 +9,10 @@ import pytest
 from Bio import bgzf
 
 from peak_files import as_text, make_genome, random_codes, write_fasta
-from tfbs_moe.data import fasta
-from tfbs_moe.data.fasta import read_fasta
-from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome import fasta
+from tfbs_moe.genome.fasta import read_fasta
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.sequence import codes_from_one_hot, encode
 
 

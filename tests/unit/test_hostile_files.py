@@ -27,12 +27,12 @@ from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.data import jaspar
 from tfbs_moe.data.dataset import read_dataset, write_dataset
 from tfbs_moe.data.deepbind import read_deepbind
-from tfbs_moe.data.factor_knowledge import read_knowledge
-from tfbs_moe.data.genome import Genome, prepare_genome
-from tfbs_moe.data.sources import LOCK_COLUMNS, parse_checksum, read_lock, reference, resource_path
+from tfbs_moe.data.download.sources import LOCK_COLUMNS, parse_checksum, read_lock, reference, resource_path
+from tfbs_moe.data.motif_prior import read_knowledge
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import COLUMNS as SCORE_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.study import load_study

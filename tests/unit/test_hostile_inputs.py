@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from peak_files import as_text, make_genome, random_codes
 from tfbs_moe.data.build import PeakSettings, build_peaks
-from tfbs_moe.data.fasta import read_fasta
-from tfbs_moe.data.genome import Genome, prepare_genome
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.fasta import read_fasta
+from tfbs_moe.genome.genome import Genome, prepare_genome
 
 EXAMPLES = int(os.environ.get("TFBS_MOE_FUZZ_EXAMPLES", "60"))
 FUZZ = settings(max_examples=EXAMPLES)

@@ -15,11 +15,11 @@ import pytest
 from Bio import bgzf
 
 from peak_files import as_text, random_codes, write_fasta
-from tfbs_moe.data import indexed_fasta
-from tfbs_moe.data.fasta import read_fasta
-from tfbs_moe.data.genome import Genome, prepare_genome
-from tfbs_moe.data.indexed_fasta import open_indexed
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome import indexed_fasta
+from tfbs_moe.genome.fasta import read_fasta
+from tfbs_moe.genome.genome import Genome, prepare_genome
+from tfbs_moe.genome.indexed_fasta import open_indexed
 
 # What may stand in a file that people have, what it reads as, and why it cannot be read by place, if so.
 ODD = {

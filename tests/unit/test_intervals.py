@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfbs_moe.data import intervals
-from tfbs_moe.data.intervals import free_space
+from tfbs_moe.data import windows
+from tfbs_moe.data.windows import free_space
 from tfbs_moe.errors import InputError
 
 SIZES = {"track1": 60, "#2": 40}
@@ -47,7 +47,7 @@ def test_nothing_is_free_on_other_chromosomes():
 
 
 def test_bedtools_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(intervals.shutil, "which", lambda name: None)
+    monkeypatch.setattr(windows.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="bedtools is not on the PATH; install it"):
         free_space({"chr1": 100}, frame([("chr1", 5, 5)]))
 

@@ -7,13 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.metrics import (
-    MetricSettings,
-    Ranked,
-    mean_metrics,
-    ranking_metrics,
-    row_losses,
-)
+from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, mean_metrics, ranking_metrics, row_losses
 
 
 def ones(count):

@@ -7,15 +7,13 @@ import torch.nn.functional as F  # noqa: N812
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import registry
-from tfbs_moe.models.convnet import ConvNet
-from tfbs_moe.models.gate import entropy
-from tfbs_moe.models.gates import SoftmaxGate
-from tfbs_moe.models.layers import BatchMask, pad_neutral
-from tfbs_moe.models.letter_scan import able_to_fire, read_letters
-from tfbs_moe.models.moe import MixtureOfExperts
-from tfbs_moe.models.motif_scan import MotifScan
+from tfbs_moe.models.convnet import ConvNet, MotifScan
+from tfbs_moe.models.expert import BatchMask, pad_neutral
+from tfbs_moe.models.expert_stack import ExpertStack
+from tfbs_moe.models.gates import SoftmaxGate, entropy
+from tfbs_moe.models.lookup_convolution import able_to_fire, read_letters
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
-from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.sequence import decode
 
 WINDOW = 101
@@ -183,7 +181,7 @@ def test_build_refuses_what_is_not_known(architecture: str, hyperparameters: dic
 def test_a_users_network_by_dotted_path(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_networks.py").write_text(
         "import torch\n"
-        "from tfbs_moe.models.interface import Expert\n"
+        "from tfbs_moe.models.expert import Expert\n"
         "class Sum(Expert):\n"
         "    def __init__(self, window, hyperparameters):\n"
         "        super().__init__(window, hyperparameters)\n"

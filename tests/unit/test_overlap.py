@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfbs_moe.data import overlap
+from tfbs_moe.data import kmers
 from tfbs_moe.data.deepbind import read_deepbind
-from tfbs_moe.data.overlap import KmerIndex, canonical_kmers, distinct, sequence_ids, shared_kmers
+from tfbs_moe.data.kmers import KmerIndex, canonical_kmers, distinct, sequence_ids, shared_kmers
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import encode
 
@@ -68,7 +68,7 @@ def test_long_rows_and_many_rows_are_cut_without_loss(monkeypatch):
     expected = shared_kmers(queries, genome)
     whole = KmerIndex.build(genome).words
     assert expected.tolist() == [False, True] * 20
-    monkeypatch.setattr(overlap, "_BLOCK_WORDS", 37)
+    monkeypatch.setattr(kmers, "_BLOCK_WORDS", 37)
     assert (shared_kmers(queries, genome) == expected).all()
     assert (KmerIndex.build(genome).words == whole).all()
     assert (shared_kmers(genome, queries)).all()

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfbs_moe.patterns import any_of
+from tfbs_moe.planning import any_of
 
 NAMES = st.sets(st.text("AB.-_+", min_size=1, max_size=4), min_size=1, max_size=12)
 

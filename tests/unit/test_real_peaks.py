@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfbs_moe.data.assembly import check_assembly
+from tfbs_moe.data.assembly_check import check_assembly
 from tfbs_moe.data.build import PeakSettings, build_peaks
-from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.data.gc_matching import gc_count
-from tfbs_moe.data.genome import Genome, prepare_genome
+from tfbs_moe.data.negatives.candidates import NegativeSettings
+from tfbs_moe.data.negatives.gc_matched import gc_count
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.sequence import codes_from_one_hot, decode, reverse_complement
 
 # The well conserved middle of CTCF's motif (JASPAR MA0139), as letters.

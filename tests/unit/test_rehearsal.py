@@ -9,19 +9,26 @@ import pybedtools
 import pytest
 import yaml
 
-from tfbs_moe.chromosomes import planned_sizes
 from tfbs_moe.config import complete_config, read_experiments
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.download.sources import parse_source, resource_path
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.peaks import read_intervals, read_peaks
-from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, _slots, make_rehearsal
-from tfbs_moe.data.rehearsal_genome import BASE, DOMAIN, LOWER, PLANTED, Sites, domain_levels, make_chromosome
-from tfbs_moe.data.rehearsal_table import COUNTED_BYTES, COUNTED_PEAKS, peaks_of_size, rehearsal_table
-from tfbs_moe.data.sources import parse_source, resource_path
-from tfbs_moe.data.synthetic import SITE_COLUMNS
+from tfbs_moe.data.simulation.planted_study import SITE_COLUMNS
+from tfbs_moe.data.simulation.rehearsal import PeakFile, RehearsalSettings, _slots, make_rehearsal
+from tfbs_moe.data.simulation.rehearsal_genome import (
+    BASE,
+    DOMAIN,
+    LOWER,
+    PLANTED,
+    Sites,
+    domain_levels,
+    make_chromosome,
+)
+from tfbs_moe.data.simulation.rehearsal_table import COUNTED_BYTES, COUNTED_PEAKS, peaks_of_size, rehearsal_table
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.chromosomes import Shape, planned_sizes, read_shapes
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
-from tfbs_moe.shapes import Shape, read_shapes
 from tfbs_moe.study import make_study
 from tfbs_moe.tables import read_tsv
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfbs_moe.data.dataset import make_dataset
-from tfbs_moe.data.relatives import Pieces, are_related, met_in_folds, relatives
+from tfbs_moe.data.related import Pieces, are_related, met_in_folds, relatives
 from tfbs_moe.sequence import one_hot_from_codes
 
 FOLDS = 2

@@ -17,18 +17,20 @@ from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
-from tfbs_moe.report import build, evidence, sections
-from tfbs_moe.report.answer import answer, differences, verdict
-from tfbs_moe.report.attribution import attribution
+from tfbs_moe.report import build
 from tfbs_moe.report.build import build_report
-from tfbs_moe.report.cautions import cautions
-from tfbs_moe.report.gate import gate
+from tfbs_moe.report.documents.methods import methods, parameters
+from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, SEED_AVERAGES, Run, read_run
-from tfbs_moe.report.methods import methods, parameters
 from tfbs_moe.report.page import MOST_ROWS, Items, Text, as_download, identifier, interval, make_table, number
-from tfbs_moe.report.reproduction import reproduction
-from tfbs_moe.report.seeds import retrainings
-from tfbs_moe.report.summary import summary_document
+from tfbs_moe.report.sections import compose as sections
+from tfbs_moe.report.sections import evidence
+from tfbs_moe.report.sections.answer import answer, differences, verdict
+from tfbs_moe.report.sections.attribution import attribution
+from tfbs_moe.report.sections.cautions import cautions
+from tfbs_moe.report.sections.gate import gate
+from tfbs_moe.report.sections.reproduction import reproduction
+from tfbs_moe.report.sections.seeds import retrainings
 from tfbs_moe.tables import read_tsv, write_json, write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"

@@ -15,17 +15,17 @@ from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import model_label
-from tfbs_moe.report.cards import cards, expert_cards
-from tfbs_moe.report.compare import compare_runs, summary, write_comparison
-from tfbs_moe.report.contents import document_files
-from tfbs_moe.report.crate import ro_crate
-from tfbs_moe.report.documents import methods_document, write_documents
-from tfbs_moe.report.explore import MOST_MODELS, explorers
+from tfbs_moe.planning import document_files
+from tfbs_moe.report.documents.cards import cards, expert_cards
+from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
+from tfbs_moe.report.documents.crate import ro_crate
+from tfbs_moe.report.documents.markdown import to_markdown
+from tfbs_moe.report.documents.references import references
+from tfbs_moe.report.documents.summary import summary_document
+from tfbs_moe.report.documents.write import methods_document, write_documents
 from tfbs_moe.report.inputs import Run, read_run
-from tfbs_moe.report.markdown import to_markdown
 from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table
-from tfbs_moe.report.references import references
-from tfbs_moe.report.summary import summary_document
+from tfbs_moe.report.sections.evidence import MOST_MODELS, explorers
 from tfbs_moe.tables import write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"

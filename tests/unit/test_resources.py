@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe.assemblies import known_assemblies
 from tfbs_moe.config import read_experiments
-from tfbs_moe.data import sources
+from tfbs_moe.data.download import sources
+from tfbs_moe.genome.assemblies import known_assemblies
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = ["ARID3A", "FOXM1", "GATA3", "JUND", "MAX", "GABPA", "SP1"]

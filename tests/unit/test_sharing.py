@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfbs_moe.data import sharing
-from tfbs_moe.data.sharing import shared_sequences, shared_words
+from tfbs_moe.data import kmers
+from tfbs_moe.data.kmers import shared_sequences, shared_words
 from tfbs_moe.sequence import ALPHABET, encode
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
@@ -42,8 +42,8 @@ def expected(datasets: list[list[str]], things) -> list[list[int]]:
 @given(DATASETS, st.integers(1, 4), st.integers(1, 40))
 def test_counts_agree_with_sets_of_strings(datasets, k, words_per_pass):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "_PASS_WORDS", words_per_pass)
-        patch.setattr(sharing, "_BLOCK_ROWS", 2)
+        patch.setattr(kmers, "_PASS_WORDS", words_per_pass)
+        patch.setattr(kmers, "_BLOCK_ROWS", 2)
         found = shared_words([encode(dataset) for dataset in datasets], k)
     assert found.held.toarray().tolist() == expected(datasets, lambda text: words(text, k))
     assert found.things.tolist() == [len(words(text, k)) for dataset in datasets for text in dataset]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfbs_moe.data import sources
-from tfbs_moe.data.sources import (
+from tfbs_moe.data.download import sources
+from tfbs_moe.data.download.sources import (
     LOCK_COLUMNS,
     Checksum,
     Local,
@@ -249,7 +249,7 @@ def test_a_genome_and_a_blacklist_of_the_users_own(tmp_path):
 
 def test_only_the_standard_library_is_imported():
     code = (
-        "import sys; sys.path.insert(0, 'workflow'); before = set(sys.modules); import tfbs_moe.data.sources;"
+        "import sys; sys.path.insert(0, 'workflow'); before = set(sys.modules); import tfbs_moe.data.download.sources;"
         "names = {name.split('.')[0] for name in set(sys.modules) - before};"
         "print(sorted(names - sys.stdlib_module_names))"
     )

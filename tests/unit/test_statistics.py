@@ -10,7 +10,6 @@ from statsmodels.stats.multitest import multipletests
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
-from tfbs_moe.statistics.anova import one_way, repeated_measures, sphericity
 from tfbs_moe.statistics.factors import (
     ALL_SETS,
     ComparisonSettings,
@@ -20,7 +19,8 @@ from tfbs_moe.statistics.factors import (
     rank_models,
 )
 from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
-from tfbs_moe.statistics.results import RESULT_COLUMNS, difference_sentence, p_words
+from tfbs_moe.statistics.tests.anova import one_way, repeated_measures, sphericity
+from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, difference_sentence, p_words
 
 MODELS = ("moe.softmax", "convnet.A", "convnet.B", "control.mean")
 IDENTITY = {

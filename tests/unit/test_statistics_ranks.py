@@ -8,10 +8,15 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from tfbs_moe.statistics.effects import common_language, eta_interval, hedges, hodges_lehmann
-from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
-from tfbs_moe.statistics.ranks import critical_difference, friedman, mean_ranks, nemenyi, rank_table
-from tfbs_moe.statistics.wilcoxon import wilcoxon
+from tfbs_moe.statistics.tests.effects import (
+    common_language,
+    equivalence,
+    eta_interval,
+    hedges,
+    hodges_lehmann,
+    non_inferiority,
+)
+from tfbs_moe.statistics.tests.ranks import critical_difference, friedman, mean_ranks, nemenyi, rank_table, wilcoxon
 
 # AUC of four decision trees on 14 data sets: Demšar (2006), table 6.
 DEMSAR = np.array(

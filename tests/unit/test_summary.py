@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfbs_moe.data.audit.training_overlap import read_positives, training_overlaps, write_positives
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.summary import summarise_datasets
-from tfbs_moe.data.training_overlap import read_positives, training_overlaps, write_positives
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import codes_from_one_hot, one_hot, reverse_complement
 from tfbs_moe.tables import write_parquet

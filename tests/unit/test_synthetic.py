@@ -8,7 +8,8 @@ import pytest
 from pyfaidx import Fasta
 
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.synthetic import (
+from tfbs_moe.data.simulation.planted_genome import make_genome, write_fasta
+from tfbs_moe.data.simulation.planted_study import (
     DEMO_EXPERIMENTS,
     NARROW_PEAK_COLUMNS,
     SITE_COLUMNS,
@@ -16,7 +17,6 @@ from tfbs_moe.data.synthetic import (
     StudySettings,
     make_study,
 )
-from tfbs_moe.data.synthetic_genome import make_genome, write_fasta
 from tfbs_moe.errors import InputError
 from tfbs_moe.tables import read_tsv
 

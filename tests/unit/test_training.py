@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, planted
 from tfbs_moe.data.dataset import Dataset, concatenate, left_out_dataset, subset, write_dataset
-from tfbs_moe.data.shuffles import dinucleotide_counts
+from tfbs_moe.data.negatives.shuffles import dinucleotide_counts
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build
@@ -27,14 +27,11 @@ from tfbs_moe.runtime import named_seed
 from tfbs_moe.sequence import codes_from_one_hot
 from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
-from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.fresh import fresh_negatives
-from tfbs_moe.training.interrupt import Interrupted, watch_signals
+from tfbs_moe.training.checkpoint import Interrupted, watch_signals
+from tfbs_moe.training.expert import fresh_negatives, train_expert
 from tfbs_moe.training.loop import DivergedError, fit
-from tfbs_moe.training.optimizer import learning_rate
-from tfbs_moe.training.rows import make_rows
-from tfbs_moe.training.settings import TrainingSettings, read_settings
-from tfbs_moe.training.validation import auroc, batch_mean_auroc
+from tfbs_moe.training.rows import auroc, batch_mean_auroc, make_rows
+from tfbs_moe.training.settings import TrainingSettings, learning_rate, read_settings
 
 TRAIN, VALIDATION = planted(800, 0), planted(300, 1)
 
@@ -288,7 +285,7 @@ def test_optimisers_are_torchs_own_and_do_without_its_compiler(settings: dict) -
     code = f"""
 import sys
 import torch
-from tfbs_moe.training.optimizer import make_optimizer
+from tfbs_moe.training.settings import make_optimizer
 from tfbs_moe.training.settings import TrainingSettings
 
 def weights(optimizer):
@@ -317,7 +314,7 @@ import sys, torch
 from pathlib import Path
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.fresh import fresh_negatives
+from tfbs_moe.training.expert import fresh_negatives
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 train_expert(

@@ -7,11 +7,10 @@ import torch
 from scipy.special import expit
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibrated import FILE, Calibration, calibrate, quality, read_calibrations
-from tfbs_moe.evaluation.familiarity import FILE as FAMILIARITY_FILE
-from tfbs_moe.evaluation.familiarity import Familiarity, learn_familiarity
-from tfbs_moe.evaluation.trust import trust
-from tfbs_moe.statistics.trust import calibration_gains, familiarity_evidence
+from tfbs_moe.evaluation.calibration import FILE, Calibration, calibrate, quality, read_calibrations, trust
+from tfbs_moe.evaluation.ood_score import FILE as FAMILIARITY_FILE
+from tfbs_moe.evaluation.ood_score import Familiarity, learn_familiarity
+from tfbs_moe.statistics.calibration import calibration_gains, familiarity_evidence
 
 
 def drawn(rows: int = 20_000, scale: float = 0.4, shift: float = 0.7) -> tuple[np.ndarray, np.ndarray]:

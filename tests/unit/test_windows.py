@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from peak_files import make_genome, narrow_peak, random_codes, write_lines
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.intervals import free_space
 from tfbs_moe.data.peaks import read_peaks
-from tfbs_moe.data.windows import cut_windows, near_stronger, window_start
+from tfbs_moe.data.windows import cut_windows, free_space, near_stronger, window_start
 from tfbs_moe.errors import InputError
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tfbs_moe.cli.main import main
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from prepared_files import deepbind_file, random_sequences
 
 OWN = """
-from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.expert import Expert
 import torch
 
 class Composition(Expert):

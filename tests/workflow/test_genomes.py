@@ -7,8 +7,8 @@ import re
 import pytest
 
 from peak_files import write_lines
-from tfbs_moe.data.sources import accession_url, resource_path
-from tfbs_moe.data.synthetic import MadeExperiment, StudySettings, make_study
+from tfbs_moe.data.download.sources import accession_url, resource_path
+from tfbs_moe.data.simulation.planted_study import MadeExperiment, StudySettings, make_study
 from tfbs_moe.tables import read_tsv
 
 pytestmark = pytest.mark.slow

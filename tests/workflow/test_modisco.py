@@ -9,7 +9,7 @@ import yaml
 
 from conda_by_pip import requirements, write_lock
 from project_copy import HANGS, ROOT
-from tfbs_moe.attribution.modisco import ATTRIBUTIONS, SEQUENCES, read_motifs, write_inputs
+from tfbs_moe.attribution.motifs.modisco import ATTRIBUTIONS, SEQUENCES, read_motifs, write_inputs
 
 WORD, LENGTH, COUNT = "TGACTCATGC", 100, 200
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.synthetic import DEMO_EXPERIMENTS, StudySettings, make_study
+from tfbs_moe.data.simulation.planted_study import DEMO_EXPERIMENTS, StudySettings, make_study
 from tfbs_moe.tables import read_json, read_tsv
 
 pytestmark = pytest.mark.slow

@@ -5,12 +5,12 @@ import shutil
 from functools import cache
 from itertools import groupby
 
-from tfbs_moe.data.sources import Local, Planted, Remote, genome_files, resolve
+from tfbs_moe.data.download.sources import Local, Planted, Remote, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
-from tfbs_moe.models.files import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
-from tfbs_moe.patterns import any_of
+from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
+from tfbs_moe.planning import any_of
 from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, deciding
-from tfbs_moe.report.contents import METHODS, document_files
+from tfbs_moe.planning import METHODS, document_files
 from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_CONTROL, SUPPLIED, TestSet
 
 RUN = f"results/{config['run']}"

@@ -1,7 +1,7 @@
 """Compare each mixture of a study with the first."""
 
 from tfbs_moe.runtime import step
-from tfbs_moe.statistics.ablation import ablation
+from tfbs_moe.statistics.mixtures import ablation
 from tfbs_moe.tables import read_tsv, write_tsv
 
 params = snakemake.params

@@ -1,7 +1,7 @@
 """Join the tables of all attribution jobs and compare the methods over factors."""
 
 from tfbs_moe.runtime import step
-from tfbs_moe.statistics.methods import compare_methods
+from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.tables import joined, read_tsv, write_tsv
 
 with step(snakemake.log[0]):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.audit import audit
-from tfbs_moe.data.audit_warnings import AuditThresholds
+from tfbs_moe.data.audit.audit import audit
+from tfbs_moe.data.audit.warnings import AuditThresholds
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv

@@ -1,7 +1,7 @@
 """Find the sequences of an experiment's test sets that overlap training."""
 
+from tfbs_moe.data.audit.training_overlap import read_positives, training_overlaps
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.training_overlap import read_positives, training_overlaps
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_parquet
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from tfbs_moe.data.build import PeakSettings, build_split, cut_peaks
-from tfbs_moe.data.candidates import NegativeSettings
 from tfbs_moe.data.dataset import in_or_out_together, write_dataset
-from tfbs_moe.data.genome import Genome
+from tfbs_moe.data.negatives.candidates import NegativeSettings
 from tfbs_moe.data.splits import ChromosomeSplit
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv

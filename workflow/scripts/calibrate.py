@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.data.motif_prior import read_knowledge
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step

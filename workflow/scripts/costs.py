@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.report.costs import in_words, measured
+from tfbs_moe.report.documents.costs import in_words, measured
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import atomic, write_tsv
 

@@ -1,7 +1,7 @@
 """Download a file, from the mirror if there is one, and verify it."""
 
-from tfbs_moe.data.download import fetch
-from tfbs_moe.data.sources import addresses
+from tfbs_moe.data.download.download import fetch
+from tfbs_moe.data.download.sources import addresses
 from tfbs_moe.runtime import step
 
 source = snakemake.params.source

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.data.motif_prior import read_knowledge
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json
-from tfbs_moe.training.views import Member, write_views
+from tfbs_moe.training.gate_inputs import Member, write_views
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):

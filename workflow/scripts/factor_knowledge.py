@@ -1,6 +1,6 @@
 """Look up the motif priors of the study's factors."""
 
-from tfbs_moe.data.factor_knowledge import known_of
+from tfbs_moe.data.motif_prior import known_of
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_json
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from tfbs_moe.attribution.filters import filter_motifs, has_filters
-from tfbs_moe.attribution.motifs import motif_table
-from tfbs_moe.attribution.summary import labelled
+from tfbs_moe.attribution.motifs.filters import filter_motifs, has_filters
+from tfbs_moe.attribution.motifs.motif import motif_table
+from tfbs_moe.attribution.store import labelled
 from tfbs_moe.data.dataset import concatenate, read_dataset
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own

@@ -1,6 +1,6 @@
 """Discover motifs in the attributions of each model; match them and its filters to known matrices."""
 
-from tfbs_moe.attribution.recovered import filters_of, grouped, joined, patterns_of, recovered
+from tfbs_moe.attribution.motifs.discovered import filters_of, grouped, joined, patterns_of, recovered
 from tfbs_moe.data.jaspar import matrices
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_tsv, write_tsv

@@ -1,8 +1,8 @@
 """Summarise over factors how the gates use their experts."""
 
 from tfbs_moe.runtime import step
-from tfbs_moe.statistics.gate import by_number, expert_losses, likeness_agreement
-from tfbs_moe.statistics.trust import calibration_gains, familiarity_evidence
+from tfbs_moe.statistics.calibration import calibration_gains, familiarity_evidence
+from tfbs_moe.statistics.mixtures import by_number, expert_losses, likeness_agreement
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 
 with step(snakemake.log[0]):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.matches import matches_in_rows
+from tfbs_moe.attribution.motifs.known_sites import matches_in_rows
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv

@@ -2,16 +2,14 @@
 
 import numpy as np
 
-from tfbs_moe.evaluation.calibrated import read_calibrations
-from tfbs_moe.evaluation.evaluate import evaluate
-from tfbs_moe.evaluation.gate import gate_weights
+from tfbs_moe.evaluation.calibration import read_calibrations, trust
+from tfbs_moe.evaluation.curves import curve_points
+from tfbs_moe.evaluation.evaluate import evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
+from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.model_list import read_list
-from tfbs_moe.evaluation.roc import curve_points
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
-from tfbs_moe.evaluation.seed_averages import seed_averages
-from tfbs_moe.evaluation.trust import trust
 from tfbs_moe.runtime import step
 from tfbs_moe.tables import read_parquet, write_tsv
 

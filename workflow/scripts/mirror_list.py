@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tfbs_moe.data.sources import DOWNLOADS
+from tfbs_moe.data.download.sources import DOWNLOADS
 from tfbs_moe.runtime import step
 
 with step(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.attribution.modisco import write_inputs
+from tfbs_moe.attribution.motifs.modisco import write_inputs
 from tfbs_moe.attribution.store import joined_attributions
 from tfbs_moe.runtime import step
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.sources import parse_source
-from tfbs_moe.data.synthetic import MadeExperiment, StudySettings, make_study
+from tfbs_moe.data.download.sources import parse_source
+from tfbs_moe.data.simulation.planted_study import MadeExperiment, StudySettings, make_study
 from tfbs_moe.runtime import step
 
 params = snakemake.params
@@ -15,7 +15,7 @@ with step(snakemake.log[0]):
     folder = Path(snakemake.output.sites).parent
     if snakemake.input.shape:
         # It needs numba, which takes most of a second to import; the demo does not.
-        from tfbs_moe.data.rehearsal import PeakFile, RehearsalSettings, make_rehearsal
+        from tfbs_moe.data.simulation.rehearsal import PeakFile, RehearsalSettings, make_rehearsal
 
         files = [
             PeakFile(name, row["factor"], row["cell"], sources[name].matrix_ids, sources[name].peaks or chosen["peaks"])

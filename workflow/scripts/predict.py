@@ -1,7 +1,7 @@
 """Predict an experiment's test sets with all models of a protocol, and with mixtures without some experts."""
 
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.data.motif_prior import read_knowledge
 from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.models.registry import register_own

@@ -1,6 +1,6 @@
 """Encode a FASTA file for random access."""
 
-from tfbs_moe.data.genome import Genome, prepare_genome
+from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.runtime import step
 
 with step(snakemake.log[0]):

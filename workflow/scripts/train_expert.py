@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from tfbs_moe.assemblies import study_genome
-from tfbs_moe.data.dataset import concatenate, read_dataset, subset
+from tfbs_moe.data.dataset import concatenate, read_dataset, subset, with_random_labels
 from tfbs_moe.data.folds import deal_folds
-from tfbs_moe.data.relabelled import with_random_labels
+from tfbs_moe.genome.assemblies import study_genome
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json

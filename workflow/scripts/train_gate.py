@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from tfbs_moe.assemblies import study_genome
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.factor_knowledge import read_knowledge
+from tfbs_moe.data.motif_prior import read_knowledge
+from tfbs_moe.genome.assemblies import study_genome
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
-from tfbs_moe.training.views import read_views
+from tfbs_moe.training.gate_inputs import read_views
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):

@@ -14,8 +14,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from tfbs_moe.chromosomes import complete_splits
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.chromosomes import complete_splits
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 

@@ -13,7 +13,7 @@ from tfbs_moe.errors import InputError
 
 PACKAGE = "tfbs_moe"
 # Modules of mixtures: the training of an expert imports them, as a bundle may hold either, but runs none of them.
-MIXTURE_MODULES = tuple(f"{PACKAGE}.models.{name}" for name in ("control_gates", "gate", "gates", "moe", "stack"))
+MIXTURE_MODULES = tuple(f"{PACKAGE}.models.{name}" for name in ("baseline_gates", "expert_stack", "gates", "mixture"))
 # Import statements by pattern, those in docstrings included: parsing hundreds of files as Python for every plan takes
 # ten times as long.
 _IMPORT = re.compile(

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfbs_moe.at_work import hold_as_job
 from tfbs_moe.errors import InputError
+from tfbs_moe.locks import hold_as_job
 from tfbs_moe.tables import disk_problem
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from tfbs_moe.assemblies import NO_GENOME, PLANTED, StudyGenome, study_genome
-from tfbs_moe.chromosomes import genome_faults
 from tfbs_moe.config import Experiment, complete_config, known_names, read_experiments
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.assemblies import NO_GENOME, PLANTED, StudyGenome, study_genome
+from tfbs_moe.genome.chromosomes import genome_faults
 
 CONFIG = "config.yaml"
 EXPERIMENTS = "experiments.tsv"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tfbs_moe.apply.trained_on import genome_facts
-from tfbs_moe.evaluation.calibrated import read_calibrations
-from tfbs_moe.evaluation.familiarity import Familiarity
+from tfbs_moe.apply.scorer import genome_facts
+from tfbs_moe.evaluation.calibration import read_calibrations
+from tfbs_moe.evaluation.ood_score import Familiarity
 from tfbs_moe.models import bundle
 
 _CARDS = "cards"

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.apply.outputs import open_sink
 from tfbs_moe.apply.scorer import Scorer, Scores
 from tfbs_moe.apply.windows import Source, Windows
-from tfbs_moe.apply.write import open_sink
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import WEIGHT
 from tfbs_moe.sequence import UNKNOWN

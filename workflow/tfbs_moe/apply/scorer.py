@@ -14,21 +14,51 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tfbs_moe.apply.trained_on import genome_facts
 from tfbs_moe.apply.windows import Windows
-from tfbs_moe.data.factor_knowledge import FactorKnowledge, known_of
 from tfbs_moe.data.jaspar import GROUP
-from tfbs_moe.data.matrix_scan import tell
+from tfbs_moe.data.motif_prior import FactorKnowledge, known_of
+from tfbs_moe.data.motif_scan import tell
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibrated import Calibration, read_calibrations
-from tfbs_moe.evaluation.familiarity import Familiarity
+from tfbs_moe.evaluation.calibration import Calibration, read_calibrations
+from tfbs_moe.evaluation.ood_score import Familiarity
+from tfbs_moe.genome.assemblies import find_assembly, known_assemblies, name_of_sizes
 from tfbs_moe.models import bundle
-from tfbs_moe.models.interface import Expert
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.sequence import one_hot_from_codes
 
 log = logging.getLogger(__name__)
+
+
+def genome_facts(description: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``assembly``, ``species`` and ``jaspar_group`` of a bundle's genome, where it records them."""
+    facts = description.get("genome")
+    return {str(key): str(value) for key, value in facts.items()} if isinstance(facts, Mapping) else {}
+
+
+def warn_of_other_genome(description: Mapping[str, Any], sizes: Mapping[str, int], genome: str | Path) -> str | None:
+    """Warn where chromosome sizes are those of another assembly than the model's; return the warning.
+
+    None where the assemblies agree or one of them is unknown; ``genome`` is the file, for the message.
+    """
+    trained = find_assembly(genome_facts(description).get("assembly", ""))
+    name = name_of_sizes(sizes)
+    if trained is None or name is None or trained.name == name:
+        return None
+    given = known_assemblies()[name]
+    risk = (
+        "the factors of another species may bind otherwise"
+        if given.species != trained.species
+        else "places and the sequence around them differ between assemblies"
+    )
+    message = (
+        f"{genome} has the chromosome sizes of {given.label}, {given.species}; the model was trained on "
+        f"{trained.label}, {trained.species}: {risk}"
+    )
+    log.warning(message)
+    return message
+
 
 BATCH_SIZE = 1024
 _NONE = np.empty(0, np.float32)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfbs_moe.data.fasta import letter_codes
-from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.fasta import letter_codes
 from tfbs_moe.sequence import UNKNOWN
+from tfbs_moe.tables import open_bytes
 
 BATCH_LINES = 16384
 _SEQUENCE_COLUMNS = ("sequence", "seq")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pysam
 
-from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError
+from tfbs_moe.tables import open_bytes
 
 TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
 _BCF_MAGIC = b"BCF"

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.apply.outputs import open_sink
 from tfbs_moe.apply.scorer import Scorer, Scores
 from tfbs_moe.apply.variant_table import Allele
 from tfbs_moe.apply.windows import Windows
-from tfbs_moe.apply.write import open_sink
-from tfbs_moe.data.fasta import letter_codes
-from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.fasta import letter_codes
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
 
 SCORED = "scored"

@@ -14,13 +14,13 @@ import pandas as pd
 
 from tfbs_moe.apply.sequence_table import read_sequences
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.fasta import read_fasta
-from tfbs_moe.data.genome import Genome, padded_windows
 from tfbs_moe.data.peaks import read_peaks
-from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.fasta import read_fasta
+from tfbs_moe.genome.genome import Genome, padded_windows
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
+from tfbs_moe.tables import open_bytes
 
 # Windows per block; a multiple of a model's batch.
 BLOCK_ROWS = 16384

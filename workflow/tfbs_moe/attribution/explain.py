@@ -11,25 +11,22 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.around import around_sites, sites_in_windows
-from tfbs_moe.attribution.curves import passes, shift_curve
-from tfbs_moe.attribution.equivariance import equivariance
-from tfbs_moe.attribution.flanks import real_flanks
-from tfbs_moe.attribution.gradient import simplex_corrected
-from tfbs_moe.attribution.judge import judge
-from tfbs_moe.attribution.localisation import position_score, site_mask
-from tfbs_moe.attribution.matches import SOURCES, known_matches, matches_by_place
-from tfbs_moe.attribution.methods import attribute, logits, settings_of
+from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
+from tfbs_moe.attribution.evaluation.equivariance import equivariance
+from tfbs_moe.attribution.evaluation.evaluate import judge
+from tfbs_moe.attribution.evaluation.localisation import around_sites, position_score, site_mask, sites_in_windows
+from tfbs_moe.attribution.evaluation.sanity import likeness, weight_randomisation
+from tfbs_moe.attribution.examples import real_flanks, select_rows
+from tfbs_moe.attribution.methods.by_name import attribute, logits, settings_of
+from tfbs_moe.attribution.methods.gradients import simplex_corrected
+from tfbs_moe.attribution.motifs.known_sites import SOURCES, known_matches, matches_by_place
 from tfbs_moe.attribution.names import INTO_FLANKS, needs_flanks
-from tfbs_moe.attribution.sanity import likeness, weight_randomisation
-from tfbs_moe.attribution.select import select_rows
-from tfbs_moe.attribution.store import Attributions, make_attributions
-from tfbs_moe.attribution.summary import summarise
+from tfbs_moe.attribution.store import Attributions, make_attributions, summarise
 from tfbs_moe.data.dataset import Dataset, subset
-from tfbs_moe.data.genome import Genome
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 
 REFERENCE = "ism"
 CURVE_METHOD = "shiftsmooth_corrected"

@@ -29,8 +29,7 @@ def predict(given: argparse.Namespace) -> int:
 
 def attribute(given: argparse.Namespace) -> int:
     """Attribute scores to bases."""
-    from tfbs_moe.apply.explain import explain_file
-    from tfbs_moe.apply.logos import Logos
+    from tfbs_moe.apply.explain import Logos, explain_file
     from tfbs_moe.apply.windows import open_source
     from tfbs_moe.models import bundle
 
@@ -60,7 +59,7 @@ def variants(given: argparse.Namespace) -> int:
     """Score variants."""
     from tfbs_moe.apply.variant_table import read_variants
     from tfbs_moe.apply.variants import SCORED, score_variant_file
-    from tfbs_moe.data.genome import Genome
+    from tfbs_moe.genome.genome import Genome
 
     try:
         offsets = [int(text) for text in given.offsets.split(",")]
@@ -97,7 +96,7 @@ def compare(given: argparse.Namespace) -> int:
     """Compare two runs."""
     import pandas as pd
 
-    from tfbs_moe.report.compare import compare_runs, summary, write_comparison
+    from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
     from tfbs_moe.report.inputs import read_run
     from tfbs_moe.study import load_study
 
@@ -110,7 +109,7 @@ def compare(given: argparse.Namespace) -> int:
 
 def cost(given: argparse.Namespace) -> int:
     """Say what a run took, or what a planned study will take."""
-    from tfbs_moe.report import costs
+    from tfbs_moe.report.documents import costs
     from tfbs_moe.tables import write_tsv
 
     if given.plan is None:
@@ -168,7 +167,7 @@ def _check_genome(
     given: argparse.Namespace, description: Mapping[str, Any], sizes: Callable[[], Mapping[str, int]]
 ) -> None:
     """Warn where the genome is of another assembly than the model's."""
-    from tfbs_moe.apply.trained_on import warn_of_other_genome
+    from tfbs_moe.apply.scorer import warn_of_other_genome
 
     if given.genome:
         warn_of_other_genome(description, sizes(), given.genome)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.assembly import check_assembly, in_genome_names
-from tfbs_moe.data.candidates import Negatives, NegativeSettings, Task
+from tfbs_moe.data.assembly_check import check_assembly, in_genome_names
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import (
     FORWARD,
@@ -26,14 +25,14 @@ from tfbs_moe.data.dataset import (
     make_dataset,
     require_minimum,
 )
-from tfbs_moe.data.genome import Genome
-from tfbs_moe.data.intervals import FreeSpace, free_space, outside
-from tfbs_moe.data.negatives import Mixture, make_negatives, read_mixture
+from tfbs_moe.data.negatives.candidates import Negatives, NegativeSettings, Task
+from tfbs_moe.data.negatives.negatives import Mixture, make_negatives, read_mixture
 from tfbs_moe.data.peak_selection import Overlapping, select_peaks
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit, Split
-from tfbs_moe.data.windows import cut_windows, window_start
+from tfbs_moe.data.windows import FreeSpace, cut_windows, free_space, outside, window_start
 from tfbs_moe.errors import InputError, LeftOutError
+from tfbs_moe.genome.genome import Genome
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import one_hot_from_codes
 

@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 
 from tfbs_moe.errors import InputError, LeftOutError
-from tfbs_moe.hdf5 import new_hdf5
+from tfbs_moe.runtime import rng
 from tfbs_moe.sequence import check_one_hot
+from tfbs_moe.tables import new_hdf5
 
 UNPAIRED = -1
 UNPLACED = -1
@@ -307,3 +308,9 @@ def _as_attribute(key: str, value: object) -> Attribute:
 def _agreed(datasets: Sequence[Dataset]) -> dict[str, Attribute]:
     first, *others = (dataset.attributes for dataset in datasets)
     return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
+
+
+def with_random_labels(dataset: Dataset, seed: int) -> Dataset:
+    """Permute the labels of a dataset and unpair its rows, for the label test of ``attribution.sanity``."""
+    order = rng(seed, "label randomisation").permutation(len(dataset))
+    return replace(dataset, label=dataset.label[order], pair=np.full(len(dataset), UNPAIRED, dtype=np.int32))

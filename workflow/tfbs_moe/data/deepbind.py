@@ -12,25 +12,22 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe import runtime
-from tfbs_moe.data.candidates import MINIMUM_ROWS
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.dataset import (
-    UNPAIRED,
-    Attribute,
-    Dataset,
-    left_out_dataset,
-    make_dataset,
-    require_minimum,
-    subset,
+from tfbs_moe.data.dataset import UNPAIRED, Attribute, Dataset, left_out_dataset, make_dataset, require_minimum, subset
+from tfbs_moe.data.kmers import sequence_ids
+from tfbs_moe.data.negatives.candidates import MINIMUM_ROWS
+from tfbs_moe.data.negatives.shuffles import (
+    block_shuffle,
+    dinucleotide_counts,
+    dinucleotide_shuffle,
+    unchanged,
 )
-from tfbs_moe.data.grouping import draw_groups, row_groups
-from tfbs_moe.data.overlap import sequence_ids
-from tfbs_moe.data.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle, unchanged
+from tfbs_moe.data.related import draw_groups, row_groups
 from tfbs_moe.data.splits import SPLITS, Split
-from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET, UNKNOWN, encode, one_hot_from_codes
+from tfbs_moe.tables import open_bytes
 
 Negatives = Literal["dinucleotide_shuffle", "block_shuffle", "supplied"]
 

@@ -1,4 +1,4 @@
-"""Cross-validation folds of a training split: sequences that an expert of the fold does not see.
+"""Folds of a training split and the calibration split of a validation split: by position, the same in every dataset.
 
 The datasets of all training factors agree on the fold of a locus, so that a network trained on several factors has not
 seen a fold's loci in another factor's dataset.
@@ -46,3 +46,29 @@ def _key(dataset: Dataset, row: int, block_bases: int) -> bytes:
         return f"{dataset.chrom[row]}:{middle // block_bases}".encode()
     one_hot = dataset.one_hot[row]
     return min(one_hot.tobytes(), one_hot[::-1, ::-1].tobytes())
+
+
+# The authors' choice of a gate's rows: all pooled, with no calibration split.
+POOLED_RANDOM = "pooled_random"
+# One in so many rows is drawn.
+SHARE = 4
+# Overlapping windows share a block, but for the few across a border.
+_BLOCK_BASES = 10_000
+
+
+def is_reserved(dataset: Dataset) -> np.ndarray:
+    """Return bool (N,): which rows of a validation set belong to the calibration split, about a quarter.
+
+    Rows are drawn by position or by sequence (``folds.row_numbers``): overlapping rows of two experiments fall on one
+    side, whatever they are paired with, and a shuffle goes with the bound row it was made from.
+    """
+    return _are_drawn(dataset, "calibration")
+
+
+def chooses(dataset: Dataset) -> np.ndarray:
+    """Return bool (N,), drawn like ``is_reserved``: which rows choose the epoch of a gate that the others train."""
+    return _are_drawn(dataset, "choosing")
+
+
+def _are_drawn(dataset: Dataset, purpose: str) -> np.ndarray:
+    return row_numbers(dataset, _BLOCK_BASES, purpose) % SHARE == 0

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.textfile import open_bytes
 from tfbs_moe.errors import InputError
+from tfbs_moe.tables import open_bytes
 
 COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit", "summit_known")
 # With a larger fraction of unusable rows, a file is of another format.

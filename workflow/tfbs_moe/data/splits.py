@@ -6,8 +6,8 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from tfbs_moe.chromosomes import held_out_regions, refuse_repeated
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.chromosomes import held_out_regions, refuse_repeated
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
-from tfbs_moe.data.matrix_scan import tell
-from tfbs_moe.data.relatives import Pieces, are_related
-from tfbs_moe.data.reserved import POOLED_RANDOM, is_reserved
+from tfbs_moe.data.folds import POOLED_RANDOM, is_reserved
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_scan import tell
+from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
-from tfbs_moe.evaluation.calibrated import calibrate
-from tfbs_moe.evaluation.familiarity import learn_familiarity
+from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
+from tfbs_moe.evaluation.calibration import calibrate
+from tfbs_moe.evaluation.ood_score import learn_familiarity
 from tfbs_moe.models import bundle
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import write_json

@@ -1,60 +1,174 @@
-"""Reliability curves: the observed fraction of bound examples against the predicted probability."""
+"""Calibrated probabilities, for each kind of negatives, by Platt scaling (1999) on validation rows, and their quality.
 
+The logit is scaled (by one over the temperature of Guo et al. 2017) and shifted to maximise the likelihood; the scale
+is never negative, so the ranking never reverses. Validation examples are half bound, half unbound, and calibrated
+probabilities assume that; ``Calibration.probability`` accepts another fraction.
+"""
+
+import logging
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
-from tfbs_moe.evaluation.evaluate import IDENTITY, LEVEL
-from tfbs_moe.evaluation.metrics import calibration_bin
-from tfbs_moe.evaluation.scores import Scores
+from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.metrics import BRIER, CALIBRATION_ERROR, LOG_LOSS, mean_metrics, row_losses
+from tfbs_moe.numeric import auroc
+from tfbs_moe.tables import read_json
+
+log = logging.getLogger(__name__)
 
 BINS = 10
-RELIABILITY_COLUMNS = (
-    "protocol",
-    "model",
-    "seed",
-    "experiment",
-    "factor",
-    "cell",
-    "set",
-    "stratum",
-    "negatives",
-    "bin",
-    "bin_lower",
-    "bin_upper",
-    "predicted",
-    "observed",
-    "lower",
-    "upper",
+FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Maps logits to probabilities against one kind of negatives."""
+
+    negatives: str
+    scale: float  # multiplies the logit
+    shift: float  # added to the scaled logit
+    rows: int  # validation examples it was fitted to
+    share: float  # fraction of them that are bound
+    before: Mapping[str, float]  # log_loss, brier and calibration_error on them, uncalibrated
+    after: Mapping[str, float]  # the same, calibrated
+
+    def logit(self, logits: np.ndarray) -> np.ndarray:
+        """Return calibrated logits, float64 (N,)."""
+        return self.scale * np.asarray(logits, dtype=np.float64) + self.shift
+
+    def probability(self, logits: np.ndarray, share: float | None = None) -> np.ndarray:
+        """Return calibrated probabilities, float32 (N,), of logits (N,).
+
+        ``share`` is the fraction of bound sequences among those scored; None takes that of the validation examples.
+        InputError unless it is between 0 and 1.
+        """
+        moved = self.logit(logits)
+        if share is not None:
+            if not 0 < share < 1:
+                raise InputError(f"the share of bound sequences is {share}; a number between 0 and 1 was expected")
+            # Bayes: another prior shifts the log-odds by the difference of the priors' log-odds.
+            moved = moved + scipy.special.logit(share) - scipy.special.logit(self.share)
+        return scipy.special.expit(moved).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "Calibration":
+        """Read the output of ``as_json``; InputError where a number is missing or out of range."""
+        try:
+            found = cls(**given)
+            odd = not (np.isfinite([found.scale, found.shift]).all() and 0 < found.share < 1)
+        except TypeError:
+            odd = True
+        if odd:
+            raise InputError(f"{FILE} is damaged: {dict(given)} is no calibration. Make it again.")
+        return found
+
+
+def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
+    """Return a bundle's calibrations by kind of negatives; empty where it has none."""
+    path = Path(folder) / FILE
+    given = read_json(path) if path.is_file() else {}
+    try:
+        return {one["negatives"]: Calibration.from_json(one) for one in given.get("calibrations", [])}
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged: it holds no list of calibrations. Make it again.") from None
+
+
+def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibration:
+    """Fit a calibration to validation examples: ``label`` (N,), 1 bound, 0 unbound, and ``logits`` (N,).
+
+    Without both classes it is the identity. Where bound examples have the lower logits its scale is 0, which gives
+    every sequence the fraction of bound validation examples.
+    """
+    # A slow import that scoring does not need.
+    from sklearn.linear_model import LogisticRegression
+
+    label, logits = np.asarray(label).astype(int), np.asarray(logits, dtype=np.float64)
+    scale, shift, share = 1.0, 0.0, 0.5
+    if len(np.unique(label)) == 2:
+        fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], label)
+        scale, shift, share = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), float(label.mean())
+        if scale < 0:
+            # The likelihood is concave: of the scales that do not reverse the ranking, 0 is the most likely.
+            scale, shift = 0.0, float(scipy.special.logit(share))
+            log.warning("negatives %s: validation rows that are bound have the lower logits", negatives)
+    else:
+        log.warning("negatives %s: no calibration, for %d validation rows lack a class", negatives, len(label))
+    return Calibration(
+        negatives,
+        scale,
+        shift,
+        rows=len(label),
+        share=share,
+        before=quality(label, logits),
+        after=quality(label, scale * logits + shift),
+    )
+
+
+def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str, float]:
+    """Return log loss, Brier score and expected calibration error of the probabilities of logits (N,)."""
+    logits = np.asarray(logits, dtype=np.float64)
+    if not len(logits):
+        return dict.fromkeys((LOG_LOSS, BRIER, CALIBRATION_ERROR), np.nan)
+    losses = row_losses(np.asarray(label), logits, scipy.special.expit(logits), bins)
+    return {name: float(value[0]) for name, value in mean_metrics(losses, np.ones((1, len(losses)), np.uint8)).items()}
+
+
+FAMILIARITY = "familiarity"
+# Familiarity (a conformal p-value) below which a sequence counts as out of distribution.
+UNFAMILIAR = 0.05
+_QUALITIES = ("log_loss", "brier", "calibration_error")
+COLUMNS = (
+    "calibrated_on",
+    *_QUALITIES,
+    *(f"{name}_calibrated" for name in _QUALITIES),
+    "auroc",
+    "familiarity_bound",
+    "familiarity_unbound",
+    "unfamiliar_bound",
+    "unfamiliar_unbound",
     "n",
 )
 
 
-def reliability(
-    scores: Scores, identity: Mapping[str, object], *, bins: int = BINS, level: float = LEVEL
+def trust(
+    predictions: pd.DataFrame,
+    calibrations: Mapping[tuple[str, int], Mapping[str, Calibration]],
+    identity: Mapping[str, object],
 ) -> pd.DataFrame:
-    """Return the reliability curve of every model and seed on one dataset, one row per model × seed × non-empty bin.
+    """Evaluate the mixtures' probabilities on one test set, one row per mixture × seed; other models are skipped.
 
-    Bins have equal width over the predicted probability. A row holds the mean predicted probability and the observed
-    fraction of bound examples with its exact, conservative interval (Clopper and Pearson 1934). A model without
-    probabilities has no rows.
+    Probabilities are measured uncalibrated and calibrated, the latter fitted to validation examples with the same kind
+    of negatives if there are any, else to the first kind (``calibrated_on``). Adds the mean familiarity of bound and
+    unbound examples and the fraction of each that is out of distribution. ``calibrations`` are by model and seed, then
+    by kind of negatives.
     """
-    records: list[dict[str, object]] = []
-    for (model, seed), probability in zip(scores.models, scores.probability, strict=True):
-        if np.isnan(probability).any():
+    records = []
+    for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
+        known = calibrations.get((str(model), int(str(seed))))
+        if known is None:
             continue
-        place = calibration_bin(probability, bins)
-        for index in np.unique(place):
-            rows = place == index
-            bound, count = int(scores.label[rows].sum()), int(rows.sum())
-            interval = stats.binomtest(bound, count).proportion_ci(level, method="exact")
-            records.append(
-                {name: identity[name] for name in IDENTITY}
-                | {"model": model, "seed": seed, "bin": int(index), "n": count}
-                | {"bin_lower": index / bins, "bin_upper": (index + 1) / bins}
-                | {"predicted": float(probability[rows].mean()), "observed": bound / count}
-                | {"lower": interval.low, "upper": interval.high}
-            )
-    return pd.DataFrame(records, columns=list(RELIABILITY_COLUMNS))
+        if FAMILIARITY not in group:
+            raise InputError("the predictions lack the column familiarity; predict again")
+        kind = str(identity["negatives"])
+        calibration = known.get(kind) or next(iter(known.values()))
+        label, logit = group["label"].to_numpy(), group["logit"].to_numpy(dtype=np.float64)
+        familiar = group[FAMILIARITY].to_numpy(dtype=np.float64)
+        after = quality(label, calibration.logit(logit))
+        found: dict[str, object] = {"calibrated_on": calibration.negatives, **quality(label, logit)}
+        found |= {f"{name}_calibrated": value for name, value in after.items()}
+        found["auroc"] = auroc(label, logit) if len(np.unique(label)) > 1 else np.nan
+        for name, rows in (("bound", label == 1), ("unbound", label == 0)):
+            found[f"familiarity_{name}"] = float(familiar[rows].mean()) if rows.any() else np.nan
+            found[f"unfamiliar_{name}"] = float((familiar[rows] < UNFAMILIAR).mean()) if rows.any() else np.nan
+        records.append({**identity, "model": model, "seed": seed, **found, "n": len(group)})
+    return pd.DataFrame(records, columns=[*identity, "model", "seed", *COLUMNS])

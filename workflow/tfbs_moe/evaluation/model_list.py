@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibrated import FILE as CALIBRATION
+from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 

@@ -9,21 +9,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tfbs_moe.auroc import auroc
 from tfbs_moe.data.dataset import Dataset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.matrix_scan import best_hit, tell
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_scan import best_hit, tell
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.familiarity import Familiarity
+from tfbs_moe.evaluation.calibration import FAMILIARITY
 from tfbs_moe.evaluation.gate_use import MIXTURE
+from tfbs_moe.evaluation.ood_score import Familiarity
 from tfbs_moe.evaluation.scores import WEIGHT
 from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits, subset_rows
-from tfbs_moe.evaluation.trust import FAMILIARITY
 from tfbs_moe.models import bundle
-from tfbs_moe.models.interface import Expert
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
+from tfbs_moe.numeric import auroc
 from tfbs_moe.sequence import ALPHABET
 
 BATCH_SIZE = 1024

@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from tfbs_moe.auroc import auroc
-from tfbs_moe.models.gate import Gate
+from tfbs_moe.models.gates import Gate
+from tfbs_moe.numeric import auroc
 from tfbs_moe.runtime import rng
 
 SEPARATOR = "; "

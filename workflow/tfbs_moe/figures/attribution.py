@@ -14,7 +14,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from tfbs_moe.attribution.motifs import information
+from tfbs_moe.attribution.motifs.motif import information
 from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.performance import name_rows

@@ -1,6 +1,5 @@
 """The attribution figures of a study; see ``catalogue``. Standard library only, for the Snakefile."""
 
-from tfbs_moe.assemblies import PLANTED
 from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
 from tfbs_moe.figures.item import (
     ATTRIBUTION_AROUND,
@@ -14,6 +13,7 @@ from tfbs_moe.figures.item import (
     first_test_sets,
     words,
 )
+from tfbs_moe.genome.assemblies import PLANTED
 from tfbs_moe.study import Study
 
 

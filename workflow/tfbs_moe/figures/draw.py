@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.attribution.localisation import site_mask
+from tfbs_moe.attribution.evaluation.localisation import site_mask
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibration import reliability
+from tfbs_moe.evaluation.curves import reliability
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import (
-    ablation,
     attribution,
+    attribution_methods,
     comparison,
     curves,
-    gate,
-    methods,
+    mixtures,
     performance,
     published,
     schematic,
@@ -177,18 +176,20 @@ def _grid(item: FigureItem, source: Source) -> Drawing:
 
 def _shift_curves(item: FigureItem, source: Source) -> Drawing:
     shifts = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "shifts", "metric", "value"))
-    return methods.shift_curves(shifts[shifts["protocol"] == item.parameters["protocol"]], source.confidence)
+    return attribution_methods.shift_curves(
+        shifts[shifts["protocol"] == item.parameters["protocol"]], source.confidence
+    )
 
 
 def _around(item: FigureItem, source: Source) -> Drawing:
     around = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "method", "offset", "value"))
-    return methods.around_sites(around[around["protocol"] == item.parameters["protocol"]])
+    return attribution_methods.around_sites(around[around["protocol"] == item.parameters["protocol"]])
 
 
 def _cost(item: FigureItem, source: Source) -> Drawing:
     summary = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "method", "passes", "metric", "value"))
     own = summary[summary["protocol"] == item.parameters["protocol"]]
-    return methods.cost_against_quality(own, source.confidence)
+    return attribution_methods.cost_against_quality(own, source.confidence)
 
 
 def _motifs(item: FigureItem, source: Source) -> Drawing:
@@ -211,12 +212,12 @@ def _gate_subsets(item: FigureItem, source: Source) -> Drawing:
     columns = ("protocol", "model", "set", "negatives", "value", "n")
     tables = [read_tsv(source.folder / path, columns) for path in item.inputs]
     losses, numbers = (table[table["protocol"] == item.parameters["protocol"]] for table in tables)
-    return gate.gate_subsets(losses, numbers, item.parameters["model"])
+    return mixtures.gate_subsets(losses, numbers, item.parameters["model"])
 
 
 def _ablation(item: FigureItem, source: Source) -> Drawing:
     columns = ("protocol", "model", "set", "negatives", "rows", "difference", "n")
-    return ablation.ablation(read_tsv(source.folder / item.inputs[0], columns))
+    return mixtures.ablation(read_tsv(source.folder / item.inputs[0], columns))
 
 
 def _published(item: FigureItem, source: Source) -> Drawing:
@@ -261,9 +262,9 @@ def _gate_weights(item: FigureItem, source: Source) -> Drawing:
 
 def _logos(item: FigureItem, source: Source) -> Drawing:
     explained = [path for path in item.inputs if path.startswith("attributions/")]
-    methods = {Path(path).stem: source.folder / path for path in explained}
+    attribution_methods = {Path(path).stem: source.folder / path for path in explained}
     known = {Path(path).name: source.folder / path for path in item.inputs if path not in explained}
-    return attribution.logos(read_explained(methods, known.get("test.h5"), known.get("sites.tsv")))
+    return attribution.logos(read_explained(attribution_methods, known.get("test.h5"), known.get("sites.tsv")))
 
 
 def _localisation(item: FigureItem, source: Source) -> Drawing:

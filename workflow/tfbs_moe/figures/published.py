@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.statistics.rounding import settled
+from tfbs_moe.numeric import settled
 from tfbs_moe.tables import read_tsv
 
 COLUMNS = ("evaluation", "name", "our_model", "factor", "set", "metric", "value", "spread", "seeds", "source", "note")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions
+from tfbs_moe.models.expert import ALPHABET_SIZE, Expert, ExpertParameters, check_positions
 
 _PUBLISHED_CHANNELS = 320
 _PUBLISHED_HIDDEN = 925

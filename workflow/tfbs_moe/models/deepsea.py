@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
+from tfbs_moe.models.expert import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
 
 _PUBLISHED_CHANNELS = (320, 480, 960)
 _PUBLISHED_HIDDEN = 925

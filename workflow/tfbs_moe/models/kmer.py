@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, check_window
+from tfbs_moe.models.expert import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, check_window
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.interface import Expert, ExpertParameters, check_positions
+from tfbs_moe.models.expert import Expert, ExpertParameters, check_positions
 from tfbs_moe.models.parameters import as_json
 from tfbs_moe.sequence import ALPHABET
 

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.control_gates import BestExpertGate, RandomGate, StackingGate, StaticGate
+from tfbs_moe.models.baseline_gates import BestExpertGate, RandomGate, StackingGate, StaticGate
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.danq import DanQ
 from tfbs_moe.models.deepsea import DeepSEA
-from tfbs_moe.models.gate import Gate
-from tfbs_moe.models.gates import AttentionGate, LogitGate, MotifGate, SoftmaxGate
-from tfbs_moe.models.interface import Expert
+from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.gates import AttentionGate, Gate, LogitGate, MotifGate, SoftmaxGate
 from tfbs_moe.models.kmer import KmerLogistic
 from tfbs_moe.models.language_model import LanguageModel
 from tfbs_moe.models.residual import Residual
@@ -59,7 +58,7 @@ def register(dotted: str) -> type[Expert]:
             "Its module must be on the Python path (PYTHONPATH), and the class in it."
         ) from None
     if not (inspect.isclass(kind) and issubclass(kind, Expert)):
-        raise InputError(f"architecture {dotted!r} is no subclass of tfbs_moe.models.interface.Expert")
+        raise InputError(f"architecture {dotted!r} is no subclass of tfbs_moe.models.expert.Expert")
     ARCHITECTURES[dotted] = kind
     return kind
 

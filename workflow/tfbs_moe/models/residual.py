@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from tfbs_moe.models.interface import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
+from tfbs_moe.models.expert import ALPHABET_SIZE, Expert, ExpertParameters, check_positions, receptive_field
 
 # Beyond this the exponential is too steep to train.
 _LARGEST_EXPONENT = 8.0

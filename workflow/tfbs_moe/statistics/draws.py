@@ -24,7 +24,7 @@ from tfbs_moe.statistics.paper import (
     paper_anova,
     present_models,
 )
-from tfbs_moe.statistics.results import RESULT_COLUMNS, as_table
+from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, as_table
 from tfbs_moe.statistics.units import factor_table
 from tfbs_moe.study import SUPPLIED
 from tfbs_moe.tables import read_tsv

@@ -1,4 +1,4 @@
-"""How far results generalise: strata of factors, similarity to training, and other kinds of negatives."""
+"""How far results generalise: strata of factors, similarity to training, negatives trained on × negatives tested on."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,10 +6,40 @@ import pandas as pd
 
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.statistics.between import compare_strata
-from tfbs_moe.statistics.matrix import negatives_matrix
 from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
+from tfbs_moe.statistics.units import UNIT, of_metric, over_factors
+
+MATRIX_COLUMNS = (
+    "protocol",
+    "trained_on",
+    "tested_on",
+    "model",
+    "set",
+    "rows",
+    "metric",
+    "value",
+    "lower",
+    "upper",
+    "n",
+    "unit",
+)
+
+
+def negatives_matrix(
+    metrics: pd.DataFrame, trained_on: Mapping[str, str], metric: str = "auroc", level: float = 0.95
+) -> pd.DataFrame:
+    """Average a metric over factors for each model, kind of training negatives and kind of test negatives.
+
+    ``trained_on`` is the kind of training negatives by protocol; other protocols are excluded. The t interval is
+    missing with one factor.
+    """
+    chosen = of_metric(metrics, metric)
+    chosen = chosen[chosen["protocol"].isin(list(trained_on))].dropna(subset=["value"])
+    means = over_factors(chosen, ["protocol", "negatives", "model", "set", "rows"], level)
+    table = means.rename(columns={"negatives": "tested_on", "n_factors": "n"})
+    return table.assign(trained_on=table["protocol"].map(trained_on), metric=metric, unit=UNIT)[list(MATRIX_COLUMNS)]
 
 
 def generalisation_tables(

@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from tfbs_moe.statistics.assumptions import influence, normality, ranks_are_reported
-from tfbs_moe.statistics.effects import common_language, hedges, hodges_lehmann
-from tfbs_moe.statistics.equivalence import equivalence, non_inferiority
-from tfbs_moe.statistics.mixed import MixedFit
+from tfbs_moe.numeric import varies
 from tfbs_moe.statistics.omnibus import MIXED_DESIGN
-from tfbs_moe.statistics.ranks import mean_ranks, nemenyi
-from tfbs_moe.statistics.results import (
+from tfbs_moe.statistics.tests.assumptions import influence, normality, ranks_are_reported
+from tfbs_moe.statistics.tests.effects import common_language, equivalence, hedges, hodges_lehmann, non_inferiority
+from tfbs_moe.statistics.tests.mixed import MixedFit
+from tfbs_moe.statistics.tests.ranks import mean_ranks, nemenyi, wilcoxon
+from tfbs_moe.statistics.tests.results import (
     BETWEEN,
     Result,
     adjusted_words,
@@ -27,9 +27,7 @@ from tfbs_moe.statistics.results import (
     signed,
     significant,
 )
-from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, mean_interval, oriented
-from tfbs_moe.statistics.wilcoxon import wilcoxon
 
 PAIRED = "paired t"
 WILCOXON = "Wilcoxon signed-rank"

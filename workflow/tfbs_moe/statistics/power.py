@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
-from tfbs_moe.statistics.rounding import varies
 from tfbs_moe.statistics.units import UNIT, comparisons, factor_table
 
 EFFECTS = (0.01, 0.02)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.factor_knowledge import SMALLEST_P, tomtom_p
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
+from tfbs_moe.data.motif_prior import SMALLEST_P, tomtom_p
 from tfbs_moe.study import IN_DISTRIBUTION
 
 SEPARATOR = "; "

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.statistics.rounding import settled
+from tfbs_moe.numeric import settled
 from tfbs_moe.statistics.units import UNIT, mean_interval, of_metric
 from tfbs_moe.study import OTHER_CELL
 

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.statistics.rounding import settled, varies
+from tfbs_moe.numeric import settled, varies
 from tfbs_moe.study import SETS
 
 UNIT = "factor"

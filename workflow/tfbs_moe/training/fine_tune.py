@@ -8,18 +8,18 @@ import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset, concatenate, leaders, subset
-from tfbs_moe.data.factor_knowledge import FactorKnowledge
-from tfbs_moe.data.relatives import Pieces, are_related
-from tfbs_moe.data.reserved import is_reserved
+from tfbs_moe.data.folds import is_reserved
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.models import bundle
-from tfbs_moe.models.gate import Gate
-from tfbs_moe.models.moe import MixtureOfExperts
+from tfbs_moe.models.gates import Gate
+from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.runtime import rng
 from tfbs_moe.training.checkpoint import remove_checkpoint
+from tfbs_moe.training.gate_inputs import Views, hide, known_of_rows
 from tfbs_moe.training.loop import Fitted, fit
 from tfbs_moe.training.rows import Rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
-from tfbs_moe.training.views import Views, hide, known_of_rows
 
 # Factor on the gate's learning rate: the experts are already trained.
 _RATE = 0.1

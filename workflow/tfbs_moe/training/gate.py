@@ -13,21 +13,20 @@ from torch import nn
 
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
-from tfbs_moe.models.gate import Gate
-from tfbs_moe.models.interface import count_parameters
+from tfbs_moe.models.expert import count_parameters
+from tfbs_moe.models.expert_stack import ExpertStack
+from tfbs_moe.models.gates import Gate
 from tfbs_moe.models.registry import build_gate
-from tfbs_moe.models.stack import ExpertStack
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.fine_tune import FineTuning, fine_tune
+from tfbs_moe.training.gate_inputs import Views, hide
 from tfbs_moe.training.loop import Fitted, Predict, fit
 from tfbs_moe.training.record import is_finished, machine_record, module_digest, untrained, write_result
-from tfbs_moe.training.rows import Rows, make_rows
+from tfbs_moe.training.rows import Rows, auroc, make_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
-from tfbs_moe.training.validation import auroc
-from tfbs_moe.training.views import Views, hide
 
 log = logging.getLogger(__name__)
 

@@ -21,18 +21,23 @@ from torch import nn
 from tfbs_moe.errors import LeftOutError
 from tfbs_moe.runtime import named_seed, torch_rng
 from tfbs_moe.training.checkpoint import (
+    SignalWatch,
     fill_optimizer,
     optimizer_tensors,
     prefixed,
     read_checkpoint,
+    watch_signals,
     without_prefix,
     write_checkpoint,
 )
-from tfbs_moe.training.interrupt import SignalWatch, watch_signals
-from tfbs_moe.training.optimizer import learning_rate, make_optimizer, plateau_patience, set_learning_rate
-from tfbs_moe.training.rows import Rows
-from tfbs_moe.training.settings import TrainingSettings
-from tfbs_moe.training.validation import auroc, batch_mean_auroc
+from tfbs_moe.training.rows import Rows, auroc, batch_mean_auroc
+from tfbs_moe.training.settings import (
+    TrainingSettings,
+    learning_rate,
+    make_optimizer,
+    plateau_patience,
+    set_learning_rate,
+)
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Evaluation of attributions: agreement, faithfulness, stability, localisation, sanity."""

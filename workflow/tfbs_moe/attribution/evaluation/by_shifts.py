@@ -1,0 +1,53 @@
+"""Quality of ShiftSmooth by its number of shifts, and the cost of every method."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from tfbs_moe.attribution.methods.by_name import attribute, settings_of
+
+Judge = Callable[[np.ndarray], pd.DataFrame]
+
+SUBSTITUTIONS_PER_POSITION = 3
+
+
+def shift_curve(
+    model: nn.Module,
+    X: np.ndarray,
+    judged: Judge,
+    *,
+    method: str = "shiftsmooth",
+    shifts: Sequence[int],
+    **options: Any,
+) -> pd.DataFrame:
+    """Evaluate ShiftSmooth on X (N, 4, L) at each number of shifts n; 0 is the base method itself.
+
+    ``judged`` turns an attribution into metrics per sequence (``judge.judge``); its rows are returned for every n,
+    with ``n`` and ``passes`` prepended.
+    """
+    tables = []
+    for n in shifts:
+        table = judged(attribute(model, X, method, n=n, **options))
+        table.insert(0, "n", n)
+        table.insert(1, "passes", passes(method, X.shape[2], n=n))
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def passes(method: str, length: int, **settings: Any) -> int:
+    """Return how many modified copies of each sequence a method sends through the network: its cost."""
+    values = settings_of(method, **settings)
+    shuffles = values.get("shuffles", 1) if values.get("reference") == "dinucleotide_shuffle" else 1
+    if method.startswith("shiftsmooth"):
+        inner = passes(values["base"], length, **(values["base_settings"] or {}))
+        return (2 * int(values["n"]) + 1) * inner
+    if method.startswith("ism"):
+        return SUBSTITUTIONS_PER_POSITION * length
+    if method.startswith("random"):
+        return 0
+    if method.startswith("deeplift"):
+        return 2 * int(shuffles)
+    return int(values.get("draws", values.get("steps", 1))) * int(shuffles)

@@ -1,0 +1,1 @@
+"""Attribution methods: the contribution of every base to a model's logit."""

@@ -1,0 +1,1 @@
+"""Motifs in attributions and first-layer filters, and known motifs in sequences."""

@@ -1,0 +1,73 @@
+"""Which test rows share sequence with the training rows of the experts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.data.dataset import Dataset, read_dataset
+from tfbs_moe.data.kmers import KmerIndex
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import codes_from_one_hot
+from tfbs_moe.tables import new_hdf5
+
+_GZIP_LEVEL = 4
+_ORDER = "experiments"
+
+
+def training_overlaps(
+    tests: Sequence[Dataset], training: Iterable[tuple[str, np.ndarray]], k: int
+) -> list[pd.DataFrame]:
+    """Return a table per test set: which rows share a k-mer, on either strand, with a training positive.
+
+    Columns are ``row``, ``overlaps_training`` and ``shares_kmer_<experiment>`` for each experiment. ``training`` yields
+    name and codes (M, L) of the bound rows of each experiment, held one at a time. A shared 31-mer marks the same locus
+    of the genome or a repeat of it.
+    """
+    # Deduplicated: bound rows are the same for every kind of negatives.
+    rows = codes_from_one_hot(np.concatenate([test.one_hot for test in tests]))
+    once, number = np.unique(rows, axis=0, return_inverse=True)
+    index, places = KmerIndex.with_places(once, k)
+    shares = {
+        f"shares_kmer_{name}": np.append(index.held_by(positives), False)[places].any(axis=1)[number.ravel()]
+        for name, positives in training
+    }
+    row = np.concatenate([np.arange(len(test), dtype=np.int32) for test in tests])
+    anywhere = np.any(list(shares.values()), axis=0) if shares else np.zeros(len(row), dtype=bool)
+    table = pd.DataFrame({"row": row, "overlaps_training": anywhere, **shares})
+    ends = np.cumsum([len(test) for test in tests])
+    return [table[end - len(test) : end].reset_index(drop=True) for test, end in zip(tests, ends, strict=True)]
+
+
+def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
+    """Write the codes of the bound rows of training datasets by experiment, in order of first appearance, as HDF5.
+
+    Datasets are ``experiments`` and ``codes/<experiment>``, uint8 (M, L): one file to compare every test set with.
+    """
+    files: dict[str, list[str | Path]] = {}
+    for dataset in datasets:
+        with h5py.File(dataset) as file:
+            files.setdefault(str(file.attrs["experiment"]), []).append(dataset)
+    with new_hdf5(path) as file:
+        file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
+        for name, parts in files.items():
+            codes = _positives([read_dataset(part) for part in parts])
+            # Compression needs chunks, which an empty dataset cannot have.
+            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True} if codes.size else {}
+            file.create_dataset(f"codes/{name}", data=codes, **how)
+
+
+def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each experiment's name and bound codes (M, L) from ``write_positives``; InputError if unreadable."""
+    try:
+        with h5py.File(path) as file:
+            for name in file[_ORDER].asstr()[:]:
+                yield str(name), file[f"codes/{name}"][:]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise InputError(f"{path} does not hold the bound training rows ({error}); delete it and run again") from None
+
+
+def _positives(datasets: Iterable[Dataset]) -> np.ndarray:
+    return codes_from_one_hot(np.concatenate([part.one_hot[part.label == 1] for part in datasets]))

@@ -1,0 +1,1 @@
+"""What the experiments table names, and how its files are found and fetched."""

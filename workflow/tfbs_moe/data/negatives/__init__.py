@@ -1,0 +1,1 @@
+"""Unbound sequences for bound ones: one interface, several kinds."""

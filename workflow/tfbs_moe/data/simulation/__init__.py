@@ -1,0 +1,1 @@
+"""Simulated studies with known sites, and the rehearsal of a real one."""

@@ -1,0 +1,1 @@
+"""Genome assemblies and their sequence: names, sizes, FASTA files and the prepared genome."""

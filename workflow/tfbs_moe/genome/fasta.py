@@ -1,0 +1,129 @@
+"""Read plain, gzip or bgzip FASTA files as integer codes, a block at a time."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfbs_moe.errors import InputError
+from tfbs_moe.sequence import ALPHABET, UNKNOWN
+from tfbs_moe.tables import open_bytes
+
+_BLOCK_BYTES = 1 << 22
+_INVALID = 255
+_AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes of several bases; hg19 has a few
+_BLANKS = b"\r\n\t "
+_HEADER = re.compile(rb"^>([^\n]*)\n?", re.MULTILINE)
+_BOM = b"\xef\xbb\xbf"
+
+
+def _translation() -> bytes:
+    table = np.full(256, _INVALID, dtype=np.uint8)
+    for code, bases in [*((UNKNOWN, base) for base in _AMBIGUOUS), *enumerate(ALPHABET)]:
+        table[ord(bases)] = table[ord(bases.lower())] = code
+    return table.tobytes()
+
+
+_TRANSLATION = _translation()
+
+
+def letter_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
+    """Return the codes of bases as ``read_fasta`` reads them, uint8, 255 for other letters; ``without`` are skipped."""
+    return np.frombuffer(letters.translate(_TRANSLATION, without), dtype=np.uint8)
+
+
+def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and codes of each record, uint8 (S,), 0 to 3 for A, C, G, T and 4 for N; one in memory at a time.
+
+    Soft-masked bases read as upper case, ambiguous ones such as R as N. A name ends at its first blank. Raises
+    InputError where the file is missing, damaged or no FASTA, a record is empty or comes twice, or a letter is no base;
+    a message about a name or a letter gives the line.
+    """
+    seen: set[str] = set()
+    name: str | None = None
+    parts: list[bytes] = []
+    for line, header, letters in _pieces(Path(path)):
+        if header is not None:
+            if name is not None:
+                yield name, _record(path, name, parts)
+            name, parts = _name(path, line, header, seen), []
+        if letters:
+            parts.append(_encode(path, line, letters))
+        if name is None and any(parts):
+            raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is no FASTA")
+    if name is None:
+        raise InputError(f"{path} holds no sequence; a FASTA file was expected")
+    yield name, _record(path, name, parts)
+
+
+def _pieces(path: Path) -> Iterator[tuple[int, bytes | None, bytes]]:
+    """Yield (line, header or None, sequence up to the next header or the end of the block)."""
+    line = 1
+    for block in _whole_lines(path):
+        headers = list(_HEADER.finditer(block)) if b">" in block else []
+        ends = [*(header.start() for header in headers), len(block)]
+        if ends[0]:
+            yield line, None, block[: ends[0]]
+        start, counted = line, 0
+        for header, after in zip(headers, ends[1:], strict=True):
+            # Counted on from the previous header: a file may hold a million records.
+            start, counted = start + block.count(b"\n", counted, header.start()), header.start()
+            # Sequence begins on the line below its header.
+            yield start, header.group(1), b""
+            yield start + 1, None, block[header.end() : after]
+        line += block.count(b"\n")
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield blocks that end with a line, so that no header is cut in two."""
+    rest = b""
+    with open_bytes(path) as handle:
+        first = True
+        while block := handle.read(_BLOCK_BYTES):
+            if first:
+                block, first = block.removeprefix(_BOM), False
+            block = rest + block
+            cut = block.rfind(b"\n") + 1
+            # A chromosome may be one long line, which need not be whole.
+            if not cut and b">" not in block:
+                cut = len(block)
+            rest = block[cut:]
+            if cut:
+                yield block[:cut]
+    if rest:
+        yield rest
+
+
+def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
+    words = header.decode("utf-8", errors="replace").split()
+    if not words:
+        raise InputError(f"{path}, line {line}: a sequence without a name")
+    if not words[0].isprintable():
+        raise InputError(f"{path}, line {line}: the name {words[0]!r} holds a control character; this is no FASTA")
+    if words[0] in seen:
+        raise InputError(f"{path}, line {line}: the sequence {words[0]} comes twice; names must differ")
+    seen.add(words[0])
+    return words[0]
+
+
+def _encode(path: str | Path, line: int, letters: bytes) -> bytes:
+    codes = letters.translate(_TRANSLATION, _BLANKS)
+    if _INVALID in codes:
+        place = next(index for index, letter in enumerate(letters) if _is_invalid(letter))
+        line += letters.count(b"\n", 0, place)
+        raise InputError(
+            f"{path}, line {line}: {chr(letters[place])!r} is no base; "
+            "a FASTA file of DNA was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
+        )
+    return codes
+
+
+def _is_invalid(letter: int) -> bool:
+    return letter not in _BLANKS and _TRANSLATION[letter] == _INVALID
+
+
+def _record(path: str | Path, name: str, parts: list[bytes]) -> np.ndarray:
+    if not any(parts):
+        raise InputError(f"{path}: the sequence {name} is empty")
+    return np.frombuffer(b"".join(parts), dtype=np.uint8)

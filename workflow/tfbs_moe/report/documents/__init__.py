@@ -1,0 +1,1 @@
+"""The documents beside the report: cards, methods, provenance, comparison of runs."""

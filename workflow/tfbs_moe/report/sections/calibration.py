@@ -1,0 +1,100 @@
+"""The report's section on calibration and out-of-distribution scores."""
+
+import pandas as pd
+
+from tfbs_moe.data.folds import POOLED_RANDOM
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.style import model_label
+from tfbs_moe.report.common import table_of
+from tfbs_moe.report.inputs import CALIBRATION, FAMILIARITY, TRUST, Run
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval, number
+from tfbs_moe.report.sections.answer import confidence
+from tfbs_moe.statistics.tests.results import p_words, significant
+
+_SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
+_MEANING = (
+    "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
+    "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
+    "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
+    "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
+    "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
+)
+
+
+def trust(run: Run) -> Section:
+    """Build the section: what calibration gains, and whether the out-of-distribution score predicts failure."""
+    blocks: list[Block] = [Text(_MEANING), *_taught(run)]
+    sentences = [*_calibrated(run), *_familiar(run)]
+    blocks += [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(TRUST))]
+    for path, title in (
+        (CALIBRATION, "What calibration takes off the log loss"),
+        (FAMILIARITY, "Whether unfamiliar sequences are those of unseen factors"),
+        (TRUST, "Every mixture on every test set"),
+    ):
+        blocks.append(Fold(title, [table_of(run, path, f"{title}.")]))
+    return Section("trust", "What can be trusted", blocks)
+
+
+def _taught(run: Run) -> list[Block]:
+    """Name the protocols whose calibration examples may have trained the gate (the authors' choice of examples)."""
+    recipes = run.study.config["protocols"]
+    named = [name for name in run.study.protocols if recipes[name]["gate_rows"] == POOLED_RANDOM]
+    text = (
+        f"Of the protocol {', '.join(named)} the rows that calibrate may have taught the gate, which learned from rows "
+        "of all splits (pooled_random): its calibrated probabilities may be too sure."
+    )
+    return [Text(text)] if named else []
+
+
+def _first(run: Run, table: pd.DataFrame | None) -> list[pd.DataFrame]:
+    """Return the rows of the first mixture of each protocol."""
+    if table is None:
+        return []
+    chosen = [(protocol, f"moe.{run.study.gates(protocol)[0]}") for protocol in run.study.protocols]
+    return [table[(table["protocol"] == protocol) & (table["model"] == model)] for protocol, model in chosen]
+
+
+def _calibrated(run: Run) -> list[str]:
+    said = []
+    for own in _first(run, run.table(CALIBRATION)):
+        for row in own.dropna(subset=["gain"]).to_dict("records"):
+            gain = interval(row["gain"], row["lower"], row["upper"], sign=True)
+            said.append(
+                f"{row['protocol']}, {aggregate.SETS[row['set']]}, {_words(row['negatives'])}: calibration on "
+                f"{_words(row['calibrated_on'])} takes {gain} off the log loss of the {model_label(row['model'])} "
+                f"({number(row['log_loss'])} as it came); the calibration error goes from "
+                f"{number(row['calibration_error'])} to {number(row['calibration_error_calibrated'])} (means over "
+                f"{row['n']} factors)."
+            )
+    return said
+
+
+def _familiar(run: Run) -> list[str]:
+    said = []
+    for own in _first(run, run.table(FAMILIARITY)):
+        for row in own.to_dict("records"):
+            shares = [
+                f"{row[f'unfamiliar_{key}']:.1%} for {row[f'n_{key}']} {words}"
+                for key, words in _SETS.items()
+                if pd.notna(row[f"unfamiliar_{key}"])
+            ]
+            parts = [f"unfamiliar bound sequences: {', '.join(shares)}"] if shares else []
+            if pd.notna(row["difference"]):
+                gap = interval(row["difference"], row["lower"], row["upper"], sign=True)
+                parts[0] += f" (difference of the first two {gap})"
+            if pd.notna(row["rank_correlation"]):
+                rho = number(row["rank_correlation"], sign=True)
+                told = ": it does not foretell how well the mixture does"
+                if significant(row["p"], confidence(run)):
+                    told = "" if row["rank_correlation"] > 0 else ": the mixture does better on what is less familiar"
+                parts.append(
+                    f"over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
+                    f"({p_words(row['p'])}){told}"
+                )
+            if parts:
+                said.append(f"{row['protocol']}, {_words(row['negatives'])}: {'; '.join(parts)}.")
+    return said
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,256 @@
+"""The report's sections on the data and on performance: audit, results, negatives."""
+
+import numpy as np
+import pandas as pd
+
+from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.item import ABLATION, CURVES, GATE_WEIGHTS, METRICS, percent
+from tfbs_moe.figures.style import ModelStyle, model_styles
+from tfbs_moe.report.common import optional_table, pictures, table_of
+from tfbs_moe.report.inputs import DATASETS, WARNINGS, Run, trained_list
+from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.report.sections.answer import confidence
+from tfbs_moe.report.sections.seeds import retrainings
+from tfbs_moe.statistics.units import first_kind
+from tfbs_moe.study import SUPPLIED
+
+MOST_MODELS = 12  # Limit of models in a chart; mixtures and controls go before experts.
+_CURVE_STEP = 4
+_ROUND = 4
+
+
+def explorers(run: Run) -> list[Block]:
+    """Return the charts of AUROC by factor, ROC curves and gate weights whose tables are there."""
+    found: list[Block] = []
+    metrics, curves, weights = run.table(METRICS), run.table(CURVES), run.table(GATE_WEIGHTS)
+    if metrics is not None:
+        found.append(_auroc(metrics))
+    if curves is not None:
+        found.append(_roc(curves))
+    if weights is not None:
+        found.append(_gate(weights))
+    if not found:
+        found.append(Missing("Charts to explore", run.why_missing(METRICS)))
+    return found
+
+
+def _auroc(metrics: pd.DataFrame) -> Explorer:
+    table = aggregate.over_seeds(metrics[metrics["metric"] == "auroc"]).dropna(subset=["value"])
+    table, styles = _limited(table)
+    tests = aggregate.ordered_tests(table)
+    keys = ["experiment", "negatives"]
+    table = tests[[*keys, "label"]].merge(table, on=keys, how="left")
+    return Explorer(
+        identifier="explore-auroc",
+        title="Explore AUROC by factor",
+        chart="dots",
+        data={
+            "models": _legend(styles),
+            "panels": {"protocol": _values(table["protocol"]), "rows": _values(table["rows"])},
+            "points": _records(table, ["protocol", "rows", "label", "model", "value", "lower", "upper", "n", "seeds"]),
+        },
+    )
+
+
+def _roc(curves: pd.DataFrame) -> Explorer:
+    table = curves[curves["curve"] == "roc"]
+    table, styles = _limited(first_kind(table))
+    tests = aggregate.ordered_tests(table)
+    label = dict(zip(tests["experiment"], tests["label"], strict=True))
+    lines = []
+    for (protocol, experiment, model), line in table.groupby(["protocol", "experiment", "model"], sort=False):
+        thinned = line.iloc[::_CURVE_STEP]
+        points = np.round(thinned[["x", "y"]].to_numpy(dtype=float), 3).tolist()
+        lines.append({"protocol": protocol, "label": label[str(experiment)], "model": model, "points": points})
+    return Explorer(
+        identifier="explore-roc",
+        title="Explore ROC curves",
+        chart="curves",
+        data={
+            "models": _legend(styles),
+            "panels": {"protocol": _values(table["protocol"]), "label": list(tests["label"])},
+            "lines": lines,
+        },
+    )
+
+
+def _gate(weights: pd.DataFrame) -> Explorer:
+    keys = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "label", "expert"]
+    table = first_kind(weights).groupby(keys, sort=False, as_index=False).agg(value=("value", "mean"))
+    tests = aggregate.ordered_tests(table.drop(columns="label"))
+    table = table.rename(columns={"label": "labelled"}).merge(tests[["experiment", "label"]], on="experiment")
+    styles = model_styles([f"expert.{name}" for name in _values(table["expert"])])
+    return Explorer(
+        identifier="explore-gate",
+        title="Explore gate weights",
+        chart="bars",
+        data={
+            "models": [entry | {"name": str(entry["name"]).removeprefix("expert.")} for entry in _legend(styles)],
+            "panels": {name: _values(table[name]) for name in ("protocol", "model", "labelled")},
+            "points": _records(table, ["protocol", "model", "labelled", "label", "expert", "value"]),
+        },
+    )
+
+
+def _limited(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ModelStyle]]:
+    """Keep at most ``MOST_MODELS`` models, and return the style of each."""
+    styles = model_styles(table["model"])
+    rank = {"moe": 0, "control": 1}
+    ordered = sorted(styles, key=lambda name: rank.get(name.split(".", maxsplit=1)[0], 2))
+    kept = set(ordered[:MOST_MODELS])
+    return table[table["model"].isin(kept)], {name: style for name, style in styles.items() if name in kept}
+
+
+def _legend(styles: dict[str, ModelStyle]) -> list[dict[str, object]]:
+    return [{"name": name, "label": style.label, "colour": style.colour} for name, style in styles.items()]
+
+
+def _values(column: "pd.Series[str]") -> list[str]:
+    return [str(value) for value in dict.fromkeys(column)]
+
+
+def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
+    """Return rows as plain lists of rounded numbers, preceded by the column names."""
+    rounded = table[columns].round(_ROUND).astype(object)
+    rounded = rounded.where(rounded.notna(), None)
+    return [list(columns), *rounded.values.tolist()]
+
+
+_STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
+_FEWEST_MIXTURES = 2
+_LEFT_OUT = (
+    "was left out; no gate looks at it, no result is its, and its factor, in all sets and strata a training factor as "
+    "in the experiments table, is without it"
+)
+# Warnings of one kind that are shown without folding.
+_MOST_ALIKE = 3
+_SCARCE = ("min_", "smaller")
+_RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
+_CURVE_KINDS = ("curves", "calibration")
+_METRICS_CAPTION = (
+    "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
+    "over seeds."
+)
+_SHUFFLED = (
+    "Some test negatives are not real unbound DNA: they are shuffles of the bound sequences, or what a prepared "
+    "file supplies. A model that does well on them tells real sequence from shuffled, which is easier than telling "
+    "a bound site from an unbound one in the genome."
+)
+
+
+def data(run: Run) -> Section:
+    """Build the section on the datasets and their audit."""
+    blocks: list[Block] = [*_left_out_models(run), *_warnings(run), *pictures(run, "overlap")]
+    blocks.append(table_of(run, DATASETS, "Rows of every dataset, and how many bound test rows overlap training."))
+    audit = optional_table(run, "audit/datasets.tsv", "What the audit found in every dataset.")
+    audit += optional_table(run, "audit/pairs.tsv", "Rows that datasets share, for every pair of datasets.")
+    return Section("data", "Data quality and audit", [*blocks, *([Fold("The audit’s tables", audit)] if audit else [])])
+
+
+def results(run: Run) -> Section:
+    """Build the section on results for training and unseen factors, controls included."""
+    blocks: list[Block] = []
+    for protocol in run.study.protocols:
+        blocks.append(Text(f"Protocol {protocol}", style="heading"))
+        for kind in _RESULT_KINDS:
+            blocks += pictures(run, kind, protocol)
+        curves = [picture for kind in _CURVE_KINDS for picture in pictures(run, kind, protocol)]
+        blocks.append(Fold(f"Curves and calibration, protocol {protocol}", curves))
+    blocks += _ablation(run)
+    blocks += explorers(run)
+    metrics = run.table(METRICS)
+    if metrics is None:
+        blocks.append(Missing("Table of metrics", run.why_missing(METRICS)))
+    else:
+        auroc = metrics[metrics["metric"] == "auroc"]
+        means = aggregate.over_factors(auroc, confidence(run)).drop(columns="metric")
+        blocks.append(
+            make_table(
+                means,
+                f"Mean AUROC over the factors of each set; {percent(confidence(run))} t interval, the factor as unit.",
+                "means",
+            )
+        )
+        blocks += (
+            [Fold("What more trainings would give", found)] if (found := retrainings(run, confidence(run))) else []
+        )
+        single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
+        blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
+    return Section("results", "Results on seen and unseen factors", blocks)
+
+
+def _ablation(run: Run) -> list[Block]:
+    if sum(len(run.study.gates(protocol)) for protocol in run.study.protocols) < _FEWEST_MIXTURES:
+        return []
+    table = table_of(run, ABLATION, "Every mixture against the first: paired differences, the factor as the unit.")
+    heading = Text("What each part of the mixture is worth", style="heading")
+    return [heading, *pictures(run, "ablation"), Fold("Every mixture against the first, as a table", [table])]
+
+
+def negatives(run: Run) -> Section:
+    """Build the section on results by the kinds of negatives in training and test."""
+    kinds = sorted({test.negatives for test in run.study.test_sets})
+    blocks = pictures(run, "negatives")
+    if len(kinds) == 1:
+        blocks.append(
+            Text(
+                f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; how its "
+                "models do against others is not known from it.",
+                style="note",
+            )
+        )
+    return Section("negatives", "Trained against, tested against", blocks)
+
+
+def _left_out_models(run: Run) -> list[Block]:
+    """Warn of each excluded model, and of networks that a mixture lacks."""
+    blocks: list[Block] = []
+    for protocol in run.study.protocols:
+        table = run.table(trained_list(protocol))
+        for what, style, words in (("left_out", "bad", _LEFT_OUT), ("without", "note", "does without some networks")):
+            if table is None or what not in table or table[what].isna().all():
+                continue
+            seeds = table[table[what].notna()].astype({"seed": str}).groupby(["model", what], sort=False)["seed"]
+            for model, reason, which in seeds.agg(", ".join).reset_index().itertuples(index=False):
+                blocks.append(Text(f"{model} (protocol {protocol}, seed {which}) {words}: {reason}", style=style))
+    return blocks
+
+
+def _warnings(run: Run) -> list[Block]:
+    """Return the warnings of the audit or, without one, those that the datasets give."""
+    audited = run.table(WARNINGS)
+    if audited is not None:
+        return [
+            block
+            for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
+            for block in _alike(alike, _STYLES[str(severity)])
+        ]
+    found = []
+    if any(test.negatives in (SUPPLIED, "dinucleotide_shuffle") for test in run.study.test_sets):
+        found.append(_SHUFFLED)
+    table = run.table(DATASETS)
+    if table is not None:
+        tests = first_kind(table[(table["split"] == "test") & table["overlapping"].notna()])
+        shares = (tests["overlapping"] / tests["positives"]).to_numpy(dtype=float)
+        order = np.argsort(-shares, kind="stable")
+        names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
+        if names:
+            found.append(
+                f"Bound test rows share sequence with bound rows of training: {', '.join(names)}. Results are "
+                "therefore given twice, on all rows and on the rows that share nothing with those."
+            )
+    return [Text(text, style="note") for text in found]
+
+
+def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
+    """Show warnings of one kind: all if few, else the worst, with the others folded, worse ones first."""
+    value = pd.to_numeric(warnings["value"], errors="coerce")
+    # Where the warning is of too few, the smallest is the worst.
+    if scarce := str(warnings["what"].iloc[0]).startswith(_SCARCE):
+        value /= pd.to_numeric(warnings["threshold"], errors="coerce")
+    order = value.sort_values(ascending=scarce, kind="stable").index
+    sentences = warnings.loc[order, "sentence"].tolist()
+    if len(sentences) <= _MOST_ALIKE:
+        return [Text(sentence, style=style) for sentence in sentences]
+    rest = Fold(f"{len(sentences) - 1} more like it", [Items(sentences[1:])])
+    return [Text(sentences[0], style=style), rest]

@@ -1,0 +1,122 @@
+"""Over factors: what each component of a mixture contributes, and how its gate uses the experts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from tfbs_moe.evaluation.gate_use import MIXTURE
+from tfbs_moe.statistics.units import UNIT, by_factor, mean_interval, of_metric, over_factors
+
+_ABLATION_GROUPS = ["set", "negatives", "rows"]
+_KEYS = ["protocol", "model"]
+COLUMNS = (
+    "protocol", "model", *_ABLATION_GROUPS, "metric", "value", "lower", "upper", "difference", "difference_lower",
+    "difference_upper", "n", "unit",
+)  # fmt: skip
+
+
+def ablation(
+    metrics: pd.DataFrame, variants: Mapping[tuple[str, str], Mapping[str, str | int]], level: float = 0.95
+) -> pd.DataFrame:
+    """Compare every mixture with the first one: mean AUROC over factors, and its paired difference, with t intervals.
+
+    One row per mixture × set × negatives × rows, with a column for each setting in which the mixtures differ. Seeds and
+    cells are averaged within a factor.
+
+    ``variants`` holds the settings of each mixture by (protocol, model), the reference first.
+    """
+    chosen = of_metric(metrics, "auroc")
+    factors = by_factor(chosen, [*_KEYS, *_ABLATION_GROUPS], ["value"])
+    reference = next(iter(variants))
+    first = factors[(factors["protocol"] == reference[0]) & (factors["model"] == reference[1])]
+    base = first.drop(columns=_KEYS).rename(columns={"value": "base"})
+    differing = [
+        name
+        for name in next(iter(variants.values()))
+        if len({str(described[name]) for described in variants.values()}) > 1
+    ]
+    records = []
+    for (protocol, model), described in variants.items():
+        own = factors[(factors["protocol"] == protocol) & (factors["model"] == model)]
+        for names, group in own.groupby(_ABLATION_GROUPS, sort=False, observed=True):
+            paired = group.merge(base, on=[*_ABLATION_GROUPS, "factor"], how="inner").dropna(subset=["value", "base"])
+            if paired.empty:
+                continue
+            mean = mean_interval(paired["value"].to_numpy(), level, "auroc")
+            gap = mean_interval((paired["value"] - paired["base"]).to_numpy(), level)
+            row = (protocol, model, *names, "auroc", *mean, *gap, len(paired), UNIT)
+            records.append(dict(zip(COLUMNS, row, strict=True)) | {name: described[name] for name in differing})
+    return pd.DataFrame(records, columns=[*COLUMNS, *differing])
+
+
+_GROUPS = ["protocol", "model", "set", "negatives"]
+LOSS_COLUMNS = (*_GROUPS, "absent", "value", "lower", "upper", "n", "unit")
+NUMBER_COLUMNS = (*_GROUPS, "n_present", "value", "lower", "upper", "n", "unit")
+LIKENESS_COLUMNS = (
+    "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
+)  # fmt: skip
+POOLED = "pooled."
+# −log10 of TOMTOM's p; below it two matrices are not similar.
+LEAST_LIKENESS = 1.0
+
+
+def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Return the AUROC lost without each expert (all minus all but one), columns ``LOSS_COLUMNS``.
+
+    ``subsets`` is ``evaluation/subsets.tsv``; t intervals are over factors, seeds and cells averaged within a factor.
+    """
+    keys = [*_GROUPS, "factor", "experiment", "seed"]
+    absent = subsets["absent"].fillna("")
+    whole = subsets.loc[absent == "", [*keys, "value"]].rename(columns={"value": "whole"})
+    single = subsets[(absent != "") & ~absent.str.contains(";")].merge(whole, on=keys)
+    single = single.assign(value=single["whole"] - single["value"])
+    return _over_factors(single, "absent", level, LOSS_COLUMNS)
+
+
+def by_number(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Return the mean AUROC over factors by the number of experts present, over subsets of that size."""
+    return _over_factors(subsets, "n_present", level, NUMBER_COLUMNS)
+
+
+def likeness_agreement(
+    weights: pd.DataFrame, knowledge: Mapping[str, Mapping[str, Any]], factors: Mapping[str, str]
+) -> pd.DataFrame:
+    """Compare, for each factor with a known matrix, the expert of most weight with the one of the most similar motif.
+
+    One row per protocol × mixture × negatives × factor; weights are means over bound sequences. Experts pooled over
+    factors, which have no motif of their own, are excluded; a factor without a matrix, or whose matrix is similar to no
+    expert's (``LEAST_LIKENESS``), has no row.
+
+    ``weights`` is ``evaluation/gate_weights.tsv``; ``knowledge`` is ``knowledge.json``, by factor its ``likeness`` to
+    each expert's factor (−log10 of TOMTOM's p); ``factors`` are those of the training experiments, after which experts
+    are named, with or without their architecture.
+    """
+    bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith(MIXTURE)]
+    bound = bound[~bound["expert"].str.startswith(POOLED)]
+    keys = ["protocol", "model", "negatives", "factor", "set"]
+    means = bound.groupby([*keys, "expert"], sort=False, as_index=False)["value"].mean()
+    records = []
+    for names, group in means.groupby(keys, sort=False):
+        protocol, model, negatives, factor, its_set = names
+        likeness = knowledge.get(str(factor), {}).get("likeness", {})
+        learnt = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
+        alike = {expert: likeness[own] for expert, own in learnt.items() if own in likeness}
+        if max(alike.values(), default=0.0) < LEAST_LIKENESS:
+            continue
+        most = list(learnt)[int(group["value"].to_numpy().argmax())]
+        nearest = max(alike, key=lambda expert: alike[expert])
+        agree = learnt[most] == learnt[nearest]
+        row = (protocol, model, negatives, factor, its_set, most, group["value"].max(), nearest, alike[nearest], agree)
+        records.append(row)
+    return pd.DataFrame(records, columns=list(LIKENESS_COLUMNS))
+
+
+def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
+    """Return the factor of an expert; experiment names may hold dots, architecture names do not."""
+    return factors[expert] if expert in factors else factors[expert.split(".", maxsplit=1)[1]]
+
+
+def _over_factors(table: pd.DataFrame, by: str, level: float, columns: tuple[str, ...]) -> pd.DataFrame:
+    means = over_factors(table, [*_GROUPS, by], level).rename(columns={"n_factors": "n"})
+    return means.assign(unit=UNIT)[list(columns)]

@@ -1,0 +1,1 @@
+"""Statistical tests, effect sizes and power, each a function of numbers."""

@@ -1,0 +1,438 @@
+"""Gate inputs: embeddings of sequences by all experts, computed once and read by every gate.
+
+They are one plain array (``views.npy``), memory-mapped when read, so that hundreds of experts on a hundred thousand
+sequences need no more memory than a few; ``views.json`` describes them.
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from tfbs_moe.data.dataset import Dataset, leaders, read_dataset
+from tfbs_moe.data.folds import POOLED_RANDOM, chooses, deal_folds, is_reserved
+from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_scan import tell
+from tfbs_moe.data.related import Pieces, met_in_folds
+from tfbs_moe.data.summary import FEWEST_EXPERTS
+from tfbs_moe.errors import InputError
+from tfbs_moe.models import bundle
+from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.expert_stack import ExpertStack
+from tfbs_moe.runtime import rng
+from tfbs_moe.tables import atomic, check_space, read_json, write_json
+from tfbs_moe.training.out_of_fold import NOBODY, Embed, Outsider, align, who_looks
+from tfbs_moe.training.record import data_record
+
+log = logging.getLogger(__name__)
+
+# Which sequences train a gate, and which choose its epoch (its validation examples):
+#   expert_split: the experts' training sequences train, their validation sequences choose.
+#   pooled_random: all sequences, split 80/20 at random as the authors do: some of those that choose trained experts.
+#   held_out: validation sequences only; by position (``data.reserved``) three quarters train and one chooses.
+#   out_of_fold: as expert_split, but a training sequence is embedded by fold networks trained on neither it nor a
+#     related sequence (``data.relatives``) of any experiment; a linear map, fitted on validation sequences, brings
+#     their embeddings to those of the full expert. Sequences with related ones in several folds are excluded.
+# Except for pooled_random, validation sequences in the calibration split (``data.reserved``), or related to training
+# sequences of an expert, are excluded. Pairs stay together.
+RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
+SPLITS = ("train", "validation")
+OUT_OF_FOLD = "out_of_fold"
+_TRAINING_SHARE = 0.8
+# Sequences times experts of one pass, to bound its memory.
+_ROWS_TIMES_EXPERTS = 4096
+_FLOAT_BYTES = 4
+_ROWS_PER_PART = 4096
+ARRAY, DESCRIPTION = "views.npy", "views.json"
+# Columns behind the embeddings of a sequence: label, whether it is a validation example, index of its training
+# experiment, a uniform draw, and the motif prior (1 + K).
+_LABEL, _JUDGING, _SOURCE, _DRAW, _KNOWN = range(5)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network whose embeddings gates use."""
+
+    name: str
+    folder: str  # of its bundle
+    learnt: tuple[str, ...]  # experiments it was trained on
+    factors: tuple[str, ...]  # of these experiments
+    folds: tuple[str, ...] = ()  # bundle folders of the networks trained without one fold each
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Embeddings, of size E by K experts, of N sequences of all training experiments."""
+
+    inputs: torch.Tensor  # float32 (N, K·E + 5 + K): embeddings, then the columns above
+    label: np.ndarray  # uint8 (N,)
+    judging: np.ndarray  # bool (N,), validation examples of the gate; the others train it
+    names: tuple[str, ...]  # of the experts
+    embedding_size: int
+    hidden: torch.Tensor  # bool (experiments, K), experts trained on the experiment's factor alone, in any cell type
+    description: dict[str, Any]
+
+    def only(self, names: Sequence[str]) -> "Views":
+        """Return the inputs from these experts, in this order, without a copy if they are all."""
+        if tuple(names) == self.names:
+            return self
+        places = [self.names.index(name) for name in names]
+        size, end = self.embedding_size, len(self.names) * self.embedding_size
+        columns = [place * size + unit for place in places for unit in range(size)]
+        columns += range(end, end + _KNOWN + 1)
+        columns += [end + _KNOWN + 1 + place for place in places]
+        return replace(self, inputs=self.inputs[:, columns], names=tuple(names), hidden=self.hidden[:, places])
+
+    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,), draw (n,) and knowledge (n, 1 + K)."""
+        end = len(self.names) * self.embedding_size
+        embeddings = inputs[:, :end].reshape(len(inputs), len(self.names), self.embedding_size)
+        rest = inputs[:, end:]
+        return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
+
+    def checksum(self, informed: bool) -> int:
+        """Return the CRC-32 of a gate's inputs, with the motif prior only for an ``informed`` gate."""
+        end = len(self.names) * self.embedding_size + _KNOWN
+        return _crc32(self.inputs.numpy()[:, : None if informed else end])
+
+
+def write_views(
+    members: Sequence[Member],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    folder: str | Path,
+    *,
+    rows: RowChoice,
+    seed: int,
+    device: torch.device,
+    max_rows: int | None = None,
+    knowledge: Mapping[str, FactorKnowledge] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Embed the sequences that gates train on with every expert, write them, and return their description.
+
+    ``data`` has the training and validation dataset files of each experiment; one dataset is in memory at a time, and
+    a byte per base of all. ``max_rows`` caps the training examples, drawn at random, and a quarter of it the validation
+    examples. Experiments without ``knowledge`` have no motif prior. Raises InputError for unusable experts or datasets,
+    fewer than two experts that were not excluded, or too little disk space.
+    """
+    members, absent = _present(members, rows)
+    number = _number_of_folds(members) if rows == OUT_OF_FOLD else 1
+    stack = ExpertStack(bundle.load_experts({member.name: member.folder for member in members}, device))
+    stack.requires_grad_(False)
+    sources = [(name, split) for split in range(len(SPLITS)) for name in data]
+    records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    pairs: list[np.ndarray] = []
+    reserved: list[np.ndarray] = []
+    choosing: list[np.ndarray] = []
+    pieces: list[Pieces] = []
+    folds: list[np.ndarray] = []
+    sizes: list[int] = []
+    factors: dict[str, str] = {}
+    for name, split in sources:
+        dataset = _read(data[name][split], stack.window)
+        records[SPLITS[split]].append(data_record(dataset))
+        factors[name] = str(dataset.attributes.get("factor", name))
+        pairs.append(leaders(dataset) + sum(sizes))
+        sizes.append(len(dataset))
+        reserved.append(is_reserved(dataset) if split else np.zeros(len(dataset), dtype=bool))
+        choosing.append(chooses(dataset) if split else np.zeros(len(dataset), dtype=bool))
+        if rows != POOLED_RANDOM:
+            pieces.append(Pieces.of(dataset))
+        if not split:
+            folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
+    training = sum(sizes[: len(data)])
+    leader, kept = np.concatenate(pairs), np.concatenate(reserved)
+    met = csr_array((sum(sizes), len(members) * number), dtype=np.int32)
+    if rows != POOLED_RANDOM:
+        learnt = np.array([[name in member.learnt for name in data] for member in members])
+        met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], learnt, number)
+        pieces.clear()
+        blind = np.isin(leader, leader[_without_outsider(met, training, len(members), rows)])
+        kept |= blind
+        log.info(
+            "experts know relatives of rows: %d of %d training rows teach nothing for it, %d of %d validation rows "
+            "neither teach nor choose",
+            blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
+        )  # fmt: skip
+    learning, judging = choose_rows(training, np.concatenate(choosing), kept, rows, max_rows, seed)
+    description: dict[str, Any] = {
+        "rows": rows,
+        "max_rows": max_rows,
+        "seed": seed,
+        "experiments": list(data),
+        "factors": [factors[name] for name in data],
+        "embedding_size": stack.embedding_size,
+        "experts": [
+            {
+                "name": member.name,
+                "learnt": list(member.learnt),
+                "factors": list(member.factors),
+                "weights_sha256": bundle.describe(member.folder)["weights"]["sha256"],
+            }
+            for member in members
+        ],
+        "left_out": absent,
+        "data": records,
+        "counts": {"learning": len(learning), "judging": len(judging)},
+    }
+    outsiders: list[list[Outsider]] = []
+    if rows == OUT_OF_FOLD:
+        _check_folds(members, dict(zip(data, folds, strict=True)))
+        outsiders, explained = _outsiders(members, data, stack, device)
+        description["explained_by_alignment"] = explained
+    wanted = np.concatenate([learning, judging])
+    width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    size = len(wanted) * width * _FLOAT_BYTES
+    check_space(Path(folder) / ARRAY, size, "make room, or set gate_max_rows in the protocol")
+    draws = rng(seed, "unseen").random(len(wanted), dtype=np.float32)
+    with atomic(Path(folder) / ARRAY) as temporary:
+        written = np.lib.format.open_memmap(temporary, "w+", np.float32, (len(wanted), width))
+        # Allocate now: on a full disk, a later write into mapped memory would kill the process without a message.
+        with temporary.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, temporary.stat().st_size)
+        start = 0
+        for (name, split), size in zip(sources, sizes, strict=True):
+            places = np.flatnonzero((wanted >= start) & (wanted < start + size))
+            own = wanted[places] - start
+            start += size
+            if not len(places):
+                continue
+            dataset = _read(data[name][split], stack.window)
+            known = known_of_rows([member.factors for member in members], dataset.one_hot[own], knowledge.get(name))
+            for begin in range(0, len(places), part := max(1, _ROWS_TIMES_EXPERTS // len(stack))):
+                here = slice(begin, begin + part)
+                seen = _embed(stack, dataset.one_hot[own[here]], device)
+                if outsiders and split == 0:
+                    looking = _who_looks(met[wanted[places[here]]], len(members))
+                    _look_from_outside(seen, looking, outsiders, dataset.one_hot[own[here]])
+                row = np.empty((len(seen), _KNOWN), np.float32)
+                row[:, _LABEL] = dataset.label[own[here]]
+                row[:, _JUDGING] = places[here] >= len(learning)
+                row[:, _SOURCE] = list(data).index(name)
+                row[:, _DRAW] = draws[places[here]]
+                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row, known[here]], axis=1)
+        written.flush()
+        description["crc32"] = _crc32(written)
+    write_json(description, Path(folder) / DESCRIPTION)
+    return description
+
+
+def read_views(folder: str | Path) -> Views:
+    """Memory-map the gate inputs in a folder; raise InputError if missing or damaged."""
+    folder = Path(folder)
+    try:
+        description = read_json(folder / DESCRIPTION)
+        # Copy on write: nothing is written back.
+        mapped = np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} cannot be read as views ({error}); delete it and make it again") from None
+    if _crc32(mapped) != description.get("crc32"):
+        raise InputError(f"{folder / ARRAY} is damaged: its checksum is not the one noted; delete it and make it again")
+    experts = description["experts"]
+    end = len(experts) * description["embedding_size"]
+    hidden = [[set(expert["factors"]) == {factor} for expert in experts] for factor in description["factors"]]
+    return Views(
+        inputs=torch.from_numpy(mapped),
+        label=mapped[:, end + _LABEL].astype(np.uint8),
+        judging=mapped[:, end + _JUDGING].astype(bool),
+        names=tuple(expert["name"] for expert in experts),
+        embedding_size=description["embedding_size"],
+        hidden=torch.tensor(hidden),
+        description=description,
+    )
+
+
+def hide(
+    embeddings: torch.Tensor,
+    hidden: torch.Tensor,
+    source: torch.Tensor,
+    draw: torch.Tensor,
+    unseen: float,
+    training: bool,
+) -> torch.Tensor:
+    """Apply expert dropout: for a fraction ``unseen`` of sequences, set the experts of their own factor to NaN.
+
+    They then look like those of a factor that no expert was trained on. ``embeddings`` are (n, K, E), ``hidden`` is
+    from ``Views``, ``source`` int (n,) the experiment. In ``training`` the fraction is drawn anew from torch's stream;
+    otherwise by ``draw``, uniform (n,), which is the same in every epoch.
+    """
+    if not unseen:
+        return embeddings
+    away = (torch.rand_like(draw) if training else draw) < unseen
+    return torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
+
+
+def _crc32(rows: np.ndarray) -> int:
+    """Return the CRC-32 of an array, read in chunks."""
+    checksum = 0
+    for start in range(0, len(rows), _ROWS_PER_PART):
+        checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + _ROWS_PER_PART]).data, checksum)
+    return checksum
+
+
+def choose_rows(
+    training: int, choosing: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of a gate's training and validation examples; see ``RowChoice`` and ``write_views``.
+
+    They index the sequences of all datasets, the first ``training`` of them the experts' training sequences.
+    ``choosing``, bool (rows,), marks those that choose with ``held_out``; ``kept``, bool (rows,), those excluded except
+    with ``pooled_random``.
+    """
+    total = len(kept)
+    free = training + np.flatnonzero(~kept[training:])
+    if choice == POOLED_RANDOM:
+        order = rng(seed, "gate_rows").permutation(total)
+        cut = int(_TRAINING_SHARE * total)
+        learning, judging = order[:cut], order[cut:]
+    elif choice == "held_out":
+        learning, judging = free[~choosing[free]], free[choosing[free]]
+    elif choice in ("expert_split", OUT_OF_FOLD):
+        learning, judging = np.flatnonzero(~kept[:training]), free
+    else:
+        known = ", ".join(repr(name) for name in get_args(RowChoice))
+        raise InputError(f"rows of the gate are {choice!r}; known are {known}")
+    if max_rows is None:
+        return learning, judging
+    draw = rng(seed, "max_rows")
+    drawn = [
+        np.sort(draw.choice(part, min(len(part), most), replace=False))
+        for part, most in ((learning, max_rows), (judging, max(1, max_rows // 4)))
+    ]
+    log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
+             len(drawn[0]), len(learning), len(drawn[1]), len(judging))  # fmt: skip
+    return drawn[0], drawn[1]
+
+
+def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], dict[str, str]]:
+    """Return the usable networks, and why each other was excluded; raise InputError if too few are left."""
+    absent = {}
+    for member in members:
+        folders = [Path(member.folder)]
+        # A network is unusable if any of its fold networks is.
+        folders += [Path(folder) for folder in member.folds] if rows == OUT_OF_FOLD else []
+        reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
+        if reason:
+            log.warning("%s was left out: %s", member.name, reason)
+            absent[member.name] = reason
+    present = [member for member in members if member.name not in absent]
+    experts = sum(len(member.learnt) == 1 for member in present)
+    if absent and experts < FEWEST_EXPERTS:
+        said = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent.items())
+        raise InputError(
+            f"a mixture needs at least {FEWEST_EXPERTS} experts, and {experts} of {len(members)} are left. "
+            f"Left out were {said}."
+        )
+    return present, absent
+
+
+def _read(path: str | Path, window: int) -> Dataset:
+    dataset = read_dataset(path)
+    if dataset.length != window:
+        raise InputError(
+            f"{path}: datasets of a mixture must have the length of its experts; got {dataset.length} and "
+            f"{window} bases"
+        )
+    return dataset
+
+
+def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.ndarray:
+    """Embed sequences with all experts: float32 (n, K, E)."""
+    with torch.inference_mode():
+        return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
+
+
+def known_of_rows(learnt: Sequence[Sequence[str]], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
+    """Return the motif prior of sequences, float32 (n, 1 + K), all NaN without ``own`` knowledge; see ``tell``."""
+    return np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32) if own is None else tell(own, one_hot, learnt)
+
+
+def _number_of_folds(members: Sequence[Member]) -> int:
+    for member in members:
+        if not member.folds:
+            raise InputError(f"{member.name} has no experts of folds; set folds, or other gate_rows")
+    return len(members[0].folds)
+
+
+def _check_folds(members: Sequence[Member], dealt: Mapping[str, np.ndarray]) -> None:
+    """Raise InputError for fold networks not trained on as many sequences as ``dealt``, folds (N,), gives them."""
+    for member in members:
+        folds = np.concatenate([dealt[name] for name in member.learnt])
+        expected = [int((folds != one).sum()) for one in range(len(member.folds))]
+        trained = [bundle.describe(folder)["data"]["train"]["rows"] for folder in member.folds]
+        if trained != expected:
+            raise InputError(
+                f"the experts of folds of {member.name} were trained on {trained} rows, and there are {expected} "
+                "outside of their folds; train them again"
+            )
+
+
+def _without_outsider(met: csr_array, training: int, members: int, rows: RowChoice) -> np.ndarray:
+    """Mark sequences, bool (rows,), for which some expert has no network trained without them and related ones."""
+    blind = np.zeros(met.shape[0], dtype=bool)
+    blind[training:] = met[training:].sum(axis=1) > 0
+    if rows == OUT_OF_FOLD:
+        for begin in range(0, training, _ROWS_PER_PART):
+            part = slice(begin, min(begin + _ROWS_PER_PART, training))
+            blind[part] = (_who_looks(met[part], members) == NOBODY).any(axis=1)
+    return blind
+
+
+def _who_looks(met: csr_array, members: int) -> np.ndarray:
+    """Return ``who_looks`` (n, K) for rows of the sparse matrix of ``data.relatives.met_in_folds``."""
+    return who_looks((met.toarray() > 0).reshape(met.shape[0], members, -1))
+
+
+def _outsiders(
+    members: Sequence[Member],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    stack: ExpertStack,
+    device: torch.device,
+) -> tuple[list[list[Outsider]], dict[str, float]]:
+    """Return each expert's fold networks with their maps, and the variance of its embeddings that these explain."""
+    found, explained = [], {}
+    for place, member in enumerate(members):
+        validation = [read_dataset(data[name][1]) for name in member.learnt]
+        # The calibration split must not influence a gate's inputs.
+        one_hot = np.concatenate([rows.one_hot[~is_reserved(rows)] for rows in validation])
+        if not len(one_hot):
+            raise InputError(f"{member.name}: no validation row is left to match the experts of its folds by")
+        target = _alone(stack.expert(place), device)(one_hot)
+        networks = bundle.load_experts(dict(zip(member.folds, member.folds, strict=True)), device).values()
+        pairs = [align(_alone(network, device), one_hot, target) for network in networks]
+        found.append([outsider for outsider, _ in pairs])
+        explained[member.name] = 1.0 - float(np.mean([left for _, left in pairs]))
+        log.info("%s: the maps from its folds explain %.3f of its embeddings", member.name, explained[member.name])
+    return found, explained
+
+
+def _alone(expert: Expert, device: torch.device) -> Embed:
+    """Return the function that embeds sequences with one expert, in batches."""
+    stack = ExpertStack({"": expert})
+
+    def embed(one_hot: np.ndarray) -> np.ndarray:
+        starts = range(0, len(one_hot), _ROWS_TIMES_EXPERTS)
+        parts = [_embed(stack, one_hot[start : start + _ROWS_TIMES_EXPERTS], device)[:, 0] for start in starts]
+        return np.concatenate([np.empty((0, stack.embedding_size), dtype=np.float32), *parts])
+
+    return embed
+
+
+def _look_from_outside(
+    seen: np.ndarray, looking: np.ndarray, outsiders: Sequence[Sequence[Outsider]], one_hot: np.ndarray
+) -> None:
+    """Replace, in place, embeddings of experts' training sequences and related ones by out-of-fold embeddings."""
+    for place, own in enumerate(outsiders):
+        for fold, outsider in enumerate(own):
+            rows = np.flatnonzero(looking[:, place] == fold)
+            if len(rows):
+                said = outsider(one_hot[rows])
+                seen[rows, place, : said.shape[1]] = said
