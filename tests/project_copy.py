@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from warm_python import warm_python
+
 ROOT = Path(__file__).resolve().parents[1]
 # Seconds that nothing takes, however busy the machine is: a command still running then hangs.
 HANGS = 7200.0
@@ -39,7 +41,7 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake there on two cores; its output and messages come back together."""
         return subprocess.run(
-            snakemake(*arguments),
+            [warm_python(), *snakemake(*arguments)[1:]],
             cwd=self.folder,
             env=clean_environment() | ({"PYTHONPATH": str(python_path)} if python_path else {}),
             text=True,
