@@ -32,8 +32,6 @@ SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
 POOLED = "pooled"
 CONTROL = "control."
 POOLED_CONTROL = f"{CONTROL}{POOLED}_"
-# Baselines that nobody trains: every seed says the same.
-UNTRAINED = (f"{CONTROL}matrix", f"{CONTROL}gc")
 # Untrained baselines of every study: from the experts, the factor's matrix and the base composition.
 CONTROLS = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
 

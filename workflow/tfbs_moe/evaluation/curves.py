@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tfbs_moe.evaluation.evaluate import IDENTITY, LEVEL
 from tfbs_moe.evaluation.metrics import Ranked, calibration_bin
@@ -115,6 +114,9 @@ def reliability(
     fraction of bound examples with its exact, conservative interval (Clopper and Pearson 1934). A model without
     probabilities has no rows.
     """
+    # A slow import that most jobs do not need.
+    from scipy import stats
+
     records: list[dict[str, object]] = []
     for (model, seed), probability in zip(scores.models, scores.probability, strict=True):
         if np.isnan(probability).any():

@@ -22,10 +22,9 @@ from tfbs_moe.evaluation.metrics import (
     row_losses,
     weighted_means,
 )
-from tfbs_moe.evaluation.scores import Scores, read_scores
+from tfbs_moe.evaluation.scores import UNTRAINED, Scores, read_scores
 from tfbs_moe.numeric import auroc
 from tfbs_moe.runtime import rng
-from tfbs_moe.study import UNTRAINED
 
 IDENTITY = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
 METRIC_COLUMNS = (
@@ -165,6 +164,7 @@ def _evaluated(
         found[:, 0] = [metrics[name][0] for name in settings.names]
     # One matrix product for all models, without the residuals of the calibration error, which has no interval.
     mean_names, columns = [LOG_LOSS, BRIER], np.concatenate([loss[:, :2] for loss in losses], axis=1)
+    place = {name: index for index, name in enumerate(settings.names)}
     done = 1
     for weights in draw_counts(resampling_units(scores.label, scores.pair), draws, stream):
         drawn = slice(done, done + len(weights))
@@ -172,7 +172,7 @@ def _evaluated(
         for number, (model, found) in enumerate(zip(ranked, values, strict=True)):
             metrics = ranking_metrics(model, weights, settings) | dict(zip(mean_names, means[:, number].T, strict=True))
             for name, value in metrics.items():
-                found[settings.names.index(name), drawn] = value
+                found[place[name], drawn] = value
         done += len(weights)
     yield from values
 

@@ -23,8 +23,9 @@ def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.Da
     experts = experts_of([str(column) for column in predictions.columns])
     records = []
     for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
-        present = [expert for expert in experts if group[WEIGHT + expert].notna().all()]
-        if not present or not str(model).startswith(MIXTURE):
+        mixture = str(model).startswith(MIXTURE)
+        present = [expert for expert in experts if mixture and group[WEIGHT + expert].notna().all()]
+        if not present:
             continue
         weights = group[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
         nats = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1).mean()

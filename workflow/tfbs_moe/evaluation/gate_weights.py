@@ -42,32 +42,38 @@ def gate_weights(
     ``FEWEST`` independent examples.
     """
     experts = experts_of([str(column) for column in predictions.columns])
-    records: list[dict[str, object]] = []
     weighted = predictions.dropna(subset=[WEIGHT + expert for expert in experts], how="all") if experts else None
     if weighted is None or weighted.empty:
         return pd.DataFrame(columns=list(GATE_COLUMNS))
+    mixtures, parts = [], []
     for (model, model_seed), group in weighted.groupby(["model", "seed"], sort=False, observed=True):
         rows = group.sort_values("row", kind="stable")
         present = [expert for expert in experts if rows[WEIGHT + expert].notna().all()]
-        weights = rows[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
-        label = rows["label"].to_numpy()
-        units = resampling_units(label == 1, rows["pair"].to_numpy())
-        masks = {name: mask for name, labels in LABELS.items() if (mask := np.isin(label, labels)).any()}
-        drawn: dict[str, list[np.ndarray]] = {name: [] for name in masks}
-        for counts in draw_counts(units, draws, draw_stream(seed, identity, ALL)):
-            for name, mask in masks.items():
-                drawn[name].append(_weighted_means(counts[:, mask], weights[mask]))
+        mixtures.append((model, model_seed, present))
+        parts.append(rows[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64))
+    # All mixtures share rows and resamples, which are drawn once.
+    label, weights = rows["label"].to_numpy(), np.concatenate(parts, axis=1)
+    units = resampling_units(label == 1, rows["pair"].to_numpy())
+    masks = {name: mask for name, labels in LABELS.items() if (mask := np.isin(label, labels)).any()}
+    drawn = {name: [weights[mask].mean(axis=0, keepdims=True)] for name, mask in masks.items()}
+    for counts in draw_counts(units, draws, draw_stream(seed, identity, ALL)):
         for name, mask in masks.items():
-            value = weights[mask].mean(axis=0)
-            every = np.concatenate([value[None], *drawn[name]])
+            drawn[name].append(_weighted_means(counts.T[mask].T, weights[mask]))
+    every = {name: np.concatenate(blocks) for name, blocks in drawn.items()}
+    records: list[dict[str, object]] = []
+    column = 0
+    for model, model_seed, present in mixtures:
+        for name, mask in masks.items():
             # A pair counts once where positives are resampled with their negatives.
             count, alone = int(mask.sum()), len(np.unique(units.unit[mask]))
-            for index, expert in enumerate(present):
-                ends = (np.nan, np.nan) if alone < FEWEST else mean_interval_of_draws(every[:, index], alone, level)
+            for place, expert in enumerate(present, start=column):
+                means = every[name][:, place]
+                ends = (np.nan, np.nan) if alone < FEWEST else mean_interval_of_draws(means, alone, level)
                 lower, upper = np.clip(ends, 0, 1)
-                found = {"value": value[index], "lower": lower, "upper": upper, "n": count}
+                found = {"value": means[0], "lower": lower, "upper": upper, "n": count}
                 who = {"model": model, "seed": model_seed, "label": name, "expert": expert}
                 records.append({**identity, **who, **found})
+        column += len(present)
     return pd.DataFrame(records, columns=list(GATE_COLUMNS))
 
 

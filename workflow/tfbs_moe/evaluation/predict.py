@@ -17,7 +17,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FAMILIARITY
 from tfbs_moe.evaluation.gate_use import MIXTURE
 from tfbs_moe.evaluation.ood_score import Familiarity
-from tfbs_moe.evaluation.scores import WEIGHT
+from tfbs_moe.evaluation.scores import CONTROL_GC, CONTROL_MATRIX, WEIGHT
 from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits, subset_rows
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert
@@ -31,8 +31,6 @@ CONTROL = "control."
 CONTROL_MEAN = "control.mean"
 CONTROL_MAX = "control.max"
 CONTROL_ORACLE = "control.oracle"
-CONTROL_MATRIX = "control.matrix"
-CONTROL_GC = "control.gc"
 SUBSET_COLUMNS = ("model", "seed", *MEASURED)
 
 Model = Expert | MixtureOfExperts

@@ -11,6 +11,10 @@ from tfbs_moe.errors import InputError
 COLUMNS = ("row", "label", "pair", "model", "seed", "logit", "probability")
 WEIGHT = "weight_"
 UNPAIRED = -1
+CONTROL_MATRIX = "control.matrix"
+CONTROL_GC = "control.gc"
+# Baselines that nobody trains: every seed says the same.
+UNTRAINED = (CONTROL_MATRIX, CONTROL_GC)
 
 
 @dataclass(frozen=True, eq=False)

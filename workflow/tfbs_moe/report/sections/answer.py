@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.attribution.names import in_words
+from tfbs_moe.evaluation.scores import UNTRAINED
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
@@ -15,7 +16,7 @@ from tfbs_moe.report.sections.rivals import unequal_rivals
 from tfbs_moe.statistics.pairwise import PAIRED
 from tfbs_moe.statistics.tests.results import BETWEEN, p_words, significant
 from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
-from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN, UNTRAINED
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
 MATRIX = "control.matrix"
