@@ -57,7 +57,7 @@ def test_contributions_add_up_whatever_is_unknown(name: str, method: str, refere
         told.append(references(*given))
         return told[-1]
 
-    monkeypatch.setattr(f"tfbs_moe.attribution.{method.removesuffix('_shap')}.references", kept)
+    monkeypatch.setattr(f"tfbs_moe.attribution.methods.{method.removesuffix('_shap')}.references", kept)
     found = attribute(model, X, method, reference=reference, shuffles=3, batch_size=256)
     others = torch.cat(told).numpy()
     difference = logits(model, X) - np.mean(

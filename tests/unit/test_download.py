@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 
 from portal import Fault, Portal
 from tfbs_moe.data.download import download, partial, sources
+from tfbs_moe.data.download import http as transport
 from tfbs_moe.data.download.download import fetch
-from tfbs_moe.data.download.download import http as transport
 from tfbs_moe.data.download.http import Patience, Policy, SourceError, TransientError, UnresolvedError
 from tfbs_moe.errors import InputError
 
