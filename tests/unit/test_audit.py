@@ -7,7 +7,13 @@ import pytest
 from scipy.stats import wasserstein_distance
 
 from tfbs_moe.data.audit.audit import audit
-from tfbs_moe.data.audit.negatives_found import block_signatures, dinucleotide_signature, find_negatives, gc_share
+from tfbs_moe.data.audit.negatives_found import (
+    Parents,
+    block_signatures,
+    dinucleotide_signature,
+    find_negatives,
+    gc_share,
+)
 from tfbs_moe.data.audit.warnings import AuditThresholds
 from tfbs_moe.data.dataset import Dataset, left_out_dataset, make_dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
@@ -73,7 +79,7 @@ def test_shuffles_are_found_in_any_order_and_without_their_positives(kind):
     assert find_negatives(mixed).kind == kind
     fewer = subset(mixed, ~((mixed.label == 1) & (np.arange(300) % 10 < 8)))
     assert find_negatives(fewer).kind != kind
-    assert find_negatives(fewer, random_codes(150, 0)).kind == kind
+    assert find_negatives(fewer, [Parents.of(random_codes(150, 0))]).kind == kind
 
 
 @pytest.mark.parametrize("gc", [0.3, 0.5])

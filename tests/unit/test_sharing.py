@@ -43,7 +43,7 @@ def expected(datasets: list[list[str]], things) -> list[list[int]]:
 def test_counts_agree_with_sets_of_strings(datasets, k, words_per_pass):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kmers, "_PASS_WORDS", words_per_pass)
-        patch.setattr(kmers, "_BLOCK_ROWS", 2)
+        patch.setattr(kmers, "_BLOCK_WORDS", 2)
         found = shared_words([encode(dataset) for dataset in datasets], k)
     assert found.held.toarray().tolist() == expected(datasets, lambda text: words(text, k))
     assert found.things.tolist() == [len(words(text, k)) for dataset in datasets for text in dataset]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -50,7 +50,7 @@ class KmerIndex:
         """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
         rows = np.zeros(len(codes), dtype=bool)
         for block, words, valid in _blocks(codes, self.k):
-            rows[block] |= (self._find(words)[1] & valid).any(axis=1)
+            rows[block] |= (self.find(words)[1] & valid).any(axis=1)
         return rows
 
     def held_by(self, codes: np.ndarray) -> np.ndarray:
@@ -58,11 +58,11 @@ class KmerIndex:
         held = np.zeros(len(self.words), dtype=bool)
         for _, words, valid in _blocks(codes, self.k):
             # Sorted look-ups hit the processor's cache.
-            place, found = self._find(distinct(words[valid]))
+            place, found = self.find(distinct(words[valid]))
             held[place[found]] = True
         return held
 
-    def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the position of each k-mer in the index, and whether it is there at all."""
         if not len(self.words):
             return np.zeros(words.shape, dtype=np.int64), np.zeros(words.shape, dtype=bool)
@@ -151,11 +151,11 @@ def _check(codes: np.ndarray, k: int) -> None:
         raise InputError(f"codes must be uint8 (N, L); they are {codes.dtype} {codes.shape}")
 
 
-# k-mers sorted at a time; counting 4 million takes about 400 MB.
-_PASS_WORDS = 4_000_000
-_BLOCK_ROWS = 32_768
+# k-mers sorted at a time, which takes about 600 MB.
+_PASS_WORDS = 2**25
 # The golden ratio as an odd 64-bit integer; multiplication by it mixes the high bits of k-mers well.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_TABLE_BITS = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,94 +170,80 @@ class Sharing:
 def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
     """Count how many k-mers (k from 1 to 31) of every row occur in every dataset, on either strand.
 
-    ``codes`` has one uint8 (N_d, L_d) per dataset. Cost grows with the number of rows and of shared k-mers, not with
-    the number of pairs of datasets; k-mers are dealt out over as many passes as keep memory bounded.
+    ``codes`` has one uint8 (N_d, L) per dataset, of one length L. Cost grows with the number of distinct sequences and
+    of shared k-mers, not with the number of pairs of datasets.
     """
-    dataset_of_row = _dataset_of_row(codes)
-    words = sum(len(part) * max(0, part.shape[1] - k + 1) for part in codes)
-    # Passes are a power of two, as the first bits of a mixed k-mer give its pass.
-    bits = (words // _PASS_WORDS).bit_length()
-    things = np.zeros(len(dataset_of_row), dtype=np.int64)
-    held = csr_array((len(dataset_of_row), len(codes)), dtype=np.int32)
-    for number in range(2**bits):
-        one = _shared(*_words_of_pass(codes, k, number, bits), dataset_of_row, len(codes))
-        things, held = things + one.things, held + one.held
-    return Sharing(dataset_of_row, things, held.tocsr())
+    number, dataset_of_row, copies = _distinct_sequences(codes)
+    sequences = np.concatenate(codes)[np.unique(number, return_index=True)[1]]
+    words, members = _members(sequences, k)
+    # Of k-mers that one sequence alone has, every dataset with the sequence holds all.
+    alone = (words - np.diff(members.indptr)).astype(np.int32)[:, None]
+    rows_with = members.T.tocsr() @ copies
+    held, repeated = ((members @ (rows_with > least) + (copies > least).multiply(alone)).tocsr() for least in (0, 1))
+    return Sharing(dataset_of_row, words[number], _of_rows(held, repeated, number, dataset_of_row))
 
 
 def shared_sequences(codes: Sequence[np.ndarray]) -> Sharing:
     """Find which rows equal a row of each dataset on either strand; codes are uint8 (N_d, L), of one length L."""
-    dataset_of_row = _dataset_of_row(codes)
-    return _shared(sequence_ids(np.concatenate(codes)), np.arange(len(dataset_of_row)), dataset_of_row, len(codes))
+    number, dataset_of_row, copies = _distinct_sequences(codes)
+    held, repeated = ((copies > least).astype(np.int32) for least in (0, 1))
+    return Sharing(dataset_of_row, np.ones_like(number), _of_rows(held, repeated, number, dataset_of_row))
 
 
-def _dataset_of_row(codes: Sequence[np.ndarray]) -> np.ndarray:
-    return np.repeat(np.arange(len(codes)), [len(part) for part in codes])
+def _distinct_sequences(codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, csr_array]:
+    """Return the distinct sequence and the dataset of every row, and the rows of each sequence (U) per dataset (D)."""
+    number = sequence_ids(np.concatenate(codes))
+    dataset_of_row = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
+    ones = np.ones(len(number), dtype=np.int32)
+    shape = number.max(initial=-1) + 1, len(codes)
+    return number, dataset_of_row, csr_array((ones, (number, dataset_of_row)), shape=shape)
 
 
-def _words_of_pass(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k-mers of one pass, and the row of each."""
-    found = list(_dealt(codes, k, number, bits))
-    words = [np.zeros(0, dtype=np.uint64), *(words for words, _ in found)]
-    rows = [np.zeros(0, dtype=np.int32), *(rows for _, rows in found)]
-    return np.concatenate(words), np.concatenate(rows)
+def _of_rows(held: csr_array, repeated: csr_array, number: np.ndarray, dataset_of_row: np.ndarray) -> csr_array:
+    """Return sparse int (R, D): in other datasets what is ``held`` (U, D) there, in the row's own what is repeated."""
+    rows = np.arange(len(number))
+    own = csr_array((np.ones(len(rows), dtype=np.int32), (rows, dataset_of_row)), shape=(len(rows), held.shape[1]))
+    found = csr_array(held[number] + (repeated - held)[number].multiply(own))
+    found.eliminate_zeros()
+    return found
 
 
-def _dealt(codes: Sequence[np.ndarray], k: int, number: int, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    first_row = 0
-    for part in codes:
-        for start in range(0, len(part), _BLOCK_ROWS):
-            words, wanted = canonical_kmers(part[start : start + _BLOCK_ROWS], k)
-            if bits:
-                wanted &= words * _MIX >> np.uint64(64 - bits) == number
-            rows, _ = np.nonzero(wanted)
-            yield words[wanted], (rows + first_row + start).astype(np.int32)
-        first_row += len(part)
+def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
+    """Return the number of distinct k-mers of each sequence, int (U,), and 1 where it has one of W that are repeated.
+
+    The W k-mers occur at several places, be it in one sequence.
+    """
+    index = KmerIndex(_repeated_words(codes, k), k)
+    # Most k-mers are not repeated: a table of hashes costs a fraction of a binary search.
+    may_be = np.zeros(2**_TABLE_BITS, dtype=bool)
+    may_be[_hash(index.words, _TABLE_BITS)] = True
+    words = np.zeros(len(codes), dtype=np.int64)
+    rows, places = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
+    for block, found, valid in _blocks(codes, k):
+        words[block] += valid.sum(axis=1)
+        row, column = np.nonzero(valid & may_be[_hash(found, _TABLE_BITS)])
+        place, there = index.find(found[row, column])
+        rows.append((row[there] + block.start).astype(np.int32))
+        places.append(place[there].astype(np.int32))
+    row, place = np.concatenate(rows), np.concatenate(places)
+    shape = len(codes), len(index.words)
+    members = csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=shape)
+    words -= members.sum(axis=1) - np.diff(members.indptr)
+    members.data[:] = 1
+    return words, members
 
 
-def _shared(words: np.ndarray, rows: np.ndarray, dataset_of_row: np.ndarray, datasets: int) -> Sharing:
-    """Count the distinct k-mers of every row that each dataset holds; ``words`` (M,) follow ascending ``rows`` (M,)."""
-    count = len(dataset_of_row)
-    # Stable, so that rows, and with them datasets, ascend within a k-mer.
-    order = np.argsort(words, kind="stable")
-    words, rows = words[order], rows[order]
-    new_word = _changes(words)
-    distinct = new_word | _changes(rows)
-    rows, number = rows[distinct], np.cumsum(new_word)[distinct] - 1
-    things = np.bincount(rows, minlength=count)
-    several = np.bincount(number)[number] > 1 if len(number) else np.zeros(0, dtype=bool)
-    rows, number = rows[several], _renumbered(number[several])
-    size = int(number[-1]) + 1 if len(number) else 0
-    # The number of rows of each k-mer and dataset.
-    key = number * datasets + dataset_of_row[rows]
-    place, holding = key[_changes(key)], _renumbered(key)
-    rows_with = np.bincount(holding, minlength=len(place))
-    holders = csr_array(
-        (np.ones(len(place), dtype=np.int32), (place // datasets, place % datasets)), shape=(size, datasets)
-    )
-    members = csr_array((np.ones(len(rows), dtype=np.int32), (rows, number)), shape=(count, size))
-    elsewhere = coo_array(members @ holders)
-    other = elsewhere.col != dataset_of_row[elsewhere.row]
-    own = np.bincount(rows, weights=rows_with[holding] > 1, minlength=count).astype(np.int32)
-    with_own = np.flatnonzero(own)
-    held = csr_array(
-        (
-            np.concatenate([elsewhere.data[other], own[with_own]]),
-            (
-                np.concatenate([elsewhere.row[other], with_own]),
-                np.concatenate([elsewhere.col[other], dataset_of_row[with_own]]),
-            ),
-        ),
-        shape=(count, datasets),
-    )
-    return Sharing(dataset_of_row, things, held)
+def _repeated_words(codes: np.ndarray, k: int) -> np.ndarray:
+    """Return the sorted k-mers that occur at several places; found in as many passes as keep memory bounded."""
+    # Passes are a power of two, as the first bits of a mixed k-mer give its pass.
+    bits = (codes.size // _PASS_WORDS).bit_length()
+    repeated = [np.zeros(0, dtype=np.uint64)]
+    for number in range(2**bits):
+        parts = [words[valid & (_hash(words, bits) == number)] for _, words, valid in _blocks(codes, k)]
+        ordered = np.sort(np.concatenate([repeated[0][:0], *parts]))
+        repeated.append(distinct(ordered[1:][ordered[1:] == ordered[:-1]]))
+    return np.sort(np.concatenate(repeated))
 
 
-def _changes(ordered: np.ndarray) -> np.ndarray:
-    """Return bool: where a value differs from the one before; True for the first."""
-    return np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)]
-
-
-def _renumbered(ordered: np.ndarray) -> np.ndarray:
-    """Replace the values of a sorted array by their ranks among the distinct ones, from 0."""
-    return np.cumsum(_changes(ordered)) - 1
+def _hash(words: np.ndarray, bits: int) -> np.ndarray:
+    return words * _MIX >> np.uint64(64 - bits) if bits else np.zeros_like(words)

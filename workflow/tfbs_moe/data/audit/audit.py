@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.data.audit.composition import MAX_ROWS, WORD_LENGTHS, composition_auroc
-from tfbs_moe.data.audit.negatives_found import find_negatives, gc_share
+from tfbs_moe.data.audit.negatives_found import Parents, find_negatives, gc_share
 from tfbs_moe.data.audit.warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.dataset import LEFT_OUT, ROWS_FOUND, ROWS_WANTED, SMALLER, Dataset
 from tfbs_moe.data.kmers import DEFAULT_K, Sharing, sequence_ids, shared_sequences, shared_words
@@ -75,12 +75,15 @@ def audit(
     label = np.concatenate([dataset.label for dataset in datasets.values()])
     is_training = np.array([name in training for name in names])
     pairs = _pairs(datasets, pieces, words, sequences, label)
+    parents = {
+        name: Parents.of(own[dataset.label == 1]) for (name, dataset), own in zip(datasets.items(), codes, strict=True)
+    }
     table = pd.DataFrame(
         [
             {
                 "dataset": name,
                 **_facts(dataset, own),
-                **_negatives(name, datasets, dict(zip(datasets, codes, strict=True))),
+                **_negatives(name, datasets, parents),
                 **_composition(name, dataset, composition_rows, seed),
             }
             for (name, dataset), own in zip(datasets.items(), codes, strict=True)
@@ -123,15 +126,17 @@ def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
     }
 
 
-def _negatives(name: str, datasets: Mapping[str, Dataset], codes: Mapping[str, np.ndarray]) -> dict[str, object]:
+def _negatives(name: str, datasets: Mapping[str, Dataset], parents: Mapping[str, Parents]) -> dict[str, object]:
     dataset = datasets[name]
-    relatives = [
-        codes[key][other.label == 1]
-        for key, other in datasets.items()
-        if key != name and "experiment" in other.attributes
-        if other.attributes["experiment"] == dataset.attributes.get("experiment")
-    ]
-    finding = find_negatives(dataset, np.concatenate(relatives) if relatives else None)
+    finding = find_negatives(
+        dataset,
+        [
+            parents[key]
+            for key, other in datasets.items()
+            if key != name and "experiment" in other.attributes
+            if other.attributes["experiment"] == dataset.attributes.get("experiment")
+        ],
+    )
     return {
         "negatives_found": finding.kind,
         "dinucleotide_shuffles": finding.dinucleotide_shuffle,

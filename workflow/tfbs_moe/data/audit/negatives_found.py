@@ -1,7 +1,8 @@
 """Classify the negatives of a dataset by sequence and position, whatever its file declares."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.stats import wasserstein_distance
@@ -36,22 +37,36 @@ class NegativesFinding:
     gc_mismatch: float  # Wasserstein distance between the GC fractions of positives and negatives
 
 
-def find_negatives(dataset: Dataset, more_positives: np.ndarray | None = None) -> NegativesFinding:
+class Parents(NamedTuple):
+    """What shuffles of sequences preserve of them, as hashes: uint64 (N,) each."""
+
+    dinucleotides: np.ndarray  # see ``dinucleotide_signature``
+    blocks: np.ndarray  # see ``block_signatures``
+
+    @classmethod
+    def of(cls, codes: np.ndarray) -> "Parents":
+        """Return the hashes of codes uint8 (N, L)."""
+        return cls(dinucleotide_signature(codes), block_signatures(codes)[:, -1])
+
+
+def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesFinding:
     """Classify the negatives of a dataset.
 
     A shuffle is recognised by what it preserves of some positive, so even after sequences were reordered or dropped.
-    ``more_positives``, uint8 (M, L) codes, are further possible parents, such as another split's. The paper's test
-    files prove to hold paired dinucleotide shuffles, its training negatives block shuffles.
+    ``more`` are further possible parents, such as another split's positives. The paper's test files prove to hold
+    paired dinucleotide shuffles, its training negatives block shuffles.
     """
     codes = codes_from_one_hot(dataset.one_hot)
     bound = dataset.label == 1
     positives, negatives = codes[bound], codes[~bound]
     if not len(negatives) or not len(positives):
         return NegativesFinding("none", 0.0, 0, 0.0, 0.0, 0.0, float("nan"))
-    origins = positives if more_positives is None else np.concatenate([positives, more_positives])
+    own = Parents.of(positives)
+    dinucleotides, blocks = (np.concatenate(each) for each in zip(own, *more, strict=True))
     theirs = dinucleotide_signature(negatives)
-    exact = np.isin(theirs, dinucleotide_signature(origins))
-    block = ~exact & np.isin(block_signatures(negatives), block_signatures(origins)[:, -1]).any(axis=1)
+    exact = np.isin(theirs, dinucleotides)
+    block = np.zeros(len(negatives), dtype=bool)
+    block[~exact] = np.isin(block_signatures(negatives[~exact]), blocks).any(axis=1)
     letter = ~exact & ~block & _same_letters_as_partner(dataset, codes)
     flank = ~exact & ~block & ~letter & _near_positive(dataset)
     rest = ~exact & ~block & ~letter & ~flank
@@ -67,7 +82,7 @@ def find_negatives(dataset: Dataset, more_positives: np.ndarray | None = None) -
     return NegativesFinding(
         kind=largest if shares[largest] >= MAJORITY else "mixture",
         dinucleotide_shuffle=shares["dinucleotide_shuffle"],
-        in_order=int((dinucleotide_signature(positives[:common]) == theirs[:common]).sum()),
+        in_order=int((own.dinucleotides[:common] == theirs[:common]).sum()),
         block_shuffle=shares["block_shuffle"],
         letter_shuffle=shares["letter_shuffle"],
         flanks=shares["flanks"],
