@@ -40,19 +40,21 @@ def subset_logits(
 ) -> torch.Tensor:
     """Return a gate's logits (S, N) with subsets of its experts; it knows which are absent and is not retrained.
 
-    ``embeddings`` are (N, K, E), ``knowledge`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are positions of
-    experts.
+    ``embeddings`` are (N, K, E), none absent, ``knowledge`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are
+    positions of experts.
     """
+    kept = embeddings.new_zeros((len(subsets), gate.experts))
+    for each, present in enumerate(subsets):
+        kept[each, list(present)] = 1
     # Masking copies, so a large mixture's embeddings are masked in parts.
     part = max(1, _ROWS_TIMES_EXPERTS // gate.experts)
     logits = embeddings.new_empty((len(subsets), len(embeddings)))
     for start in range(0, len(embeddings), part):
         rows = slice(start, start + part)
-        known = None if knowledge is None else knowledge[rows]
-        for each, present in enumerate(subsets):
-            away = torch.ones(gate.experts, dtype=torch.bool, device=embeddings.device)
-            away[list(present)] = False
-            logits[each, rows] = gate(embeddings[rows].masked_fill(away[None, :, None], torch.nan), known)[0]
+        whole, known = embeddings[rows], knowledge[rows] if gate.informed and knowledge is not None else None
+        for each, mask in enumerate(kept):
+            # Not ``gate`` itself, which would look for NaN in yet another copy.
+            logits[each, rows] = gate.mix(whole * mask[:, None], (mask > 0).expand(len(whole), -1), known)[0]
     return logits
 
 

@@ -61,8 +61,10 @@ class KmerLogistic(Expert):
         """Return the sums of k-mer weights (N, 1) of sequences (N, 4, L)."""
         check_window(x, self.window)
         k = self.settings.k
-        words = (x.argmax(1).unfold(1, k, 1) * self.places).sum(2)
-        known = x.amax(1).unfold(1, k, 1).amin(2) > 0
+        # torch's argmax takes ten times as long.
+        highest, letters = x.max(1)
+        words = (letters.unfold(1, k, 1) * self.places).sum(2)
+        known = highest.unfold(1, k, 1).amin(2) > 0
         bag: torch.Tensor = self.weights(self.row[torch.where(known, words, ALPHABET_SIZE**k)])
         return bag
 
