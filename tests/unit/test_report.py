@@ -274,8 +274,10 @@ def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) ->
     study, published = made_study(), read_published(PUBLISHED)
     write_made_run(tmp_path, study)
     degrade_made_run(tmp_path, study, gone="CTCF", flat="STAT3")
+    # Every kind once; both protocols have the same.
     for item in figure_items(study):
-        draw(item, Source(tmp_path, study, published))
+        if item.parameters.get("protocol") != "published":
+            draw(item, Source(tmp_path, study, published))
     draws = read_tsv(tmp_path / "statistics/draws.tsv").assign(statistic=np.nan)
     write_tsv(draws, tmp_path / "statistics/draws.tsv")
     build_report(tmp_path, study, published, tmp_path / "report/index.html")

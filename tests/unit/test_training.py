@@ -34,6 +34,8 @@ from tfbs_moe.training.rows import auroc, batch_mean_auroc, make_rows
 from tfbs_moe.training.settings import TrainingSettings, learning_rate, read_settings
 
 TRAIN, VALIDATION = planted(800, 0), planted(300, 1)
+# Four batches an epoch: to write a checkpoint takes longer than a batch.
+SAVED_EACH_BATCH = {"checkpoint_seconds": 0, "batch_size": 200}
 
 
 def train(folder: Path, **changes: object) -> dict:
@@ -160,7 +162,7 @@ def crash_at(epoch: int):
 
 @pytest.mark.parametrize("settings", [{"schedule": "cosine"}, {"optimizer": "sgd", "schedule": "plateau"}])
 def test_a_crashed_training_goes_on_to_the_same_weights(tmp_path: Path, settings: dict) -> None:
-    chosen = SETTINGS | {"checkpoint_seconds": 0} | settings
+    chosen = SETTINGS | SAVED_EACH_BATCH | settings
     train(tmp_path / "whole", settings=chosen)
     for epoch in (1, 3):
         with pytest.raises(StopError):
@@ -172,7 +174,7 @@ def test_a_crashed_training_goes_on_to_the_same_weights(tmp_path: Path, settings
 
 def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    chosen = SETTINGS | {"checkpoint_seconds": 0}
+    chosen = SETTINGS | SAVED_EACH_BATCH
     with pytest.raises(StopError):
         train(tmp_path / "a", settings=chosen, report=crash_at(2))
     changed = train(tmp_path / "a", settings=chosen, seed=7)
@@ -189,7 +191,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, place: float
 ) -> None:
     caplog.set_level("INFO")
-    chosen = SETTINGS | {"checkpoint_seconds": 0}
+    chosen = SETTINGS | SAVED_EACH_BATCH
     train(tmp_path / "whole", settings=chosen)
     with pytest.raises(StopError):
         train(tmp_path / "parts", settings=chosen, report=crash_at(3))
@@ -339,7 +341,7 @@ def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
     def start(name: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name, str(60 * KILLS)], env=environment)
+        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name, str(20 * KILLS)], env=environment)
 
     def written() -> int:
         return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
