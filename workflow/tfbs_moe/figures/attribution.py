@@ -263,7 +263,7 @@ def _logo(ax: Axes, heights: np.ndarray, first: int = 1) -> None:
 def _letters(
     ax: Axes, base: str, heights: np.ndarray, bottoms: np.ndarray, tallest: float, *, small: bool = False
 ) -> None:
-    """Draw one base's letters, where tall enough to be seen, as a single path.
+    """Draw one base's letters, where tall enough to be seen, as a single path; the caller sets the limits of the axes.
 
     Letters of a ``small`` logo have no curves, and are bars if too low to be read.
     """
@@ -276,7 +276,8 @@ def _letters(
         if abs(height) > _LEAST_HEIGHT * tallest
     ]
     if letters:
-        ax.add_patch(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
+        # add_patch would look for the extrema of every curve, to adapt limits.
+        ax.add_artist(PathPatch(Outline.make_compound_path(*letters), facecolor=LETTER_COLOURS[base], linewidth=0))
 
 
 def _shape(base: str, share: float, *, small: bool) -> Outline:
