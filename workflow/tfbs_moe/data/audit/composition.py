@@ -22,6 +22,7 @@ MAX_ROWS = 2_000
 _PENALTIES = {1: 1e3, 2: 1e2, 3: 1e1}
 _PENALTY_OF_LONG_WORDS = 0.01
 _ITERATIONS = 300
+_DENSE = 4**3
 
 
 def composition_auroc(
@@ -105,12 +106,13 @@ def _weights(counts: csr_array, label: np.ndarray, penalty: float) -> np.ndarray
     scale = counts.max(axis=0).toarray().ravel()
     scale[scale == 0] = 1
     sign = np.where(label, 1.0, -1.0)
-    turned = counts.T.tocsr()
+    # Of short words hardly any count is 0.
+    held, turned = (counts.toarray(), counts.T.toarray()) if counts.shape[1] <= _DENSE else (counts, counts.T.tocsr())
 
     def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return mean log loss and penalty of weights and intercept (W + 1,), and the gradient."""
         weight = beta[:-1] / scale
-        margin = sign * (counts @ weight + beta[-1])
+        margin = sign * (held @ weight + beta[-1])
         slope = -sign * expit(-margin) / len(sign)
         shrunk = beta[:-1] / (penalty * len(sign))
         value = np.logaddexp(0, -margin).mean() + beta[:-1] @ shrunk / 2
