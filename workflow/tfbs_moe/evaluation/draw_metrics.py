@@ -23,10 +23,11 @@ def measure_draws(
     """Return the metrics of ``metrics.ranking_metrics``, in its order: float (5, B).
 
     ``order`` is int (N,), the examples from the highest score down, in which bool ``label`` and ``last`` (last of a
-    tie) are sorted; ``weights`` is uint8 (N, B), in the order of the dataset. Counts are floats, exact up to 2^53.
+    tie) are sorted; ``weights`` is uint8 (N, B), in the order of the dataset. Counts that are divided are floats,
+    exact up to 2^53.
     """
     rows, draws = weights.shape
-    positives, negatives = np.zeros(draws), np.zeros(draws)
+    positives, negatives = np.zeros(draws, np.int32), np.zeros(draws, np.int32)
     for at in range(rows):
         _add(weights[order[at]], positives if label[at] else negatives)
     total = positives + negatives
@@ -47,10 +48,8 @@ def measure_draws(
             if filling:
                 filling = _fill_top(gained, bound, start, unbound, top, in_top)
             _add_lost_pairs(gained, start, unbound, lost)
-            _add(gained, bound)
-            _add_precision(gained, bound, unbound, precision)
             _add_sensitive(gained, unbound, allowed, sensitive)
-            gained[:] = 0
+            _pass(gained, bound, unbound, precision)
             gains = False
         tied &= not last[at]
     found = np.full((5, draws), np.nan)
@@ -81,9 +80,12 @@ def _add_lost_pairs(gained: np.ndarray, before: np.ndarray, unbound: np.ndarray,
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_precision(gained: np.ndarray, bound: np.ndarray, unbound: np.ndarray, precision: np.ndarray) -> None:
+def _pass(gained: np.ndarray, bound: np.ndarray, unbound: np.ndarray, precision: np.ndarray) -> None:
+    """Count the bound examples of a tie among those above, and add the precision at each."""
     for draw in range(len(precision)):
+        bound[draw] += gained[draw]
         precision[draw] += gained[draw] * bound[draw] / max(bound[draw] + unbound[draw], 1.0)
+        gained[draw] = 0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -48,9 +48,10 @@ def gate_weights(
     mixtures, parts = [], []
     for (model, model_seed), group in weighted.groupby(["model", "seed"], sort=False, observed=True):
         rows = group.sort_values("row", kind="stable")
-        present = [expert for expert in experts if rows[WEIGHT + expert].notna().all()]
-        mixtures.append((model, model_seed, present))
-        parts.append(rows[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64))
+        own = rows[[WEIGHT + expert for expert in experts]].to_numpy(dtype=np.float64)
+        weighed = ~np.isnan(own).any(axis=0)
+        mixtures.append((model, model_seed, np.array(experts)[weighed].tolist()))
+        parts.append(own[:, weighed])
     # All mixtures share rows and resamples, which are drawn once.
     label, weights = rows["label"].to_numpy(), np.concatenate(parts, axis=1)
     units = resampling_units(label == 1, rows["pair"].to_numpy())
