@@ -83,7 +83,7 @@ class PlainMixture(nn.Module):
 
     def __init__(self, mixture: MixtureOfExperts) -> None:
         super().__init__()
-        self.experts = nn.ModuleList(PlainExpert(member) for member in mixture.experts.members)
+        self.experts = nn.ModuleList(PlainExpert(gate_expert) for gate_expert in mixture.experts.gate_experts)
         self.gate = mixture.gate
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _study(given: argparse.Namespace) -> None:
-    """Views, the paper's gate and predictions, seed by seed, on one thread; experts have random weights."""
+    """GateInputs, the paper's gate and predictions, seed by seed, on one thread; experts have random weights."""
     import torch
 
     from tfbs_moe.data.dataset import Dataset, make_dataset, write_dataset
@@ -51,7 +51,7 @@ def _study(given: argparse.Namespace) -> None:
     from tfbs_moe.runtime import configure_torch
     from tfbs_moe.sequence import one_hot_from_codes
     from tfbs_moe.training.gate import train_gate
-    from tfbs_moe.training.gate_inputs import Member, read_views, write_views
+    from tfbs_moe.training.gate_inputs import GateExpert, read_gate_inputs, write_gate_inputs
 
     configure_torch(1)
     draw = np.random.default_rng(given.seed)
@@ -70,17 +70,19 @@ def _study(given: argparse.Namespace) -> None:
                 write_dataset(dataset(positives), path)
         models = []
         for seed in range(given.seeds):
-            members = [Member(name, str(folder / f"{name}{seed}"), (name,), (name,)) for name in FACTORS]
-            for place, member in enumerate(members):
-                bundle.save(build("convnet", WINDOW, {"weight_sd": 0.1}, seed=10 * seed + place), member.folder)
-            views = folder / f"views{seed}"
-            write_views(members, data, views, rows="expert_split", seed=seed, device=torch.device("cpu"))
+            gate_experts = [GateExpert(name, str(folder / f"{name}{seed}"), (name,), (name,)) for name in FACTORS]
+            for place, gate_expert in enumerate(gate_experts):
+                bundle.save(build("convnet", WINDOW, {"weight_sd": 0.1}, seed=10 * seed + place), gate_expert.folder)
+            gate_inputs = folder / f"gate_inputs{seed}"
+            write_gate_inputs(
+                gate_experts, data, gate_inputs, rows="expert_split", seed=seed, device=torch.device("cpu")
+            )
             train_gate(
-                read_views(views), {member.name: member.folder for member in members}, gate="softmax",
+                read_gate_inputs(gate_inputs), {each.name: each.folder for each in gate_experts}, gate="softmax",
                 hyperparameters={}, settings=settings | {"max_epochs": 20}, seed=seed, folder=folder / f"gate{seed}",
                 device=torch.device("cpu"),
             )  # fmt: skip
-            models += [(f"convnet.{member.name}", seed, member.folder) for member in members]
+            models += [(f"convnet.{gate_expert.name}", seed, gate_expert.folder) for gate_expert in gate_experts]
             models.append(("moe.softmax", seed, folder / f"gate{seed}"))
         for _ in range(given.test_sets):
             predict_dataset(models, dataset(500))
@@ -95,7 +97,7 @@ def _large(given: argparse.Namespace) -> None:
     from tfbs_moe.runtime import configure_torch
     from tfbs_moe.tables import write_json
     from tfbs_moe.training.gate import train_gate
-    from tfbs_moe.training.gate_inputs import ARRAY, DESCRIPTION, read_views
+    from tfbs_moe.training.gate_inputs import ARRAY, DESCRIPTION, read_gate_inputs
 
     configure_torch(2)
     draw = np.random.default_rng(given.seed)
@@ -114,11 +116,11 @@ def _large(given: argparse.Namespace) -> None:
             block[:, given.experts * size + 2] = 0
             array[start : start + 1000] = block
         array.flush()
-        entries = [{"name": name, "learnt": [name], "factors": [name], "weights_sha256": sha} for name in names]
+        entries = [{"name": name, "trained_on": [name], "factors": [name], "weights_sha256": sha} for name in names]
         description = {"experts": entries, "experiments": ["E0"], "embedding_size": size, "rows": "expert_split"}
         write_json(description | {"max_rows": None, "data": {}, "seed": 0}, folder / DESCRIPTION)
         train_gate(
-            read_views(folder), dict.fromkeys(names, folder / "expert"), gate="softmax", hyperparameters={},
+            read_gate_inputs(folder), dict.fromkeys(names, folder / "expert"), gate="softmax", hyperparameters={},
             settings={"optimizer": "adamw", "batch_size": 256, "max_epochs": 2}, seed=0, folder=folder / "gate",
             device=torch.device("cpu"),
         )  # fmt: skip

@@ -27,7 +27,7 @@ from tfbs_moe.evaluation.scores import WEIGHT, Scores
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics import between
 from tfbs_moe.statistics.between import FEWEST_FOR_MEANS, between_groups
-from tfbs_moe.statistics.calibration import familiarity_evidence
+from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.pairwise import NEMENYI, PAIRED, margin_results, pairwise_results
 from tfbs_moe.statistics.paper import omnibus_of_draws
 from tfbs_moe.statistics.power import power_table
@@ -269,8 +269,8 @@ def familiar(stream: np.random.Generator, known: int, unseen: int, effect: float
         protocol="p", model="m", negatives="flanks", experiment=[f"E{index}" for index in range(count)]
     )
     shares = stream.normal(0.2, np.repeat([0.03, 0.06], [known, unseen])) + 0.05 * effect * (frame["set"] == UNSEEN)
-    frame = frame.assign(factor=frame["experiment"], familiarity_bound=stream.random(count), unfamiliar_bound=shares)
-    row = familiarity_evidence(frame).iloc[0]
+    frame = frame.assign(factor=frame["experiment"], ood_p_bound=stream.random(count), ood_bound=shares)
+    row = ood_evidence(frame).iloc[0]
     name = f"interval: Welch's of familiarity, difference of {effect:g}"
     found: Found = {(name, COVERS): held(row["lower"], row["upper"], 0.05 * effect)}
     if not effect:

@@ -84,10 +84,10 @@ def _made_mixture(folder: Path, seed: int) -> Path:
     from tfbs_moe.models import bundle
     from tfbs_moe.models.registry import build, build_gate
 
-    members = {name: folder / name for name in ("A", "B", "C")}
-    for place, path in enumerate(members.values()):
+    gate_experts = {name: folder / name for name in ("A", "B", "C")}
+    for place, path in enumerate(gate_experts.values()):
         bundle.save(build("convnet", WINDOW, {"weight_sd": 0.1}, seed=seed + place), path)
-    bundle.save_mixture(build_gate("softmax", 3, 32, {}, seed=seed), members, folder / "mixture")
+    bundle.save_mixture(build_gate("softmax", 3, 32, {}, seed=seed), gate_experts, folder / "mixture")
     return folder / "mixture"
 
 
@@ -114,7 +114,7 @@ def _plain_loop(given: argparse.Namespace) -> None:
         for chunk in pd.read_csv(given.input, header=None, names=["sequence"], chunksize=BATCH):
             one_hot = np.stack([identity[[place[base] for base in sequence]].T for sequence in chunk["sequence"]])
             x = torch.from_numpy(one_hot)
-            embeddings = torch.stack([embed(expert, x) for expert in mixture.experts.members], 1)
+            embeddings = torch.stack([embed(expert, x) for expert in mixture.experts.gate_experts], 1)
             logit, weights = mixture.gate(embeddings)
             table = pd.DataFrame(weights.numpy(), columns=[f"weight_{name}" for name in mixture.names])
             results.append(table.assign(logit=logit.numpy(), probability=torch.sigmoid(logit).numpy()))

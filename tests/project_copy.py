@@ -96,7 +96,7 @@ def compile_kernels() -> None:
     """
     from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
     from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, ranking_metrics
-    from tfbs_moe.models.lookup_convolution import read_letters, scan, scan_gradient
+    from tfbs_moe.models.lookup_convolution import read_bases, scan, scan_gradient
 
     lock = os.open(ROOT / "workflow", os.O_RDONLY)
     try:
@@ -105,7 +105,7 @@ def compile_kernels() -> None:
         ranking_metrics(
             Ranked(np.array([True, False]), np.array([1.0, 0.0])), np.ones((1, 2), np.uint8), MetricSettings()
         )
-        letters, _ = read_letters(np.zeros((1, 4, 8), np.float32), 0)
+        letters, _ = read_bases(np.zeros((1, 4, 8), np.float32), 0)
         scanned = scan(letters, np.ones((1, 4, 4), np.float32), np.zeros(1, np.float32), True, True)
         scan_gradient(scanned, letters, np.ones((1, 2), np.float32), 4)
     finally:

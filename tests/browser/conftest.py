@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from made_run import made_study, write_made_run
+from simulated_run import simulated_study, write_simulated_run
 from tfbs_moe.figures.catalogue import figure_item
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.published import read_published
@@ -37,8 +37,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report: the one that the environment names, or one made from small made tables."""
     if given := os.environ.get(GIVEN_REPORT):
         return Path(given).resolve()
-    folder, study, published = tmp_path_factory.mktemp("browser"), made_study(), read_published(PUBLISHED)
-    write_made_run(folder, study)
+    folder, study, published = tmp_path_factory.mktemp("browser"), simulated_study(), read_published(PUBLISHED)
+    write_simulated_run(folder, study)
     for name in DRAWN:
         save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
     save(*nothing_to_draw("No site is known."), folder / "figures" / "localisation")

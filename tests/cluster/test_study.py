@@ -19,7 +19,7 @@ RUN = Path("results/cluster")
 METRICS = RUN / "evaluation/metrics.tsv"
 EXPERTS = RUN / "experts/sound/convnet"
 # What follows from the experts.
-LATER = ("experts", "views", "moe", "controls", "predictions", "evaluation")
+LATER = ("experts", "gate_inputs", "moe", "baselines", "predictions", "evaluation")
 PATIENCE = 900.0
 LONGER_THAN_SLURM_NEEDS = 3.0
 
@@ -47,7 +47,7 @@ def untrained(local: Path, tmp_path: Path) -> Path:
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every model, its history, and the metrics, by path."""
     paths = [
-        *(path for stage in ("experts", "moe", "controls") for path in (folder / RUN / stage).rglob("*.safetensors")),
+        *(path for stage in ("experts", "moe", "baselines") for path in (folder / RUN / stage).rglob("*.safetensors")),
         *(folder / EXPERTS).rglob("history.tsv"),
         folder / METRICS,
     ]
@@ -132,7 +132,7 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
     jobs = [job for job in slurm.jobs() if job.id not in earlier]
     assert {job.state for job in jobs if job.id not in before} == {"COMPLETED"}
     on_gpu = tuple(
-        f"rule_{rule}_" for rule in ("expert", "views", "gate", "control_gates", "calibration", "predictions")
+        f"rule_{rule}_" for rule in ("expert", "gate_inputs", "gate", "baseline_gates", "calibration", "predictions")
     )
     assert all(job.partition == ("gpu" if job.comment.startswith(on_gpu) else "cpu") for job in jobs)
     assert {job.comment for job in jobs} >= {"rule_audits_audit_rows", "rule_metrics_metrics"}, "nothing was grouped"

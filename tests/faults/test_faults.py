@@ -62,7 +62,7 @@ def unmoved(damage: Callable[[Path], None]) -> Callable[[Path], None]:
         (f"experts/{SETTING}/model.safetensors", flip, f"predictions/sound/FOSL1/{DATA}.parquet"),
         (f"predictions/sound/FOSL1/{DATA}.parquet", cut, f"evaluation/parts/sound/FOSL1/{DATA}.metrics.tsv"),
         ("evaluation/metrics.tsv", cut, "statistics/factors.tsv"),
-        ("knowledge.json", cut, f"predictions/sound/MAX/{DATA}.parquet"),
+        ("motif_priors.json", cut, f"predictions/sound/MAX/{DATA}.parquet"),
     ],
     ids=["HDF5 cut", "genome flipped", "weights flipped", "Parquet cut", "table cut", "JSON cut"],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.evaluation.localisation import around_sites, site_mask, sites_in_windows
+from tfbs_moe.attribution.evaluation.localisation import site_mask, site_profiles, sites_in_windows
 from tfbs_moe.attribution.methods.by_name import attribute, logits
 from tfbs_moe.attribution.methods.integrated_gradients import ThroughExpert
 from tfbs_moe.attribution.methods.references import references
@@ -144,7 +144,7 @@ def test_means_around_sites_are_those_of_a_loop_and_of_the_other_strand(seed: in
             "strand": draw.choice(["+", "-"], 30),
         }
     )
-    table = around_sites(score, sites, reach=12).set_index("offset")
+    table = site_profiles(score, sites, reach=12).set_index("offset")
     for offset, values in naive_around(score, sites, 12).items():
         assert table.loc[offset, "n"] == len(values)
         np.testing.assert_allclose(table.loc[offset, "value"], np.mean(values) if values else np.nan)
@@ -157,13 +157,13 @@ def test_means_around_sites_are_those_of_a_loop_and_of_the_other_strand(seed: in
             "strand": sites["strand"].map({"+": "-", "-": "+"}),
         }
     )
-    pd.testing.assert_frame_equal(around_sites(score[:, ::-1], mirrored, reach=12).set_index("offset"), table)
+    pd.testing.assert_frame_equal(site_profiles(score[:, ::-1], mirrored, reach=12).set_index("offset"), table)
 
 
 def test_an_even_site_has_one_more_base_behind_its_middle_on_either_strand() -> None:
     for strand in "+-":
         site = pd.DataFrame({"sequence": [0], "start": [10], "end": [18], "strand": [strand]})
-        table = around_sites(np.ones((1, WINDOW)), site, reach=6)
+        table = site_profiles(np.ones((1, WINDOW)), site, reach=6)
         assert table.loc[table["site_share"] == 1, "offset"].tolist() == list(range(-3, 5)), strand
 
 

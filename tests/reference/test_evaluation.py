@@ -1,4 +1,4 @@
-"""Metrics, curves, intervals, calibration and familiarity against scikit-learn, scipy and plain code."""
+"""Metrics, curves, intervals, calibration, out-of-distribution scores: against scikit-learn, scipy, plain code."""
 
 from itertools import product
 
@@ -21,7 +21,7 @@ from tfbs_moe.evaluation.calibration import calibrate, quality
 from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.evaluate import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
 from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws, newcombe_interval
-from tfbs_moe.evaluation.ood_score import learn_familiarity
+from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import UNPAIRED, Scores
 from tfbs_moe.numeric import auroc
 
@@ -200,13 +200,13 @@ def test_calibration_is_the_most_likely_scale_that_turns_nothing_round(seed: int
 
 
 @pytest.mark.parametrize(("rows", "size"), [(60, 2), (60, 16), (300, 64), (1200, 16)])
-def test_a_twentieth_of_new_rows_of_a_known_law_is_unfamiliar(rows: int, size: int) -> None:
+def test_a_twentieth_of_new_rows_of_a_known_law_is_out_of_distribution(rows: int, size: int) -> None:
     """Few rows in many directions too, where rows that were fitted lie far nearer than new ones."""
     shares = []
     for seed in range(40 if rows < 1000 else 6):
         draw = np.random.default_rng(seed)
         embedded = [draw.normal(size=(count, 2, size)).astype(np.float32) for count in (rows, 1000)]
-        fitted = learn_familiarity(embedded[0], ["a", "unbound"] * (rows // 2))
+        fitted = fit_ood_score(embedded[0], ["a", "unbound"] * (rows // 2))
         shares.append(float((fitted.of(torch.from_numpy(embedded[1])) < 0.05).float().mean()))
     error = np.std(shares, ddof=1) / np.sqrt(len(shares))
     assert np.mean(shares) == pytest.approx(0.05, abs=max(4 * error, 0.005)), shares

@@ -30,8 +30,8 @@ from tfbs_moe.figures import attribution, attribution_methods, comparison, mixtu
 from tfbs_moe.figures.draw import read_explained
 from tfbs_moe.figures.item import (
     ATTRIBUTION_SUMMARY,
-    GATE_LIKENESS,
     GATE_LOSSES,
+    GATE_SIMILARITY,
     GATE_USE,
     GATE_WEIGHTS,
     LOGO_METHODS,
@@ -40,7 +40,7 @@ from tfbs_moe.figures.item import (
 )
 from tfbs_moe.report.documents import cards, summary
 from tfbs_moe.report.documents import methods as report_methods
-from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, FAMILIARITY, PAPER_ANOVA, SEED_AVERAGES, Run
+from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
 from tfbs_moe.report.sections import answer, calibration, evidence, seeds, statistics
 from tfbs_moe.report.sections import attribution as report_attribution
@@ -55,7 +55,7 @@ from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 from tfbs_moe.tables import write_tsv
 
-MODEL, MATRIX, MEAN = "moe.softmax", "control.matrix", "control.mean"
+MODEL, MATRIX, MEAN = "moe.softmax", "baseline.matrix", "baseline.mean"
 SHUFFLE, MATCHED, SUPPLIED = "dinucleotide_shuffle", "gc_matched", "supplied"
 SEEDS = (0, 1, 2)
 # Experiment: factor, set, kinds of negatives in the order of the study.
@@ -80,7 +80,7 @@ def run_of(tables: dict[str, pd.DataFrame], level: float = 0.95) -> Run:
         protocols=["sound"],
         training=[],
         several_architectures=lambda _: False,
-        is_informed=lambda _: False,
+        uses_motif_prior=lambda _: False,
         config={"evaluation": {"confidence": level}},
     )
     return Run(Path(), study, pd.DataFrame(), tables)
@@ -326,7 +326,7 @@ def test_a_factor_with_two_kinds_of_negatives_is_one_factor() -> None:
         {"protocol": "sound", "model": MODEL, "set": UNSEEN, "negatives": kind, "factor": factor, "agree": agree}
         for factor, kind, agree in (("A", SHUFFLE, True), ("A", MATCHED, False), ("B", SHUFFLE, 0), ("B", MATCHED, 0))
     ]
-    (said,) = report_gate._alike(run_of({GATE_LIKENESS: pd.DataFrame(rows)}))
+    (said,) = report_gate._alike(run_of({GATE_SIMILARITY: pd.DataFrame(rows)}))
     assert "on 1 of 2 unseen factors" in said
 
 
@@ -408,10 +408,10 @@ def test_a_typical_difference_of_the_other_sign_stands_beside_both_means() -> No
         both = pd.concat([metrics, scanned.assign(model=MATRIX, value=level)])
         run = run_of({METRICS: both, FACTOR_STATISTICS: compare_models(both, MODEL)})
         told = answer._strongest_rival(run, "sound", MODEL, False)
-        assert "strongest trained rival, the control: mean," in told and told.endswith(words or "zero.")
+        assert "strongest trained rival, the baseline: mean," in told and told.endswith(words or "zero.")
     everywhere = pd.concat([metrics, metrics[metrics["model"] == MODEL].assign(model=MATRIX, value=0.95)])
     run = run_of({METRICS: everywhere, FACTOR_STATISTICS: compare_models(everywhere, MODEL)})
-    assert "rival, the control: mean," in answer._strongest_rival(run, "sound", MODEL, False)
+    assert "rival, the baseline: mean," in answer._strongest_rival(run, "sound", MODEL, False)
 
 
 def test_a_p_at_the_level_is_not_below_it_whatever_rounding_says() -> None:
@@ -466,16 +466,16 @@ def test_small_p_and_counts_said_once_are_not_rounded_away() -> None:
     assert "< .001" in [text for text, _ in shown.rows[0]]
 
 
-def test_familiarity_says_what_there_is() -> None:
+def test_the_out_of_distribution_score_says_what_there_is() -> None:
     """Without unseen factors there is no nan%; p at the study's level; a small p as such."""
-    same = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "unfamiliar_known": 0.05, "n_known": 3, "n": 6}
-    row = same | {"unfamiliar_other_cell": np.nan, "n_other_cell": 0, "unfamiliar_unseen": np.nan, "n_unseen": 0}
+    same = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "ood_known": 0.05, "n_known": 3, "n": 6}
+    row = same | {"ood_other_cell": np.nan, "n_other_cell": 0, "ood_unseen": np.nan, "n_unseen": 0}
     row |= {"difference": np.nan, "lower": np.nan, "upper": np.nan, "rank_correlation": 0.9, "p": 1e-5}
-    (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
     assert "nan" not in said and "5.0% for 3 training factors" in said and "(p < .001)." in said
-    row |= {"p": 0.06, "unfamiliar_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
+    row |= {"p": 0.06, "ood_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
     for level, told in ((0.95, True), (0.9, False)):
-        (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}, level))
+        (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}, level))
         assert ("it does not foretell" in said) == told and "+0.150 [+0.100, +0.200]" in said
     gains = pd.DataFrame([same | {"set": UNSEEN, "calibrated_on": SHUFFLE, "gain": np.nan}])
     assert calibration._calibrated(run_of({CALIBRATION: gains})) == []
@@ -574,14 +574,12 @@ def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("correlation", "words"), [(0.9, "(p < .001)."), (-0.9, "does better on what is less familiar.")]
+    ("correlation", "words"), [(0.9, "(p < .001)."), (-0.9, "does better on what is further from its training data.")]
 )
-def test_familiarity_that_goes_the_other_way_round_is_told_so(correlation: float, words: str) -> None:
+def test_an_out_of_distribution_score_that_goes_the_other_way_round_is_told_so(correlation: float, words: str) -> None:
     row = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "n": 20, "difference": np.nan, "p": 1e-5}
-    row |= {f"unfamiliar_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {
-        "rank_correlation": correlation
-    }
-    (said,) = calibration._familiar(run_of({FAMILIARITY: pd.DataFrame([row])}))
+    row |= {f"ood_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {"rank_correlation": correlation}
+    (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
     assert said.endswith(words)
 
 
@@ -608,7 +606,7 @@ def test_boxes_of_a_logo_are_the_sites_that_its_attributions_are_judged_by(tmp_p
 @pytest.mark.parametrize("methods", [["gradient"], ["deeplift_shap", "shiftsmooth"]])
 def test_methods_name_what_is_computed(methods: list[str]) -> None:
     """Every method that explains, every sequence, and of every metric the interval that it has."""
-    settings = complete_config({"attribution": {"methods": attribution_methods}, "run": "r", "experiments": "e.tsv"})
+    settings = complete_config({"attribution": {"methods": methods}, "run": "r", "experiments": "e.tsv"})
     said = report_methods._attribution(settings)
     for name in (*settings["attribution"]["methods"], *LOGO_METHODS, settings["attribution"]["motif_method"]):
         assert re.search(rf"\b{name}\b", said.split(" on up to ")[0])

@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from tfbs_moe.statistics.between import compare_strata
-from tfbs_moe.statistics.calibration import familiarity_evidence
+from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
 from tfbs_moe.statistics.generalisation import negatives_matrix
 from tfbs_moe.statistics.mixtures import ablation
@@ -38,7 +38,7 @@ from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 SEEDS = range(5)
 MIXTURE = "moe.softmax"
-RIVALS = ("convnet.A", "convnet.B", "control.mean")
+RIVALS = ("convnet.A", "convnet.B", "baseline.mean")
 
 
 def test_friedmans_exact_p_is_that_of_every_order() -> None:
@@ -201,11 +201,11 @@ def test_a_factor_in_two_sets_is_one_unit_in_every_test(seed: int) -> None:
     slopes = regress(factor_values(table, known))
     assert set(slopes["n"].astype(int)) <= {5, 0} and ": 5 factors are too few" in slopes["sentence"].iloc[0]
     trust = table.assign(
-        auroc=table["value"], familiarity_bound=draw.normal(size=len(table)), unfamiliar_bound=0.1,
+        auroc=table["value"], ood_p_bound=draw.normal(size=len(table)), ood_bound=0.1,
     )  # fmt: skip
     once = trust[trust["set"] != OTHER_CELL]
-    rho = familiarity_evidence(trust).iloc[0]
-    expected = stats.spearmanr(once["familiarity_bound"], once["auroc"])
+    rho = ood_evidence(trust).iloc[0]
+    expected = stats.spearmanr(once["ood_p_bound"], once["auroc"])
     assert rho["n"] == 11 and rho[["rank_correlation", "p"]].to_list() == pytest.approx(list(expected))
 
 
@@ -267,7 +267,7 @@ def test_rivals_that_lack_a_factor_are_adjusted_with_the_others(seed: int) -> No
     values[:, 0] += 0.01
     # A factor's matrix, where only some have one.
     values[draw.permutation(8)[:4], 4] = np.nan
-    found = compare_models(metrics(values, (MIXTURE, *RIVALS, "control.matrix")), MIXTURE)
+    found = compare_models(metrics(values, (MIXTURE, *RIVALS, "baseline.matrix")), MIXTURE)
     wide = values.mean(axis=2)
     for test, function in ((PAIRED, stats.ttest_rel), (WILCOXON, stats.wilcoxon)):
         kept = [np.isfinite(wide[:, rival]) for rival in range(1, 5)]
@@ -466,10 +466,10 @@ def test_spearmans_p_of_few_factors_is_that_of_all_orders(count: int) -> None:
         first, second = draw.normal(size=(2, count)).round(0 if ties else 9)
         if np.ptp(first) == 0 or np.ptp(second) == 0:
             continue
-        names = {"protocol": "p", "model": "m", "negatives": "flanks", "set": UNSEEN, "unfamiliar_bound": 0.1}
-        table = pd.DataFrame({"familiarity_bound": first, "auroc": second}).assign(**names)
+        names = {"protocol": "p", "model": "m", "negatives": "flanks", "set": UNSEEN, "ood_bound": 0.1}
+        table = pd.DataFrame({"ood_p_bound": first, "auroc": second}).assign(**names)
         table = table.assign(factor=[f"F{index}" for index in range(count)], experiment="E")
-        row = familiarity_evidence(table).iloc[0]
+        row = ood_evidence(table).iloc[0]
         a, b = stats.rankdata(first), stats.rankdata(second)
         orders = stats.zscore(np.array(list(permutations(a))), axis=1)
         every = np.abs(orders @ stats.zscore(b)) / count

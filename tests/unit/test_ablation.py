@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from made_run import made_study
+from simulated_run import simulated_study
 from tfbs_moe.statistics.mixtures import ablation
 
 GAIN = np.array([0.02, 0.01, 0.03, 0.02])
@@ -58,7 +58,7 @@ def test_the_interval_of_an_area_ends_at_one_and_that_of_a_difference_does_not()
 
 
 def test_a_study_says_what_tells_its_mixtures_apart() -> None:
-    study = made_study(
+    study = simulated_study(
         protocols={
             "sound": {
                 "architectures": ["convnet", "narrow"],
@@ -71,17 +71,17 @@ def test_a_study_says_what_tells_its_mixtures_apart() -> None:
             "few": {"kind": "logit", "architectures": ["narrow"], "factors": ["ARID3A", "GATA3"], "pooled": ["kmer"]}
         },
     )
-    assert list(study.members("sound")) == [
+    assert list(study.gate_experts("sound")) == [
         "convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3", "narrow.ARID3A", "narrow.FOXM1", "narrow.GATA3",
         "pooled.kmer",
     ]  # fmt: skip
-    assert study.gate_members("sound", "few") == ["narrow.ARID3A", "narrow.GATA3", "pooled.kmer"]
-    assert len(study.gate_members("sound", "softmax")) == 6
+    assert study.gate_experts_of("sound", "few") == ["narrow.ARID3A", "narrow.GATA3", "pooled.kmer"]
+    assert len(study.gate_experts_of("sound", "softmax")) == 6
     variant = study.variant("sound", "few")
     assert (variant["gate"], variant["experts"], variant["embedding_size"]) == ("logit", 3, "8")
-    assert study.trained_controls("sound")[0] == "control.pooled_kmer"
-    assert study.place("control.pooled_kmer") == ("kmer", "pooled")
-    assert study.place("control.static") == ("control", "static")
+    assert study.trained_baselines("sound")[0] == "baseline.pooled_kmer"
+    assert study.place("baseline.pooled_kmer") == ("kmer", "pooled")
+    assert study.place("baseline.static") == ("baseline", "static")
     assert study.place("narrow.GATA3") == ("narrow", "GATA3")
     assert study.explained("sound")[-1] == "moe.softmax" and len(study.explained("sound")) == 7
-    assert study.control_settings("sound")["static"]["unseen"] == 0.0
+    assert study.baseline_settings("sound")["static"]["expert_dropout"] == 0.0

@@ -64,7 +64,7 @@ def calibrated_mixture(folder: Path, **settings) -> Path:
         device=torch.device("cpu"),
         seed=0,
         batch_size=16,
-        knowledge={},
+        motif_priors={},
     )
     return folder / "moe"
 
@@ -203,7 +203,7 @@ def test_scores_are_those_of_the_study_whatever_batches_threads_and_blocks(model
     for batch, threads, block in ((1024, 1, 16384), (7, 3, 16384), (8, 2, 16)):
         monkeypatch.setattr(windows_module, "BLOCK_ROWS", block)
         table = scored(Scorer.load(model, batch_size=batch, threads=threads), tmp_path / "d.h5")
-        for column in ("logit", "probability", "weight_A", "weight_B", "familiarity"):
+        for column in ("logit", "probability", "weight_A", "weight_B", "ood_p"):
             assert np.allclose(table[column], study[column], rtol=1e-6, atol=1e-6), (column, batch)
         assert (table["expert"] == np.where(study["weight_A"] > study["weight_B"], "A", "B")).all()
 
@@ -215,7 +215,7 @@ def test_both_strands_are_the_mean_of_both(model, tmp_path, letters):
     mean = (expected(model, letters) + expected(model, complement)) / 2
     assert np.allclose(both["logit"], mean, atol=1e-6)
     # They were fitted to logits of forward sequences, which scatter more than means of two.
-    assert not any(column.startswith("calibrated_") or column == "familiarity" for column in both)
+    assert not any(column.startswith("calibrated_") or column == "ood_p" for column in both)
     with pytest.raises(InputError, match="forward sequences alone"):
         scored(Scorer.load(model, strands="both"), tmp_path / "s.txt", Columns(share=0.5))
     symmetric = calibrated_mixture(tmp_path / "symmetric", reverse_complement="average")
@@ -244,9 +244,9 @@ def test_a_factor_is_looked_up_in_the_group_of_the_species(model, tmp_path):
     taught = {"A": ["ftz"], "B": ["Cf2"]}
     for folder, description in (("fly", facts), ("silent", {})):
         bundle.save_mixture(build_gate("motif", 2, 32, {}, seed=3), members, tmp_path / folder, description, taught)
-    known = Scorer.load(tmp_path / "fly", factor="zen").knowledge
+    known = Scorer.load(tmp_path / "fly", factor="zen").motif_prior
     assert known.matrix_ids == ("MA0256.1",)
-    assert known.likeness["ftz"] > known.likeness["Cf2"]
+    assert known.similarity["ftz"] > known.similarity["Cf2"]
     with pytest.raises(InputError, match=r"no JASPAR matrix is known of the factor CTCFX \(insects\)"):
         Scorer.load(tmp_path / "fly", factor="CTCFX")
     with pytest.raises(InputError, match=r"of the factor zen \(vertebrates\)"):

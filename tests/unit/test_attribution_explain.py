@@ -10,7 +10,7 @@ import torch
 from tfbs_moe.attribution.explain import Request, Subject, chosen_rows, examine, explain, request
 from tfbs_moe.attribution.methods.by_name import attribute, logits
 from tfbs_moe.attribution.methods.deeplift import INCOMPLETE
-from tfbs_moe.attribution.motifs.discovered import filters_of, grouped, joined, recovered
+from tfbs_moe.attribution.motifs.discovered import discovered_motifs, filters_of, grouped, joined
 from tfbs_moe.attribution.motifs.known_sites import known_matches
 from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table, motifs_in
 from tfbs_moe.attribution.store import make_attributions, write_attributions
@@ -84,7 +84,7 @@ def test_every_method_is_judged_by_what_is_known(mixture: MixtureOfExperts) -> N
     for table in tables.values():
         assert table.loc[["matrix_average_precision", "shuffled_matrix_average_precision"], "n"].tolist() == [1, 1]
         assert table.loc[["deletion", "insertion", "infidelity"], "n"].tolist() == [3, 3, 3]
-    around = found["gradient"].around.set_index("offset")
+    around = found["gradient"].profiles.set_index("offset")
     assert around.loc[0, ["n", "site_share"]].tolist() == [1, 1] and around.loc[30, "n"] == 1
     assert "stability" in tables["gradient"].index
     # What takes many passes is not done again for each substitution.
@@ -102,7 +102,7 @@ def test_a_set_without_bound_rows_is_explained_by_tables_without_numbers(mixture
     what = asked(0)
     made = subject(mixture, what)
     for each in explain(made, what):
-        assert each.attributions.attribution.shape == (0, 4, LENGTH) and each.around.empty
+        assert each.attributions.attribution.shape == (0, 4, LENGTH) and each.profiles.empty
         assert each.summary["n"].eq(0).all() and each.summary["value"].isna().all()
     examined = examine(made, what)
     assert examined.equivariance["n"].item() == 0 and examined.sanity["value"].isna().all()
@@ -197,7 +197,7 @@ def test_motifs_are_sought_per_model_over_all_its_sequences(tmp_path: Path) -> N
             write_attributions(made, tmp_path / "sound" / model / experiment / "gradient.h5")
     groups = grouped(map(str, sorted(tmp_path.rglob("*.h5"))))
     assert list(groups) == [("sound", "blind", "gradient"), ("sound", "finds", "gradient")]
-    found = recovered(groups, [Matrix("MA1.1", "WORD", word.astype(float))], members=15)
+    found = discovered_motifs(groups, [Matrix("MA1.1", "WORD", word.astype(float))], members=15)
     summary = found.summary.set_index("model")
     assert summary["sequences"].tolist() == [120, 120] and summary["motifs"].tolist() == [0, 1]
     assert summary.loc["blind", "sentence"].startswith("No motif was found")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
-from tfbs_moe.attribution.evaluation.evaluate import judge
+from tfbs_moe.attribution.evaluation.evaluate import evaluate_attribution
 from tfbs_moe.attribution.evaluation.faithfulness import infidelity, mean_change, perturbation_curves, sensitivity
 from tfbs_moe.attribution.evaluation.localisation import position_score
 from tfbs_moe.attribution.evaluation.sanity import randomised, weight_randomisation
@@ -172,7 +172,7 @@ def test_judge_measures_what_it_is_given():
     values = attribute(model, X, "gradient")
     sites = np.zeros((6, LENGTH), dtype=bool)
     sites[:, 3:8] = True
-    table = judge(
+    table = evaluate_attribution(
         values,
         X,
         ism=attribute(model, X, "ism"),
@@ -190,7 +190,7 @@ def test_judge_measures_what_it_is_given():
 
 def test_curve_over_shifts():
     model, X = Network(), sequences(5)
-    table = shift_curve(model, X, lambda values: judge(values, X, ism=values), shifts=(0, 2))
+    table = shift_curve(model, X, lambda values: evaluate_attribution(values, X, ism=values), shifts=(0, 2))
     assert table.groupby("n")["passes"].first().to_dict() == {0: 1, 2: 5}
     assert len(table) == 10
     assert position_score(attribute(model, X, "shiftsmooth", n=0), X) == pytest.approx(

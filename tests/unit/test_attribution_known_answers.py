@@ -127,7 +127,7 @@ def test_contributions_add_up_to_the_difference(which, kind, name):
     X = sequences(2, WINDOW)
     X[:, :, 30:36] = planted({"GATAAG": 0}, 6)
     made = {"filter": OneFilter(WINDOW), "xor": Xor(WINDOW), "mixture": mixture()}
-    model = made.get(which, made["mixture"].experts.members[0])
+    model = made.get(which, made["mixture"].experts.gate_experts[0])
     found = times_input(attribute(model, X, name, reference=kind, shuffles=2, seed=3), X).sum((1, 2))
     # The same stream gives the same references.
     stream = rng(3, "attribution", name)
@@ -175,7 +175,7 @@ def test_smoothgrad_agrees_with_captum():
     from captum.attr import NoiseTunnel, Saliency
 
     torch.manual_seed(0)
-    model, X = mixture().experts.members[0].eval(), sequences(2, WINDOW)
+    model, X = mixture().experts.gate_experts[0].eval(), sequences(2, WINDOW)
     x = torch.from_numpy(X.astype(np.float32)).requires_grad_()
     theirs = NoiseTunnel(Saliency(model)).attribute(x, nt_samples=400, stdevs=0.1, abs=False).detach().numpy()
     ours = attribute(model, X, "smoothgrad", draws=400, sd=0.1)
@@ -255,7 +255,7 @@ def test_gate_weights_can_be_explained():
 )
 def test_fast_paths_give_what_the_network_gives(monkeypatch, strands, pooling, which):
     model = mixture(pooling=pooling, reverse_complement=strands)
-    model = model if which == "mixture" else model.experts.members[1]
+    model = model if which == "mixture" else model.experts.gate_experts[1]
     X = sequences(3, WINDOW).astype(np.float32)
     X[1, :, 10:14] = 0
     X[2, :, :9] = 0.25
@@ -271,7 +271,7 @@ def test_fast_paths_give_what_the_network_gives(monkeypatch, strands, pooling, w
         ("integrated_gradients", {"steps": 2, "tolerance": None}),
         ("ism", {}),
     ]
-    with adapter.lend(model) as lent:
+    with adapter.adapt(model) as lent:
         assert type(lent).__name__ == "MotifScorer"
     quick = [attribute(model, X, name, output="probability", **case) for name, case in cases]
     small = [attribute(model, X, name, batch_size=11, **case) for name, case in cases[:-1]]
@@ -285,20 +285,20 @@ def test_fast_paths_give_what_the_network_gives(monkeypatch, strands, pooling, w
 
 
 def test_a_network_that_does_more_than_its_parts_stays_whole(monkeypatch):
-    model = mixture().experts.members[0].eval()
+    model = mixture().experts.gate_experts[0].eval()
     assert take_apart(model) is not None
     monkeypatch.setattr(type(model), "forward", lambda self, x: 2 * self.classify(self.embed(x)) + 1)
     assert take_apart(model) is None
 
 
 def test_strands_averaged_in_prediction_alone_are_averaged_here():
-    model, X = mixture(reverse_complement="average_prediction").experts.members[0].train(), sequences(2, WINDOW)
+    model, X = mixture(reverse_complement="average_prediction").experts.gate_experts[0].train(), sequences(2, WINDOW)
     turned = attribute(model, X[:, ::-1, ::-1], "gradient")[:, ::-1, ::-1]
     np.testing.assert_allclose(attribute(model, X, "gradient"), turned, atol=1e-6)
 
 
 def test_hooks_keep_the_network_whole():
-    model, X = mixture().experts.members[0], sequences(2, WINDOW)
+    model, X = mixture().experts.gate_experts[0], sequences(2, WINDOW)
     calls = []
     handle = model.scan.convolution.register_forward_hook(lambda *_: calls.append(1))
     attribute(model, X, "gradient")

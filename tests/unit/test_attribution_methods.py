@@ -7,7 +7,7 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import rank_correlation
 from tfbs_moe.attribution.evaluation.equivariance import equivariance
-from tfbs_moe.attribution.methods.adapter import lend
+from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.by_name import METHODS, attribute, logits, settings_of
 from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
 from tfbs_moe.attribution.methods.shiftsmooth import shift_weights
@@ -373,11 +373,11 @@ def test_the_model_is_left_as_it_came_on_an_error():
 
 def test_another_device_gets_a_copy():
     model = Linear()
-    with lend(model, device="meta") as scorer:
+    with adapt(model, device="meta") as scorer:
         assert scorer.model is not model
         assert scorer.model.weight.device.type == "meta"
         assert model.weight.device.type == "cpu"
-    with lend(model) as scorer:
+    with adapt(model) as scorer:
         assert scorer.model is model
 
 

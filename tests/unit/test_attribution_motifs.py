@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.evaluation.localisation import around_sites, site_mask, sites_in_windows
+from tfbs_moe.attribution.evaluation.localisation import site_mask, site_profiles, sites_in_windows
 from tfbs_moe.attribution.motifs import modisco, seqlets
-from tfbs_moe.attribution.motifs.discovered import grouped, recovered
+from tfbs_moe.attribution.motifs.discovered import discovered_motifs, grouped
 from tfbs_moe.attribution.motifs.filters import filter_motifs, has_filters
 from tfbs_moe.attribution.motifs.known_sites import (
     best_matches,
@@ -262,7 +262,7 @@ def test_attribution_around_sites_is_read_along_the_site():
     score[0, 10], score[1, 10] = 1, 1
     score[0, 12], score[1, 8] = 0.5, 0.5
     sites = pd.DataFrame({"sequence": [0, 1], "start": [9, 9], "end": [12, 12], "strand": ["+", "-"]})
-    table = around_sites(score, sites, reach=12).set_index("offset")
+    table = site_profiles(score, sites, reach=12).set_index("offset")
     level = 1.5 / 20
     assert table.loc[0, "value"] == pytest.approx(1 / level)
     assert table.loc[2, "value"] == pytest.approx(0.5 / level)
@@ -312,7 +312,7 @@ def test_a_model_that_was_left_out_has_no_motif_and_says_why(tmp_path):
     place = tmp_path / "sound" / "convnet.A" / "JUND"
     write_attributions(no_attributions(40, {"method": "gradient"}), place / "gradient.h5")
     assert len(read_attributions(place / "gradient.h5")) == 0
-    found = recovered(grouped([str(place / "gradient.h5")]), [], members=5)
+    found = discovered_motifs(grouped([str(place / "gradient.h5")]), [], members=5)
     assert found.motifs.empty and found.matches.empty
     assert found.summary[["model", "sequences", "motifs", "sentence"]].to_numpy().tolist() == [
         ["convnet.A", 0, 0, "No sequence was explained: the model or the test sets were left out."]

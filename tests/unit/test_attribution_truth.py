@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation, top_overlap
-from tfbs_moe.attribution.evaluation.evaluate import judge
+from tfbs_moe.attribution.evaluation.evaluate import evaluate_attribution
 from tfbs_moe.attribution.evaluation.localisation import localise, position_score, site_mask
 from tfbs_moe.attribution.evaluation.stability import substituted
 from tfbs_moe.attribution.examples import select_rows
@@ -128,14 +128,16 @@ def test_judge_puts_the_truth_above_chance():
     sites[:, 10:15] = True
     truth = X * sites[:, None, :].astype(np.float32)
     noise = np.random.default_rng(0).normal(size=X.shape).astype(np.float32)
-    good = judge(truth, X, ism=truth, sites=sites, explain=lambda x: x * sites[:, None, :].astype(np.float32))
-    bad = judge(noise, X, ism=truth, sites=sites, explain=lambda x: noise)
+    good = evaluate_attribution(
+        truth, X, ism=truth, sites=sites, explain=lambda x: x * sites[:, None, :].astype(np.float32)
+    )
+    bad = evaluate_attribution(noise, X, ism=truth, sites=sites, explain=lambda x: noise)
     assert (good["site_average_precision"] == 1).all()
     assert good["stability"].to_numpy() == pytest.approx(1)
     assert (good["ism_top_overlap"] == 1).all()
     assert good["ism_rank_correlation"].min() > 0.5 > 0.1 > abs(bad["ism_rank_correlation"].mean())
     assert bad["site_average_precision"].mean() == pytest.approx(5 / 30, abs=0.12)
-    assert list(judge(truth, X).columns) == []
+    assert list(evaluate_attribution(truth, X).columns) == []
 
 
 def test_summary_has_intervals_over_sequences():

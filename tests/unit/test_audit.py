@@ -100,9 +100,9 @@ def test_other_kinds_are_told_apart():
     assert finding(random_codes(300, 1), np.concatenate([positives, positives + 900])).kind == "flanks"
     assert finding(random_codes(300, 1), np.concatenate([positives, positives + 50_000])).kind == "gc_matched"
     letters = np.random.default_rng(0).permuted(random_codes(300, 99), axis=1)
-    assert finding(letters).kind == "letter_shuffle"
+    assert finding(letters).kind == "base_shuffle"
     half = np.where(np.arange(300)[:, None] % 2, letters, random_codes(300, 1))
-    assert finding(half).kind == "mixture" and finding(half).letter_shuffle == pytest.approx(0.5)
+    assert finding(half).kind == "mixture" and finding(half).base_shuffle == pytest.approx(0.5)
     assert find_negatives(subset(genomic(letters), np.arange(300))).kind == "none"
 
 

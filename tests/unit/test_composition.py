@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from tfbs_moe.data.audit.composition import composition_auroc, word_counts
+from tfbs_moe.data.audit.composition import composition_auroc, kmer_counts
 from tfbs_moe.data.dataset import Dataset, make_dataset
 from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_shuffle
 from tfbs_moe.data.related import draw_groups, row_groups
@@ -38,13 +38,13 @@ def dataset(positives: np.ndarray, negatives: np.ndarray, paired: bool = True) -
 
 def aurocs(data: Dataset, **options) -> dict[int, float]:
     table = composition_auroc(data, **options)
-    return dict(zip(table.word_length, table.auroc, strict=True))
+    return dict(zip(table.kmer_length, table.auroc, strict=True))
 
 
 def test_counts_of_words_leave_out_n():
-    counts = word_counts(encode(["AACAN", "NNNNN"]), 2).toarray()
+    counts = kmer_counts(encode(["AACAN", "NNNNN"]), 2).toarray()
     assert counts[0, [0, 1, 4]].tolist() == [1, 1, 1] and counts.sum() == 3
-    assert word_counts(encode(["ACG"]), 6).toarray().sum() == 0
+    assert kmer_counts(encode(["ACG"]), 6).toarray().sum() == 0
 
 
 def test_exact_shuffles_cannot_be_told_by_dinucleotides_and_block_shuffles_can():
@@ -64,7 +64,7 @@ def test_composition_is_judged_as_scikit_learn_judges_it(count):
     folds = GroupKFold(5, shuffle=True, random_state=named_seed(3, "composition folds", "e") % 2**32)
     splits = list(folds.split(both, groups=row_groups(both, np.full(2 * count, -1))))
     for k, penalty in {1: 1e3, 2: 1e2, 3: 1e1, 6: 0.01}.items():
-        counts, model = word_counts(both, k), make_pipeline(MaxAbsScaler(), LogisticRegression(C=penalty, max_iter=300))
+        counts, model = kmer_counts(both, k), make_pipeline(MaxAbsScaler(), LogisticRegression(C=penalty, max_iter=300))
         fitted = [
             (model.fit(counts[train], label[train]).decision_function(counts[test]), test) for train, test in splits
         ]
@@ -73,7 +73,7 @@ def test_composition_is_judged_as_scikit_learn_judges_it(count):
 
 
 def test_negatives_of_another_gc_are_told_by_letters():
-    found = aurocs(dataset(biased_codes(200, 1, gc=0.6), biased_codes(200, 2, gc=0.4), paired=False), word_lengths=(1,))
+    found = aurocs(dataset(biased_codes(200, 1, gc=0.6), biased_codes(200, 2, gc=0.4), paired=False), kmer_lengths=(1,))
     assert found[1] > 0.9
 
 
@@ -90,27 +90,27 @@ def test_repeats_of_a_row_cannot_help_from_another_fold():
     label = draw.permutation(np.repeat([0, 1], 20))
     # Each sequence ten times: were repeats parted, every test row would be known from training.
     data = make_dataset(one_hot_from_codes(np.repeat(codes, 10, axis=0)), np.repeat(label, 10))
-    assert abs(aurocs(data, word_lengths=(6,))[6] - 0.5) < 0.25
+    assert abs(aurocs(data, kmer_lengths=(6,))[6] - 0.5) < 0.25
 
 
 def test_large_datasets_are_thinned_by_whole_groups_and_the_seed_decides():
     codes = biased_codes(600)
     data = dataset(codes, block_shuffle(codes, np.random.default_rng(1)))
-    table = composition_auroc(data, word_lengths=(2,), max_rows=301, name="x")
+    table = composition_auroc(data, kmer_lengths=(2,), max_rows=301, name="x")
     assert table.rows.tolist() == [302]
-    assert table.equals(composition_auroc(data, word_lengths=(2,), max_rows=301, name="x"))
-    assert not table.equals(composition_auroc(data, word_lengths=(2,), max_rows=301, name="y"))
+    assert table.equals(composition_auroc(data, kmer_lengths=(2,), max_rows=301, name="x"))
+    assert not table.equals(composition_auroc(data, kmer_lengths=(2,), max_rows=301, name="y"))
 
 
 @pytest.mark.parametrize("rows", [0, 3, 30])
 def test_too_few_rows_or_one_class_give_no_number(rows):
     data = make_dataset(one_hot_from_codes(biased_codes(30)[:rows]), np.ones(rows))
-    assert np.isnan(list(aurocs(data, word_lengths=(1,)).values())).all()
+    assert np.isnan(list(aurocs(data, kmer_lengths=(1,)).values())).all()
 
 
 def test_word_lengths_have_limits():
     with pytest.raises(InputError, match="must be 1 to 8"):
-        composition_auroc(dataset(biased_codes(10), biased_codes(10)), word_lengths=(9,))
+        composition_auroc(dataset(biased_codes(10), biased_codes(10)), kmer_lengths=(9,))
 
 
 def test_groups_join_pairs_and_repeats_transitively():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from made_run import made_study
+from simulated_run import simulated_study
 from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
@@ -374,8 +374,8 @@ def test_true_and_false_from_the_command_line_are_no_paths():
 
 def test_what_limits_leave_unexplained_is_said() -> None:
     """Counts in, counts out: a study says how many tested experiments and experts it does not explain."""
-    assert made_study().omitted == []
-    limited = made_study(attribution={"max_experiments": 2, "max_experts": 1})
+    assert simulated_study().omitted == []
+    limited = simulated_study(attribution={"max_experiments": 2, "max_experts": 1})
     assert len(limited.explained_experiments) == 4
     assert limited.explained("sound") == ["convnet.ARID3A", "moe.softmax"]
     said = " | ".join(limited.omitted)

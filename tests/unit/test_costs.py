@@ -17,7 +17,7 @@ Job stats:
 job                 count
 ----------------  -------
 expert                  8
-views                   1
+gate_inputs                   1
 predictions             6
 predictions_supplied    4
 training_dataset        8
@@ -36,7 +36,7 @@ def run(tmp_path):
     jobs = {
         "expert/sound.convnet.A.seed0": (100, 500, 150),
         "expert/sound.convnet.B.seed0": (300, 700, 550),
-        "views/sound.seed0": (10, 400, 10),
+        "gate_inputs/sound.seed0": (10, 400, 10),
         "training_dataset/A.block": (20, 300, 18),
         "attribution_sound/A": (60, 900, 60),
         "attribution_summary": (7, 50, 7),
@@ -73,7 +73,7 @@ def test_a_rule_has_the_sums_of_its_jobs_and_the_most_of_any(run):
 def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
     plan = costs.read_plan(PLAN.splitlines())
     assert plan == {
-        "expert": 8, "views": 1, "predictions": 10, "training_dataset": 8, "attribution_other": 4, "all": 1,
+        "expert": 8, "gate_inputs": 1, "predictions": 10, "training_dataset": 8, "attribution_other": 4, "all": 1,
     }  # fmt: skip
     found = costs.estimate(plan, run, rows=3000).set_index("rule")
     # Thrice the rows; four times the experts in a mixture.
@@ -89,7 +89,7 @@ def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
 
 
 def test_a_plan_that_trains_nothing_has_the_experts_of_the_run(run):
-    for plan in ({"predictions": 10}, {"predictions": 10, "views": 2}, {"predictions": 10, "expert": 1}):
+    for plan in ({"predictions": 10}, {"predictions": 10, "gate_inputs": 2}, {"predictions": 10, "expert": 1}):
         found = costs.estimate(plan, run).set_index("rule")
         assert found.loc["predictions", "hours"] == pytest.approx(10 * 30 / 3600), plan
         assert costs.estimate_disk(plan, run).set_index("folder")["gib"]["predictions"] * 2**30 == pytest.approx(10_000)
@@ -107,7 +107,14 @@ def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
     assert {"expert", "gate", "predictions", "attribution_sound"} <= asking
     for rule in ("expert_fold", "expert_relabelled", *asking):
         assert costs.takes_gpu(rule), rule
-    for rule in ("gate_statistics", "control_gates", "attribution_summary", "attribution_motifs", "metrics", "experts"):
+    for rule in (
+        "gate_statistics",
+        "baseline_gates",
+        "attribution_summary",
+        "attribution_motifs",
+        "metrics",
+        "experts",
+    ):
         assert not costs.takes_gpu(rule), rule
 
 

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 import torch
 
-from tfbs_moe.evaluation.calibration import Calibration, calibrate, quality, trust
+from tfbs_moe.evaluation.calibration import Calibration, calibrate, calibration_quality, quality
 from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.evaluate import evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import gate_use
 from tfbs_moe.evaluation.gate_weights import gate_weights
-from tfbs_moe.evaluation.ood_score import learn_familiarity
+from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.numeric import settled, varies
 from tfbs_moe.statistics.factors import compare_models
@@ -36,7 +36,7 @@ def predictions(label, logit, seeds=(0, 1)):
         own = 0.5 if model == MODELS[0] else np.nan
         for seed in seeds:
             part = {"model": model, "seed": seed, "logit": logit, "probability": 1 / (1 + np.exp(-np.asarray(logit)))}
-            parts.append(pd.DataFrame(common | part | {"familiarity": own, "weight_A": own, "weight_B": own}))
+            parts.append(pd.DataFrame(common | part | {"ood_p": own, "weight_A": own, "weight_B": own}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -50,7 +50,7 @@ def every_table(given):
         "curves": curve_points(scores, IDENTITY),
         "weights": gate_weights(given, IDENTITY, seed=0, draws=20),
         "use": gate_use(given, IDENTITY),
-        "trust": trust(given, known, IDENTITY),
+        "calibration_quality": calibration_quality(given, known, IDENTITY),
     }
 
 
@@ -59,7 +59,7 @@ def test_constant_predictions_have_the_auroc_of_chance():
     metrics = found["metrics"].set_index("metric")
     assert metrics.loc["auroc", ["value", "lower", "upper"]].to_numpy(dtype=float) == pytest.approx(0.5)
     assert metrics.loc["log_loss", "value"].to_numpy() == pytest.approx(np.log(2))
-    assert found["seeds"]["auroc_sd"].eq(0).all() and found["trust"]["auroc"].eq(0.5).all()
+    assert found["seeds"]["auroc_sd"].eq(0).all() and found["calibration_quality"]["auroc"].eq(0.5).all()
 
 
 @pytest.mark.parametrize("label", [[1] * 8, [0] * 8])
@@ -68,7 +68,7 @@ def test_a_set_of_one_class_has_its_rows_and_no_auroc(label):
     metrics = found["metrics"]
     assert metrics.loc[metrics["metric"] == "auroc", ["value", "lower", "upper"]].isna().all(axis=None)
     assert metrics["n"].eq(8).all() and metrics["n_positive"].eq(sum(label)).all()
-    assert found["seeds"]["auroc"].isna().all() and found["curves"].empty and len(found["trust"]) == 2
+    assert found["seeds"]["auroc"].isna().all() and found["curves"].empty and len(found["calibration_quality"]) == 2
 
 
 def test_a_set_without_rows_has_tables_with_their_columns():
@@ -176,10 +176,10 @@ def test_validation_rows_of_one_class_leave_probabilities_as_they_came():
     assert np.isnan(list(quality(np.empty(0), np.empty(0)).values())).all()
 
 
-def test_embeddings_that_do_not_vary_are_familiar_wherever_they_lie():
-    dead = learn_familiarity(np.zeros((6, 2, 3), np.float32), ["a", "a", "b", "b", "unbound", "unbound"])
+def test_embeddings_that_do_not_vary_are_in_distribution_wherever_they_lie():
+    dead = fit_ood_score(np.zeros((6, 2, 3), np.float32), ["a", "a", "b", "b", "unbound", "unbound"])
     assert dead.of(torch.zeros(2, 2, 3)).tolist() == [1, 1]
     draw = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float32)
     classes = ["a", "a", "a", "unbound", "unbound", "unbound", "b"]
-    lone, without = learn_familiarity(draw, classes), learn_familiarity(draw[:6], classes[:6])
+    lone, without = fit_ood_score(draw, classes), fit_ood_score(draw[:6], classes[:6])
     assert torch.equal(lone.classes, without.classes) and torch.equal(lone.distances, without.distances)

@@ -185,8 +185,8 @@ def test_averaging_over_seeds_helps_where_their_errors_differ_and_only_there():
     lucky = predictions(pairs=400, models=("moe.softmax",), seeds=(0, 1, 2))
     same = predictions(pairs=400, models=("convnet.A",), seeds=(0,))
     same = pd.concat([same, same.assign(seed=np.int16(1))])
-    alone = predictions(pairs=400, models=("control.max",), seeds=(0,))
-    untrained = predictions(pairs=400, models=("control.gc", "control.matrix"), seeds=(0, 1, 2))
+    alone = predictions(pairs=400, models=("baseline.max",), seeds=(0,))
+    untrained = predictions(pairs=400, models=("baseline.gc", "baseline.matrix"), seeds=(0, 1, 2))
     scores = read_scores(pd.concat([lucky, same, alone, untrained]))
     row_sets = {"all": np.ones(800, dtype=bool), "bound": scores.label.astype(bool)}
     found = seed_averages(scores, IDENTITY, row_sets).set_index(["model", "rows"])

@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 from tfbs_moe.data.audit.training_overlap import training_overlaps
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.motif_scan import occupancy
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibration import trust
+from tfbs_moe.evaluation.calibration import calibration_quality
 from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import gate_use
@@ -66,7 +66,7 @@ def test_the_table_is_the_contract(dataset, folders):
         "weight_B": "float32",
     }
     scores = read_scores(table)
-    names = ["convnet.A", "convnet.B", "moe.softmax", "control.mean", "control.max", "control.oracle", "control.gc"]
+    names = ["convnet.A", "convnet.B", "moe.softmax", "baseline.mean", "baseline.max", "baseline.oracle", "baseline.gc"]
     assert scores.models == tuple((name, seed) for seed in (0, 1) for name in names)
     assert (scores.label == dataset.label.astype(bool)).all()
     mixture = table[table["model"] == "moe.softmax"]
@@ -93,14 +93,14 @@ def test_controls_are_mean_and_maximum_of_the_experts(dataset, folders):
     scores = read_scores(predict_dataset(folders, dataset))
     for seed in (0, 1):
         experts = np.stack([scores.of("convnet.A", seed), scores.of("convnet.B", seed)])
-        assert np.allclose(scores.of("control.mean", seed), experts.mean(axis=0), atol=1e-6)
-        assert (scores.of("control.max", seed) == experts.max(axis=0)).all()
+        assert np.allclose(scores.of("baseline.mean", seed), experts.mean(axis=0), atol=1e-6)
+        assert (scores.of("baseline.max", seed) == experts.max(axis=0)).all()
 
 
 def test_one_expert_is_not_mixed_and_letters_are_always_counted(dataset, folders):
     table = predict_dataset(folders[:1], dataset)
-    assert set(table["model"]) == {"convnet.A", "control.gc"}
-    counted = table[table["model"] == "control.gc"]
+    assert set(table["model"]) == {"convnet.A", "baseline.gc"}
+    counted = table[table["model"] == "baseline.gc"]
     assert counted["logit"].to_numpy() == pytest.approx(dataset.one_hot[:, 1:3].sum(axis=(1, 2)) / WINDOW)
     assert counted["probability"].isna().all()
 
@@ -110,20 +110,20 @@ def test_a_factors_matrix_is_a_control_and_knowledge_reaches_the_gate_that_asks(
     gate = build_gate("motif", 2, 32, {}, seed=0)
     bundle.save_mixture(gate, members, tmp_path / "motif", factors={"A": ["GATA3"], "B": ["CTCF"]})
     models = [*folders[:3], ("moe.motif", 0, tmp_path / "motif")]
-    known = FactorKnowledge("GATA3", ("MA0037.5",), {"GATA3": 15.0, "CTCF": 0.5})
-    informed, blind = predict_dataset(models, dataset, knowledge=known), predict_dataset(models, dataset)
+    known = MotifPrior("GATA3", ("MA0037.5",), {"GATA3": 15.0, "CTCF": 0.5})
+    motif_conditioned, blind = predict_dataset(models, dataset, motif_prior=known), predict_dataset(models, dataset)
 
     def of(table, model):
         return table.loc[table["model"] == model, "logit"].to_numpy()
 
-    score = of(informed, "control.matrix")
+    score = of(motif_conditioned, "baseline.matrix")
     kernel = np.log((matrix_by_id("MA0037.5").probabilities + 0.01) / 1.04 * 4)
     windows = np.lib.stride_tricks.sliding_window_view(dataset.one_hot, kernel.shape[1], axis=2)
     both = [np.einsum("ncpw,cw->np", windows, k).max(1) for k in (kernel, kernel[::-1, ::-1])]
     assert score == pytest.approx(np.maximum(*both), abs=1e-4)
-    assert "control.matrix" not in set(blind["model"])
-    assert (of(informed, "moe.softmax") == of(blind, "moe.softmax")).all()
-    gained = of(informed, "moe.motif") - of(blind, "moe.motif")
+    assert "baseline.matrix" not in set(blind["model"])
+    assert (of(motif_conditioned, "moe.softmax") == of(blind, "moe.softmax")).all()
+    gained = of(motif_conditioned, "moe.motif") - of(blind, "moe.motif")
     evidence = occupancy(dataset.one_hot, [matrix_by_id("MA0037.5")])
     assert gained == pytest.approx(0.3 * evidence, abs=1e-4)
 
@@ -132,7 +132,7 @@ def test_the_oracle_is_the_best_expert_by_the_labels(dataset, folders):
     scores = read_scores(predict_dataset(folders, dataset))
     for seed in (0, 1):
         areas = [roc_auc_score(dataset.label, scores.of(f"convnet.{name}", seed)) for name in "AB"]
-        assert roc_auc_score(dataset.label, scores.of("control.oracle", seed)) == max(areas)
+        assert roc_auc_score(dataset.label, scores.of("baseline.oracle", seed)) == max(areas)
 
 
 def test_an_embedding_is_computed_once(dataset, folders, monkeypatch):
@@ -178,10 +178,10 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
     write_dataset(left_out_dataset(WINDOW, "too few", dataset.attributes), tmp_path / "none.h5")
     identity = dict.fromkeys(IDENTITY, "x")
     given = [(name, codes_from_one_hot(dataset.one_hot[:5])) for name in "AB"]
-    known = FactorKnowledge((), (), {})
+    known = MotifPrior((), (), {})
     found = {}
     for name, rows in (("some", dataset), ("none", read_dataset(tmp_path / "none.h5"))):
-        predicted, subsets = next(predict_datasets(folders, [rows], knowledge=known, seed=0))
+        predicted, subsets = next(predict_datasets(folders, [rows], motif_prior=known, seed=0))
         write_parquet(predicted, tmp_path / "predictions.parquet")
         write_parquet(training_overlaps([rows], given, 21)[0], tmp_path / "audit.parquet")
         predictions, audit = (read_parquet(tmp_path / f"{file}.parquet") for file in ("predictions", "audit"))
@@ -195,10 +195,10 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
             "curves": curve_points(scores, identity),
             "gate_weights": gate_weights(predictions, identity, seed=0, draws=5),
             "gate_use": gate_use(predictions, identity),
-            "trust": trust(predictions, {}, identity),
+            "calibration_quality": calibration_quality(predictions, {}, identity),
             "subsets": subsets,
         }
-    assert all(len(table) for name, table in found["some"].items() if name != "trust")
+    assert all(len(table) for name, table in found["some"].items() if name != "calibration_quality")
     for name, table in found["none"].items():
         assert table.empty, name
         assert list(table.columns) == list(found["some"][name].columns), name

@@ -13,7 +13,7 @@ from matplotlib.patches import PathPatch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from made_run import LENGTH, TRAINING, made_study, write_made_run
+from simulated_run import LENGTH, TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
@@ -38,8 +38,8 @@ PUBLISHED = ROOT / "resources" / "published.tsv"
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """A made run and all that figures are drawn from."""
     folder = tmp_path_factory.mktemp("made")
-    made = made_study()
-    write_made_run(folder, made)
+    made = simulated_study()
+    write_simulated_run(folder, made)
     return Source(folder, made, read_published(PUBLISHED))
 
 
@@ -143,7 +143,7 @@ def test_without_curves_there_is_a_sentence() -> None:
 def test_bars_of_the_rank_diagram_join_what_is_not_told_apart() -> None:
     """Two bars over three models, and the mean ranks on the line."""
     ranks = pd.DataFrame(
-        {"model": ["moe.softmax", "convnet.A", "control.mean"], "mean_rank": [1.2, 1.9, 2.9], "n": 9}
+        {"model": ["moe.softmax", "convnet.A", "baseline.mean"], "mean_rank": [1.2, 1.9, 2.9], "n": 9}
         | {"critical_difference": 1.1, "groups": ["1", "1,2", "2"]}
     )
     figure, _ = comparison.critical_difference(ranks, "ranks")
@@ -306,9 +306,9 @@ def test_logos_choose_by_rule_and_box_sites() -> None:
 
 def test_every_kind_of_model_keeps_its_hue_whatever_stands_beside_it() -> None:
     """The first mixture is blue in every figure, and no two models of a kind share colour and marker."""
-    few, many = model_styles(["moe.softmax"]), model_styles(["control.mean", "convnet.A", "moe.softmax", "convnet.B"])
+    few, many = model_styles(["moe.softmax"]), model_styles(["baseline.mean", "convnet.A", "moe.softmax", "convnet.B"])
     assert few["moe.softmax"] == many["moe.softmax"]
-    assert list(many) == ["moe.softmax", "convnet.A", "convnet.B", "control.mean"]
+    assert list(many) == ["moe.softmax", "convnet.A", "convnet.B", "baseline.mean"]
     assert len({(style.colour, style.marker) for style in many.values()}) == len(many)
 
 
@@ -459,7 +459,7 @@ def test_a_shorter_svg_path_goes_where_it_went() -> None:
 
 def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> None:
     """Trials that were given up are hollow; a study that searches nothing has no such figure."""
-    study = made_study(experts={"convnet": {"search": {"trials": 4}}})
+    study = simulated_study(experts={"convnet": {"search": {"trials": 4}}})
     trials = pd.DataFrame(
         {
             "trial": range(4),
@@ -476,7 +476,7 @@ def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> 
     assert len(panels) == 3
     hollow, full, _, ring = panels[0].lines
     assert list(hollow.get_xdata()) == [1] and list(full.get_xdata()) == [0, 2] and list(ring.get_xdata()) == [2]
-    assert not any(item.kind == "search" for item in figure_items(made_study()))
+    assert not any(item.kind == "search" for item in figure_items(simulated_study()))
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -16,7 +16,7 @@ from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes
-from tfbs_moe.statistics.mixtures import by_number, expert_losses, likeness_agreement
+from tfbs_moe.statistics.mixtures import by_number, expert_losses, similarity_agreement
 
 WINDOW = 31
 IDENTITY = {
@@ -47,7 +47,7 @@ def test_a_subset_is_the_gate_with_the_others_absent(tmp_path: Path) -> None:
     bundle.save_mixture(build_gate("softmax", 2, 32, {}, seed=5), folders, tmp_path / "moe")
     rows = dataset()
     one_class = make_dataset(rows.one_hot[:30], rows.label[:30])
-    mixtures = [("moe.softmax", 3, tmp_path / "moe"), ("control.gate", 3, tmp_path / "moe")]
+    mixtures = [("moe.softmax", 3, tmp_path / "moe"), ("baseline.gate", 3, tmp_path / "moe")]
     found = list(predict_datasets(mixtures, [one_class, rows, rows], seed=0, batch_size=7))
     empty, table, again = (subsets for _, subsets in found)
     assert empty.empty and list(empty.columns) == list(table.columns)
@@ -70,7 +70,7 @@ def test_evenness_and_collapse() -> None:
     even = pd.DataFrame(rows | {"model": "moe.even", "weight_A": weights[:, 0], "weight_B": weights[:, 1]})
     fallen = pd.DataFrame(rows | {"model": "moe.fallen", "weight_A": [0.97, 0.95], "weight_B": [0.03, 0.05]})
     alone = pd.DataFrame(rows | {"model": "convnet.A", "weight_A": np.nan, "weight_B": np.nan})
-    control = fallen.assign(model="control.best_expert")
+    control = fallen.assign(model="baseline.best_expert")
     table = gate_use(pd.concat([even, fallen, control, alone]), IDENTITY).set_index("model")
     assert list(table.index) == ["moe.even", "moe.fallen"]
     assert table.loc["moe.even", "entropy"] == pytest.approx(0.5)
@@ -113,14 +113,14 @@ def test_agreement_with_motifs() -> None:
                 for label, shown in (("bound", value), ("unbound", 1 - value))
             ]
     known = {
-        "CTCF": {"likeness": {"GATA3": 0.2, "JUND": 3.0}},
-        "FOS": {"likeness": {"GATA3": 0.2, "JUND": 9.0}},
-        "POLR2A": {"likeness": {}},
+        "CTCF": {"similarity": {"GATA3": 0.2, "JUND": 3.0}},
+        "FOS": {"similarity": {"GATA3": 0.2, "JUND": 9.0}},
+        "POLR2A": {"similarity": {}},
     }
     factors = {"A.v2": "GATA3", "pooled_B": "JUND"}
-    table = likeness_agreement(pd.DataFrame(rows), known, factors).set_index("factor")
-    strange = known | {"CTCF": {"likeness": {"GATA3": 0.0, "JUND": 0.0}}}
-    assert list(likeness_agreement(pd.DataFrame(rows), strange, factors)["factor"]) == ["FOS"]
+    table = similarity_agreement(pd.DataFrame(rows), known, factors).set_index("factor")
+    strange = known | {"CTCF": {"similarity": {"GATA3": 0.0, "JUND": 0.0}}}
+    assert list(similarity_agreement(pd.DataFrame(rows), strange, factors)["factor"]) == ["FOS"]
     assert list(table.index) == ["CTCF", "FOS"] and list(table["agree"]) == [False, True]
     assert list(table["most_weight"]) == ["convnet.A.v2", "convnet.pooled_B"]
     assert set(table["most_alike"]) == {"convnet.pooled_B"} and table.loc["FOS", "weight"] == 0.7

@@ -28,7 +28,7 @@ from tfbs_moe.data import jaspar
 from tfbs_moe.data.dataset import read_dataset, write_dataset
 from tfbs_moe.data.deepbind import read_deepbind
 from tfbs_moe.data.download.sources import LOCK_COLUMNS, parse_checksum, read_lock, reference, resource_path
-from tfbs_moe.data.motif_prior import read_knowledge
+from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import COLUMNS as SCORE_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
@@ -282,14 +282,14 @@ def test_made_up_configs(config):
         assert str(error)
 
 
-KNOWLEDGE = {"JUND": {"matrix_ids": ["MA0491.3"], "likeness": {"MAX": 0.1}}}
+MOTIF_PRIORS = {"JUND": {"matrix_ids": ["MA0491.3"], "similarity": {"MAX": 0.1}}}
 
 
 @FUZZ
-@given(replaced(KNOWLEDGE))
+@given(replaced(MOTIF_PRIORS))
 def test_made_up_knowledge(knowledge):
     try:
-        read_knowledge(knowledge)
+        read_motif_priors(knowledge)
     except InputError as error:
         assert str(error)
 

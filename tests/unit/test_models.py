@@ -11,7 +11,7 @@ from tfbs_moe.models.convnet import ConvNet, MotifScan
 from tfbs_moe.models.expert import BatchMask, pad_neutral
 from tfbs_moe.models.expert_stack import ExpertStack
 from tfbs_moe.models.gates import SoftmaxGate, entropy
-from tfbs_moe.models.lookup_convolution import able_to_fire, read_letters
+from tfbs_moe.models.lookup_convolution import able_to_fire, read_bases
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate, register, source_digest
 from tfbs_moe.sequence import decode
@@ -127,8 +127,8 @@ def test_a_scan_does_not_hang_on_the_batch_and_columns_that_are_no_letters_are_c
         assert torch.equal(scan(x)[3:4], scan(x[3:4]))
         soft = x.clone()
         soft[2, :, 10] = torch.tensor([0.5, 0.5, 0.0, 0.0])
-        assert not read_letters(soft.numpy(), 0)[1]
-        assert read_letters(x.numpy(), 0)[1]
+        assert not read_bases(soft.numpy(), 0)[1]
+        assert read_bases(x.numpy(), 0)[1]
         torch.testing.assert_close(scan(soft)[0], scan(x)[0], rtol=1e-4, atol=1e-5)
         assert not torch.allclose(scan(soft)[2], scan(x)[2])
         for columns in (x, soft):

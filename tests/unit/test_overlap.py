@@ -23,7 +23,7 @@ def turned(sequence: str) -> str:
 
 def words(sequence: str, k: int) -> set[str]:
     found = {sequence[start : start + k] for start in range(len(sequence) - k + 1)}
-    return {min(word, turned(word)) for word in found if "N" not in word}
+    return {min(kmer, turned(kmer)) for kmer in found if "N" not in kmer}
 
 
 @settings(max_examples=150)
@@ -34,7 +34,7 @@ def test_agrees_with_a_search_of_strings(query, reference, k):
     assert shared_kmers(encode(query), encode(reference), k).tolist() == expected
     index = KmerIndex.build(encode(reference), k)
     assert index.shared_by(encode(query)).tolist() == expected
-    assert len(index.words) == len(wanted)
+    assert len(index.kmers) == len(wanted)
 
 
 @settings(max_examples=60)
@@ -66,11 +66,11 @@ def test_long_rows_and_many_rows_are_cut_without_loss(monkeypatch):
     queries = np.stack([genome[0, start : start + 60] for start in starts])
     queries[::2] = draw.integers(4, size=queries[::2].shape)
     expected = shared_kmers(queries, genome)
-    whole = KmerIndex.build(genome).words
+    whole = KmerIndex.build(genome).kmers
     assert expected.tolist() == [False, True] * 20
-    monkeypatch.setattr(kmers, "_BLOCK_WORDS", 37)
+    monkeypatch.setattr(kmers, "_BLOCK_KMERS", 37)
     assert (shared_kmers(queries, genome) == expected).all()
-    assert (KmerIndex.build(genome).words == whole).all()
+    assert (KmerIndex.build(genome).kmers == whole).all()
     assert (shared_kmers(genome, queries)).all()
 
 
@@ -78,7 +78,7 @@ def test_sequences_shorter_than_k_share_nothing():
     short = encode(["ACGTACGT"])
     assert not shared_kmers(short, short, 9).any()
     assert canonical_kmers(short, 9)[0].shape == (1, 0)
-    assert len(KmerIndex.build(short, 9).words) == 0
+    assert len(KmerIndex.build(short, 9).kmers) == 0
 
 
 def test_distinct_sorts_and_drops_repeats():

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from made_run import degrade_made_run, made_study, write_made_run
+from simulated_run import degrade_simulated_run, simulated_study, write_simulated_run
 from tfbs_moe.config import defaults, load_schema
 from tfbs_moe.figures.catalogue import figure_item, figure_items
 from tfbs_moe.figures.draw import Source, draw
@@ -42,8 +42,8 @@ NONE_TO_DRAW = "localisation"
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A made run with two figures, and one that had nothing to draw."""
     folder = tmp_path_factory.mktemp("made")
-    study = made_study(title="Do <mixtures> help?")
-    write_made_run(folder, study)
+    study = simulated_study(title="Do <mixtures> help?")
+    write_simulated_run(folder, study)
     published = read_published(PUBLISHED)
     for name in DRAWN:
         save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
@@ -93,7 +93,7 @@ def test_the_page_can_be_found_ones_way_in(page: str) -> None:
     assert all(attributes["scope"] in ("col", "row") for attributes in outline.all("th"))
     identifiers = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(set(identifiers)) == len(identifiers)
-    sections = "question answer glance data results gate trust negatives statistics attribution published methods"
+    sections = "question answer glance data results gate calibration negatives statistics attribution published methods"
     found = [attributes["id"] for attributes in outline.all("section")]
     assert found == [*sections.split(), "provenance", "files"]
     targets = [str(attributes["href"])[1:] for attributes in outline.all("a") if str(attributes["href"])[0] == "#"]
@@ -154,7 +154,7 @@ def test_a_missing_figure_and_an_empty_one_have_their_place_and_reason(page: str
 
 def test_a_run_without_any_result_still_has_a_report(tmp_path: Path) -> None:
     """Every section says what it lacks; nothing is claimed."""
-    build_report(tmp_path / "empty", made_study(), read_published(PUBLISHED), tmp_path / "report.html")
+    build_report(tmp_path / "empty", simulated_study(), read_published(PUBLISHED), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "There is no answer yet. The file evaluation/metrics.tsv was not made in this run." in text
     assert "The file statistics/factors.tsv was not made in this run." in text
@@ -271,9 +271,9 @@ def test_a_gate_that_looks_away_from_a_factors_own_expert_is_named(run: Run) -> 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) -> None:
     """A set without rows, constant predictions, attributions of zero, no motif, no matrix, few rows: all at once."""
-    study, published = made_study(), read_published(PUBLISHED)
-    write_made_run(tmp_path, study)
-    degrade_made_run(tmp_path, study, gone="CTCF", flat="STAT3")
+    study, published = simulated_study(), read_published(PUBLISHED)
+    write_simulated_run(tmp_path, study)
+    degrade_simulated_run(tmp_path, study, gone="CTCF", flat="STAT3")
     # Every kind once; both protocols have the same.
     for item in figure_items(study):
         if item.parameters.get("protocol") != "published":
@@ -314,7 +314,7 @@ def test_the_strongest_rival_comes_first_with_its_interval(run: Run) -> None:
     """Rivals are ordered by their own mean, whatever the difference says."""
     table = differences(run, "sound", "moe.softmax", "unseen")
     assert table["rival_mean"].is_monotonic_decreasing
-    assert set(table["rival"]) == {"convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3", "control.mean"}
+    assert set(table["rival"]) == {"convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3", "baseline.mean"}
     assert (table["n"] == 6).all()
 
 
@@ -433,7 +433,7 @@ def _text(blocks: list) -> str:
 def test_searches_are_told_where_the_study_asks_for_them(run: Run, tmp_path: Path) -> None:
     """The table says how many trials there were, how many were given up, and what was chosen."""
     assert sections._searches(run) == []
-    study = made_study(experts={"convnet": {"search": {"trials": 2}}})
+    study = simulated_study(experts={"convnet": {"search": {"trials": 2}}})
     trials = pd.DataFrame({"trial": [0, 1], "state": ["complete", "pruned"], "validation_auroc": [0.7, 0.5]})
     folder = tmp_path / "search/sound/convnet/ARID3A"
     write_tsv(trials, folder / "trials.tsv")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from made_run import TRAINING, made_study, write_made_run
+from simulated_run import TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures import aggregate
@@ -35,14 +35,14 @@ SURROUNDINGS = {"commit": "abc", "Python": "3.11", "torch": "2.13"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A made run."""
-    folder, study = tmp_path_factory.mktemp("made"), made_study()
-    write_made_run(folder, study)
+    folder, study = tmp_path_factory.mktemp("made"), simulated_study()
+    write_simulated_run(folder, study)
     return read_run(folder, study, read_published(PUBLISHED))
 
 
 def _other(run: Run, folder: Path, shift: float, **changes: object) -> Run:
     """Return a second run whose metrics are shifted, on disk in ``folder``."""
-    study = made_study(run="other", **changes)
+    study = simulated_study(run="other", **changes)
     metrics = run.tables[METRICS].copy()
     metrics["value"] += shift
     write_tsv(metrics, folder / METRICS)
@@ -90,7 +90,7 @@ def test_a_model_card_says_use_data_performance_and_limits(run: Run) -> None:
 def test_cards_and_methods_say_species_and_assembly(run: Run) -> None:
     """They name them where the config does; a study of prepared files need not."""
     assert not any("Genome:" in to_markdown(card.title, card.blocks) for card in [*cards(run), *expert_cards(run)])
-    human = Run(run.folder, made_study(genome={"assembly": "GRCh38"}), run.published, {})
+    human = Run(run.folder, simulated_study(genome={"assembly": "GRCh38"}), run.published, {})
     said = [to_markdown(card.title, card.blocks) for card in [*cards(human), *expert_cards(human)]]
     assert all(
         "Genome: hg38 (GRCh38), Homo sapiens. Matrices of the factors: JASPAR’s vertebrates." in text for text in said
@@ -110,8 +110,8 @@ def test_the_methods_cite_what_the_config_uses(run: Run) -> None:
     assert "Altschul SF, Erickson BW (1985)" in text
     assert "JASPAR 2024" in text
     assert "blacklist" not in text
-    with_smoothgrad = made_study(attribution={"methods": ["gradient", "shiftsmooth", "smoothgrad"]})
-    without = made_study(attribution={"methods": ["gradient", "shiftsmooth"]})
+    with_smoothgrad = simulated_study(attribution={"methods": ["gradient", "shiftsmooth", "smoothgrad"]})
+    without = simulated_study(attribution={"methods": ["gradient", "shiftsmooth"]})
     assert any("SmoothGrad" in text for text in references(with_smoothgrad))
     assert not any("SmoothGrad" in text for text in references(without))
 
@@ -137,7 +137,7 @@ def test_the_crate_follows_the_specification(run: Run) -> None:
 
 def test_the_crate_keeps_a_checksum_under_its_own_name(run: Run) -> None:
     """An MD5 is not called a SHA-256."""
-    study = made_study()
+    study = simulated_study()
     study.experiments["CTCF"]["checksum"] = "md5:" + "0" * 32
     study.experiments["CTCF"]["source"] = "https://example.org/ctcf.gz"
     crate = ro_crate(Run(run.folder, study, run.published, {}), [], {})
@@ -147,7 +147,7 @@ def test_the_crate_keeps_a_checksum_under_its_own_name(run: Run) -> None:
 
 
 def test_a_file_that_experiments_share_has_all_their_names(run: Run) -> None:
-    study = made_study()
+    study = simulated_study()
     for name in ("CTCF", "STAT3"):
         study.experiments[name]["source"] = "https://example.org/both.gz"
     crate = ro_crate(Run(run.folder, study, run.published, {}), [], {})
@@ -242,7 +242,7 @@ def test_what_one_run_has_alone_is_said(run: Run, tmp_path: Path) -> None:
 
 def _on_disk(run: Run, folder: Path, **changes: object) -> Path:
     """Write what a comparison reads of a run, as a finished run has it."""
-    study = made_study(**changes)
+    study = simulated_study(**changes)
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(study.config), encoding="utf-8")
     write_tsv(pd.DataFrame(study.experiments.values()), folder / "experiments.tsv")
@@ -305,7 +305,7 @@ def test_a_chart_holds_no_more_models_than_it_can_show_and_no_markup(run: Run) -
     assert isinstance(chart, Explorer)
     names = [model["name"] for model in json.loads(chart.json)["models"]]
     assert len(names) == MOST_MODELS
-    assert {"moe.softmax", "control.mean"} <= set(names)
+    assert {"moe.softmax", "baseline.mean"} <= set(names)
     assert "</script>" not in chart.json
 
 
@@ -325,7 +325,7 @@ def test_methods_say_the_learning_rates_that_experiments_have_of_their_own() -> 
     own = {
         name: {"training": {"learning_rate": rate}} for name, rate in zip(TRAINING, (0.002, 0.003, 0.004), strict=True)
     }
-    text = methods_document(made_study(experts={"convnet": {"factors": own}}))
+    text = methods_document(simulated_study(experts={"convnet": {"factors": own}}))
     assert "learning rate 0.002 to 0.004 by experiment" in text
 
 
@@ -342,4 +342,4 @@ def test_the_summary_has_every_model_factor_and_seed(run: Run) -> None:
     assert factors
     seeds = own.groupby(["set", "seed"])["value"].mean()
     assert all(f"{value:.3f}".lstrip("0") in text for value in seeds)
-    assert "control: mean" in text and "minus each rival on factors no expert saw" in text
+    assert "baseline: mean" in text and "minus each rival on factors no expert saw" in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from made_run import made_study
+from simulated_run import simulated_study
 from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.models.expert import count_parameters
 from tfbs_moe.models.registry import build, build_gate
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run_of(folder, weights=2705, gate=100, **changes):
     """Return a run with three experts of 2,705 weights, a gate and a pooled ConvNet of as many as asked."""
-    study = made_study(protocols={"sound": {"pooled": ["convnet", "kmer"]} | changes.pop("sound", {})}, **changes)
+    study = simulated_study(protocols={"sound": {"pooled": ["convnet", "kmer"]} | changes.pop("sound", {})}, **changes)
     sizes = {f"experts/sound/{kind}/{name}": 2705 for kind, name in study.experts("sound")}
     sizes |= {"experts/sound/convnet/pooled": weights, "moe/sound/softmax": gate}
     for path, parameters in sizes.items():
@@ -30,7 +30,7 @@ def run_of(folder, weights=2705, gate=100, **changes):
 def test_a_smaller_rival_is_named_with_both_numbers_of_weights(tmp_path):
     (sentence,) = unequal_rivals(run_of(tmp_path), "sound", "softmax")
     assert sentence.startswith(
-        "The rival control: pooled convnet is smaller than the mixture (softmax): it has 2,705 weights"
+        "The rival baseline: pooled convnet is smaller than the mixture (softmax): it has 2,705 weights"
     )
     assert "the mixture with its 3 networks and its gate 8,215." in sentence
 

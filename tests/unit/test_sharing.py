@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfbs_moe.data import kmers
-from tfbs_moe.data.kmers import shared_sequences, shared_words
+from tfbs_moe.data.kmers import kmers_in_common, shared_sequences
 from tfbs_moe.sequence import ALPHABET, encode
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
@@ -22,7 +22,7 @@ def canonical(text: str) -> str:
 
 def words(sequence: str, k: int) -> set[str]:
     found = {sequence[start : start + k] for start in range(len(sequence) - k + 1)}
-    return {canonical(word) for word in found if "N" not in word}
+    return {canonical(kmer) for kmer in found if "N" not in kmer}
 
 
 def expected(datasets: list[list[str]], things) -> list[list[int]]:
@@ -40,11 +40,11 @@ def expected(datasets: list[list[str]], things) -> list[list[int]]:
 
 @settings(max_examples=120)
 @given(DATASETS, st.integers(1, 4), st.integers(1, 40))
-def test_counts_agree_with_sets_of_strings(datasets, k, words_per_pass):
+def test_counts_agree_with_sets_of_strings(datasets, k, kmers_per_pass):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kmers, "_PASS_WORDS", words_per_pass)
-        patch.setattr(kmers, "_BLOCK_WORDS", 2)
-        found = shared_words([encode(dataset) for dataset in datasets], k)
+        patch.setattr(kmers, "_PASS_KMERS", kmers_per_pass)
+        patch.setattr(kmers, "_BLOCK_KMERS", 2)
+        found = kmers_in_common([encode(dataset) for dataset in datasets], k)
     assert found.held.toarray().tolist() == expected(datasets, lambda text: words(text, k))
     assert found.things.tolist() == [len(words(text, k)) for dataset in datasets for text in dataset]
     assert found.dataset_of_row.tolist() == [number for number, rows in enumerate(datasets) for _ in rows]
@@ -59,8 +59,8 @@ def test_equal_sequences_are_found_on_either_strand(datasets):
 
 def test_nothing_shared_and_nothing_there():
     codes = np.random.default_rng(0).integers(4, size=(2, 5, 60), dtype=np.uint8)
-    assert shared_words(list(codes)).held.nnz == 0
+    assert kmers_in_common(list(codes)).held.nnz == 0
     none = np.zeros((0, 60), dtype=np.uint8)
-    assert shared_words([none, none]).held.shape == (0, 2)
+    assert kmers_in_common([none, none]).held.shape == (0, 2)
     short = encode([ALPHABET, ALPHABET])
-    assert shared_words([short]).things.tolist() == [0, 0]
+    assert kmers_in_common([short]).things.tolist() == [0, 0]

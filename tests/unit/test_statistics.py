@@ -22,7 +22,7 @@ from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
 from tfbs_moe.statistics.tests.anova import one_way, repeated_measures, sphericity
 from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, difference_sentence, p_words
 
-MODELS = ("moe.softmax", "convnet.A", "convnet.B", "control.mean")
+MODELS = ("moe.softmax", "convnet.A", "convnet.B", "baseline.mean")
 IDENTITY = {
     "protocol": "published",
     "experiment": "CTCF_NHA",
@@ -204,10 +204,10 @@ def test_a_model_missing_on_a_factor_is_compared_by_itself_and_costs_the_others_
 
 def test_what_chose_by_test_labels_takes_part_in_no_test():
     table = metrics()
-    oracle = table[table["model"] == "convnet.A"].assign(model="control.oracle", value=0.99)
+    oracle = table[table["model"] == "convnet.A"].assign(model="baseline.oracle", value=0.99)
     found = compare_models(pd.concat([table, oracle]), "moe.softmax")
     assert not found["comparison"].str.contains("oracle").any()
-    assert "control.oracle" not in set(rank_models(pd.concat([table, oracle]))["model"])
+    assert "baseline.oracle" not in set(rank_models(pd.concat([table, oracle]))["model"])
 
 
 def test_one_factor_and_two_factors_have_defined_results():

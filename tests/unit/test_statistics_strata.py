@@ -25,7 +25,7 @@ from tfbs_moe.study import SETS
 STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}
 
 
-def metrics(spread=0.02, strata=None, protocol="sound", negatives="supplied", models=("moe.softmax", "control.mean")):
+def metrics(spread=0.02, strata=None, protocol="sound", negatives="supplied", models=("moe.softmax", "baseline.mean")):
     rng = np.random.default_rng(2)
     records = []
     for level, (stratum, count) in enumerate((strata or STRATA).items()):
@@ -205,13 +205,15 @@ def test_regression_is_over_factors_that_no_expert_saw_alone():
 
 def test_strata_by_likeness_keep_another_cell_apart():
     """A training factor's nearest training factor is itself, in every cell."""
-    likeness = nearest_training_factors(["JUNX"], ["JUNX"], made_collection())
+    similarity = nearest_training_factors(["JUNX"], ["JUNX"], made_collection())
     rows = [("JUNX", "in_distribution", 0.9), ("JUNX", "other_cell", 0.7)]
     table = pd.DataFrame(
         [("sound", "moe.softmax", 0, its_set, name, its_set, its_set, "flanks", "all", "auroc", value, 9)
          for name, its_set, value in rows], columns=metrics().columns,
     )  # fmt: skip
-    means = strata_means(factor_values(table, likeness)).query("strata == 'nearest_stratum'").set_index("name")["value"]
+    means = (
+        strata_means(factor_values(table, similarity)).query("strata == 'nearest_stratum'").set_index("name")["value"]
+    )
     assert means.to_dict() == pytest.approx({"in_distribution": 0.9, "other_cell": 0.7})
 
 
@@ -289,7 +291,7 @@ def test_the_factors_of_a_fly_are_looked_up_among_those_of_insects():
     assert found.loc["zen", "nearest_stratum"] == "within_family"
     assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
     fly = known_of(["zen"], ["ftz", "br"], "insects")["zen"]
-    assert fly.likeness["ftz"] > fly.likeness["br"]
+    assert fly.similarity["ftz"] > fly.similarity["br"]
     assert known_of(["zen"], ["ftz", "br"])["zen"].matrix_ids == ()
 
 
@@ -314,7 +316,7 @@ def test_every_table_of_where_results_hold():
     renamed = {"within_family0": "FOSX", "within_family1": "ZNFX", "non_motif0": "POLR2A"}
     table["factor"] = table["factor"].map(renamed)
     # A model may be missing on one dataset.
-    table = table[(table["factor"] != "ZNFX") | (table["model"] != "control.mean")]
+    table = table[(table["factor"] != "ZNFX") | (table["model"] != "baseline.mean")]
     found = generalisation_tables(
         table,
         datasets(table),
@@ -324,7 +326,7 @@ def test_every_table_of_where_results_hold():
         matrices=made_collection(),
     )
     assert found["similarity"].set_index("factor").loc["POLR2A", "nearest_stratum"] == "non_motif"
-    means = found["strata"].query("rows == 'all' and model == 'control.mean'").set_index(["strata", "name"])
+    means = found["strata"].query("rows == 'all' and model == 'baseline.mean'").set_index(["strata", "name"])
     assert means.loc[("stratum", "within_family"), "factors"] == "FOSX"
     assert set(found["strata_tests"]["model"]) == set(found["regression"]["model"]) == {"moe.softmax"}
     for name in ("strata_tests", "regression"):

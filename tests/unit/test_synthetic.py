@@ -13,7 +13,7 @@ from tfbs_moe.data.simulation.planted_study import (
     DEMO_EXPERIMENTS,
     NARROW_PEAK_COLUMNS,
     SITE_COLUMNS,
-    MadeExperiment,
+    SimulatedExperiment,
     StudySettings,
     make_study,
 )
@@ -150,7 +150,7 @@ def test_fasta_index_fits_the_file(tmp_path):
         ({"noise_fraction": 1.0}, "less than 1"),
         ({"peaks": 1000}, r"3000 peaks \(3 experiments of 1000\) do not fit .* \d+ free slots"),
         ({"site_offset": 195}, "does not fit with a site_offset of 195"),
-        ({"experiments": (MadeExperiment("x", "x", "MA9999.9"),)}, "no matrix 'MA9999.9'"),
+        ({"experiments": (SimulatedExperiment("x", "x", "MA9999.9"),)}, "no matrix 'MA9999.9'"),
     ],
 )
 def test_settings_that_make_no_study_are_refused(tmp_path, change, message):

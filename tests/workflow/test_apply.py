@@ -37,7 +37,7 @@ def test_predictions_are_the_studys_own(run_folder, mixture, tmp_path):
         ours = pd.read_parquet(tmp_path / "o.parquet")
         study = pd.read_parquet(run_folder / "predictions" / "sound" / experiment / "dinucleotide_shuffle.parquet")
         study = study[study["model"] == "moe.softmax"].reset_index(drop=True)
-        for column in ("logit", "probability", "weight_JUND", "weight_MAX", "weight_GABPA", "familiarity"):
+        for column in ("logit", "probability", "weight_JUND", "weight_MAX", "weight_GABPA", "ood_p"):
             assert np.abs(ours[column] - study[column]).max() <= 1e-6, column
 
 
@@ -80,11 +80,11 @@ def test_calibration_is_said_and_judged(run_folder, mixture):
     assert fitted["negatives"] == "dinucleotide_shuffle"
     # It is fitted to these rows, so it cannot be worse on them.
     assert fitted["after"]["log_loss"] <= fitted["before"]["log_loss"]
-    trust = pd.read_csv(run_folder / "evaluation" / "trust.tsv", sep="\t")
+    trust = pd.read_csv(run_folder / "evaluation" / "calibration.tsv", sep="\t")
     known = trust[trust["set"] == "in_distribution"]
-    # Called unfamiliar below 5 %: so many of what the experts know, to the scatter of the 70 rows that are kept apart.
-    assert known["unfamiliar_bound"].between(0.005, 0.16).all()
-    assert (trust["log_loss_calibrated"].notna() & trust["familiarity_bound"].between(0, 1)).all()
+    # Out of distribution below 5 %: so many known ones, to the scatter of the 70 rows that are kept apart.
+    assert known["ood_bound"].between(0.005, 0.16).all()
+    assert (trust["log_loss_calibrated"].notna() & trust["ood_p_bound"].between(0, 1)).all()
 
 
 def test_the_model_says_what_it_is(mixture, capsys):

@@ -44,7 +44,7 @@ def test_everything_is_made(demo):
         "attributions/equivariance.tsv",
         "attributions/sanity.tsv",
         "attributions/shifts.tsv",
-        "attributions/around.tsv",
+        "attributions/site_profiles.tsv",
         "attributions/filters.tsv",
         "experts/sound/convnet/JUND/seed0/permuted_labels/model.json",
         "attributions/motif_summary.tsv",

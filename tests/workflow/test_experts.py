@@ -105,7 +105,7 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
             "kmer": {"network": {"k": 3}} | short,
         },
         gates={
-            "informed": {"kind": "motif", "pooled": ["narrow"], "unseen": 0.5} | short,
+            "informed": {"kind": "motif", "pooled": ["narrow"], "expert_dropout": 0.5} | short,
             "attention": {"pooled": ["narrow"]} | short,
             "tuned": {"kind": "softmax", "fine_tune_epochs": 1} | short,
         },
@@ -117,11 +117,13 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
 
     folder = project.folder / "results" / "mixed"
     tested, blind = (pd.read_parquet(project.folder / path) for path in made[:2])
-    controls = {f"control.{name}" for name in ("mean", "max", "oracle", "gc", "matrix", "pooled_narrow", "pooled_kmer")}
-    controls |= {f"control.{name}" for name in ("best_expert", "random", "stacking", "static")}
+    baselines = {
+        f"baseline.{name}" for name in ("mean", "max", "oracle", "gc", "matrix", "pooled_narrow", "pooled_kmer")
+    }
+    baselines |= {f"baseline.{name}" for name in ("best_expert", "random", "stacking", "static")}
     mixtures = {"moe.informed", "moe.attention", "moe.softmax", "moe.tuned"}
-    assert set(tested["model"]) == controls | mixtures | {"convnet.A", "convnet.B"}
-    assert set(blind["model"]) == set(tested["model"]) - {"control.matrix"}
+    assert set(tested["model"]) == baselines | mixtures | {"convnet.A", "convnet.B"}
+    assert set(blind["model"]) == set(tested["model"]) - {"baseline.matrix"}
     # The same sequences: what is known of the factor is all that can differ, and one gate alone asks for it.
     logits = {name: one.set_index(["model", "row"])["logit"] for name, one in (("T", tested), ("U", blind))}
     assert (logits["T"]["moe.informed"] != logits["U"]["moe.informed"]).any()
@@ -134,4 +136,4 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
     assert held["fold"] == 1 and 0 < held["data"]["train"]["rows"] < whole["data"]["train"]["rows"]
     ablation = pd.read_csv(folder / "statistics/ablation.tsv", sep="\t")
     assert set(ablation["model"]) == mixtures and {"gate", "experts", "fine_tune_epochs"} <= set(ablation.columns)
-    assert not (folder / "views/sound/seed0/views.npy").exists()
+    assert not (folder / "gate_inputs/sound/seed0/gate_inputs.npy").exists()

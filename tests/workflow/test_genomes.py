@@ -8,7 +8,7 @@ import pytest
 
 from peak_files import write_lines
 from tfbs_moe.data.download.sources import accession_url, resource_path
-from tfbs_moe.data.simulation.planted_study import MadeExperiment, StudySettings, make_study
+from tfbs_moe.data.simulation.planted_study import SimulatedExperiment, StudySettings, make_study
 from tfbs_moe.tables import read_tsv
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ UCSC_NAMES = {"1": "chr1", "2": "chr2", "X": "chrX", "MT": "chrM"}
 SHORT = {
     "replicates": [0],
     "audit": {"composition_rows": 100},
-    "controls": ["static"],
+    "baselines": ["static"],
     "evaluation": {"negatives": ["dinucleotide_shuffle"], "bootstrap": 100},
     "statistics": {"draws": 2},
     "protocols": {"sound": {"training_negatives": "dinucleotide_shuffle"}},
@@ -89,7 +89,7 @@ def test_a_fly_with_ensembls_names(project):
     made = make_study(
         StudySettings(
             chromosomes={"1": 300_000, "2": 150_000, "X": 160_000, "MT": 12_000},
-            experiments=tuple(MadeExperiment(factor, factor, matrix) for factor, _, _, matrix in FLY),
+            experiments=tuple(SimulatedExperiment(factor, factor, matrix) for factor, _, _, matrix in FLY),
             peaks=120,
             unknown_run=1000,
         ),
@@ -114,8 +114,8 @@ def test_a_fly_with_ensembls_names(project):
     # Chosen by size: the two chromosomes nearest to a tenth of the genome.
     counts = read_tsv(folder / "datasets/zen/dinucleotide_shuffle/test.counts.tsv")
     assert "peaks, chromosomes named as in the genome (chr1 → 1): 120 rows" in counts["reason"].tolist()
-    knowledge = json.loads((folder / "knowledge.json").read_text())
-    assert {name: known["matrix_ids"] for name, known in knowledge.items()} == {
+    priors = json.loads((folder / "motif_priors.json").read_text())
+    assert {name: known["matrix_ids"] for name, known in priors.items()} == {
         "zen": ["MA0256.1"], "Cf2": ["MA0015.2"], "ftz": ["MA0225.1"],
     }  # fmt: skip
     matches = read_tsv(folder / "attributions/matches.tsv")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 TABLES = {
     *(
         "run_config",
-        "factor_knowledge",
+        "motif_priors",
         "dataset_summary",
         "datasets_checked",
         "audit",
@@ -66,16 +66,16 @@ MADE_UP = """
 import json
 from pathlib import Path
 
-members = [f"experts/{name}" for name in snakemake.params.get("members", []) if isinstance(name, str)]
+gate_experts = [f"experts/{name}" for name in snakemake.params.get("gate_experts", []) if isinstance(name, str)]
 for path in map(Path, snakemake.output):
     if path.name == "experts":
         path.mkdir(parents=True, exist_ok=True)
-        for member in members:
-            (path.parent / member).mkdir(exist_ok=True)
+        for gate_expert in gate_experts:
+            (path.parent / gate_expert).mkdir(exist_ok=True)
             for name in ("model.json", "model.safetensors"):
-                (path.parent / member / name).write_text("")
-    elif path.name == "model.json" and members:
-        path.write_text(json.dumps({"experts": [{"folder": member} for member in members]}))
+                (path.parent / gate_expert / name).write_text("")
+    elif path.name == "model.json" and gate_experts:
+        path.write_text(json.dumps({"experts": [{"folder": gate_expert} for gate_expert in gate_experts]}))
     else:
         path.write_text(str(path))
 """
@@ -121,23 +121,25 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     assert sorted(trained) == [("C", "0"), ("C", "1")], "an expert that was there is trained again"
     assert jobs["training_dataset"] == 1 and "test_dataset_supplied" not in jobs and "expert_relabelled" not in jobs
     # The mixture is another, and with it what hangs on it.
-    assert jobs["views"] == jobs["gate"] == 2 and jobs["predictions_supplied"] == 1
+    assert jobs["gate_inputs"] == jobs["gate"] == 2 and jobs["predictions_supplied"] == 1
 
 
 def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):
     """It stands in the list of models, which is all that Snakemake looks at."""
     project, config, _ = finished
     results = project.folder / "results/small"
-    expert, member = "experts/sound/convnet/A/seed1", "moe/sound/softmax/seed0/experts/B"
+    expert, gate_expert = "experts/sound/convnet/A/seed1", "moe/sound/softmax/seed0/experts/B"
     losses = [
-        (f"{expert}/model.safetensors", f"{expert}/model.json", {"expert", "views", "gate"}),
-        (f"{member}/model.json", "moe/sound/softmax/seed0/model.json", {"views", "gate"}),
+        (f"{expert}/model.safetensors", f"{expert}/model.json", {"expert", "gate_inputs", "gate"}),
+        (f"{gate_expert}/model.json", "moe/sound/softmax/seed0/model.json", {"gate_inputs", "gate"}),
         ("moe/sound/softmax/seed0/calibration.json", "moe/sound/softmax/seed0/calibration.json", set()),
     ]
     for lost, named, trained in losses:
         (results / lost).rename(results / "aside")
         jobs, said = planned(project, config)
-        assert {rule: jobs[rule] for rule in ("expert", "views", "gate") if jobs[rule]} == dict.fromkeys(trained, 1)
+        assert {rule: jobs[rule] for rule in ("expert", "gate_inputs", "gate") if jobs[rule]} == dict.fromkeys(
+            trained, 1
+        )
         assert jobs["trained_seed"] == jobs["predictions_supplied"] == 1
         assert re.search(rf"^Gone since they were made, .*: results/small/{named}$", said, flags=re.M), lost
         (results / "aside").rename(results / lost)

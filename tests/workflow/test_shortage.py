@@ -35,7 +35,7 @@ SETTINGS = {
     "gates": {"softmax": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 1}}},
     "evaluation": {"negatives": ["dinucleotide_shuffle", "other_peaks"], "bootstrap": 100},
     "statistics": {"draws": 2},
-    "controls": ["random"],
+    "baselines": ["random"],
     "attribution": {
         "methods": ["gradient"],
         "motif_method": "gradient",

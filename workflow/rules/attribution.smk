@@ -1,12 +1,12 @@
 """Attribution: which bases the models of one replicate use, on bound sequences chosen by predicted logit.
 
 From models, test sets and predictions: `attributions/<protocol>/<model>/<experiment>/<method>.h5`, their evaluation
-(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`, `around.tsv`), the matches of known
+(`summary.tsv`, `comparison.tsv`, `equivariance.tsv`, `sanity.tsv`, `shifts.tsv`, `site_profiles.tsv`), the matches of known
 matrices that serve as sites (`matches.tsv`, not with planted sites), first-layer filters (`filters.tsv`) and the
 motifs of attributions and filters (`motifs.tsv`, `motif_matches.tsv`, `motif_summary.tsv`).
 """
 
-EXAMINED = ("summary", "equivariance", "sanity", "shifts", "around")
+EXAMINED = ("summary", "equivariance", "sanity", "shifts", "site_profiles")
 
 
 rule matrix_matches:

@@ -11,7 +11,7 @@ from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_traine
 from tfbs_moe.planning import any_of
 from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, deciding
 from tfbs_moe.planning import METHODS, document_files
-from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_CONTROL, SUPPLIED, TestSet
+from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_BASELINE, SUPPLIED, TestSet
 
 RUN = f"results/{config['run']}"
 LOGS = f"{RUN}/logs"
@@ -31,9 +31,9 @@ EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
 TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
 TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
-VIEWS = f"{RUN}/views/{{protocol}}/seed{{seed}}"
+GATE_INPUTS = f"{RUN}/gate_inputs/{{protocol}}/seed{{seed}}"
 GATE = f"{RUN}/moe/{{protocol}}/{{gate}}/seed{{seed}}"
-CONTROL_GATE = f"{RUN}/controls/{{protocol}}/{{gate}}/seed{{seed}}"
+BASELINE_GATE = f"{RUN}/baselines/{{protocol}}/{{gate}}/seed{{seed}}"
 PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parquet"
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
@@ -296,7 +296,7 @@ def expert_inputs(wildcards):
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model by its name in the result tables."""
     kind, name = STUDY.place(model)
-    pattern = {"moe": GATE, "control": CONTROL_GATE}.get(kind, EXPERT)
+    pattern = {"moe": GATE, "baseline": BASELINE_GATE}.get(kind, EXPERT)
     return pattern.format(protocol=protocol, gate=name, architecture=kind, experiment=name, seed=seed)
 
 
@@ -309,7 +309,7 @@ def lost_models(protocol, seed):
     """Yield an output of each model or calibration of a seed that is no longer complete."""
     for model in STUDY.trained(protocol):
         folder, (kind, _) = model_folder(protocol, model, seed), STUDY.place(model)
-        if not is_trained(folder, mixture=kind in ("moe", "control")):
+        if not is_trained(folder, mixture=kind in ("moe", "baseline")):
             yield f"{folder}/{DESCRIPTION}"
         if kind == "moe" and not is_calibrated(folder):
             yield f"{folder}/{CALIBRATION}"
@@ -355,23 +355,23 @@ def calibration_datasets(protocol):
 
 
 @cache
-def members_of(protocol, seed):
+def folders_of_gate_experts(protocol, seed):
     """Return the folders of the experts that gates of a protocol and seed use, by name in the gate."""
     return {
         name: model_folder(protocol, f"{kind}.{experiment}", seed)
-        for name, (kind, experiment) in STUDY.members(protocol).items()
+        for name, (kind, experiment) in STUDY.gate_experts(protocol).items()
     }
 
 
-def member_folders(wildcards):
+def gate_expert_folders(wildcards):
     """Return the folders of the experts that gates use, by name in the gate."""
-    return members_of(wildcards.protocol, wildcards.seed)
+    return folders_of_gate_experts(wildcards.protocol, wildcards.seed)
 
 
-def gate_members(wildcards, gate):
+def gate_experts_of(wildcards, gate):
     """Return the folders of one gate's experts, by name in the gate."""
-    folders = member_folders(wildcards)
-    return {name: folders[name] for name in STUDY.gate_members(wildcards.protocol, gate)}
+    folders = gate_expert_folders(wildcards)
+    return {name: folders[name] for name in STUDY.gate_experts_of(wildcards.protocol, gate)}
 
 
 def fine_tunes(wildcards):
@@ -389,7 +389,7 @@ def fold_folders(wildcards):
     folds = config["protocols"][wildcards.protocol]["folds"]
     return {
         name: [f"{folder}/fold{fold}" for fold in range(folds)]
-        for name, folder in member_folders(wildcards).items()
+        for name, folder in gate_expert_folders(wildcards).items()
         if folds
     }
 
@@ -398,6 +398,6 @@ def fold_folders(wildcards):
 PREDICTING = {
     "batch_size": config["evaluation"]["batch_size"],
     "jaspar_group": STUDY.genome.jaspar_group,
-    "knowledge_code": code("factor_knowledge.py"),
+    "motif_prior_code": code("motif_priors.py"),
     "code": code("predict.py"),
 }

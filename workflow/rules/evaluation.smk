@@ -5,7 +5,7 @@ sets, and one that joins their tables.
 """
 
 # Tables computed from predictions; that of mixtures without some experts (subsets) comes with the predictions.
-MEASURED = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "trust")
+MEASURED = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "calibration")
 TABLES = (*MEASURED, "subsets")
 
 

@@ -85,6 +85,6 @@ rule experts:
             for protocol in STUDY.protocols
         ],
         [
-            model_files(protocol, SEEDS, [f"{POOLED_CONTROL}{kind}" for kind in STUDY.pooled(protocol)])
+            model_files(protocol, SEEDS, [f"{POOLED_BASELINE}{kind}" for kind in STUDY.pooled(protocol)])
             for protocol in STUDY.protocols
         ],

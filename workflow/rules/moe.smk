@@ -1,16 +1,16 @@
 """Mixtures: gates over the experts of one protocol and seed.
 
-From the experts and their training and validation sets: `views/<protocol>/seed<k>/`, the gate inputs (expert
+From the experts and their training and validation sets: `gate_inputs/<protocol>/seed<k>/`, the gate inputs (expert
 embeddings), computed once for all gates; `moe/<protocol>/<gate>/seed<k>/`, a gate with a copy of its experts and its
-calibration (`calibration.json`); and `controls/<protocol>/<gate>/seed<k>/`, baseline gates.
+calibration (`calibration.json`); and `baselines/<protocol>/<gate>/seed<k>/`, baseline gates.
 """
 
 
-rule factor_knowledge:
+rule motif_priors:
     output:
-        f"{RUN}/knowledge.json",
+        f"{RUN}/motif_priors.json",
     log:
-        f"{LOGS}/knowledge.log",
+        f"{LOGS}/motif_priors.log",
     conda:
         "../../envs/data.yaml"
     resources:
@@ -20,28 +20,28 @@ rule factor_knowledge:
         factors=sorted({row["factor"] for row in STUDY.experiments.values()}),
         training=[STUDY.experiments[name]["factor"] for name in STUDY.training],
         jaspar_group=STUDY.genome.jaspar_group,
-        code=code("factor_knowledge.py"),
+        code=code("motif_priors.py"),
     message:
         "Looking up what is known of every factor without its peaks"
     script:
-        "../scripts/factor_knowledge.py"
+        "../scripts/motif_priors.py"
 
 
-rule views:
+rule gate_inputs:
     input:
         # ancient: its entries for the training factors depend only on these and on its code, both among the params.
-        knowledge=ancient(rules.factor_knowledge.output[0]),
-        experts=lambda wildcards: [f"{folder}/model.json" for folder in member_folders(wildcards).values()],
+        motif_priors=ancient(rules.motif_priors.output[0]),
+        experts=lambda wildcards: [f"{folder}/model.json" for folder in gate_expert_folders(wildcards).values()],
         folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
     output:
-        views=temp(f"{VIEWS}/views.npy"),
-        description=f"{VIEWS}/views.json",
+        gate_inputs=temp(f"{GATE_INPUTS}/gate_inputs.npy"),
+        description=f"{GATE_INPUTS}/gate_inputs.json",
     log:
-        f"{LOGS}/views/{{protocol}}.seed{{seed}}.log",
+        f"{LOGS}/gate_inputs/{{protocol}}.seed{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/views/{{protocol}}.seed{{seed}}.tsv"
+        f"{BENCHMARKS}/gate_inputs/{{protocol}}.seed{{seed}}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -51,32 +51,32 @@ rule views:
         runtime=growing(60),
     params:
         rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_rows"],
-        members=lambda wildcards: [
-            {"name": name, "folder": folders[name], "learnt": STUDY.learns_from(experiment)}
-            for folders in [member_folders(wildcards)]
-            for name, (_, experiment) in STUDY.members(wildcards.protocol).items()
+        gate_experts=lambda wildcards: [
+            {"name": name, "folder": folders[name], "trained_on": STUDY.learns_from(experiment)}
+            for folders in [gate_expert_folders(wildcards)]
+            for name, (_, experiment) in STUDY.gate_experts(wildcards.protocol).items()
         ],
         folds=lambda wildcards: fold_folders(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
         jaspar_group=STUDY.genome.jaspar_group,
-        knowledge_code=code("factor_knowledge.py"),
+        motif_prior_code=code("motif_priors.py"),
         deterministic=config["deterministic"],
-        code=code("expert_views.py"),
+        code=code("gate_inputs.py"),
     message:
         "Looking at the training factors with every expert ({wildcards.protocol}, seed {wildcards.seed})"
     script:
-        "../scripts/expert_views.py"
+        "../scripts/gate_inputs.py"
 
 
 rule gate:
     input:
-        views=f"{VIEWS}/views.npy",
-        description=f"{VIEWS}/views.json",
+        gate_inputs=f"{GATE_INPUTS}/gate_inputs.npy",
+        description=f"{GATE_INPUTS}/gate_inputs.json",
         train=lambda wildcards: fine_tuning_datasets(wildcards, "train"),
         validation=lambda wildcards: fine_tuning_datasets(wildcards, "validation"),
-        # ancient as for the views, on which the gate depends.
-        knowledge=ancient(lambda wildcards: rules.factor_knowledge.output[:1] if fine_tunes(wildcards) else []),
+        # ancient as for the gate inputs, on which the gate depends.
+        motif_priors=ancient(lambda wildcards: rules.motif_priors.output[:1] if fine_tunes(wildcards) else []),
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
@@ -86,7 +86,7 @@ rule gate:
             category="Training",
             labels={"protocol": "{protocol}", "model": "moe.{gate}", "seed": "{seed}"},
         ),
-        members=directory(f"{GATE}/experts"),
+        gate_experts=directory(f"{GATE}/experts"),
     log:
         f"{LOGS}/moe/{{protocol}}.{{gate}}.seed{{seed}}.log",
     benchmark:
@@ -100,7 +100,7 @@ rule gate:
         runtime=growing(60),
     params:
         gates=lambda wildcards: {wildcards.gate: decisive(config["gates"][wildcards.gate])},
-        members=lambda wildcards: gate_members(wildcards, wildcards.gate),
+        gate_experts=lambda wildcards: gate_experts_of(wildcards, wildcards.gate),
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:
@@ -109,26 +109,27 @@ rule gate:
         "../scripts/train_gate.py"
 
 
-use rule gate as control_gates with:
+use rule gate as baseline_gates with:
     input:
-        views=f"{VIEWS}/views.npy",
-        description=f"{VIEWS}/views.json",
+        gate_inputs=f"{GATE_INPUTS}/gate_inputs.npy",
+        description=f"{GATE_INPUTS}/gate_inputs.json",
     output:
-        weights=expand(f"{CONTROL_GATE}/model.safetensors", gate=config["controls"], allow_missing=True),
-        description=expand(f"{CONTROL_GATE}/model.json", gate=config["controls"], allow_missing=True),
-        history=expand(f"{CONTROL_GATE}/history.tsv", gate=config["controls"], allow_missing=True),
-        members=[
-            directory(path) for path in expand(f"{CONTROL_GATE}/experts", gate=config["controls"], allow_missing=True)
+        weights=expand(f"{BASELINE_GATE}/model.safetensors", gate=config["baselines"], allow_missing=True),
+        description=expand(f"{BASELINE_GATE}/model.json", gate=config["baselines"], allow_missing=True),
+        history=expand(f"{BASELINE_GATE}/history.tsv", gate=config["baselines"], allow_missing=True),
+        gate_experts=[
+            directory(path)
+            for path in expand(f"{BASELINE_GATE}/experts", gate=config["baselines"], allow_missing=True)
         ],
     log:
-        f"{LOGS}/controls/{{protocol}}.seed{{seed}}.log",
+        f"{LOGS}/baselines/{{protocol}}.seed{{seed}}.log",
     benchmark:
-        f"{BENCHMARKS}/control_gates/{{protocol}}.seed{{seed}}.tsv"
+        f"{BENCHMARKS}/baseline_gates/{{protocol}}.seed{{seed}}.tsv"
     params:
         gates=lambda wildcards: {
-            name: decisive(settings) for name, settings in STUDY.control_settings(wildcards.protocol).items()
+            name: decisive(settings) for name, settings in STUDY.baseline_settings(wildcards.protocol).items()
         },
-        members=lambda wildcards: gate_members(wildcards, STUDY.gates(wildcards.protocol)[0]),
+        gate_experts=lambda wildcards: gate_experts_of(wildcards, STUDY.gates(wildcards.protocol)[0]),
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:
@@ -139,13 +140,13 @@ rule calibration:
     input:
         unpack(lambda wildcards: calibration_datasets(wildcards.protocol)),
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
-        knowledge=rules.factor_knowledge.output[0],
+        motif_priors=rules.motif_priors.output[0],
         mixture=rules.gate.output.description,
         weights=rules.gate.output.weights,
-        members=rules.gate.output.members,
+        gate_experts=rules.gate.output.gate_experts,
     output:
         calibration=f"{GATE}/calibration.json",
-        familiarity=f"{GATE}/familiarity.safetensors",
+        ood_score=f"{GATE}/ood_score.safetensors",
     log:
         f"{LOGS}/calibration/{{protocol}}.{{gate}}.seed{{seed}}.log",
     benchmark:

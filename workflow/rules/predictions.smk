@@ -66,7 +66,7 @@ for kinds, experiments in TESTED.items():
             datasets=with_kinds(TEST_DATASET, kinds),
             # ancient: a factor's entry depends on the training factors, whose experts are in the list, and on the code,
             # which is among the params; a new test factor changes nothing for the others.
-            knowledge=ancient(rules.factor_knowledge.output[0]),
+            motif_priors=ancient(rules.motif_priors.output[0]),
             models=TRAINED,
         output:
             predictions=with_kinds(PREDICTIONS, kinds),

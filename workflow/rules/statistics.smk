@@ -116,14 +116,14 @@ rule gate_statistics:
     input:
         subsets=f"{RUN}/evaluation/subsets.tsv",
         weights=f"{RUN}/evaluation/gate_weights.tsv",
-        knowledge=rules.factor_knowledge.output[0],
-        trust=f"{RUN}/evaluation/trust.tsv",
+        motif_priors=rules.motif_priors.output[0],
+        calibration=f"{RUN}/evaluation/calibration.tsv",
     output:
         calibration=f"{RUN}/statistics/calibration.tsv",
-        familiarity=f"{RUN}/statistics/familiarity.tsv",
+        ood_score=f"{RUN}/statistics/ood_score.tsv",
         losses=f"{RUN}/statistics/gate_losses.tsv",
         numbers=f"{RUN}/statistics/gate_numbers.tsv",
-        likeness=f"{RUN}/statistics/gate_likeness.tsv",
+        similarity=f"{RUN}/statistics/gate_similarity.tsv",
     log:
         f"{LOGS}/gate_statistics.log",
     conda:

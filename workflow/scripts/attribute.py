@@ -51,7 +51,7 @@ with step(snakemake.log[0]):
         )
     )
     outputs = {(Path(path).parts[-3], Path(path).stem): path for path in snakemake.output if path.endswith(".h5")}
-    tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts", "around")}
+    tables = {name: [] for name in ("summary", "equivariance", "sanity", "shifts", "site_profiles")}
     for model in params.models.keys() - explained.keys():
         for method in params.methods:
             described = {"method": method, "model": model, "root_seed": params.seed}
@@ -64,7 +64,7 @@ with step(snakemake.log[0]):
         for found in explain(subject, what):
             write_attributions(found.attributions, outputs[model, found.method])
             tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))
-            tables["around"].append(labelled(found.around, names | {"method": found.method}))
+            tables["site_profiles"].append(labelled(found.profiles, names | {"method": found.method}))
         relabelled = params.relabelled.get(model)
         if relabelled and bundle.left_out(relabelled):
             relabelled = None

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.motif_prior import read_knowledge
+from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.evaluation.calibrate_mixture import calibrate_mixture
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
@@ -19,5 +19,5 @@ with step(snakemake.log[0]):
         device=select_device(snakemake.config["device"]),
         seed=named_seed(int(wildcards.seed), "calibration", wildcards.gate),
         batch_size=params.batch_size,
-        knowledge=read_knowledge(read_json(snakemake.input.knowledge)),
+        motif_priors=read_motif_priors(read_json(snakemake.input.motif_priors)),
     )

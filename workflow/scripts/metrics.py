@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfbs_moe.evaluation.calibration import read_calibrations, trust
+from tfbs_moe.evaluation.calibration import calibration_quality, read_calibrations
 from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.evaluate import evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
@@ -33,7 +33,7 @@ def measure(predictions, audit, calibrations, identity):
         "curves": curve_points(scores, identity),
         "gate_weights": gate_weights(predictions, identity, **draws),
         "gate_use": gate_use(predictions, identity),
-        "trust": trust(predictions, calibrations, identity),
+        "calibration": calibration_quality(predictions, calibrations, identity),
     }
 
 

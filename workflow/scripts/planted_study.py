@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfbs_moe.data.download.sources import parse_source
-from tfbs_moe.data.simulation.planted_study import MadeExperiment, StudySettings, make_study
+from tfbs_moe.data.simulation.planted_study import SimulatedExperiment, StudySettings, make_study
 from tfbs_moe.runtime import step
 
 params = snakemake.params
@@ -24,7 +24,8 @@ with step(snakemake.log[0]):
         make_rehearsal(files, snakemake.input.shape, RehearsalSettings(**like_real, **settings), params.seed, folder)
     else:
         made = tuple(
-            MadeExperiment(name, row["factor"], sources[name].matrix_ids[0]) for name, row in params.experiments.items()
+            SimulatedExperiment(name, row["factor"], sources[name].matrix_ids[0])
+            for name, row in params.experiments.items()
         )
         sizes = {name: chosen[name] for name in ("chromosomes", "peaks")}
         make_study(StudySettings(experiments=made, **sizes, **settings), params.seed, folder)

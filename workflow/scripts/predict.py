@@ -1,7 +1,7 @@
 """Predict an experiment's test sets with all models of a protocol, and with mixtures without some experts."""
 
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.motif_prior import read_knowledge
+from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.models.registry import register_own
@@ -14,7 +14,7 @@ with step(snakemake.log[0]):
     register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
     datasets = [read_dataset(path) for path in snakemake.input.datasets]
-    known = read_knowledge(read_json(snakemake.input.knowledge))[params.identities[0]["factor"]]
+    known = read_motif_priors(read_json(snakemake.input.motif_priors))[params.identities[0]["factor"]]
     models = read_list(snakemake.input.models)
     found = predict_datasets(models, datasets, device, params.batch_size, known, params.seed)
     outputs = zip(snakemake.output.predictions, snakemake.output.subsets, params.identities, strict=True)

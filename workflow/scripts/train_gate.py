@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.motif_prior import read_knowledge
+from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.genome.assemblies import study_genome
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
 from tfbs_moe.tables import read_json
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
-from tfbs_moe.training.gate_inputs import read_views
+from tfbs_moe.training.gate_inputs import read_gate_inputs
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):
@@ -18,22 +18,22 @@ with step(snakemake.log[0]):
     register_own(snakemake.config["experts"])
     device = select_device(snakemake.config["device"])
     # Only a gate that fine-tunes its experts needs the sequences themselves.
-    views = read_views(Path(snakemake.input.views).parent)
-    experiments = views.description["experiments"]
+    gate_inputs = read_gate_inputs(Path(snakemake.input.gate_inputs).parent)
+    experiments = gate_inputs.description["experiments"]
     rows = [
         dict(zip(experiments, map(read_dataset, paths), strict=True))
         for name in ("train", "validation")
         if (paths := snakemake.input.get(name))
     ]
-    known = read_knowledge(read_json(snakemake.input.knowledge[0])) if rows else {}
-    factors = zip(experiments, views.description["factors"], strict=True)
-    told = {name: known[factor] for name, factor in factors if factor in known}
+    known = read_motif_priors(read_json(snakemake.input.motif_priors[0])) if rows else {}
+    factors = zip(experiments, gate_inputs.description["factors"], strict=True)
+    priors = {name: known[factor] for name, factor in factors if factor in known}
     written = snakemake.output.weights
     weights = [written] if isinstance(written, str) else written
     for (name, settings), path in zip(params.gates.items(), weights, strict=True):
         train_gate(
-            views,
-            params.members,
+            gate_inputs,
+            params.gate_experts,
             gate=settings.get("kind", name),
             hyperparameters=settings["network"],
             # Settings that do not affect the weights are no params, so that a change of them retrains nothing.
@@ -41,8 +41,8 @@ with step(snakemake.log[0]):
             seed=named_seed(int(wildcards.seed), "gate", name),
             folder=Path(path).parent,
             device=device,
-            unseen=settings["unseen"],
-            fine_tuning=FineTuning(settings["fine_tune_epochs"], *rows, told) if rows else None,
+            expert_dropout=settings["expert_dropout"],
+            fine_tuning=FineTuning(settings["fine_tune_epochs"], *rows, priors) if rows else None,
             description={
                 "name": name,
                 "protocol": wildcards.protocol,

@@ -92,7 +92,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     complete: dict[str, Any] = _fill(config, schema)
     for protocol in complete["protocols"].values():
         named["experts"] |= {*protocol["architectures"], *protocol["pooled"]}
-        named["gates"] |= {*protocol["gates"], *complete["controls"]}
+        named["gates"] |= {*protocol["gates"], *complete["baselines"]}
     # Settings of networks that no protocol trains do not describe the run.
     for part, names in named.items():
         complete[part] = {name: settings for name, settings in complete[part].items() if name in names}

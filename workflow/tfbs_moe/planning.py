@@ -32,7 +32,7 @@ def export_library(folder: str | Path) -> None:
 
 
 DESCRIPTION, WEIGHTS, HISTORY = "model.json", "model.safetensors", "history.tsv"
-CALIBRATION, FAMILIARITY = "calibration.json", "familiarity.safetensors"
+CALIBRATION, OOD_SCORE = "calibration.json", "ood_score.safetensors"
 
 
 def is_trained(folder: str | Path, mixture: bool = False) -> bool:
@@ -45,7 +45,7 @@ def is_trained(folder: str | Path, mixture: bool = False) -> bool:
 
 def is_calibrated(folder: str | Path) -> bool:
     """Return whether all files of a mixture's calibration exist."""
-    return _all_there(folder, CALIBRATION, FAMILIARITY)
+    return _all_there(folder, CALIBRATION, OOD_SCORE)
 
 
 def _all_there(folder: str | Path, *names: str) -> bool:

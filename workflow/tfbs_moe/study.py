@@ -24,16 +24,16 @@ SUPPLIED = "supplied"
 OTHER_PEAKS = "other_peaks"
 OUT_OF_FOLD = "out_of_fold"
 # The kind of the motif-conditioned gate.
-INFORMED = "motif"
+MOTIF_CONDITIONED = "motif"
 # The only architecture with the paper authors' kind of dropout.
 PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
 # Takes the place of an experiment's name for networks trained on all training experiments together.
 POOLED = "pooled"
-CONTROL = "control."
-POOLED_CONTROL = f"{CONTROL}{POOLED}_"
+BASELINE = "baseline."
+POOLED_BASELINE = f"{BASELINE}{POOLED}_"
 # Untrained baselines of every study: from the experts, the factor's matrix and the base composition.
-CONTROLS = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
+BASELINES = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,9 @@ class Study:
         return [*experts[: self.config["attribution"]["max_experts"]], f"moe.{self.gates(protocol)[0]}"]
 
     def _experts_of_first_gate(self, protocol: str) -> list[str]:
-        known = self.members(protocol)
-        members = [known[name] for name in self.gate_members(protocol, self.gates(protocol)[0])]
-        return [f"{kind}.{name}" for kind, name in members if name != POOLED]
+        known = self.gate_experts(protocol)
+        gate_experts = [known[name] for name in self.gate_experts_of(protocol, self.gates(protocol)[0])]
+        return [f"{kind}.{name}" for kind, name in gate_experts if name != POOLED]
 
     @cached_property
     def explained_experiments(self) -> list[str]:
@@ -149,23 +149,23 @@ class Study:
         """Return whether the experts of a protocol have several architectures, which their names must then tell."""
         return len(self.config["protocols"][protocol]["architectures"]) > 1
 
-    def trained_controls(self, protocol: str) -> list[str]:
+    def trained_baselines(self, protocol: str) -> list[str]:
         """Return the names of the trained baselines: pooled networks and control gates."""
-        pooled = [f"{POOLED_CONTROL}{kind}" for kind in self.pooled(protocol)]
-        return pooled + [f"{CONTROL}{gate}" for gate in self.config["controls"]]
+        pooled = [f"{POOLED_BASELINE}{kind}" for kind in self.pooled(protocol)]
+        return pooled + [f"{BASELINE}{gate}" for gate in self.config["baselines"]]
 
     def trained(self, protocol: str) -> list[str]:
         """Return the names of all trained models of a protocol."""
-        return self.models(protocol) + self.trained_controls(protocol)
+        return self.models(protocol) + self.trained_baselines(protocol)
 
     def place(self, model: str) -> tuple[str, str]:
         """Split a trained model's name: (``moe`` or ``control``, gate) or (architecture, experiment)."""
-        if model.startswith(POOLED_CONTROL):
-            return model.removeprefix(POOLED_CONTROL), POOLED
+        if model.startswith(POOLED_BASELINE):
+            return model.removeprefix(POOLED_BASELINE), POOLED
         kind, name = model.split(".", maxsplit=1)
         return kind, name
 
-    def members(self, protocol: str) -> dict[str, tuple[str, str]]:
+    def gate_experts(self, protocol: str) -> dict[str, tuple[str, str]]:
         """Return (architecture, experiment) of every network that gates of a protocol may use, by name.
 
         An expert's name is its experiment if the protocol has one architecture, else ``<architecture>.<experiment>``.
@@ -176,21 +176,21 @@ class Study:
         pooled = {f"{POOLED}.{kind}": (kind, POOLED) for kind in self.pooled(protocol) if kind in looked_at}
         return experts | pooled
 
-    def gate_members(self, protocol: str, gate: str) -> list[str]:
+    def gate_experts_of(self, protocol: str, gate: str) -> list[str]:
         """Return the names of a gate's experts, pooled networks included."""
         settings = self.config["gates"][gate]
         factors = settings["factors"] or self.training
         kinds = settings["architectures"] or self.config["protocols"][protocol]["architectures"]
         return [
             name
-            for name, (kind, experiment) in self.members(protocol).items()
+            for name, (kind, experiment) in self.gate_experts(protocol).items()
             if (experiment == POOLED and kind in settings["pooled"]) or (experiment in factors and kind in kinds)
         ]
 
-    def control_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
+    def baseline_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
         """Return the settings of the control gates, with the expert dropout of the first gate for a fair comparison."""
-        unseen = self.config["gates"][self.gates(protocol)[0]]["unseen"]
-        return {name: self.config["gates"][name] | {"unseen": unseen} for name in self.config["controls"]}
+        dropout = self.config["gates"][self.gates(protocol)[0]]["expert_dropout"]
+        return {name: self.config["gates"][name] | {"expert_dropout": dropout} for name in self.config["baselines"]}
 
     def expert_settings(self, protocol: str, architecture: str, experiment: str) -> dict[str, Any]:
         """Return an expert's ``architecture`` and its ``network`` and ``training`` settings.
@@ -211,26 +211,26 @@ class Study:
             "training": training | {"validation": quirks["validation_auroc"]},
         }
 
-    def is_informed(self, gate: str) -> bool:
+    def uses_motif_prior(self, gate: str) -> bool:
         """Return whether a gate is motif-conditioned."""
-        return bool(self.config["gates"][gate].get("kind", gate) == INFORMED)
+        return bool(self.config["gates"][gate].get("kind", gate) == MOTIF_CONDITIONED)
 
     def variant(self, protocol: str, gate: str) -> dict[str, str | int]:
         """Return the settings that distinguish the mixtures of a study: gate, experts, training negatives and rows."""
         recipe, settings = self.config["protocols"][protocol], self.config["gates"][gate]
-        known = self.members(protocol)
-        members = [known[name] for name in self.gate_members(protocol, gate)]
-        networks = {kind: self.config["experts"][kind]["network"] for kind, _ in members}
+        known = self.gate_experts(protocol)
+        gate_experts = [known[name] for name in self.gate_experts_of(protocol, gate)]
+        networks = {kind: self.config["experts"][kind]["network"] for kind, _ in gate_experts}
         sizes = sorted({int(network["embedding_size"]) for network in networks.values() if "embedding_size" in network})
         return {
             "gate": settings.get("kind", gate),
             "options": ", ".join(f"{key} {value}" for key, value in settings["network"].items()),
-            "experts": len(members),
+            "experts": len(gate_experts),
             "architectures": ", ".join(networks),
             "embedding_size": ", ".join(map(str, sizes)),
             "training_negatives": recipe["training_negatives"],
             "gate_rows": recipe["gate_rows"],
-            "unseen": settings["unseen"],
+            "expert_dropout": settings["expert_dropout"],
             "fine_tune_epochs": settings["fine_tune_epochs"],
         }
 

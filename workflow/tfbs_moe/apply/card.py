@@ -6,7 +6,7 @@ from typing import Any
 
 from tfbs_moe.apply.scorer import genome_facts
 from tfbs_moe.evaluation.calibration import read_calibrations
-from tfbs_moe.evaluation.ood_score import Familiarity
+from tfbs_moe.evaluation.ood_score import OodScore
 from tfbs_moe.models import bundle
 
 _CARDS = "cards"
@@ -20,7 +20,7 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
     return description | {
         "folder": str(folder),
         "calibrations": calibrations,
-        "tells_familiarity": Familiarity.read(folder) is not None,
+        "has_ood_score": OodScore.read(folder) is not None,
         "card": _card(folder),
     }
 
@@ -68,7 +68,7 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "code": description.get("code_digest"),
         "computed with": (description.get("computed_with") or {}).get("name"),
         "licence": description.get("licence"),
-        "tells familiar sequences from others": "yes" if description["tells_familiarity"] else "no",
+        "has an out-of-distribution score": "yes" if description["has_ood_score"] else "no",
     }
     return {name: value for name, value in facts.items() if value is not None}
 

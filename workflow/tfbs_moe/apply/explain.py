@@ -50,7 +50,7 @@ class Logos:
 
 
 HDF5 = ".h5"
-_LETTERS = np.array([*ALPHABET, "N"], dtype=object)
+_BASES = np.array([*ALPHABET, "N"], dtype=object)
 # Sequences held in memory with their attributions.
 _ROWS = 2048
 _GZIP_LEVEL = 4
@@ -137,7 +137,7 @@ def contributions(windows: Windows, X: np.ndarray, values: np.ndarray) -> pd.Dat
             "name": np.repeat(windows.name, length),
             "chrom": np.repeat(windows.chrom, length),
             "position": position.ravel(),
-            "base": _LETTERS[windows.codes.ravel()],
+            "base": _BASES[windows.codes.ravel()],
             "attribution": (values * X).sum(axis=1, dtype=np.float32).ravel(),
         }
     )

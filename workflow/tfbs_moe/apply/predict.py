@@ -32,7 +32,7 @@ def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Colum
     """Return one row per window, 0-based and half-open.
 
     Columns are ``name`` ``chrom`` ``start`` ``end``, ``unknown`` (number of N), ``logit``, ``probability``,
-    ``calibrated_<negatives>``, and for a mixture ``expert`` (of most weight), ``weight_<expert>`` and ``familiarity``.
+    ``calibrated_<negatives>``, and for a mixture ``expert`` (of most weight), ``weight_<expert>`` and ``ood_p``.
     """
     table: dict[str, object] = {
         "name": windows.name,
@@ -50,8 +50,8 @@ def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Colum
         table["expert"] = names[scores.weights.argmax(axis=1)]
         for place, name in enumerate(scorer.experts):
             table[WEIGHT + name] = scores.weights[:, place]
-        if scorer.familiar is not None:
-            table["familiarity"] = scores.familiarity
+        if scorer.ood_score is not None:
+            table["ood_p"] = scores.ood_p
     return pd.DataFrame(table)
 
 

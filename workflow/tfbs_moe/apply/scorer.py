@@ -16,11 +16,11 @@ import torch
 
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.data.jaspar import GROUP
-from tfbs_moe.data.motif_prior import FactorKnowledge, known_of
-from tfbs_moe.data.motif_scan import tell
+from tfbs_moe.data.motif_prior import MotifPrior, known_of
+from tfbs_moe.data.motif_scan import motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import Calibration, read_calibrations
-from tfbs_moe.evaluation.ood_score import Familiarity
+from tfbs_moe.evaluation.ood_score import OodScore
 from tfbs_moe.genome.assemblies import find_assembly, known_assemblies, name_of_sizes
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert
@@ -75,14 +75,14 @@ class Scores:
     Attributes:
         logit: float32 (N,).
         weights: float32 (N, K), the gate's; (N, 0) for a single expert.
-        familiarity: float32 (N,), out-of-distribution score from 0 (out of distribution) to 1, a conformal p-value: the
+        ood_p: float32 (N,), out-of-distribution score from 0 (out of distribution) to 1, a conformal p-value: the
             fraction of held-out validation sequences whose expert embeddings are at least as far from their nearest
             class; NaN where the bundle has none.
     """
 
     logit: np.ndarray
     weights: np.ndarray
-    familiarity: np.ndarray
+    ood_p: np.ndarray
 
     @property
     def probability(self) -> np.ndarray:
@@ -105,7 +105,7 @@ class Scorer:
             averages the strands itself.
         knowledge: of the requested factor, for a motif-conditioned gate.
         calibration: by kind of negatives, where the bundle has any.
-        familiar: computes out-of-distribution scores, where the bundle can.
+        ood_score: computes out-of-distribution scores, where the bundle can.
     """
 
     model: Expert | MixtureOfExperts
@@ -114,9 +114,9 @@ class Scorer:
     threads: int = 1
     batch_size: int = BATCH_SIZE
     strands: Strands = "forward"
-    knowledge: FactorKnowledge | None = None
+    motif_prior: MotifPrior | None = None
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
-    familiar: Familiarity | None = None
+    ood_score: OodScore | None = None
 
     @classmethod
     def load(
@@ -150,7 +150,7 @@ class Scorer:
         model = bundle.load(folder, device)
         knowledge = None
         if factor is not None:
-            if description["kind"] != "mixture" or not GATES[description["gate"]].informed:
+            if description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
                 raise InputError(
                     f"{folder} looks at nothing but the sequence: leave the factor {factor} out, or take a mixture "
                     "with the gate 'motif'"
@@ -162,13 +162,14 @@ class Scorer:
                 raise InputError(
                     f"no JASPAR matrix is known of the factor {factor} ({group}); is its name a gene symbol?"
                 )
-        calibration, familiar = read_calibrations(folder), Familiarity.read(folder)
+        calibration, ood_score = read_calibrations(folder), OodScore.read(folder)
         if strands == "both" and not _reads_both_strands_alike(model):
-            if calibration or familiar:
+            if calibration or ood_score:
                 log.info(
-                    "strands both: no calibrated probabilities and no familiarity, which are of forward sequences alone"
+                    "strands both: no calibrated probabilities and no out-of-distribution score: they hold for forward "
+                    "sequences alone"
                 )
-            calibration, familiar = {}, None
+            calibration, ood_score = {}, None
         return cls(
             model,
             description,
@@ -178,7 +179,7 @@ class Scorer:
             strands,
             knowledge,
             calibration,
-            familiar.to(device) if familiar else None,
+            ood_score.to(device) if ood_score else None,
         )
 
     @property
@@ -191,15 +192,17 @@ class Scorer:
         """Names of the experts, in the order of the weights; empty for a single expert."""
         return self.model.names if isinstance(self.model, MixtureOfExperts) else ()
 
-    def told(self, one_hot: np.ndarray) -> np.ndarray | None:
+    def motif_scores(self, one_hot: np.ndarray) -> np.ndarray | None:
         """Return the gate's motif prior for the requested factor, float32 (N, 1 + K); None without a factor.
 
         The first column is the evidence for a site of the factor's motif, the others the similarity of its motif to
         each expert's.
         """
-        if self.knowledge is None:
+        if self.motif_prior is None:
             return None
-        return tell(self.knowledge, one_hot, [expert["factors"] for expert in self.description["experts"]])
+        return motif_prior_scores(
+            self.motif_prior, one_hot, [expert["factors"] for expert in self.description["experts"]]
+        )
 
     def score(self, codes: np.ndarray) -> Scores:
         """Score windows of base codes, uint8 (N, L)."""
@@ -260,20 +263,20 @@ class _Workers:
         try:
             with torch.inference_mode():
                 one_hot = one_hot_from_codes(codes)
-                told = scorer.told(one_hot)
+                motif_scores = scorer.motif_scores(one_hot)
                 x = torch.from_numpy(one_hot).to(scorer.device).float()
-                knowledge = None if told is None else torch.from_numpy(told).to(scorer.device)
-                found = _forward(model, x, knowledge, scorer.familiar)
+                knowledge = None if motif_scores is None else torch.from_numpy(motif_scores).to(scorer.device)
+                found = _forward(model, x, knowledge, scorer.ood_score)
                 if scorer.strands == "both":
-                    other = _forward(model, x.flip(1, 2).contiguous(), knowledge, scorer.familiar)
+                    other = _forward(model, x.flip(1, 2).contiguous(), knowledge, scorer.ood_score)
                     found = tuple((one + another) / 2 for one, another in zip(found, other, strict=True))
         finally:
             self._free.put(model)
-        logit, weights, familiarity = (each.cpu().numpy().astype(np.float32, copy=False) for each in found)
+        logit, weights, ood_p = (each.cpu().numpy().astype(np.float32, copy=False) for each in found)
         if not np.isfinite(logit).all():
             raise InputError("the model gives a logit that is not finite; its weights are damaged")
         assert len(logit) == count
-        return logit, weights, familiarity
+        return logit, weights, ood_p
 
 
 def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
@@ -283,13 +286,13 @@ def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
 
 
 def _forward(
-    model: Expert | MixtureOfExperts, x: torch.Tensor, knowledge: torch.Tensor | None, familiar: Familiarity | None
+    model: Expert | MixtureOfExperts, x: torch.Tensor, knowledge: torch.Tensor | None, ood_score: OodScore | None
 ) -> tuple[torch.Tensor, ...]:
     """Return logit (N,), weights (N, K) and out-of-distribution score (N,) of sequences (N, 4, L)."""
     if isinstance(model, MixtureOfExperts):
         embeddings = model.experts(x)
         logit, weights = model.gate(embeddings, knowledge)
-        known = familiar.of(embeddings) if familiar else torch.full_like(logit, torch.nan)
+        known = ood_score.of(embeddings) if ood_score else torch.full_like(logit, torch.nan)
         return logit, weights, known
     logit = model(x)
     return logit, logit.new_empty((len(x), 0)), torch.full_like(logit, torch.nan)

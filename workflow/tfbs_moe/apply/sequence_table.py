@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.fasta import letter_codes
+from tfbs_moe.genome.fasta import base_codes
 from tfbs_moe.sequence import UNKNOWN
 from tfbs_moe.tables import open_bytes
 
@@ -77,11 +77,11 @@ def _codes(path: Path, batch: list[Numbered], sequences: list[str]) -> list[np.n
     if not lengths.all():
         raise InputError(f"{path}, line {batch[int(np.argmin(lengths))][0]}: the sequence is empty")
     # A non-ASCII character becomes one byte, so that positions are kept.
-    codes = letter_codes("".join(sequences).encode("ascii", "replace"))
+    codes = base_codes("".join(sequences).encode("ascii", "replace"))
     ends = np.cumsum(lengths)
     if (codes > UNKNOWN).any():
         row = int(np.searchsorted(ends, np.flatnonzero(codes > UNKNOWN)[0], side="right"))
-        letter = next(one for one in sequences[row] if letter_codes(one.encode("ascii", "replace"))[0] > UNKNOWN)
+        letter = next(one for one in sequences[row] if base_codes(one.encode("ascii", "replace"))[0] > UNKNOWN)
         raise InputError(
             f"{path}, line {batch[row][0]}: {letter!r} in {sequences[row][:_SHOWN]!r} is no base; a sequence of DNA "
             "was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"

@@ -21,7 +21,7 @@ from tfbs_moe.apply.scorer import Scorer, Scores
 from tfbs_moe.apply.variant_table import Allele
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.fasta import letter_codes
+from tfbs_moe.genome.fasta import base_codes
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
 
@@ -134,7 +134,7 @@ def _of_allele(allele: Allele, genome: Genome, window: int, offsets: Sequence[in
     if allele.chrom not in genome.sizes:
         return NO_CHROMOSOME, []
     reference, alternative = (
-        letter_codes(text.encode("ascii", "replace")) for text in (allele.reference, allele.alternative)
+        base_codes(text.encode("ascii", "replace")) for text in (allele.reference, allele.alternative)
     )
     if not len(reference) or max(reference.max(), alternative.max()) >= UNKNOWN:
         return NOT_DNA, []

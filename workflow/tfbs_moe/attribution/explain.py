@@ -13,9 +13,9 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
 from tfbs_moe.attribution.evaluation.equivariance import equivariance
-from tfbs_moe.attribution.evaluation.evaluate import judge
-from tfbs_moe.attribution.evaluation.localisation import around_sites, position_score, site_mask, sites_in_windows
-from tfbs_moe.attribution.evaluation.sanity import likeness, weight_randomisation
+from tfbs_moe.attribution.evaluation.evaluate import evaluate_attribution
+from tfbs_moe.attribution.evaluation.localisation import position_score, site_mask, site_profiles, sites_in_windows
+from tfbs_moe.attribution.evaluation.sanity import similarity, weight_randomisation
 from tfbs_moe.attribution.examples import real_flanks, select_rows
 from tfbs_moe.attribution.methods.by_name import attribute, logits, settings_of
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
@@ -57,7 +57,7 @@ class Explanation:
     passes: int  # the method's cost, see ``curves.passes``
     attributions: Attributions
     summary: pd.DataFrame
-    around: pd.DataFrame  # see ``around.around_sites``; no rows where no site is known
+    profiles: pd.DataFrame  # see ``site_profiles``; no rows where no site is known
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
             attribute, subject.model, method=method, batch_size=what.batch_size, seed=what.seed, **settings, **around
         )
         values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
-        judged = judge(
+        evaluated = evaluate_attribution(
             values,
             X,
             ism=subject.ism,
@@ -193,16 +193,18 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
             seed=what.seed,
         )
         if isinstance(subject.model, MixtureOfExperts):
-            faithful = judge(values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed)
-            judged = judged.join(faithful.set_axis(few))
+            faithful = evaluate_attribution(
+                values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed
+            )
+            evaluated = evaluated.join(faithful.set_axis(few))
         described = {"method": method, "model": subject.name, "root_seed": what.seed}
         yield Explanation(
             subject.name,
             method,
             passes(method, X.shape[2], **settings),
             make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
-            _summary(judged, what),
-            around_sites(position_score(values, X), what.placed),
+            _summary(evaluated, what),
+            site_profiles(position_score(values, X), what.placed),
         )
 
 
@@ -217,7 +219,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
         options |= _around(method, what, few)
         steps = [("weights", *each) for each in weight_randomisation(model, X[few], method, **options)]
         if relabelled is not None:
-            steps.append(("labels", "all, trained anew", likeness(model, relabelled, X[few], method, **options)))
+            steps.append(("labels", "all, trained anew", similarity(model, relabelled, X[few], method, **options)))
         sanity += [
             _summary(pd.DataFrame({"rank_correlation": values}), what).assign(
                 randomised=randomised, method=method, step=step, layer=layer
@@ -227,7 +229,13 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
     # The gradient is corrected too, so that the curve shows the effect of the shifts alone.
     unshifted = simplex_corrected(subject.gradient)
     truth = partial(
-        judge, X=X, ism=subject.ism, vanilla=unshifted, sites=what.sites, matches=what.matches, seed=what.seed
+        evaluate_attribution,
+        X=X,
+        ism=subject.ism,
+        vanilla=unshifted,
+        sites=what.sites,
+        matches=what.matches,
+        seed=what.seed,
     )
     curve = shift_curve(
         model, X, truth, method=CURVE_METHOD, shifts=what.shift_curve, batch_size=what.batch_size, seed=what.seed
@@ -249,9 +257,9 @@ def _few(what: Request) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(what.faithfulness, count)).round().astype(int))
 
 
-def _summary(judged: pd.DataFrame, what: Request) -> pd.DataFrame:
+def _summary(evaluated: pd.DataFrame, what: Request) -> pd.DataFrame:
     names = (what.dataset.attributes["experiment"],)
-    return summarise(judged, seed=what.seed, resamples=what.draws, level=what.level, names=names)
+    return summarise(evaluated, seed=what.seed, resamples=what.draws, level=what.level, names=names)
 
 
 def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:

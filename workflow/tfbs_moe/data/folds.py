@@ -56,7 +56,7 @@ SHARE = 4
 _BLOCK_BASES = 10_000
 
 
-def is_reserved(dataset: Dataset) -> np.ndarray:
+def in_calibration_split(dataset: Dataset) -> np.ndarray:
     """Return bool (N,): which rows of a validation set belong to the calibration split, about a quarter.
 
     Rows are drawn by position or by sequence (``folds.row_numbers``): overlapping rows of two experiments fall on one
@@ -65,8 +65,8 @@ def is_reserved(dataset: Dataset) -> np.ndarray:
     return _are_drawn(dataset, "calibration")
 
 
-def chooses(dataset: Dataset) -> np.ndarray:
-    """Return bool (N,), drawn like ``is_reserved``: which rows choose the epoch of a gate that the others train."""
+def selects_epoch(dataset: Dataset) -> np.ndarray:
+    """Return bool (N,), drawn like ``in_calibration_split``: the rows that choose the epoch of a gate."""
     return _are_drawn(dataset, "choosing")
 
 

@@ -94,10 +94,10 @@ def shuffled(matrix: Matrix, seed: int) -> Matrix:
     stream = named_rng(seed, "shuffled matrix", matrix.matrix_id)
     original = matrix.probabilities
     orders = [stream.permutation(original.shape[1]) for _ in range(20)]
-    likeness = [
+    similarity = [
         max(np.abs(original[:, order] * own).sum() for own in (original, original[::-1, ::-1])) for order in orders
     ]
-    chosen = original[:, orders[int(np.argmin(likeness))]]
+    chosen = original[:, orders[int(np.argmin(similarity))]]
     return replace(
         matrix, matrix_id=f"{matrix.matrix_id} shuffled", name=f"{matrix.name} shuffled", probabilities=chosen
     )

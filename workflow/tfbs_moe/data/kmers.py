@@ -13,25 +13,25 @@ DEFAULT_K = 31
 MAX_K = 31
 _BITS = 2
 # k-mers per block.
-_BLOCK_WORDS = 2_000_000
+_BLOCK_KMERS = 2_000_000
 # Bases packed at a time, so that intermediates fit into a processor's cache.
 _PACKED_BASES = 16_384
 # Above any k-mer, which has 62 bits.
-_NO_WORD = np.iinfo(np.uint64).max
+_NO_KMER = np.iinfo(np.uint64).max
 
 
 @dataclass(frozen=True, eq=False)
 class KmerIndex:
     """The distinct canonical k-mers of a set of sequences."""
 
-    words: np.ndarray  # uint64 (D,), sorted; see ``canonical_kmers``
+    kmers: np.ndarray  # uint64 (D,), sorted; see ``canonical_kmers``
     k: int
 
     @classmethod
     def build(cls, codes: np.ndarray, k: int = DEFAULT_K) -> "KmerIndex":
         """Index sequences (N, L) of codes 0 to 4, excluding k-mers with an N."""
         # Deduplicated by block first, which keeps a repetitive input small.
-        parts = [distinct(words[valid]) for _, words, valid in _blocks(codes, k)]
+        parts = [distinct(kmers[valid]) for _, kmers, valid in _blocks(codes, k)]
         return cls(distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts])), k)
 
     @classmethod
@@ -41,33 +41,33 @@ class KmerIndex:
         A k-mer with an N is at D, behind the last, so that ``np.append(index.held_by(reference), False)[places]`` says
         which k-mers a reference holds too, with one look-up for all copies of a k-mer.
         """
-        words, valid = canonical_kmers(codes, k)
-        words[~valid] = _NO_WORD
-        once, place = np.unique(words, return_inverse=True)
-        return cls(once[: np.searchsorted(once, _NO_WORD)], k), place.reshape(words.shape)
+        kmers, valid = canonical_kmers(codes, k)
+        kmers[~valid] = _NO_KMER
+        once, place = np.unique(kmers, return_inverse=True)
+        return cls(once[: np.searchsorted(once, _NO_KMER)], k), place.reshape(kmers.shape)
 
     def shared_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
         rows = np.zeros(len(codes), dtype=bool)
-        for block, words, valid in _blocks(codes, self.k):
-            rows[block] |= (self.find(words)[1] & valid).any(axis=1)
+        for block, kmers, valid in _blocks(codes, self.k):
+            rows[block] |= (self.find(kmers)[1] & valid).any(axis=1)
         return rows
 
     def held_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (D,): which k-mers of this index any sequence (M, L) holds; sequences are read block by block."""
-        held = np.zeros(len(self.words), dtype=bool)
-        for _, words, valid in _blocks(codes, self.k):
+        held = np.zeros(len(self.kmers), dtype=bool)
+        for _, kmers, valid in _blocks(codes, self.k):
             # Sorted look-ups hit the processor's cache.
-            place, found = self.find(distinct(words[valid]))
+            place, found = self.find(distinct(kmers[valid]))
             held[place[found]] = True
         return held
 
-    def find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(self, kmers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the position of each k-mer in the index, and whether it is there at all."""
-        if not len(self.words):
-            return np.zeros(words.shape, dtype=np.int64), np.zeros(words.shape, dtype=bool)
-        place = np.minimum(np.searchsorted(self.words, words), len(self.words) - 1)
-        return place, self.words[place] == words
+        if not len(self.kmers):
+            return np.zeros(kmers.shape, dtype=np.int64), np.zeros(kmers.shape, dtype=bool)
+        place = np.minimum(np.searchsorted(self.kmers, kmers), len(self.kmers) - 1)
+        return place, self.kmers[place] == kmers
 
 
 def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = DEFAULT_K) -> np.ndarray:
@@ -87,16 +87,16 @@ def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, 
     """
     _check(codes, k)
     shape = len(codes), max(0, codes.shape[1] - k + 1)
-    words, valid = np.zeros(shape, dtype=np.uint64), np.zeros(shape, dtype=bool)
+    kmers, valid = np.zeros(shape, dtype=np.uint64), np.zeros(shape, dtype=bool)
     rows_at_once = max(1, _PACKED_BASES // max(1, codes.shape[1]))
-    for first in range(0, len(codes) if words.size else 0, rows_at_once):
+    for first in range(0, len(codes) if kmers.size else 0, rows_at_once):
         rows = slice(first, first + rows_at_once)
-        np.minimum(*_pack(codes[rows] & np.uint8(3), k), out=words[rows])
+        np.minimum(*_pack(codes[rows] & np.uint8(3), k), out=kmers[rows])
         # uint8 may wrap around: two counts that are compared differ by no more than k.
-        unknown_before = np.zeros((len(words[rows]), codes.shape[1] + 1), dtype=np.uint8)
+        unknown_before = np.zeros((len(kmers[rows]), codes.shape[1] + 1), dtype=np.uint8)
         np.cumsum(codes[rows] == UNKNOWN, axis=1, dtype=np.uint8, out=unknown_before[:, 1:])
         np.equal(unknown_before[:, k:], unknown_before[:, : shape[1]], out=valid[rows])
-    return words, valid
+    return kmers, valid
 
 
 def _pack(letters: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,23 +124,23 @@ def sequence_ids(codes: np.ndarray) -> np.ndarray:
     return np.asarray(number)
 
 
-def distinct(words: np.ndarray) -> np.ndarray:
+def distinct(kmers: np.ndarray) -> np.ndarray:
     """Return the sorted distinct values of an array; for millions of integers faster than ``np.unique``."""
-    ordered = np.sort(words, axis=None)
+    ordered = np.sort(kmers, axis=None)
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
 
 
 def _blocks(codes: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield (rows, words, valid) for blocks of bounded size; long sequences are cut with k - 1 bases of overlap."""
+    """Yield (rows, kmers, valid) for blocks of bounded size; long sequences are cut with k - 1 bases of overlap."""
     _check(codes, k)
     width = codes.shape[1] - k + 1
     if width < 1:
         return
-    rows_at_once = max(1, _BLOCK_WORDS // width)
+    rows_at_once = max(1, _BLOCK_KMERS // width)
     for row in range(0, len(codes), rows_at_once):
         rows = slice(row, row + rows_at_once)
-        for column in range(0, width, _BLOCK_WORDS):
-            piece = codes[rows, column : column + _BLOCK_WORDS + k - 1]
+        for column in range(0, width, _BLOCK_KMERS):
+            piece = codes[rows, column : column + _BLOCK_KMERS + k - 1]
             yield rows, *canonical_kmers(piece, k)
 
 
@@ -152,7 +152,7 @@ def _check(codes: np.ndarray, k: int) -> None:
 
 
 # k-mers sorted at a time, which takes about 600 MB.
-_PASS_WORDS = 2**25
+_PASS_KMERS = 2**25
 # The golden ratio as an odd 64-bit integer; multiplication by it mixes the high bits of k-mers well.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _TABLE_BITS = 25
@@ -167,7 +167,7 @@ class Sharing:
     held: csr_array  # sparse int (R, D), how many each dataset holds; in the row's own, how many its other rows hold
 
 
-def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
+def kmers_in_common(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
     """Count how many k-mers (k from 1 to 31) of every row occur in every dataset, on either strand.
 
     ``codes`` has one uint8 (N_d, L) per dataset, of one length L. Cost grows with the number of distinct sequences and
@@ -175,12 +175,12 @@ def shared_words(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
     """
     number, dataset_of_row, copies = _distinct_sequences(codes)
     sequences = np.concatenate(codes)[np.unique(number, return_index=True)[1]]
-    words, members = _members(sequences, k)
+    kmers, members = _members(sequences, k)
     # Of k-mers that one sequence alone has, every dataset with the sequence holds all.
-    alone = (words - np.diff(members.indptr)).astype(np.int32)[:, None]
+    alone = (kmers - np.diff(members.indptr)).astype(np.int32)[:, None]
     rows_with = members.T.tocsr() @ copies
     held, repeated = ((members @ (rows_with > least) + (copies > least).multiply(alone)).tocsr() for least in (0, 1))
-    return Sharing(dataset_of_row, words[number], _of_rows(held, repeated, number, dataset_of_row))
+    return Sharing(dataset_of_row, kmers[number], _of_rows(held, repeated, number, dataset_of_row))
 
 
 def shared_sequences(codes: Sequence[np.ndarray]) -> Sharing:
@@ -216,34 +216,34 @@ def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
     index = KmerIndex(_repeated_words(codes, k), k)
     # Most k-mers are not repeated: a table of hashes costs a fraction of a binary search.
     may_be = np.zeros(2**_TABLE_BITS, dtype=bool)
-    may_be[_hash(index.words, _TABLE_BITS)] = True
-    words = np.zeros(len(codes), dtype=np.int64)
+    may_be[_hash(index.kmers, _TABLE_BITS)] = True
+    kmers = np.zeros(len(codes), dtype=np.int64)
     rows, places = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
     for block, found, valid in _blocks(codes, k):
-        words[block] += valid.sum(axis=1)
+        kmers[block] += valid.sum(axis=1)
         row, column = np.nonzero(valid & may_be[_hash(found, _TABLE_BITS)])
         place, there = index.find(found[row, column])
         rows.append((row[there] + block.start).astype(np.int32))
         places.append(place[there].astype(np.int32))
     row, place = np.concatenate(rows), np.concatenate(places)
-    shape = len(codes), len(index.words)
+    shape = len(codes), len(index.kmers)
     members = csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=shape)
-    words -= members.sum(axis=1) - np.diff(members.indptr)
+    kmers -= members.sum(axis=1) - np.diff(members.indptr)
     members.data[:] = 1
-    return words, members
+    return kmers, members
 
 
 def _repeated_words(codes: np.ndarray, k: int) -> np.ndarray:
     """Return the sorted k-mers that occur at several places; found in as many passes as keep memory bounded."""
     # Passes are a power of two, as the first bits of a mixed k-mer give its pass.
-    bits = (codes.size // _PASS_WORDS).bit_length()
+    bits = (codes.size // _PASS_KMERS).bit_length()
     repeated = [np.zeros(0, dtype=np.uint64)]
     for number in range(2**bits):
-        parts = [words[valid & (_hash(words, bits) == number)] for _, words, valid in _blocks(codes, k)]
+        parts = [kmers[valid & (_hash(kmers, bits) == number)] for _, kmers, valid in _blocks(codes, k)]
         ordered = np.sort(np.concatenate([repeated[0][:0], *parts]))
         repeated.append(distinct(ordered[1:][ordered[1:] == ordered[:-1]]))
     return np.sort(np.concatenate(repeated))
 
 
-def _hash(words: np.ndarray, bits: int) -> np.ndarray:
-    return words * _MIX >> np.uint64(64 - bits) if bits else np.zeros_like(words)
+def _hash(kmers: np.ndarray, bits: int) -> np.ndarray:
+    return kmers * _MIX >> np.uint64(64 - bits) if bits else np.zeros_like(kmers)

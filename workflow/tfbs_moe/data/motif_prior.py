@@ -16,19 +16,19 @@ SMALLEST_P = 1e-15  # TOMTOM's p below this is rounding error; −log10 of it is
 
 
 @dataclass(frozen=True)
-class FactorKnowledge:
+class MotifPrior:
     """The motif prior of one factor."""
 
     factor: str
     matrix_ids: tuple[str, ...]  # of its JASPAR matrices; may be empty
-    likeness: Mapping[str, float]  # −log10 of TOMTOM's p against the matrices of other factors, by name; 0 to 15
+    similarity: Mapping[str, float]  # −log10 of TOMTOM's p against the matrices of other factors, by name; 0 to 15
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return asdict(self) | {"matrix_ids": list(self.matrix_ids), "likeness": dict(self.likeness)}
+        return asdict(self) | {"matrix_ids": list(self.matrix_ids), "similarity": dict(self.similarity)}
 
 
-def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, FactorKnowledge]:
+def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, MotifPrior]:
     """Return factors' motif priors, with similarities to ``others``; ``group`` is JASPAR's taxonomic group."""
     known = matrices(group)
     of = {name: factor_matrices(name, known) for name in dict.fromkeys([*factors, *others])}
@@ -38,25 +38,25 @@ def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) 
     column = {matrix.matrix_id: place for place, matrix in enumerate(known)}
     found = {}
     for name in dict.fromkeys(factors):
-        likeness = {}
+        similarity = {}
         for other in others:
             pairs = [p[row[own.matrix_id], column[its.matrix_id]] for own in of[name] for its in of[other]]
             if pairs:
-                likeness[other] = float(-np.log10(max(min(pairs), SMALLEST_P)))
-        found[name] = FactorKnowledge(name, tuple(matrix.matrix_id for matrix in of[name]), likeness)
+                similarity[other] = float(-np.log10(max(min(pairs), SMALLEST_P)))
+        found[name] = MotifPrior(name, tuple(matrix.matrix_id for matrix in of[name]), similarity)
     return found
 
 
-def read_knowledge(given: Mapping[str, Mapping[str, Any]]) -> dict[str, FactorKnowledge]:
+def read_motif_priors(given: Mapping[str, Mapping[str, Any]]) -> dict[str, MotifPrior]:
     """Read what ``as_json`` gave, by factor; raise InputError where it is something else."""
     try:
         return {
-            name: FactorKnowledge(name, tuple(one["matrix_ids"]), dict(one["likeness"])) for name, one in given.items()
+            name: MotifPrior(name, tuple(one["matrix_ids"]), dict(one["similarity"])) for name, one in given.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"what is known of the factors cannot be read ({type(error).__name__}: {error}); "
-            "delete knowledge.json and make it again"
+            "delete motif_priors.json and make it again"
         ) from None
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from tfbs_moe.data.jaspar import Matrix, matrix_by_id
-from tfbs_moe.data.motif_prior import SMALLEST_P, FactorKnowledge
+from tfbs_moe.data.motif_prior import SMALLEST_P, MotifPrior
 from tfbs_moe.sequence import ALPHABET
 
 # Pseudocount of each base, so that no site is impossible.
@@ -15,20 +15,20 @@ PSEUDO = 0.01
 _ROWS_PER_PASS = 2048
 
 
-def tell(known: FactorKnowledge, one_hot: np.ndarray, learnt: Sequence[Sequence[str]]) -> np.ndarray:
+def motif_prior_scores(known: MotifPrior, one_hot: np.ndarray, trained_on: Sequence[Sequence[str]]) -> np.ndarray:
     """Return the motif prior of a factor for sequences (N, 4, L), float32 (N, 1 + K).
 
     The columns are the ``occupancy`` of the factor's matrices, and the similarity to the factor, from 0 to 1, of each
-    of K experts; ``learnt`` lists the factors that each expert was trained on. NaN where the factor has no matrix, or
-    the expert was trained on several factors.
+    of K experts; ``trained_on`` lists the factors that each expert was trained on. NaN where the factor has no matrix,
+    or the expert was trained on several factors.
     """
-    told = np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32)
+    motif_scores = np.full((len(one_hot), 1 + len(trained_on)), np.nan, np.float32)
     if known.matrix_ids:
-        told[:, 0] = occupancy(one_hot, [matrix_by_id(name) for name in known.matrix_ids])
-        for place, factors in enumerate(learnt, start=1):
+        motif_scores[:, 0] = occupancy(one_hot, [matrix_by_id(name) for name in known.matrix_ids])
+        for place, factors in enumerate(trained_on, start=1):
             if len(factors) == 1:
-                told[:, place] = known.likeness.get(factors[0], np.nan) / -np.log10(SMALLEST_P)
-    return told
+                motif_scores[:, place] = known.similarity.get(factors[0], np.nan) / -np.log10(SMALLEST_P)
+    return motif_scores
 
 
 def occupancy(one_hot: np.ndarray, of: Sequence[Matrix]) -> np.ndarray:

@@ -8,7 +8,7 @@ from scipy.sparse import coo_array, csr_array, eye_array, kron
 from scipy.sparse.csgraph import connected_components
 
 from tfbs_moe.data.dataset import UNPAIRED, Dataset
-from tfbs_moe.data.kmers import sequence_ids, shared_sequences, shared_words
+from tfbs_moe.data.kmers import kmers_in_common, sequence_ids, shared_sequences
 from tfbs_moe.sequence import codes_from_one_hot
 
 
@@ -92,7 +92,7 @@ def relatives(sets: Sequence[Pieces]) -> csr_array:
     if not placed.all():
         # Rows with a position come first: their k-mers count only where the other row has none.
         by_place = [each.codes[(each.chrom == "") == unknown] for unknown in (False, True) for each in sets]
-        held = shared_words(by_place).held
+        held = kmers_in_common(by_place).held
         back = np.argsort(np.r_[np.flatnonzero(placed), np.flatnonzero(~placed)])
         known, unknown = held[back, : len(sets)], held[back, len(sets) :]
         found += [unknown, known.multiply((~placed).astype(np.int32)[:, None]).tocsr()]
@@ -112,22 +112,26 @@ def are_related(sets: Sequence[Pieces], to: Sequence[Pieces]) -> list[np.ndarray
 
 
 def met_in_folds(
-    training: Sequence[Pieces], folds: Sequence[np.ndarray], others: Sequence[Pieces], learnt: np.ndarray, number: int
+    training: Sequence[Pieces],
+    folds: Sequence[np.ndarray],
+    others: Sequence[Pieces],
+    trained_on: np.ndarray,
+    number: int,
 ) -> csr_array:
     """Return sparse int (R, K · F), above 0 where a network was trained on a row, or a related one, in a fold.
 
     Rows are those of ``training`` (D experiments, with ``folds`` 0 to F - 1) and then of ``others``, which nothing was
-    trained on; columns are the F = ``number`` folds of the first network, then of the next. ``learnt``, bool (K, D),
-    says which experiments each of K networks was trained on.
+    trained on; columns are the F = ``number`` folds of the first network, then of the next. ``trained_on``, bool (K,
+    D), says which experiments each of K networks was trained on.
     """
     parts = [each.take(fold == one) for each, fold in zip(training, folds, strict=True) for one in range(number)]
     order = [np.argsort(fold, kind="stable") for fold in folds]
     sizes = np.cumsum([0, *(len(fold) for fold in folds)])
     back = np.argsort(np.concatenate([rows + first for rows, first in zip(order, sizes[:-1], strict=True)]))
-    kin = relatives([*parts, *others])
+    related = relatives([*parts, *others])
     own = np.concatenate([fold + place * number for place, fold in enumerate(folds)])
     itself = csr_array(
-        (np.ones(len(own), dtype=np.int32), (np.arange(len(own)), own)), shape=(kin.shape[0], len(parts))
+        (np.ones(len(own), dtype=np.int32), (np.arange(len(own)), own)), shape=(related.shape[0], len(parts))
     )
-    met = kin[np.r_[back, np.arange(len(back), kin.shape[0])], : len(parts)] + itself
-    return csr_array(met @ kron(csr_array(learnt.T.astype(np.int32)), eye_array(number, dtype=np.int32)))
+    met = related[np.r_[back, np.arange(len(back), related.shape[0])], : len(parts)] + itself
+    return csr_array(met @ kron(csr_array(trained_on.T.astype(np.int32)), eye_array(number, dtype=np.int32)))

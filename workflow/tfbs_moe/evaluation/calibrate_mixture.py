@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
-from tfbs_moe.data.folds import POOLED_RANDOM, is_reserved
-from tfbs_moe.data.motif_prior import FactorKnowledge
-from tfbs_moe.data.motif_scan import tell
+from tfbs_moe.data.folds import POOLED_RANDOM, in_calibration_split
+from tfbs_moe.data.motif_prior import MotifPrior
+from tfbs_moe.data.motif_scan import motif_prior_scores
 from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
 from tfbs_moe.evaluation.calibration import calibrate
-from tfbs_moe.evaluation.ood_score import learn_familiarity
+from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.models import bundle
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
@@ -25,7 +25,7 @@ from tfbs_moe.tables import write_json
 
 log = logging.getLogger(__name__)
 
-# Limit on the numbers in the embeddings that familiarity is fitted to: 800 MB.
+# Limit on the numbers in the embeddings that the out-of-distribution score is fitted to: 800 MB.
 MOST_NUMBERS = 200_000_000
 UNBOUND = "unbound"
 
@@ -38,51 +38,51 @@ def calibrate_mixture(
     device: torch.device,
     seed: int,
     batch_size: int,
-    knowledge: Mapping[str, FactorKnowledge],
+    motif_priors: Mapping[str, MotifPrior],
 ) -> dict[str, Any]:
     """Fit calibrations and the out-of-distribution score to validation examples; write both into the mixture's bundle.
 
     Calibrations are fitted to the calibration split (``data.reserved``), because probabilities are too good on examples
     that trained the gate or its experts. Examples related (``data.relatives``) to any used for training or model
     selection are excluded, with their pairs. A gate trained on a random pool of all examples may have seen any;
-    ``may_have_taught`` in ``calibration.json`` records that.
+    ``may_overlap_training`` in ``calibration.json`` records that.
 
-    ``folder`` gets ``calibration.json``, whose content is returned, and ``familiarity.safetensors``. ``validation``
+    ``folder`` gets ``calibration.json``, whose content is returned, and ``ood_score.safetensors``. ``validation``
     holds the datasets of all training experiments by kind of negatives; the gate and the experts were selected on the
     first kind, and the out-of-distribution score is fitted to the first kind with any examples. ``train`` lists the
-    experts' training sets, ``seed`` is the root seed for sampling where the embeddings exceed memory, and ``knowledge``
-    holds the motif priors by factor, for motif-conditioned gates. Raises InputError if the bundle holds an expert.
+    experts' training sets, ``seed`` is the root seed for sampling where the embeddings exceed memory, and
+    ``motif_priors`` are by factor, for motif-conditioned gates. Raises InputError if the bundle holds an expert.
     """
     mixture = bundle.load(folder, device)
     if not isinstance(mixture, MixtureOfExperts):
         raise InputError(f"{folder} holds an expert; only mixtures are calibrated")
     description = bundle.describe(folder)
     taught = [expert["factors"] for expert in description["experts"]]
-    informed = GATES[description["gate"]].informed
+    motif_conditioned = GATES[description["gate"]].motif_conditioned
     width = len(mixture.names) * mixture.experts.embedding_size
-    calibrations, learnt = [], False
+    calibrations, fitted = [], False
     whole = {negatives: [read_dataset(path) for path in paths] for negatives, paths in validation.items()}
-    may_have_taught = description.get("rows") == POOLED_RANDOM
-    fit = {negatives: [is_reserved(rows) for rows in parts] for negatives, parts in whole.items()}
-    if not may_have_taught:
+    may_overlap_training = description.get("rows") == POOLED_RANDOM
+    fit = {negatives: [in_calibration_split(rows) for rows in parts] for negatives, parts in whole.items()}
+    if not may_overlap_training:
         fit = _unknown(whole, fit, train)
     for negatives, parts in whole.items():
         most = MOST_NUMBERS // width // max(len(parts), 1)
         # The out-of-distribution score uses all examples; later kinds need only their calibration split.
         pairs = zip(parts, fit[negatives], strict=True)
-        chosen = [_some(rows, calibrates, most, seed, only_calibrating=learnt) for rows, calibrates in pairs]
+        chosen = [_some(rows, calibrates, most, seed, only_calibrating=fitted) for rows, calibrates in pairs]
         datasets = [dataset for dataset, _ in chosen if len(dataset)]
         if not datasets:
             continue
         calibrates = np.concatenate([kept for _, kept in chosen])
         said = []
         for dataset in datasets:
-            known = knowledge.get(str(dataset.attributes["factor"])) if informed else None
+            known = motif_priors.get(str(dataset.attributes["factor"])) if motif_conditioned else None
             said.append(
                 _embed(
                     mixture,
                     dataset,
-                    None if known is None else tell(known, dataset.one_hot, taught),
+                    None if known is None else motif_prior_scores(known, dataset.one_hot, taught),
                     batch_size,
                     device,
                 )
@@ -90,14 +90,14 @@ def calibrate_mixture(
         label = np.concatenate([dataset.label for dataset in datasets])
         logits = np.concatenate([logit for logit, _ in said])
         calibrations.append(calibrate(label[calibrates], logits[calibrates], negatives).as_json())
-        if not learnt:
+        if not fitted:
             factors = [str(dataset.attributes["factor"]) for dataset in datasets for _ in range(len(dataset))]
             classes = np.where(label == 1, np.array(factors, dtype=object), UNBOUND)
-            learn_familiarity(np.concatenate([embedded for _, embedded in said]), list(classes)).save(folder)
-            learnt = True
+            fit_ood_score(np.concatenate([embedded for _, embedded in said]), list(classes)).save(folder)
+            fitted = True
     written = {
         "calibrations": calibrations,
-        "may_have_taught": may_have_taught,
+        "may_overlap_training": may_overlap_training,
         "mixture_sha256": description["weights"]["sha256"],
         "seed": seed,
     }
@@ -139,7 +139,7 @@ def _some(
 
 
 def _embed(
-    mixture: MixtureOfExperts, dataset: Dataset, told: np.ndarray | None, batch_size: int, device: torch.device
+    mixture: MixtureOfExperts, dataset: Dataset, motif_scores: np.ndarray | None, batch_size: int, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return logits (N,) and expert embeddings (N, K, E) of a dataset."""
     logits, embeddings = [], []
@@ -147,7 +147,7 @@ def _embed(
         for first in range(0, len(dataset), batch_size):
             rows = slice(first, first + batch_size)
             embedded = mixture.experts(torch.from_numpy(dataset.one_hot[rows]).to(device).float())
-            known = None if told is None else torch.from_numpy(told[rows]).to(device)
+            known = None if motif_scores is None else torch.from_numpy(motif_scores[rows]).to(device)
             logits.append(mixture.gate(embedded, known)[0].cpu().numpy())
             embeddings.append(embedded.cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)

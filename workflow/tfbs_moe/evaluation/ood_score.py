@@ -2,7 +2,7 @@
 
 Lee et al. (2018, A simple unified framework for detecting out-of-distribution samples): embeddings of each class are
 normal around the class mean, with one covariance for all. The classes are the bound sequences of each training factor,
-and the unbound ones. A sequence is as far away as its nearest class (Mahalanobis distance); its familiarity is a
+and the unbound ones. A sequence is as far away as its nearest class (Mahalanobis distance); its score is a
 conformal p-value, the fraction of held-out validation examples at least as far. They are held out because examples that
 fitted means and covariance lie nearer to them than new ones.
 """
@@ -22,7 +22,7 @@ from tfbs_moe.tables import atomic
 
 log = logging.getLogger(__name__)
 
-FILE = "familiarity.safetensors"
+FILE = "ood_score.safetensors"
 # Limit on the principal components of the scatter within classes; a mixture of hundreds of experts has thousands.
 MOST_DIRECTIONS = 256
 # Directions without variance (normalised embeddings have some per expert) would turn rounding into distance.
@@ -36,7 +36,7 @@ _SHAPES = {"centre": 1, "projection": 2, "classes": 2, "distances": 1}
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
+class OodScore:
     """The fitted distribution of validation embeddings."""
 
     centre: torch.Tensor  # float32 (D,), the mean embedding; D is experts × embedding size
@@ -51,13 +51,13 @@ class Familiarity:
         return torch.cdist(at, self.classes, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
 
     def of(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Return the familiarity (N,) of embeddings (N, K, E), from 0 to 1."""
+        """Return the conformal p-value (N,) of embeddings (N, K, E), from 0 to 1."""
         nearer = torch.searchsorted(self.distances, self.distance(embeddings).contiguous())
         return 1 - nearer.to(torch.float32) / len(self.distances)
 
-    def to(self, device: torch.device | str) -> "Familiarity":
+    def to(self, device: torch.device | str) -> "OodScore":
         """Return it on another device."""
-        return Familiarity(*(getattr(self, name).to(device) for name in _SHAPES))
+        return OodScore(*(getattr(self, name).to(device) for name in _SHAPES))
 
     def save(self, folder: str | Path) -> None:
         """Write it into a bundle's folder."""
@@ -65,7 +65,7 @@ class Familiarity:
             temporary.write_bytes(save({name: getattr(self, name).cpu().contiguous() for name in _SHAPES}))
 
     @classmethod
-    def read(cls, folder: str | Path) -> "Familiarity | None":
+    def read(cls, folder: str | Path) -> "OodScore | None":
         """Read it from a bundle's folder; None where there is none, InputError where it is damaged."""
         path = Path(folder) / FILE
         if not path.is_file():
@@ -79,7 +79,7 @@ class Familiarity:
         return cls(*(found[name] for name in _SHAPES))
 
 
-def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray) -> Familiarity:
+def fit_ood_score(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray) -> OodScore:
     """Fit means and covariance to two thirds of each class's validation embeddings (N, K, E), distances to the rest.
 
     ``classes`` (N,) is each example's class; one with a single example is excluded, unless all have one.
@@ -91,15 +91,15 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
     names, member = np.unique(np.asarray(classes), return_inverse=True)
     sizes = np.bincount(member)
     if sizes.min() < 2 <= sizes.max():
-        log.warning("familiarity: a single validation row of %s, left out", ", ".join(names[sizes < 2]))
+        log.warning("out-of-distribution score: a single validation row of %s, left out", ", ".join(names[sizes < 2]))
         kept = sizes[member] > 1
-        return learn_familiarity(embeddings[kept], np.asarray(classes)[kept])
+        return fit_ood_score(embeddings[kept], np.asarray(classes)[kept])
     within = np.empty(len(member), dtype=np.int64)
     within[np.argsort(member, kind="stable")] = np.concatenate([np.arange(size) for size in sizes])
     apart = within % _KEPT_APART == _KEPT_APART - 1
     if not apart.any():
         log.warning(
-            "familiarity: too few validation rows to keep some apart; known sequences come out as too unfamiliar"
+            "out-of-distribution score: too few validation rows to hold some out; known sequences get p-values too low"
         )
         apart[:] = True
     elsewhere = embeddings[apart].astype(np.float32)
@@ -122,9 +122,9 @@ def learn_familiarity(embeddings: np.ndarray, classes: Sequence[object] | np.nda
     centre = flat.mean(axis=0, dtype=np.float64)
     at = (means - centre) @ projection
     arrays = [torch.from_numpy(each.astype(np.float32)) for each in (centre, projection, at)]
-    fitted = Familiarity(arrays[0], arrays[1], arrays[2], torch.zeros(1))
+    fitted = OodScore(arrays[0], arrays[1], arrays[2], torch.zeros(1))
     distances = fitted.distance(torch.from_numpy(elsewhere)).numpy()
     # With Weibull quantiles of n distances a new example exceeds the 95 % quantile in 5 % of cases from n = 19 on;
     # below that, it exceeds all with probability 1 / (n + 1).
     quantiles = np.quantile(distances, np.linspace(0, 1, _QUANTILES), method="weibull").astype(np.float32)
-    return Familiarity(fitted.centre, fitted.projection, fitted.classes, torch.from_numpy(quantiles))
+    return OodScore(fitted.centre, fitted.projection, fitted.classes, torch.from_numpy(quantiles))

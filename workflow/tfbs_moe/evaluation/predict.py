@@ -1,4 +1,4 @@
-"""Predict a dataset with every expert, every mixture, and the controls without training."""
+"""Predict a dataset with every expert, every mixture, and the baselines without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import torch
 
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.motif_prior import FactorKnowledge
-from tfbs_moe.data.motif_scan import best_hit, tell
+from tfbs_moe.data.motif_prior import MotifPrior
+from tfbs_moe.data.motif_scan import best_hit, motif_prior_scores
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibration import FAMILIARITY
+from tfbs_moe.evaluation.calibration import OOD_P
 from tfbs_moe.evaluation.gate_use import MIXTURE
-from tfbs_moe.evaluation.ood_score import Familiarity
-from tfbs_moe.evaluation.scores import CONTROL_GC, CONTROL_MATRIX, WEIGHT
+from tfbs_moe.evaluation.ood_score import OodScore
+from tfbs_moe.evaluation.scores import BASELINE_GC, BASELINE_MATRIX, WEIGHT
 from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits, subset_rows
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert
@@ -27,10 +27,10 @@ from tfbs_moe.numeric import auroc
 from tfbs_moe.sequence import ALPHABET
 
 BATCH_SIZE = 1024
-CONTROL = "control."
-CONTROL_MEAN = "control.mean"
-CONTROL_MAX = "control.max"
-CONTROL_ORACLE = "control.oracle"
+BASELINE = "baseline."
+BASELINE_MEAN = "baseline.mean"
+BASELINE_MAX = "baseline.max"
+BASELINE_ORACLE = "baseline.oracle"
 SUBSET_COLUMNS = ("model", "seed", *MEASURED)
 
 Model = Expert | MixtureOfExperts
@@ -43,7 +43,7 @@ class Output:
     logit: np.ndarray  # float32 (N,)
     weights: np.ndarray  # float32 (N, K), the gate's; (N, 0) without a gate
     experts: tuple[str, ...] = ()  # K names
-    familiarity: np.ndarray | None = None  # float32 (N,), see ``familiarity.Familiarity``; None if unknown
+    ood_p: np.ndarray | None = None  # float32 (N,), see ``OodScore``; None if unknown
     is_logit: bool = True  # False for a score without a probability
     subsets: np.ndarray | None = None  # float32 (S, N), see ``subsets.subset_logits``; None if not asked for
 
@@ -53,10 +53,10 @@ def predict_dataset(
     dataset: Dataset,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
-    knowledge: FactorKnowledge | None = None,
+    motif_prior: MotifPrior | None = None,
 ) -> pd.DataFrame:
     """Predict every example of one dataset with every model; see ``predict_datasets``."""
-    return next(predict_datasets(models, [dataset], device, batch_size, knowledge))[0]
+    return next(predict_datasets(models, [dataset], device, batch_size, motif_prior))[0]
 
 
 def predict_datasets(
@@ -64,19 +64,19 @@ def predict_datasets(
     datasets: Sequence[Dataset],
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
-    knowledge: FactorKnowledge | None = None,
+    motif_prior: MotifPrior | None = None,
     seed: int | None = None,
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Predict one factor's datasets with every model, and with mixtures that lack some of their experts.
 
-    For each seed, ``control.mean`` and ``control.max`` are the mean and the maximum of the logits of its experts, if
-    there are at least two. ``control.oracle`` is the expert with the highest AUROC on the dataset itself: not a model,
-    but the limit of choosing one expert. ``control.matrix`` is the best hit of the factor's JASPAR matrices, if any,
-    and ``control.gc`` the GC content; both are scores without a probability.
+    For each seed, ``baseline.mean`` and ``baseline.max`` are the mean and the maximum of the logits of its experts, if
+    there are at least two. ``baseline.oracle`` is the expert with the highest AUROC on the dataset itself: not a model,
+    but the limit of choosing one expert. ``baseline.matrix`` is the best hit of the factor's JASPAR matrices, if any,
+    and ``baseline.gc`` the GC content; both are scores without a probability.
 
     ``models`` holds name, seed and bundle folder. Each model is read once, one seed's models are in memory at a time,
-    and an expert in several mixtures is computed once. ``knowledge`` is the factor's motif prior, for motif-conditioned
-    gates and ``control.matrix``. ``seed`` is the root of the random subsets of many experts; None skips subsets.
+    and an expert in several mixtures is computed once. ``motif_prior`` is for motif-conditioned gates and
+    ``baseline.matrix``. ``seed`` is the root of the random subsets of many experts; None skips subsets.
 
     Yields, per dataset, the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
     subset of its experts (``SUBSET_COLUMNS``; no rows where the dataset lacks a class). Raises InputError if a model is
@@ -90,7 +90,7 @@ def predict_datasets(
     for replicate in sorted({replicate for _, replicate in names}):
         folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
         loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
-        familiar = {name: Familiarity.read(folder) for name, folder in folders.items()}
+        ood_score = {name: OodScore.read(folder) for name, folder in folders.items()}
         experts = [name for name, model in loaded.items() if _is_expert(name, model)]
         away = (
             {}
@@ -98,10 +98,10 @@ def predict_datasets(
             else {name: expert_subsets(len(mixture.names), seed) for name, mixture in _mixtures(loaded)}
         )
         for dataset, its_outputs in zip(datasets, outputs, strict=True):
-            told = {name: _told(folder, dataset, knowledge) for name, folder in folders.items()}
-            found = predict_models(loaded, dataset.one_hot, device, batch_size, told, familiar, away)
-            found |= _controls({name: found[name] for name in experts}, dataset)
-            found |= _scores(dataset, knowledge)
+            motif_scores = {name: _motif_scores(folder, dataset, motif_prior) for name, folder in folders.items()}
+            found = predict_models(loaded, dataset.one_hot, device, batch_size, motif_scores, ood_score, away)
+            found |= _baselines({name: found[name] for name in experts}, dataset)
+            found |= _scores(dataset, motif_prior)
             its_outputs |= {(name, replicate): output for name, output in found.items()}
     for dataset, its_outputs in zip(datasets, outputs, strict=True):
         yield _table(dataset, its_outputs), _subset_table(dataset, its_outputs, seed)
@@ -112,18 +112,18 @@ def predict_models(
     one_hot: np.ndarray,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
-    told: Mapping[str, np.ndarray | None] | None = None,
-    familiar: Mapping[str, Familiarity | None] | None = None,
+    motif_scores: Mapping[str, np.ndarray | None] | None = None,
+    ood_score: Mapping[str, OodScore | None] | None = None,
     away: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> dict[str, Output]:
     """Predict one-hot sequences, uint8 (N, 4, L), with models in memory, whose training modes are restored afterwards.
 
-    By name of a mixture, ``told`` holds motif prior scores (N, 1 + K, see ``models.gate.Gate``), ``familiar`` its
+    By name of a mixture, ``motif_scores`` are (N, 1 + K), see ``models.gates.Gate``, ``ood_score`` is its
     out-of-distribution score and ``away`` the subsets of experts to keep. Raises InputError if a logit is not finite.
     """
     stacks = _stacks(models)
     modes = {name: model.training for name, model in models.items()}
-    known_to = {name: one.to(device) for name, one in (familiar or {}).items() if one is not None}
+    known_to = {name: one.to(device) for name, one in (ood_score or {}).items() if one is not None}
     parts: dict[str, list[tuple[torch.Tensor | None, ...]]] = {name: [] for name in models}
     try:
         for model in models.values():
@@ -133,7 +133,7 @@ def predict_models(
                 x = torch.from_numpy(one_hot[start : start + batch_size]).to(device).float()
                 known = {
                     name: torch.from_numpy(rows[start : start + batch_size]).to(device)
-                    for name, rows in (told or {}).items()
+                    for name, rows in (motif_scores or {}).items()
                     if rows is not None
                 }
                 for name, *found in _predict_batch(models, stacks, x, known, known_to, away or {}):
@@ -149,10 +149,10 @@ def _predict_batch(
     stacks: dict[str, tuple[str, int]],
     x: torch.Tensor,
     known: Mapping[str, torch.Tensor],
-    familiar: Mapping[str, Familiarity],
+    ood_score: Mapping[str, OodScore],
     away: Mapping[str, Sequence[tuple[int, ...]]],
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield each model's name, logit (B,), weights (B, K), familiarity (B,) and subset logits (B, S) for a batch.
+    """Yield each model's name, logit (B,), weights (B, K), ood_p (B,) and subset logits (B, S) for a batch.
 
     The last two are None where they do not apply.
     """
@@ -168,9 +168,9 @@ def _predict_batch(
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts):
             embedding = embedded(stacks[name][0])
-            familiarity = familiar[name].of(embedding) if name in familiar else None
+            ood_p = ood_score[name].of(embedding) if name in ood_score else None
             tried = subset_logits(model.gate, embedding, known.get(name), away[name]).T if name in away else None
-            yield name, *model.gate(embedding, known.get(name)), familiarity, tried
+            yield name, *model.gate(embedding, known.get(name)), ood_p, tried
         elif name in stacks:
             mixture, position = stacks[name]
             embedding = embedded(mixture)[:, position, : model.embedding_size]
@@ -190,18 +190,18 @@ def _stacks(models: dict[str, Model]) -> dict[str, tuple[str, int]]:
     for name, model in models.items():
         if not isinstance(model, MixtureOfExperts):
             continue
-        members = [member for member in model.experts.members if isinstance(member, Expert)]
-        same = (other for other, experts in distinct.items() if _all_same(experts, members))
+        gate_experts = [gate_expert for gate_expert in model.experts.gate_experts if isinstance(gate_expert, Expert)]
+        same = (other for other, experts in distinct.items() if _all_same(experts, gate_experts))
         source = next(same, name)
-        distinct.setdefault(source, members)
+        distinct.setdefault(source, gate_experts)
         sources[name] = (source, 0)
     for name, model in models.items():
         if isinstance(model, Expert):
             places = (
                 (mixture, position)
-                for mixture, members in distinct.items()
-                for position, member in enumerate(members)
-                if _same(model, member)
+                for mixture, gate_experts in distinct.items()
+                for position, gate_expert in enumerate(gate_experts)
+                if _same(model, gate_expert)
             )
             place = next(places, None)
             if place:
@@ -234,50 +234,50 @@ def _load(name: str, folder: str | Path, datasets: Sequence[Dataset], device: to
 
 
 def _mixtures(models: Mapping[str, Model]) -> Iterator[tuple[str, MixtureOfExperts]]:
-    """Yield the mixtures that are not controls, by name."""
+    """Yield the mixtures that are not baselines, by name."""
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts) and name.startswith(MIXTURE):
             yield name, model
 
 
 def _is_expert(name: str, model: Model) -> bool:
-    return isinstance(model, Expert) and not name.startswith(CONTROL)
+    return isinstance(model, Expert) and not name.startswith(BASELINE)
 
 
-def _told(folder: str | Path, dataset: Dataset, knowledge: FactorKnowledge | None) -> np.ndarray | None:
+def _motif_scores(folder: str | Path, dataset: Dataset, motif_prior: MotifPrior | None) -> np.ndarray | None:
     """Return the motif prior scores of a dataset, or None for a model that is not motif-conditioned."""
     description = bundle.describe(folder)
-    if knowledge is None or description["kind"] != "mixture" or not GATES[description["gate"]].informed:
+    if motif_prior is None or description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
         return None
-    return tell(knowledge, dataset.one_hot, [expert["factors"] for expert in description["experts"]])
+    return motif_prior_scores(motif_prior, dataset.one_hot, [expert["factors"] for expert in description["experts"]])
 
 
-def _controls(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]:
+def _baselines(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]:
     if len(experts) < 2:
         return {}
     logits = np.stack([output.logit for output in experts.values()])
     none = np.empty((logits.shape[1], 0), dtype=np.float32)
-    controls = {
-        CONTROL_MEAN: Output(logits.mean(axis=0, dtype=np.float64).astype(np.float32), none),
-        CONTROL_MAX: Output(logits.max(axis=0), none),
+    baselines = {
+        BASELINE_MEAN: Output(logits.mean(axis=0, dtype=np.float64).astype(np.float32), none),
+        BASELINE_MAX: Output(logits.max(axis=0), none),
     }
     if len(np.unique(dataset.label)) > 1:
         areas = [auroc(dataset.label, one) for one in logits]
-        controls[CONTROL_ORACLE] = Output(logits[int(np.argmax(areas))], none)
-    return controls
+        baselines[BASELINE_ORACLE] = Output(logits[int(np.argmax(areas))], none)
+    return baselines
 
 
-def _scores(dataset: Dataset, knowledge: FactorKnowledge | None) -> dict[str, Output]:
-    """Return the controls without a network: GC content and JASPAR hits."""
+def _scores(dataset: Dataset, motif_prior: MotifPrior | None) -> dict[str, Output]:
+    """Return the baselines without a network: GC content and JASPAR hits."""
     if not len(dataset):
         return {}
     none = np.empty((len(dataset), 0), dtype=np.float32)
     letters = dataset.one_hot.sum(axis=2, dtype=np.float32)
     share = letters[:, [ALPHABET.index("C"), ALPHABET.index("G")]].sum(axis=1) / letters.sum(axis=1).clip(1)
-    scores = {CONTROL_GC: Output(share, none, is_logit=False)}
-    if knowledge is not None and knowledge.matrix_ids:
-        found = best_hit(dataset.one_hot, [matrix_by_id(name) for name in knowledge.matrix_ids])
-        scores[CONTROL_MATRIX] = Output(found, none, is_logit=False)
+    scores = {BASELINE_GC: Output(share, none, is_logit=False)}
+    if motif_prior is not None and motif_prior.matrix_ids:
+        found = best_hit(dataset.one_hot, [matrix_by_id(name) for name in motif_prior.matrix_ids])
+        scores[BASELINE_MATRIX] = Output(found, none, is_logit=False)
     return scores
 
 
@@ -285,12 +285,12 @@ def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor | None, ...]
     experts = model.names if isinstance(model, MixtureOfExperts) else ()
     if not parts:
         return Output(np.empty(0, np.float32), np.empty((0, len(experts)), np.float32), experts)
-    logit, weights, familiarity, tried = map(_whole, zip(*parts, strict=True))
+    logit, weights, ood_p, tried = map(_whole, zip(*parts, strict=True))
     assert logit is not None and weights is not None
     if not np.isfinite(logit).all():
         row = int(np.flatnonzero(~np.isfinite(logit))[0])
         raise InputError(f"model {name} gives a logit that is not finite at row {row}; its weights are damaged")
-    return Output(logit, weights, experts, familiarity, subsets=None if tried is None else tried.T)
+    return Output(logit, weights, experts, ood_p, subsets=None if tried is None else tried.T)
 
 
 def _whole(parts: tuple[torch.Tensor | None, ...]) -> np.ndarray | None:
@@ -322,10 +322,10 @@ def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataF
         "logit": logit,
         "probability": np.where(is_logit, torch.sigmoid(torch.from_numpy(logit)).numpy(), np.float32(np.nan)),
     }
-    if any(output.familiarity is not None for output in outputs.values()):
+    if any(output.ood_p is not None for output in outputs.values()):
         missing = np.full(count, np.nan, dtype=np.float32)
-        known = [missing if output.familiarity is None else output.familiarity for output in outputs.values()]
-        columns[FAMILIARITY] = np.concatenate(known)
+        known = [missing if output.ood_p is None else output.ood_p for output in outputs.values()]
+        columns[OOD_P] = np.concatenate(known)
     experts = list(dict.fromkeys(expert for output in outputs.values() for expert in output.experts))
     for expert in experts:
         weight = np.full((blocks, count), np.nan, dtype=np.float32)

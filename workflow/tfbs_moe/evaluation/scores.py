@@ -11,10 +11,10 @@ from tfbs_moe.errors import InputError
 COLUMNS = ("row", "label", "pair", "model", "seed", "logit", "probability")
 WEIGHT = "weight_"
 UNPAIRED = -1
-CONTROL_MATRIX = "control.matrix"
-CONTROL_GC = "control.gc"
+BASELINE_MATRIX = "baseline.matrix"
+BASELINE_GC = "baseline.gc"
 # Baselines that nobody trains: every seed says the same.
-UNTRAINED = (CONTROL_MATRIX, CONTROL_GC)
+UNTRAINED = (BASELINE_MATRIX, BASELINE_GC)
 
 
 @dataclass(frozen=True, eq=False)

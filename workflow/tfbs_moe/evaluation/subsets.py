@@ -36,11 +36,11 @@ def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
 
 
 def subset_logits(
-    gate: Gate, embeddings: torch.Tensor, knowledge: torch.Tensor | None, subsets: Sequence[tuple[int, ...]]
+    gate: Gate, embeddings: torch.Tensor, motif_scores: torch.Tensor | None, subsets: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
     """Return a gate's logits (S, N) with subsets of its experts; it knows which are absent and is not retrained.
 
-    ``embeddings`` are (N, K, E), none absent, ``knowledge`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are
+    ``embeddings`` are (N, K, E), none absent, ``motif_scores`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are
     positions of experts.
     """
     kept = embeddings.new_zeros((len(subsets), gate.experts))
@@ -51,7 +51,10 @@ def subset_logits(
     logits = embeddings.new_empty((len(subsets), len(embeddings)))
     for start in range(0, len(embeddings), part):
         rows = slice(start, start + part)
-        whole, known = embeddings[rows], knowledge[rows] if gate.informed and knowledge is not None else None
+        whole, known = (
+            embeddings[rows],
+            motif_scores[rows] if gate.motif_conditioned and motif_scores is not None else None,
+        )
         for each, mask in enumerate(kept):
             # Not ``gate`` itself, which would look for NaN in yet another copy.
             logits[each, rows] = gate.mix(whole * mask[:, None], (mask > 0).expand(len(whole), -1), known)[0]

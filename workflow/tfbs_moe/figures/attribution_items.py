@@ -2,13 +2,13 @@
 
 from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
 from tfbs_moe.figures.item import (
-    ATTRIBUTION_AROUND,
     ATTRIBUTION_SHIFTS,
     ATTRIBUTION_SUMMARY,
     LOGO_METHODS,
     MOTIF_MATCHES,
     MOTIFS,
     PLANTED_SITES,
+    SITE_PROFILES,
     FigureItem,
     first_test_sets,
     words,
@@ -20,7 +20,7 @@ from tfbs_moe.study import Study
 def attribution_items(study: Study, protocol: str) -> list[FigureItem]:
     """Return the attribution figures of a protocol, in the order of the report."""
     settings, explained = study.config["attribution"], study.explained(protocol)
-    items = [_attribution_grid(protocol), _around(protocol), _shift_curves(protocol), _cost(protocol)]
+    items = [_attribution_grid(protocol), _site_profiles(protocol), _shift_curves(protocol), _cost(protocol)]
     items += [_logos(study, protocol, name) for name in study.explained_experiments]
     items += [_motifs(protocol, model, settings["motif_method"]) for model in explained]
     if settings["modisco_seqlets"]:
@@ -46,10 +46,10 @@ def _attribution_grid(protocol: str) -> FigureItem:
     )
 
 
-def _around(protocol: str) -> FigureItem:
+def _site_profiles(protocol: str) -> FigureItem:
     return FigureItem(
-        name=f"around.{protocol}",
-        kind="around",
+        name=f"site_profiles.{protocol}",
+        kind="site_profiles",
         title=f"Attribution around known sites, protocol {protocol}",
         caption=words(
             """
@@ -59,7 +59,7 @@ def _around(protocol: str) -> FigureItem:
             """
         ),
         alt="Line plots, one panel per test set, one line per method, distance from the site on the horizontal axis.",
-        inputs=(ATTRIBUTION_AROUND,),
+        inputs=(SITE_PROFILES,),
         parameters={"protocol": protocol},
     )
 

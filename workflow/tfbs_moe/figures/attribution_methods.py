@@ -27,9 +27,9 @@ COST_METRICS = {name: METRIC_LABELS[name] for name in (*_QUALITY, "infidelity")}
 # Okabe and Ito's colours; a method keeps its colour and marker in every panel.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5A5A5A")
 _MARKERS = "os^vD<>pXdh"
-AROUND_METHODS = ("gradient_corrected", "shiftsmooth_corrected", "ism_corrected", "gradient", "shiftsmooth")
+PROFILE_METHODS = ("gradient_corrected", "shiftsmooth_corrected", "ism_corrected", "gradient", "shiftsmooth")
 """The first three of these methods that the run has are drawn around sites."""
-_AROUND_LINES = 3
+_PROFILE_LINES = 3
 _PANELS_PER_ROW = 3
 _PANEL_HEIGHT = 1.9
 _LEGEND_HEIGHT = 0.55
@@ -60,13 +60,13 @@ def shift_curves(shifts: pd.DataFrame, confidence: float, metrics: Mapping[str, 
 
 
 @styled
-def around_sites(around: pd.DataFrame) -> Drawing:
-    """Draw the mixtures' aggregate profiles around known sites, from one protocol's ``attributions/around.tsv``."""
-    table = around[around["model"].str.startswith("moe.")] if len(around) else around
+def site_profiles(profiles: pd.DataFrame) -> Drawing:
+    """Draw the mixtures' aggregate profiles around known sites, from one protocol's ``site_profiles.tsv``."""
+    table = profiles[profiles["model"].str.startswith("moe.")] if len(profiles) else profiles
     if table.empty:
         return nothing_to_draw("No site is known in the explained sequences, so there is nothing to look around.")
     present = set(table["method"])
-    drawn = [method for method in AROUND_METHODS if method in present][:_AROUND_LINES]
+    drawn = [method for method in PROFILE_METHODS if method in present][:_PROFILE_LINES]
     table = table[table["method"].isin(drawn)]
     experiments = list(dict.fromkeys(table["experiment"]))
     columns = min(_PANELS_PER_ROW, len(experiments))
@@ -85,7 +85,7 @@ def around_sites(around: pd.DataFrame) -> Drawing:
         ax.set(title=f"{experiment} ({first['n'].max()} sites)", xlabel="bases from the middle of the site")
         ax.set_ylabel("strength, mean is 1" if place % columns == 0 else "")
     same_limits(axes, x=None)
-    shared_legend(figure, axes[0], columns=_AROUND_LINES)
+    shared_legend(figure, axes[0], columns=_PROFILE_LINES)
     return figure, table[["protocol", "model", "experiment", "method", "offset", "value", "sd", "n", "site_share"]]
 
 

@@ -324,8 +324,8 @@ def _gate_subsets(study: Study, protocol: str) -> FigureItem:
             f"""
             Left: what the mixture ({gate}) loses in AUROC where one expert is taken away and the gate is told so, but
             not trained again; means over factors with the t interval, the factor as the unit. Right: mean AUROC over
-            factors by how many experts are present, over {_tried(len(study.gate_members(protocol, gate)))}. All rows,
-            first kind of negatives.
+            factors by how many experts are present, over {_tried(len(study.gate_experts_of(protocol, gate)))}. All
+            rows, first kind of negatives.
             """
         ),
         alt="Dot plot with intervals, one row per expert, and line plot, one line per set of factors.",

@@ -181,9 +181,11 @@ def _shift_curves(item: FigureItem, source: Source) -> Drawing:
     )
 
 
-def _around(item: FigureItem, source: Source) -> Drawing:
-    around = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "method", "offset", "value"))
-    return attribution_methods.around_sites(around[around["protocol"] == item.parameters["protocol"]])
+def _site_profiles(item: FigureItem, source: Source) -> Drawing:
+    profiles = read_tsv(
+        source.folder / item.inputs[0], ("protocol", "model", "experiment", "method", "offset", "value")
+    )
+    return attribution_methods.site_profiles(profiles[profiles["protocol"] == item.parameters["protocol"]])
 
 
 def _cost(item: FigureItem, source: Source) -> Drawing:
@@ -287,7 +289,7 @@ _KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
     "negatives": _negatives,
     "critical_difference": _critical_difference,
     "attribution_grid": _grid,
-    "around": _around,
+    "site_profiles": _site_profiles,
     "shift_curves": _shift_curves,
     "cost": _cost,
     "motifs": _motifs,

@@ -59,7 +59,7 @@ def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Dra
     experts = list(dict.fromkeys(losses["absent"]))
     sets = [name for name in aggregate.SETS if (losses["set"] == name).any()]
     # Easily distinguished colours: those of a mixture, an expert and a control.
-    shown = model_styles(["moe.softmax", "convnet.A", "control.mean"])
+    shown = model_styles(["moe.softmax", "convnet.A", "baseline.mean"])
     styles = dict(zip(aggregate.SETS, shown.values(), strict=True))
     figure = new_figure(TWO_COLUMNS, max(2.2, 1.0 + 0.3 * len(experts)))
     lost, counted = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -53,7 +53,7 @@ GRID = "#e4e7eb"
 _PALETTE = {
     "moe": ("#0072B2", "#56B4E9", "#004166"),
     "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
-    "control": (
+    "baseline": (
         "#009E73",
         "#5A5A5A",
         "#A6D854",
@@ -70,9 +70,9 @@ _PALETTE = {
 }
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
 """First colour by kind of model."""
-_CONTROLS = {"oracle": "oracle (sees labels)", "gc": "GC content", "matrix": "JASPAR matrix"}
-_MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "control": "Xdh8H1"}
-_LINES = {"moe": "-", "expert": (0, (4, 1.2)), "control": (0, (1, 1))}
+_BASELINES = {"oracle": "oracle (sees labels)", "gc": "GC content", "matrix": "JASPAR matrix"}
+_MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "baseline": "Xdh8H1"}
+_LINES = {"moe": "-", "expert": (0, (4, 1.2)), "baseline": (0, (1, 1))}
 
 RC: Any = {
     "font.family": "DejaVu Sans",
@@ -263,7 +263,7 @@ def _hundredths(count: int) -> bytes:
 def model_kind(model: str) -> str:
     """Return a model's kind: ``moe``, ``control`` or ``expert``."""
     prefix = model.split(".", maxsplit=1)[0]
-    return prefix if prefix in ("moe", "control") else "expert"
+    return prefix if prefix in ("moe", "baseline") else "expert"
 
 
 def model_label(model: str, several_architectures: bool = False) -> str:
@@ -273,14 +273,14 @@ def model_label(model: str, several_architectures: bool = False) -> str:
         return f"mixture ({rest})"
     if prefix == "pooled":
         return f"pooled {rest}"
-    if prefix == "control":
-        return f"control: {_CONTROLS.get(rest, rest.replace('_', ' '))}"
+    if prefix == "baseline":
+        return f"baseline: {_BASELINES.get(rest, rest.replace('_', ' '))}"
     return f"{rest} expert ({prefix})" if several_architectures else f"{rest} expert"
 
 
 def ordered_models(models: Iterable[str]) -> list[str]:
     """Return distinct model names: mixtures, then experts, then controls, each sorted by name."""
-    rank = {"moe": 0, "expert": 1, "control": 2}
+    rank = {"moe": 0, "expert": 1, "baseline": 2}
     return sorted(set(models), key=lambda model: (rank[model_kind(model)], model))
 
 

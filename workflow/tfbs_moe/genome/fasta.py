@@ -28,7 +28,7 @@ def _translation() -> bytes:
 _TRANSLATION = _translation()
 
 
-def letter_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
+def base_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
     """Return the codes of bases as ``read_fasta`` reads them, uint8, 255 for other letters; ``without`` are skipped."""
     return np.frombuffer(letters.translate(_TRANSLATION, without), dtype=np.uint8)
 

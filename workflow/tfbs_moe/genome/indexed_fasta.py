@@ -24,7 +24,7 @@ import pyfaidx
 from tqdm import tqdm
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.fasta import letter_codes, read_fasta
+from tfbs_moe.genome.fasta import base_codes, read_fasta
 from tfbs_moe.sequence import UNKNOWN
 from tfbs_moe.tables import GZIP_MAGIC, atomic, open_bytes
 
@@ -75,7 +75,7 @@ class IndexedFasta:
         for start in range(first, last, _FETCH_BASES):
             end = min(last, start + _FETCH_BASES)
             try:
-                found = letter_codes(self._faidx.lines(name, start, end), without=b"\r\n")
+                found = base_codes(self._faidx.lines(name, start, end), without=b"\r\n")
             except _ODD:
                 self._refuse()
             if len(found) != end - start or found.max() > UNKNOWN:

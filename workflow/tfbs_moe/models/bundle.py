@@ -29,7 +29,7 @@ from tfbs_moe.tables import atomic, read_json, write_json
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
-MEMBERS = "experts"
+GATE_EXPERTS = "experts"
 LEFT_OUT = "left_out"
 DEFAULT_LICENCE = "MIT"
 
@@ -89,7 +89,7 @@ def save_mixture(
         _check_name(expert, f"an expert of {folder}")
     described = {expert: describe(path) for expert, path in experts.items()}
     for expert, path in experts.items():
-        _copy(Path(path), Path(folder) / MEMBERS / expert)
+        _copy(Path(path), Path(folder) / GATE_EXPERTS / expert)
     return _write(
         gate,
         Path(folder),
@@ -102,7 +102,7 @@ def save_mixture(
             "experts": [
                 {
                     "name": expert,
-                    "folder": f"{MEMBERS}/{expert}",
+                    "folder": f"{GATE_EXPERTS}/{expert}",
                     "factors": list((factors or {}).get(expert, [])),
                     "architecture": described[expert]["architecture"],
                     "weights_sha256": described[expert]["weights"]["sha256"],
@@ -172,7 +172,7 @@ def load(folder: str | Path, device: str | torch.device = "cpu") -> Expert | Mix
         folder,
     )
     _fill(gate, folder, description)
-    experts = {entry["name"]: _load_member(folder, entry) for entry in entries}
+    experts = {entry["name"]: _load_expert(folder, entry) for entry in entries}
     return MixtureOfExperts(experts, gate).to(device).eval()
 
 
@@ -202,7 +202,7 @@ def _models_below(folder: Path) -> str:
     """List, for a message, the models below a folder that is none itself, without those inside mixtures."""
     patterns = ["/".join(["*"] * depth + [DESCRIPTION]) for depth in range(1, _DEPTH + 1)]
     found = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})
-    found = [path for path in found if not (path.parent.name == MEMBERS and path.parent.parent in found)]
+    found = [path for path in found if not (path.parent.name == GATE_EXPERTS and path.parent.parent in found)]
     if not found:
         return ""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -234,10 +234,11 @@ def _check_types(description: Mapping[str, Any], path: Path) -> None:
         if not isinstance(entry, dict) or not all(isinstance(entry.get(field), str) for field in fields):
             raise InputError(f"{path}: an expert lacks one of {', '.join(fields)}. Make the bundle again.")
         _check_name(entry["name"], str(path))
-        if entry["folder"] != f"{MEMBERS}/{entry['name']}":
+        if entry["folder"] != f"{GATE_EXPERTS}/{entry['name']}":
             raise InputError(
                 f"{path}: the expert {entry['name']!r} is said to lie in {entry['folder']!r}; the experts of a mixture "
-                f"lie below it, this one in '{MEMBERS}/{entry['name']}'. Do not use a bundle that you cannot vouch for."
+                f"lie below it, this one in '{GATE_EXPERTS}/{entry['name']}'. Do not use a bundle that you "
+                "cannot vouch for."
             )
         names.append(entry["name"])
     if len(set(names)) != len(names):
@@ -319,7 +320,7 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], what: str) -> None:
             raise InputError(f"{what}: {name} holds values that are infinite or no numbers; its training diverged")
 
 
-def _load_member(folder: Path, entry: Mapping[str, Any]) -> Expert:
+def _load_expert(folder: Path, entry: Mapping[str, Any]) -> Expert:
     """Load one expert of a mixture; raise InputError if its weights are not those the gate was trained with."""
     place = folder / entry["folder"]
     if not place.resolve().is_relative_to(folder.resolve()):
@@ -327,11 +328,11 @@ def _load_member(folder: Path, entry: Mapping[str, Any]) -> Expert:
             f"{place} is a link that leads out of {folder}; a mixture's experts lie in its own folder. "
             "Copy the expert there."
         )
-    member = load_experts({entry["name"]: place})[entry["name"]]
+    expert = load_experts({entry["name"]: place})[entry["name"]]
     found = describe(place)["weights"]["sha256"]
     if found != entry["weights_sha256"]:
         raise InputError(
             f"the expert {entry['name']!r} in {place} is not the one this mixture was trained with: its weights have "
             f"SHA-256 {found}, the mixture wants {entry['weights_sha256']}. Train the gate again on these experts."
         )
-    return member
+    return expert

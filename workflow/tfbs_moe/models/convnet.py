@@ -37,7 +37,7 @@ class MotifScan(nn.Module):
         quick = (learning or not torch.is_grad_enabled()) and not x.requires_grad
         quick = quick and x.device.type == "cpu" and x.dtype == torch.float32
         # torch's compiler cannot trace numba code.
-        letters = _letters(x, beside) if quick and not torch.compiler.is_compiling() else None
+        letters = _bases(x, beside) if quick and not torch.compiler.is_compiling() else None
         if letters is None:
             hits = self.activation(self.convolution(pad_neutral(x, beside)))
             pooled = [self.maximum(hits).squeeze(2)] + ([hits.mean(dim=2)] if self.mean else [])
@@ -48,12 +48,12 @@ class MotifScan(nn.Module):
         return run(letters, weight, bias, self.mean)
 
 
-def _letters(x: torch.Tensor, beside: int) -> torch.Tensor | None:
+def _bases(x: torch.Tensor, beside: int) -> torch.Tensor | None:
     """Return the codes of columns (N, 4, L) and their padding, or None if some column has no code."""
     # numba takes most of a second to import: only when it is needed.
-    from tfbs_moe.models.lookup_convolution import read_letters
+    from tfbs_moe.models.lookup_convolution import read_bases
 
-    letters, known = read_letters(x.detach().contiguous().numpy(), beside)
+    letters, known = read_bases(x.detach().contiguous().numpy(), beside)
     return torch.from_numpy(letters) if known else None
 
 

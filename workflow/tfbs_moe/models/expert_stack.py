@@ -26,7 +26,7 @@ class ExpertStack(nn.Module):
         if len(set(windows.values())) > 1:
             raise InputError(f"experts of a mixture must share one window; these have {windows}")
         self.names = tuple(experts)
-        self.members = nn.ModuleList(experts.values())
+        self.gate_experts = nn.ModuleList(experts.values())
         self.padding = min((expert.padding for expert in experts.values()), key=lambda padding: padding["columns"])
         self.window = next(iter(windows.values()))
         self.embedding_size = max(expert.embedding_size for expert in experts.values())  # zeros pad shorter ones
@@ -66,7 +66,7 @@ class ExpertStack(nn.Module):
 
     def expert(self, position: int) -> Expert:
         """Return one of the experts."""
-        expert = self.members[position]
+        expert = self.gate_experts[position]
         assert isinstance(expert, Expert)
         return expert
 
@@ -76,7 +76,7 @@ class ExpertStack(nn.Module):
 
     def _embed_together(self, positions: Sequence[int], x: torch.Tensor) -> torch.Tensor:
         """Embed with experts of one shape in one pass: (experts, N, E)."""
-        states = [self.members[position].state_dict(keep_vars=True) for position in positions]
+        states = [self.gate_experts[position].state_dict(keep_vars=True) for position in positions]
         # Stacked anew each time, which is cheap, so that weights are current and gradients reach them.
         stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         template = _Embedding(self.expert(positions[0]))

@@ -32,9 +32,9 @@ class Gate(nn.Module, ABC):
     """Mixes the embeddings of K experts into one logit.
 
     Embeddings are float (N, K, E); an expert whose embedding begins with NaN is absent for that sequence: its weight is
-    0 and nothing of it is used. A motif-conditioned gate (``informed``) also takes a motif prior ``knowledge`` of the
-    factor being scored, float (N, 1 + K): the score of the factor's own motif on the sequence, and that motif's
-    similarity to the motif of each expert's factor; NaN where unknown.
+    0 and nothing of it is used. A gate that is ``motif_conditioned`` also takes the ``motif_scores`` of
+    the factor that is asked for, float (N, 1 + K): the score of the factor's own motif on the sequence, and that
+    motif's similarity to the motif of each expert's factor; NaN where unknown.
 
     A subclass sets ``Parameters``, builds its layers and defines ``mix``.
     """
@@ -42,7 +42,7 @@ class Gate(nn.Module, ABC):
     Parameters: ClassVar[type[GateParameters]] = GateParameters
     # Whether ``mix`` uses the experts' logits; the gate then keeps a copy of their heads.
     reads_logits: ClassVar[bool] = False
-    informed: ClassVar[bool] = False
+    motif_conditioned: ClassVar[bool] = False
 
     head_weight: torch.Tensor
     head_bias: torch.Tensor
@@ -60,17 +60,17 @@ class Gate(nn.Module, ABC):
 
     @abstractmethod
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E), zero where not ``present`` (N, K), into logits (N,) and weights (N, K)."""
 
     def forward(
-        self, embeddings: torch.Tensor, knowledge: torch.Tensor | None = None
+        self, embeddings: torch.Tensor, motif_scores: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K), which sum to 1, or to 0 without any expert."""
         present = ~embeddings[:, :, 0].isnan()
         embeddings = torch.where(present.unsqueeze(2), embeddings, 0.0)
-        return self.mix(embeddings, present, knowledge if self.informed else None)
+        return self.mix(embeddings, present, motif_scores if self.motif_conditioned else None)
 
     def learn_heads(self, stack: ExpertStack) -> None:
         """Copy the heads of the experts, if ``mix`` uses their logits."""
@@ -141,7 +141,7 @@ class SoftmaxGate(Gate):
         self.head = nn.Linear(embedding_size, 1)
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         if self.settings.normalise:
@@ -185,7 +185,7 @@ class LogitGate(Gate):
         super().__init__(experts, embedding_size, hyperparameters)
         _check_temperature(self)
         hidden, dropout = self.settings.hidden, self.settings.dropout
-        self.judge = nn.Sequential(
+        self.score = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(experts * (embedding_size + 2), hidden),
             nn.ReLU(),
@@ -196,21 +196,21 @@ class LogitGate(Gate):
         self.shift = nn.Parameter(torch.zeros(experts))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         said = self.logits_of_experts(embeddings) * present
         seen = torch.cat([embeddings.flatten(1), said, present.to(said.dtype)], dim=1)
-        scores = self.judge(seen) + self.tilt(knowledge)
+        scores = self.score(seen) + self.tilt(motif_scores)
         weights = masked_softmax(scores / self.settings.temperature, present)
         logit = (weights * (said * F.softplus(self.scale + 1.0) + self.shift)).sum(1)
-        return logit + self.evidence(knowledge), weights
+        return logit + self.evidence(motif_scores), weights
 
-    def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+    def tilt(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
         """Return what the motif prior adds to the scores (N, K): nothing here."""
         return 0.0
 
-    def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+    def evidence(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
         """Return what the motif prior adds to the logit (N,): nothing here."""
         return 0.0
 
@@ -223,25 +223,25 @@ class MotifGate(LogitGate):
     whose own expert is dropped out train them. Without a motif or a prior both terms are 0, as in ``LogitGate``.
     """
 
-    informed: ClassVar[bool] = True
+    motif_conditioned: ClassVar[bool] = True
 
     def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
         super().__init__(experts, embedding_size, hyperparameters)
-        self.likeness = nn.Parameter(torch.zeros(1))
+        self.similarity = nn.Parameter(torch.zeros(1))
         self.matrix_weight = nn.Parameter(torch.full((1,), _FIRST_MATRIX_WEIGHT).expm1().log())
         self.matrix_shift = nn.Parameter(torch.zeros(1))
 
-    def tilt(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+    def tilt(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
         """Return what motif similarity adds to the scores (N, K)."""
-        return 0.0 if knowledge is None else self.likeness * knowledge[:, 1:].nan_to_num()
+        return 0.0 if motif_scores is None else self.similarity * motif_scores[:, 1:].nan_to_num()
 
-    def evidence(self, knowledge: torch.Tensor | None) -> torch.Tensor | float:
+    def evidence(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
         """Return what the motif's score on the sequence adds to the logit (N,)."""
-        if knowledge is None:
+        if motif_scores is None:
             return 0.0
-        score = knowledge[:, 0]
-        told = F.softplus(self.matrix_weight) * (score.nan_to_num() - self.matrix_shift)
-        return torch.where(score.isnan(), 0.0, told)
+        score = motif_scores[:, 0]
+        scaled = F.softplus(self.matrix_weight) * (score.nan_to_num() - self.matrix_shift)
+        return torch.where(score.isnan(), 0.0, scaled)
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class AttentionGate(Gate):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(self.settings.dropout), nn.Linear(embedding_size, 1))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, knowledge: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         query = self.query(embeddings.flatten(1)).unsqueeze(1)

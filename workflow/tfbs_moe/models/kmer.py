@@ -42,14 +42,14 @@ class KmerLogistic(Expert):
         k = self.settings.k
         if self.embedding_size != 1:
             raise InputError("hyper-parameters of KmerLogistic: embedding_size is always 1")
-        check_positions(window - k + 1, window, f"words of {k}")
+        check_positions(window - k + 1, window, f"k-mers of {k}")
         self.receptive_field = k
         places = ALPHABET_SIZE ** torch.arange(k)
-        words = torch.arange(ALPHABET_SIZE**k)
-        letters = words[:, None] // places % ALPHABET_SIZE
+        kmers = torch.arange(ALPHABET_SIZE**k)
+        bases = kmers[:, None] // places % ALPHABET_SIZE
         # Reverse complements.
-        turned = ((ALPHABET_SIZE - 1 - letters).flip(1) * places).sum(1)
-        classes, inverse = torch.unique(torch.minimum(words, turned), return_inverse=True)
+        turned = ((ALPHABET_SIZE - 1 - bases).flip(1) * places).sum(1)
+        classes, inverse = torch.unique(torch.minimum(kmers, turned), return_inverse=True)
         self.register_buffer("places", places, persistent=False)
         # One extra row, of zero weight, for k-mers with an unknown base.
         self.register_buffer("row", torch.cat([inverse, torch.tensor([len(classes)])]), persistent=False)
@@ -62,10 +62,10 @@ class KmerLogistic(Expert):
         check_window(x, self.window)
         k = self.settings.k
         # torch's argmax takes ten times as long.
-        highest, letters = x.max(1)
-        words = (letters.unfold(1, k, 1) * self.places).sum(2)
+        highest, bases = x.max(1)
+        kmers = (bases.unfold(1, k, 1) * self.places).sum(2)
         known = highest.unfold(1, k, 1).amin(2) > 0
-        bag: torch.Tensor = self.weights(self.row[torch.where(known, words, ALPHABET_SIZE**k)])
+        bag: torch.Tensor = self.weights(self.row[torch.where(known, kmers, ALPHABET_SIZE**k)])
         return bag
 
     def classify(self, embedding: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,9 @@
 """Convolve DNA with filters by looking up 3-mers instead of multiplying one-hot columns, compiled by numba.
 
 The sums of each filter's weights over every 3-mer are computed once per call, so that a filter of width 24 costs 8
-additions at a position instead of 96 products. A 3-mer ("word") at q contributes to the filter's values at q, q - 3,
+additions at a position instead of 96 products. A 3-mer ("kmer") at q contributes to the filter's values at q, q - 3,
 q - 6, ..., once for each of its places in the filter. Values are therefore kept in three strips, one per position
-modulo 3, where these positions are adjacent: a word's contribution to all of them, for all filters, is one vectorised
+modulo 3, where these positions are adjacent: a kmer's contribution to all of them, for all filters, is one vectorised
 addition of two contiguous blocks of memory. The gradient takes the same way back.
 
 Filters that no sequence can lift above zero are skipped: they give zero and have no gradient, and the paper's initial
@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-WORD = 3
-EVEN, NONE, LETTERS = 4, 5, 6
+KMER = 3
+EVEN, NONE, BASES = 4, 5, 6
 """Codes beyond the four bases: a column of 0.25 each (neutral padding), a column of zeros (an unknown base)."""
 # Active filters are padded to a multiple of this many lanes, a processor's vector.
 _LANES = 4
 # Rows of a strip (one position, all lanes) compared at once, for long loops.
 _TOGETHER = 8
-_SPELLINGS = LETTERS**WORD
+_SPELLINGS = BASES**KMER
 _FOREIGN = 255
 # Initial value of strip rows outside the sequence: no sum of weights lifts it above zero.
 _NOWHERE = np.float32(-1e30)
@@ -38,20 +38,20 @@ class Scanned(NamedTuple):
     place: np.ndarray  # int32 (N, F), position of the maximum
     able: np.ndarray  # int64 (A,), indices of the active filters
     fired: np.ndarray  # uint8 (N, strips), 1 where a value is above 0; empty where no gradient of a mean is needed
-    words: np.ndarray  # uint8 (N, L + 2), see ``_read_words``
+    kmers: np.ndarray  # uint8 (N, L + 2), see ``_read_kmers``
 
 
 class _Strips(NamedTuple):
     """Memory layout of values: three strips of rows of lanes."""
 
     lanes: int  # active filters, padded
-    parts: int  # words that a filter spans
+    parts: int  # kmers that a filter spans
     rows: int  # of a strip, ``parts`` - 1 of them before the first position
     positions: int  # of a filter on the sequence
 
 
 @numba.njit(cache=True, nogil=True)
-def read_letters(x: np.ndarray, beside: int) -> tuple[np.ndarray, bool]:
+def read_bases(x: np.ndarray, beside: int) -> tuple[np.ndarray, bool]:
     """Encode columns, float32 (N, 4, L) plus ``beside`` neutral ones on each side, as codes uint8 (N, L + 2 · beside).
 
     The second value is False if some column is neither a base, nor unknown, nor neutral.
@@ -100,7 +100,7 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
     count, filters = len(letters), len(bias)
     able = able_to_fire(weight, bias)
     strips = _strips(len(able), letters.shape[1], weight.shape[2])
-    table, words, empty = _word_sums(weight, able, strips), _read_words(letters), _empty_strips(bias, able, strips)
+    table, kmers, empty = _kmer_sums(weight, able, strips), _read_kmers(letters), _empty_strips(bias, able, strips)
     pooled = np.zeros((count, 2 * filters if with_mean else filters), np.float32)
     where = np.zeros((count, filters), np.int32)
     marked = with_mean and for_gradient
@@ -109,7 +109,7 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
     highest, at, total = np.empty(stretch, np.float32), np.zeros(stretch, np.float32), np.empty(stretch, np.float32)
     for row in range(count):
         _copy(empty, value)
-        _spread(words[row], table, strips, value)
+        _spread(kmers[row], table, strips, value)
         highest[:] = 0
         for number in range(len(value) // stretch):
             _raise(value[number * stretch : (number + 1) * stretch], number, highest, at)
@@ -121,7 +121,7 @@ def scan(letters: np.ndarray, weight: np.ndarray, bias: np.ndarray, with_mean: b
             _join_means(total, able, strips, pooled[row, filters:])
         if marked:
             _mark(value, fired[row])
-    return Scanned(pooled, where, able, fired, words)
+    return Scanned(pooled, where, able, fired, kmers)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -131,7 +131,7 @@ def scan_gradient(
     """Return the gradients of weight (F, 4, W) and bias (F,) from that of ``scanned.pooled``, for the same codes."""
     count, filters = scanned.place.shape
     strips = _strips(len(scanned.able), letters.shape[1], width)
-    by_letter = np.zeros((strips.parts * WORD, LETTERS, filters), np.float32)
+    by_base = np.zeros((strips.parts * KMER, BASES, filters), np.float32)
     bias = np.zeros(filters, np.float32)
     for row in range(count):
         for number in scanned.able:
@@ -139,48 +139,48 @@ def scan_gradient(
                 peak, start = of_pooled[row, number], scanned.place[row, number]
                 bias[number] += peak
                 for place in range(width):
-                    by_letter[place, letters[row, start + place], number] += peak
+                    by_base[place, letters[row, start + place], number] += peak
     if len(scanned.fired):
-        _add_means(scanned, of_pooled[:, filters:], strips, by_letter, bias)
+        _add_means(scanned, of_pooled[:, filters:], strips, by_base, bias)
     weight = np.empty((filters, 4, width), np.float32)
     for each in range(filters):
         for base in range(4):
             for place in range(width):
-                even = np.float32(0.25) * by_letter[place, EVEN, each]
-                weight[each, base, place] = by_letter[place, base, each] + even
+                even = np.float32(0.25) * by_base[place, EVEN, each]
+                weight[each, base, place] = by_base[place, base, each] + even
     return weight, bias
 
 
 @numba.njit(cache=True, nogil=True)
 def _strips(able: int, length: int, width: int) -> _Strips:
     """Return the layout for ``able`` active filters of ``width`` on sequences of ``length``."""
-    parts = -(-width // WORD)
+    parts = -(-width // KMER)
     positions = length - width + 1
-    rows = -(-positions // WORD) + 2 * (parts - 1)
+    rows = -(-positions // KMER) + 2 * (parts - 1)
     # Rows are compared ``_TOGETHER`` at a time.
     rows = -(-rows // _TOGETHER) * _TOGETHER
     return _Strips(-(-able // _LANES) * _LANES, parts, rows, positions)
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(words: np.ndarray, table: np.ndarray, strips: _Strips, value: np.ndarray) -> None:
-    """Add the contributions (216, parts · lanes) of words (L + 2,) to the strips ``value``."""
+def _spread(kmers: np.ndarray, table: np.ndarray, strips: _Strips, value: np.ndarray) -> None:
+    """Add the contributions (216, parts · lanes) of kmers (L + 2,) to the strips ``value``."""
     span, lanes = strips.parts * strips.lanes, strips.lanes
-    for strip in range(WORD):
+    for strip in range(KMER):
         start = strip * strips.rows * lanes
-        for place in range(strip, strips.positions + WORD * (strips.parts - 1), WORD):
-            _add(value[start : start + span], table[words[place]])
+        for place in range(strip, strips.positions + KMER * (strips.parts - 1), KMER):
+            _add(value[start : start + span], table[kmers[place]])
             start += lanes
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(words: np.ndarray, change: np.ndarray, strips: _Strips, table: np.ndarray) -> None:
-    """Add the gradients in strips to the words (216, parts · lanes) that contributed: the transpose of ``_spread``."""
+def _gather(kmers: np.ndarray, change: np.ndarray, strips: _Strips, table: np.ndarray) -> None:
+    """Add the gradients in strips to the kmers (216, parts · lanes) that contributed: the transpose of ``_spread``."""
     span, lanes = strips.parts * strips.lanes, strips.lanes
-    for strip in range(WORD):
+    for strip in range(KMER):
         start = strip * strips.rows * lanes
-        for place in range(strip, strips.positions + WORD * (strips.parts - 1), WORD):
-            _add(table[words[place]], change[start : start + span])
+        for place in range(strip, strips.positions + KMER * (strips.parts - 1), KMER):
+            _add(table[kmers[place]], change[start : start + span])
             start += lanes
 
 
@@ -232,7 +232,7 @@ def _join_maxima(
             if highest[row * strips.lanes + lane] > best:
                 best = highest[row * strips.lanes + lane]
                 found = int(at[row * strips.lanes + lane]) * _TOGETHER + row
-                where[able[lane]] = (found % strips.rows - (strips.parts - 1)) * WORD + found // strips.rows
+                where[able[lane]] = (found % strips.rows - (strips.parts - 1)) * KMER + found // strips.rows
         maximum[able[lane]] = best
 
 
@@ -246,13 +246,13 @@ def _join_means(total: np.ndarray, able: np.ndarray, strips: _Strips, mean: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter: np.ndarray, bias: np.ndarray) -> None:
-    """Add the gradient of the means to those of codes (W, 6, F) and bias (F,): by word first, then by code."""
+def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_base: np.ndarray, bias: np.ndarray) -> None:
+    """Add the gradient of the means to those of codes (W, 6, F) and bias (F,): by kmer first, then by code."""
     lanes, parts, stretch = strips.lanes, strips.parts, _TOGETHER * strips.lanes
     share, fallen = np.zeros(stretch, np.float32), np.zeros(stretch, np.float32)
     change = np.empty(scanned.fired.shape[1], np.float32)
     table = np.zeros((_SPELLINGS, parts * lanes), np.float32)
-    by_lane = np.zeros((parts * WORD, LETTERS, lanes), np.float32)
+    by_lane = np.zeros((parts * KMER, BASES, lanes), np.float32)
     for row in range(len(scanned.fired)):
         for lane in range(len(scanned.able)):
             for copy in range(_TOGETHER):
@@ -260,12 +260,12 @@ def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter
         for start in range(0, len(change), stretch):
             _share_out(scanned.fired[row, start : start + stretch], share, change[start : start + stretch])
             _add(fallen, change[start : start + stretch])
-        _gather(scanned.words[row], change, strips, table)
-    for word in range(_SPELLINGS):
-        first, second, third = word // LETTERS**2, word // LETTERS % LETTERS, word % LETTERS
+        _gather(scanned.kmers[row], change, strips, table)
+    for kmer in range(_SPELLINGS):
+        first, second, third = kmer // BASES**2, kmer // BASES % BASES, kmer % BASES
         for part in range(parts):
-            start, place = (parts - 1 - part) * lanes, part * WORD
-            added = table[word, start : start + lanes]
+            start, place = (parts - 1 - part) * lanes, part * KMER
+            added = table[kmer, start : start + lanes]
             _add(by_lane[place, first], added)
             _add(by_lane[place + 1, second], added)
             _add(by_lane[place + 2, third], added)
@@ -273,9 +273,9 @@ def _add_means(scanned: Scanned, of_mean: np.ndarray, strips: _Strips, by_letter
         number = scanned.able[lane]
         for copy in range(_TOGETHER):
             bias[number] += fallen[copy * lanes + lane]
-        for place in range(len(by_letter)):
-            for letter in range(LETTERS):
-                by_letter[place, letter, number] += by_lane[place, letter, lane]
+        for place in range(len(by_base)):
+            for letter in range(BASES):
+                by_base[place, letter, number] += by_lane[place, letter, lane]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -285,23 +285,23 @@ def _share_out(fired: np.ndarray, share: np.ndarray, change: np.ndarray) -> None
 
 
 @numba.njit(cache=True, nogil=True)
-def _word_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
-    """Return each word's contributions (216, parts · lanes), its last place in a filter first, padded with zeros."""
+def _kmer_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
+    """Return each kmer's contributions (216, parts · lanes), its last place in a filter first, padded with zeros."""
     lanes, parts, width = strips.lanes, strips.parts, weight.shape[2]
-    by_letter = np.zeros((parts * WORD, LETTERS, lanes), np.float32)
+    by_base = np.zeros((parts * KMER, BASES, lanes), np.float32)
     for lane in range(len(able)):
         for place in range(width):
             for base in range(4):
-                by_letter[place, base, lane] = weight[able[lane], base, place]
-                by_letter[place, EVEN, lane] += np.float32(0.25) * weight[able[lane], base, place]
+                by_base[place, base, lane] = weight[able[lane], base, place]
+                by_base[place, EVEN, lane] += np.float32(0.25) * weight[able[lane], base, place]
     table = np.empty((_SPELLINGS, parts * lanes), np.float32)
-    for word in range(_SPELLINGS):
-        i, j, k = word // LETTERS**2, word // LETTERS % LETTERS, word % LETTERS
+    for kmer in range(_SPELLINGS):
+        i, j, k = kmer // BASES**2, kmer // BASES % BASES, kmer % BASES
         for part in range(parts):
-            place, start = part * WORD, (parts - 1 - part) * lanes
-            a, b, c = by_letter[place, i], by_letter[place + 1, j], by_letter[place + 2, k]
+            place, start = part * KMER, (parts - 1 - part) * lanes
+            a, b, c = by_base[place, i], by_base[place + 1, j], by_base[place + 2, k]
             for lane in range(lanes):
-                table[word, start + lane] = a[lane] + b[lane] + c[lane]
+                table[kmer, start + lane] = a[lane] + b[lane] + c[lane]
     return table
 
 
@@ -309,23 +309,23 @@ def _word_sums(weight: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndar
 def _empty_strips(bias: np.ndarray, able: np.ndarray, strips: _Strips) -> np.ndarray:
     """Return strips with the bias at each position and ``_NOWHERE`` elsewhere."""
     lanes = strips.lanes
-    value = np.full(WORD * strips.rows * lanes, _NOWHERE, np.float32)
+    value = np.full(KMER * strips.rows * lanes, _NOWHERE, np.float32)
     for position in range(strips.positions):
-        start = (position % WORD * strips.rows + position // WORD + strips.parts - 1) * lanes
+        start = (position % KMER * strips.rows + position // KMER + strips.parts - 1) * lanes
         for lane in range(len(able)):
             value[start + lane] = bias[able[lane]]
     return value
 
 
 @numba.njit(cache=True, nogil=True)
-def _read_words(letters: np.ndarray) -> np.ndarray:
-    """Return the index of the word that begins at each position, uint8 (N, L + 2); unknown bases follow the end."""
+def _read_kmers(letters: np.ndarray) -> np.ndarray:
+    """Return the index of the kmer that begins at each position, uint8 (N, L + 2); unknown bases follow the end."""
     count, length = letters.shape
-    beyond = WORD - 1
-    words = np.empty((count, length + beyond), np.uint8)
+    beyond = KMER - 1
+    kmers = np.empty((count, length + beyond), np.uint8)
     letter = np.full(length + 2 * beyond, NONE, np.uint8)
     for row in range(count):
         _copy(letters[row], letter)
         for place in range(length + beyond):
-            words[row, place] = letter[place] * LETTERS**2 + letter[place + 1] * LETTERS + letter[place + 2]
-    return words
+            kmers[row, place] = letter[place] * BASES**2 + letter[place + 1] * BASES + letter[place + 2]
+    return kmers

@@ -12,9 +12,9 @@ from tfbs_moe.figures.item import (
     CURVES,
     DRAWS,
     FACTOR_STATISTICS,
-    GATE_LIKENESS,
     GATE_LOSSES,
     GATE_NUMBERS,
+    GATE_SIMILARITY,
     GATE_USE,
     GATE_WEIGHTS,
     METRICS,
@@ -28,7 +28,7 @@ from tfbs_moe.study import Study
 from tfbs_moe.tables import read_tsv
 
 WARNINGS = "audit/warnings.tsv"
-TRUST = "evaluation/trust.tsv"
+CALIBRATION_QUALITY = "evaluation/calibration.tsv"
 SEED_AVERAGES = "evaluation/seed_averages.tsv"
 DATASETS = "datasets/summary.tsv"
 COMPARISON = "attributions/comparison.tsv"
@@ -44,7 +44,7 @@ SIMILARITY = "statistics/similarity.tsv"
 REGRESSION = "statistics/regression.tsv"
 NEGATIVES_MATRIX = "statistics/negatives_matrix.tsv"
 CALIBRATION = "statistics/calibration.tsv"
-FAMILIARITY = "statistics/familiarity.tsv"
+OOD_SCORE = "statistics/ood_score.tsv"
 POWER = "statistics/power.tsv"
 PUBLISHED_ANOVA = "statistics/published_anova.tsv"
 TABLES = (
@@ -58,9 +58,9 @@ TABLES = (
     GATE_WEIGHTS,
     GATE_USE,
     SUBSETS,
-    TRUST,
+    CALIBRATION_QUALITY,
     CALIBRATION,
-    FAMILIARITY,
+    OOD_SCORE,
     ATTRIBUTION_SUMMARY,
     COMPARISON,
     EQUIVARIANCE,
@@ -73,7 +73,7 @@ TABLES = (
     ABLATION,
     GATE_LOSSES,
     GATE_NUMBERS,
-    GATE_LIKENESS,
+    GATE_SIMILARITY,
     STRATA,
     STRATA_TESTS,
     SIMILARITY,
@@ -108,7 +108,7 @@ class Run:
     def without_expert(self, protocol: str) -> list[str]:
         """Return the training factors of a protocol that no seed has an expert of, all of theirs being left out.
 
-        Sets, strata and likeness go by the experiments table, in which these stay training factors.
+        Sets, strata and similarity go by the experiments table, in which these stay training factors.
         """
         listed = self.table(trained_list(protocol))
         if listed is None or LEFT_OUT not in listed:

@@ -26,11 +26,11 @@ CALIBRATION_COLUMNS = (
     "n",
     "unit",
 )
-FAMILIARITY_COLUMNS = (
+OOD_COLUMNS = (
     *_GROUPS,
-    "unfamiliar_known",
-    "unfamiliar_other_cell",
-    "unfamiliar_unseen",
+    "ood_known",
+    "ood_other_cell",
+    "ood_unseen",
     "difference",
     "lower",
     "upper",
@@ -49,13 +49,13 @@ MOST_ORDERED = 9
 _MOST_ORDERS = math.factorial(8)
 
 
-def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def calibration_gains(calibration: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Return how much calibration lowers the log loss, over the factors of each set; columns ``CALIBRATION_COLUMNS``.
 
-    ``trust`` is ``evaluation/trust.tsv``; ``gain`` is uncalibrated minus calibrated log loss, with a t interval over
-    factors, seeds and cells averaged within a factor.
+    ``calibration`` is ``evaluation/calibration.tsv``; ``gain`` is uncalibrated minus calibrated log loss, with a t
+    interval over factors, seeds and cells averaged within a factor.
     """
-    table = trust.assign(gain=trust["log_loss"] - trust["log_loss_calibrated"])
+    table = calibration.assign(gain=calibration["log_loss"] - calibration["log_loss_calibrated"])
     values = ["log_loss", "log_loss_calibrated", "gain", "calibration_error", "calibration_error_calibrated"]
     factors = by_factor(table, [*_GROUPS, "set", "calibrated_on"], values)
     records = []
@@ -68,32 +68,31 @@ def calibration_gains(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(CALIBRATION_COLUMNS))
 
 
-def familiarity_evidence(trust: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def ood_evidence(calibration: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Test whether out-of-distribution sequences are those of unseen factors, and whether mixtures do worse on them.
 
-    One row per protocol × mixture × negatives, columns ``FAMILIARITY_COLUMNS``: the mean fraction of bound sequences
+    One row per protocol × mixture × negatives, columns ``OOD_COLUMNS``: the mean fraction of bound sequences
     that are out of distribution, over training factors in their own cell, in another cell, and over unseen factors; the
     difference of unseen and training factors with Welch's interval (missing with fewer than ``FEWEST_FOR_MEANS``
     factors on a side); and Spearman's correlation of the mean score with AUROC over all factors, each of them once: a
     training factor in its own cell.
     """
-    factors = by_factor(trust, [*_GROUPS, "set"], ["unfamiliar_bound", "familiarity_bound", "auroc"])
+    factors = by_factor(calibration, [*_GROUPS, "set"], ["ood_bound", "ood_p_bound", "auroc"])
     records = []
     for names, group in factors.groupby(_GROUPS, sort=False):
         known, elsewhere, unseen = (
-            group.loc[group["set"] == which, "unfamiliar_bound"].to_numpy()
-            for which in (IN_DISTRIBUTION, OTHER_CELL, UNSEEN)
+            group.loc[group["set"] == which, "ood_bound"].to_numpy() for which in (IN_DISTRIBUTION, OTHER_CELL, UNSEEN)
         )
         difference, lower, upper = _welch(unseen, known, level)
         group, _ = apart(group, "set")
         rho, p = np.nan, np.nan
-        pairs = [settled(column) for column in group[["familiarity_bound", "auroc"]].dropna().to_numpy(dtype=float).T]
+        pairs = [settled(column) for column in group[["ood_p_bound", "auroc"]].dropna().to_numpy(dtype=float).T]
         if len(pairs[0]) >= LEAST_FACTORS and all(map(varies, pairs)):
             rho, p = _spearman(*pairs)
         sets = (known, elsewhere, unseen)
         means, counts = (part.mean() if len(part) else np.nan for part in sets), map(len, sets)
         records.append((*names, *means, difference, lower, upper, *counts, rho, p, len(pairs[0]), UNIT))
-    return pd.DataFrame(records, columns=list(FAMILIARITY_COLUMNS))
+    return pd.DataFrame(records, columns=list(OOD_COLUMNS))
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:

@@ -53,12 +53,12 @@ def ablation(
 _GROUPS = ["protocol", "model", "set", "negatives"]
 LOSS_COLUMNS = (*_GROUPS, "absent", "value", "lower", "upper", "n", "unit")
 NUMBER_COLUMNS = (*_GROUPS, "n_present", "value", "lower", "upper", "n", "unit")
-LIKENESS_COLUMNS = (
-    "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "likeness", "agree",
+GATE_SIMILARITY_COLUMNS = (
+    "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "similarity", "agree",
 )  # fmt: skip
 POOLED = "pooled."
 # −log10 of TOMTOM's p; below it two matrices are not similar.
-LEAST_LIKENESS = 1.0
+LEAST_SIMILARITY = 1.0
 
 
 def expert_losses(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
@@ -79,18 +79,18 @@ def by_number(subsets: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     return _over_factors(subsets, "n_present", level, NUMBER_COLUMNS)
 
 
-def likeness_agreement(
-    weights: pd.DataFrame, knowledge: Mapping[str, Mapping[str, Any]], factors: Mapping[str, str]
+def similarity_agreement(
+    weights: pd.DataFrame, motif_priors: Mapping[str, Mapping[str, Any]], factors: Mapping[str, str]
 ) -> pd.DataFrame:
     """Compare, for each factor with a known matrix, the expert of most weight with the one of the most similar motif.
 
     One row per protocol × mixture × negatives × factor; weights are means over bound sequences. Experts pooled over
     factors, which have no motif of their own, are excluded; a factor without a matrix, or whose matrix is similar to no
-    expert's (``LEAST_LIKENESS``), has no row.
+    expert's (``LEAST_SIMILARITY``), has no row.
 
-    ``weights`` is ``evaluation/gate_weights.tsv``; ``knowledge`` is ``knowledge.json``, by factor its ``likeness`` to
-    each expert's factor (−log10 of TOMTOM's p); ``factors`` are those of the training experiments, after which experts
-    are named, with or without their architecture.
+    ``weights`` is ``evaluation/gate_weights.tsv``; ``motif_priors`` is ``motif_priors.json``, by factor its
+    ``similarity`` to each expert's factor (−log10 of TOMTOM's p); ``factors`` are those of the training
+    experiments, after which experts are named, with or without their architecture.
     """
     bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith(MIXTURE)]
     bound = bound[~bound["expert"].str.startswith(POOLED)]
@@ -99,17 +99,17 @@ def likeness_agreement(
     records = []
     for names, group in means.groupby(keys, sort=False):
         protocol, model, negatives, factor, its_set = names
-        likeness = knowledge.get(str(factor), {}).get("likeness", {})
-        learnt = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
-        alike = {expert: likeness[own] for expert, own in learnt.items() if own in likeness}
-        if max(alike.values(), default=0.0) < LEAST_LIKENESS:
+        similarity = motif_priors.get(str(factor), {}).get("similarity", {})
+        trained_on = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
+        alike = {expert: similarity[own] for expert, own in trained_on.items() if own in similarity}
+        if max(alike.values(), default=0.0) < LEAST_SIMILARITY:
             continue
-        most = list(learnt)[int(group["value"].to_numpy().argmax())]
+        most = list(trained_on)[int(group["value"].to_numpy().argmax())]
         nearest = max(alike, key=lambda expert: alike[expert])
-        agree = learnt[most] == learnt[nearest]
+        agree = trained_on[most] == trained_on[nearest]
         row = (protocol, model, negatives, factor, its_set, most, group["value"].max(), nearest, alike[nearest], agree)
         records.append(row)
-    return pd.DataFrame(records, columns=list(LIKENESS_COLUMNS))
+    return pd.DataFrame(records, columns=list(GATE_SIMILARITY_COLUMNS))
 
 
 def _factor_of(expert: str, factors: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ UNIT = "factor"
 DESIGN = "repeated measures: every model on every factor, seeds and cells averaged within the factor"
 GROUPS = ("protocol", "set", "negatives", "rows")
 # The best expert by the test labels: an upper bound on choosing one, not a model.
-ORACLE = "control.oracle"
+ORACLE = "baseline.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
 # Prefixes of metrics that are not bounded by 0 and 1.
 _UNBOUNDED = ("log_loss", "enrichment", "ism_rank", "gradient_rank", "site_distance", "matrix_distance")

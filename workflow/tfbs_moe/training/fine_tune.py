@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset, concatenate, leaders, subset
-from tfbs_moe.data.folds import is_reserved
-from tfbs_moe.data.motif_prior import FactorKnowledge
+from tfbs_moe.data.folds import in_calibration_split
+from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gates import Gate
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.runtime import rng
 from tfbs_moe.training.checkpoint import remove_checkpoint
-from tfbs_moe.training.gate_inputs import Views, hide, known_of_rows
+from tfbs_moe.training.gate_inputs import GateInputs, hide, motif_scores_of_rows
 from tfbs_moe.training.loop import Fitted, fit
 from tfbs_moe.training.rows import Rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
@@ -36,16 +36,16 @@ class FineTuning:
     train: Mapping[str, Dataset]
     # The epoch is chosen on those outside the calibration split and unrelated to training sequences.
     validation: Mapping[str, Dataset]
-    knowledge: Mapping[str, FactorKnowledge]  # no motif prior for missing experiments
+    motif_priors: Mapping[str, MotifPrior]  # no motif prior for missing experiments
 
 
 def fine_tune(
     gate: Gate,
     experts: Mapping[str, str | Path],
-    views: Views,
+    gate_inputs: GateInputs,
     fine_tuning: FineTuning,
     *,
-    unseen: float,
+    expert_dropout: float,
     settings: TrainingSettings,
     seed: int,
     folder: Path,
@@ -55,13 +55,13 @@ def fine_tune(
 ) -> tuple[Fitted, dict[str, Path]]:
     """Train gate and experts together on sequences, at a tenth of the gate's learning rate.
 
-    Motif prior and expert dropout (``unseen``, see ``training.gate.train_gate``) are as in the gate's own training.
-    Experts stay in evaluation mode: no dropout within them, fixed normalisation statistics. The gate, already trained
-    on ``views`` of these experts, changes in place; changed experts are written to ``experts/<name>`` below ``folder``,
-    and their folders returned. Raises LeftOutError unless training and validation hold both classes.
+    Motif scores and ``expert_dropout`` are as in the gate's own training (``training.gate.train_gate``). Experts stay
+    in evaluation mode: no dropout within them, fixed normalisation statistics. The gate, already trained on
+    ``gate_inputs`` of these experts, changes in place; changed experts are written to ``experts/<name>`` below
+    ``folder``, and their folders returned. Raises LeftOutError unless training and validation hold both classes.
     """
-    members = bundle.load_experts(experts, device)
-    mixture = MixtureOfExperts(members, gate)
+    gate_experts = bundle.load_experts(experts, device)
+    mixture = MixtureOfExperts(gate_experts, gate)
     mixture.experts.requires_grad_(True)
     smaller = replace(
         settings,
@@ -69,21 +69,21 @@ def fine_tune(
         batch_size=min(_BATCH, settings.batch_size),
         max_epochs=fine_tuning.epochs,
     )
-    hidden, bases = views.hidden.to(device), 4 * mixture.window
+    hidden, bases = gate_inputs.hidden.to(device), 4 * mixture.window
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         beside = inputs[:, bases:]
         embeddings = mixture.experts(inputs[:, :bases].unflatten(1, (4, mixture.window)))
         source, draw = beside[:, _SOURCE].long(), beside[:, _DRAW]
-        embeddings = hide(embeddings, hidden, source, draw, unseen, mixture.training)
+        embeddings = hide(embeddings, hidden, source, draw, expert_dropout, mixture.training)
         logits, weights = gate(embeddings, beside[:, _KNOWN:])
         return logits, gate.penalty(weights)
 
     fitted = fit(
         mixture,
         predict,
-        _rows(fine_tuning.train, fine_tuning, gate, views, seed, device, "training"),
-        _rows(_choosing(fine_tuning), fine_tuning, gate, views, seed, device, "validation"),
+        _rows(fine_tuning.train, fine_tuning, gate, gate_inputs, seed, device, "training"),
+        _rows(_choosing(fine_tuning), fine_tuning, gate, gate_inputs, seed, device, "validation"),
         smaller,
         seed,
         checkpoint=checkpoint,
@@ -93,9 +93,9 @@ def fine_tune(
     changed = {}
     for name, source in experts.items():
         described = bundle.describe(source)
-        changed[name] = folder / bundle.MEMBERS / name
+        changed[name] = folder / bundle.GATE_EXPERTS / name
         facts = {"fine_tuned_from": described["weights"]["sha256"], "seed": seed, "data": described.get("data")}
-        bundle.save(members[name], changed[name], facts)
+        bundle.save(gate_experts[name], changed[name], facts)
     return fitted, changed
 
 
@@ -108,7 +108,7 @@ def _choosing(fine_tuning: FineTuning) -> dict[str, Dataset]:
     chosen = {}
     for (name, rows), known in zip(fine_tuning.validation.items(), related, strict=True):
         leader = leaders(rows)
-        chosen[name] = subset(rows, ~np.isin(leader, leader[is_reserved(rows) | known]))
+        chosen[name] = subset(rows, ~np.isin(leader, leader[in_calibration_split(rows) | known]))
     return chosen
 
 
@@ -116,21 +116,21 @@ def _rows(
     parts: Mapping[str, Dataset],
     fine_tuning: FineTuning,
     gate: Gate,
-    views: Views,
+    gate_inputs: GateInputs,
     seed: int,
     device: torch.device,
     name: str,
 ) -> Rows:
-    """Join the sequences of all training experiments, with the columns that ``Views`` has behind embeddings."""
-    factors = {entry["name"]: entry["factors"] for entry in views.description["experts"]}
-    learnt = [factors[expert] for expert in views.names]
+    """Join the sequences of all training experiments, with the columns that ``GateInputs`` has behind embeddings."""
+    factors = {entry["name"]: entry["factors"] for entry in gate_inputs.description["experts"]}
+    trained_on = [factors[expert] for expert in gate_inputs.names]
     beside = []
     for experiment, rows in parts.items():
-        own = np.full((len(rows), _KNOWN + 1 + len(views.names)), np.nan, np.float32)
-        own[:, _SOURCE] = views.description["experiments"].index(experiment)
+        own = np.full((len(rows), _KNOWN + 1 + len(gate_inputs.names)), np.nan, np.float32)
+        own[:, _SOURCE] = gate_inputs.description["experiments"].index(experiment)
         own[:, _DRAW] = rng(seed, "unseen", experiment, name).random(len(rows), dtype=np.float32)
-        if gate.informed:
-            own[:, _KNOWN:] = known_of_rows(learnt, rows.one_hot, fine_tuning.knowledge.get(experiment))
+        if gate.motif_conditioned:
+            own[:, _KNOWN:] = motif_scores_of_rows(trained_on, rows.one_hot, fine_tuning.motif_priors.get(experiment))
         beside.append(own)
     whole = sequence_rows(concatenate(list(parts.values())), device, name)
     return replace(whole, beside=torch.from_numpy(np.concatenate(beside)).to(whole.inputs.device))

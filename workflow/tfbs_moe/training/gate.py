@@ -22,7 +22,7 @@ from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.fine_tune import FineTuning, fine_tune
-from tfbs_moe.training.gate_inputs import Views, hide
+from tfbs_moe.training.gate_inputs import GateInputs, hide
 from tfbs_moe.training.loop import Fitted, Predict, fit
 from tfbs_moe.training.record import is_finished, machine_record, module_digest, untrained, write_result
 from tfbs_moe.training.rows import Rows, auroc, make_rows
@@ -35,7 +35,7 @@ _ROWS_PER_PASS = 8192
 
 
 def train_gate(
-    views: Views,
+    gate_inputs: GateInputs,
     experts: Mapping[str, str | Path],
     *,
     gate: str,
@@ -44,15 +44,15 @@ def train_gate(
     seed: int,
     folder: str | Path,
     device: torch.device,
-    unseen: float = 0.0,
+    expert_dropout: float = 0.0,
     fine_tuning: FineTuning | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a gate over frozen experts, write the mixture's bundle, history and timing, return its ``model.json``.
 
-    ``experts`` are bundle folders by name, in the gate's order; those that ``views`` lists as excluded are skipped.
-    ``unseen`` is the expert dropout: the fraction of examples without the experts trained on their factor alone, as for
-    a factor that no expert was trained on; drawn anew in each training epoch, once for validation. ``fine_tuning``
+    ``experts`` are bundle folders by name, in the gate's order; those that ``gate_inputs`` lists as excluded are
+    skipped. ``expert_dropout`` is the fraction of examples without the experts trained on their factor alone, as for a
+    factor that no expert was trained on; drawn anew in each training epoch, once for validation. ``fine_tuning``
     trains the experts too, afterwards. ``model.json`` has ``left_out`` if training diverges or a class is missing.
     Raises InputError for unusable experts, data or settings, and Interrupted, with the checkpoint written, on a signal.
     """
@@ -63,26 +63,26 @@ def train_gate(
             "training settings: augmentation and fresh_negatives are for sequences, and a gate learns from embeddings; "
             "leave both out"
         )
-    absent = {name: reason for name, reason in views.description["left_out"].items() if name in experts}
+    absent = {name: reason for name, reason in gate_inputs.description["left_out"].items() if name in experts}
     experts = _present(experts, absent)
-    _check_experts(views, experts)
-    views = views.only(list(experts))
+    _check_experts(gate_inputs, experts)
+    gate_inputs = gate_inputs.only(list(experts))
     stack = ExpertStack(bundle.load_experts(experts)).requires_grad_(False)
-    model = build_gate(gate, len(stack), views.embedding_size, hyperparameters, named_seed(seed, "weights"))
-    own = [entry for entry in views.description["experts"] if entry["name"] in experts]
+    model = build_gate(gate, len(stack), gate_inputs.embedding_size, hyperparameters, named_seed(seed, "weights"))
+    own = [entry for entry in gate_inputs.description["experts"] if entry["name"] in experts]
     facts = {
         **(description or {}),
         "seed": seed,
         "settings": settings.as_json(),
-        "rows": views.description["rows"],
-        "max_rows": views.description["max_rows"],
-        "unseen": unseen,
+        "rows": gate_inputs.description["rows"],
+        "max_rows": gate_inputs.description["max_rows"],
+        "expert_dropout": expert_dropout,
         "fine_tuning_epochs": fine_tuning.epochs if fine_tuning else 0,
-        "data": views.description["data"],
-        "views_seed": views.description["seed"],
-        "views_crc32": views.checksum(model.informed),
+        "data": gate_inputs.description["data"],
+        "gate_inputs_seed": gate_inputs.description["seed"],
+        "gate_inputs_crc32": gate_inputs.checksum(model.motif_conditioned),
         "without": absent,
-        "explained_by_alignment": views.description.get("explained_by_alignment"),
+        "explained_by_alignment": gate_inputs.description.get("explained_by_alignment"),
         "code_digest": module_digest(__file__),
         "computed_with": machine_record(device),
     }
@@ -95,12 +95,21 @@ def train_gate(
     try:
         model.learn_heads(stack)
         fitted, changed = _trained(
-            model.to(device), stack, views, experts, settings, seed, folder, fingerprint, unseen, fine_tuning
+            model.to(device),
+            stack,
+            gate_inputs,
+            experts,
+            settings,
+            seed,
+            folder,
+            fingerprint,
+            expert_dropout,
+            fine_tuning,
         )
     except LeftOutError as error:
         log.warning("left out of the study: %s", error)
         facts |= {bundle.LEFT_OUT: str(error)}
-        model = build_gate(gate, len(stack), views.embedding_size, hyperparameters, named_seed(seed, "weights"))
+        model = build_gate(gate, len(stack), gate_inputs.embedding_size, hyperparameters, named_seed(seed, "weights"))
         model.learn_heads(stack)
         fitted, changed = untrained(), dict(experts)
         remove_checkpoint(folder / FINE_TUNING_CHECKPOINT)
@@ -113,32 +122,32 @@ def train_gate(
 def _trained(
     model: Gate,
     stack: ExpertStack,
-    views: Views,
+    gate_inputs: GateInputs,
     experts: Mapping[str, str | Path],
     settings: TrainingSettings,
     seed: int,
     folder: Path,
     fingerprint: str,
-    unseen: float,
+    expert_dropout: float,
     fine_tuning: FineTuning | None,
 ) -> tuple[Fitted, dict[str, str | Path]]:
     """Train a gate on its device, and the experts if asked; return the record, and the folder of each expert."""
     device = next(iter(model.state_dict().values())).device
-    train, validation = (_rows(views, judging, device) for judging in (False, True))
+    train, validation = (_rows(gate_inputs, validation, device) for validation in (False, True))
     log.info(
         "gate %s over %d experts, %d weights, %d training rows, %d validation rows",
         type(model).__name__, len(stack), count_parameters(model), len(train), len(validation),
     )  # fmt: skip
-    hidden = views.hidden.to(device)
+    hidden = gate_inputs.hidden.to(device)
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        embeddings, source, draw, knowledge = views.unpack(inputs)
-        logits, weights = model(hide(embeddings, hidden, source, draw, unseen, model.training), knowledge)
+        embeddings, source, draw, motif_scores = gate_inputs.unpack(inputs)
+        logits, weights = model(hide(embeddings, hidden, source, draw, expert_dropout, model.training), motif_scores)
         return logits, model.penalty(weights)
 
-    areas = _areas_of_experts(stack, views, validation)
+    areas = _areas_of_experts(stack, gate_inputs, validation)
     # A network trained on several factors is not an expert but a baseline of its own: never the best expert.
-    model.choose(areas.masked_fill(~views.hidden.any(0), -1.0))
+    model.choose(areas.masked_fill(~gate_inputs.hidden.any(0), -1.0))
     if any(parameter.requires_grad for parameter in model.parameters()):
         fitted = fit(
             model, predict, train, validation, settings, seed, checkpoint=folder / CHECKPOINT, fingerprint=fingerprint
@@ -148,8 +157,9 @@ def _trained(
     changed: dict[str, str | Path] = dict(experts)
     if fine_tuning:
         fitted, changed = _fine_tuned(
-            fitted, model, experts, views, fine_tuning, unseen=unseen, settings=settings, seed=seed, folder=folder,
-            device=device, checkpoint=folder / FINE_TUNING_CHECKPOINT, fingerprint=digest([fingerprint, "fine tuning"]),
+            fitted, model, experts, gate_inputs, fine_tuning, expert_dropout=expert_dropout, settings=settings,
+            seed=seed, folder=folder, device=device, checkpoint=folder / FINE_TUNING_CHECKPOINT,
+            fingerprint=digest([fingerprint, "fine tuning"]),
         )  # fmt: skip
     named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
     return replace(fitted, metrics=fitted.metrics | {"validation_auroc_of_experts": named}), changed
@@ -164,36 +174,36 @@ def _present(experts: Mapping[str, str | Path], absent: Mapping[str, str]) -> di
     return present
 
 
-def _check_experts(views: Views, experts: Mapping[str, str | Path]) -> None:
+def _check_experts(gate_inputs: GateInputs, experts: Mapping[str, str | Path]) -> None:
     """Raise InputError for experts other than those that computed the embeddings."""
-    seen = {entry["name"]: entry["weights_sha256"] for entry in views.description["experts"]}
+    seen = {entry["name"]: entry["weights_sha256"] for entry in gate_inputs.description["experts"]}
     for name, path in experts.items():
         if name not in seen:
-            raise InputError(f"the views are not of the expert {name!r}; they are of {', '.join(seen)}")
+            raise InputError(f"the gate inputs are not of the expert {name!r}; they are of {', '.join(seen)}")
         found = bundle.describe(path)["weights"]["sha256"]
         if found != seen[name]:
             raise InputError(
-                f"the views of {name!r} were made with other weights (SHA-256 {seen[name]}) than {path} has ({found}); "
-                "make them again"
+                f"the gate inputs of {name!r} were made with other weights (SHA-256 {seen[name]}) than {path} has "
+                f"({found}); make them again"
             )
 
 
-def _rows(views: Views, judging: bool, device: torch.device) -> Rows:
+def _rows(gate_inputs: GateInputs, validation: bool, device: torch.device) -> Rows:
     """Return the gate's training or validation examples; contiguous ones stay memory-mapped."""
-    places = np.flatnonzero(views.judging == judging)
+    places = np.flatnonzero(gate_inputs.validation == validation)
     if not len(places):
-        raise LeftOutError(f"no rows are left for the gate to {'be chosen by' if judging else 'learn from'}")
+        raise LeftOutError(f"no rows are left for the gate to {'be chosen by' if validation else 'learn from'}")
     whole = slice(int(places[0]), int(places[-1]) + 1)
-    inputs = views.inputs[whole] if len(places) == whole.stop - whole.start else views.inputs[places]
-    return make_rows(inputs, views.label[places], device, "validation" if judging else "training")
+    inputs = gate_inputs.inputs[whole] if len(places) == whole.stop - whole.start else gate_inputs.inputs[places]
+    return make_rows(inputs, gate_inputs.label[places], device, "validation" if validation else "training")
 
 
-def _areas_of_experts(stack: ExpertStack, views: Views, rows: Rows) -> torch.Tensor:
+def _areas_of_experts(stack: ExpertStack, gate_inputs: GateInputs, rows: Rows) -> torch.Tensor:
     """Return the AUROC (K,) of each expert alone on the pooled examples of all training factors."""
     weight, bias = stack.readouts()
     parts = []
     for index in torch.arange(len(rows), device=rows.labels.device).split(_ROWS_PER_PASS):
-        embeddings = views.unpack(rows.inputs.index_select(0, index))[0].cpu()
+        embeddings = gate_inputs.unpack(rows.inputs.index_select(0, index))[0].cpu()
         parts.append(torch.einsum("nke,ke->nk", embeddings, weight) + bias)
     said, labels = torch.cat(parts).numpy(), rows.labels.cpu().numpy()
     return torch.tensor([auroc(labels, one) for one in said.T])

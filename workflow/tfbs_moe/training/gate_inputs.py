@@ -1,7 +1,7 @@
 """Gate inputs: embeddings of sequences by all experts, computed once and read by every gate.
 
-They are one plain array (``views.npy``), memory-mapped when read, so that hundreds of experts on a hundred thousand
-sequences need no more memory than a few; ``views.json`` describes them.
+They are one plain array (``gate_inputs.npy``), memory-mapped when read, so that hundreds of experts on a hundred
+thousand sequences need no more memory than a few; ``gate_inputs.json`` describes them.
 """
 
 import logging
@@ -18,9 +18,9 @@ import torch
 from scipy.sparse import csr_array
 
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset
-from tfbs_moe.data.folds import POOLED_RANDOM, chooses, deal_folds, is_reserved
-from tfbs_moe.data.motif_prior import FactorKnowledge
-from tfbs_moe.data.motif_scan import tell
+from tfbs_moe.data.folds import POOLED_RANDOM, deal_folds, in_calibration_split, selects_epoch
+from tfbs_moe.data.motif_prior import MotifPrior
+from tfbs_moe.data.motif_scan import motif_prior_scores
 from tfbs_moe.data.related import Pieces, met_in_folds
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 # Which sequences train a gate, and which choose its epoch (its validation examples):
 #   expert_split: the experts' training sequences train, their validation sequences choose.
 #   pooled_random: all sequences, split 80/20 at random as the authors do: some of those that choose trained experts.
-#   held_out: validation sequences only; by position (``data.reserved``) three quarters train and one chooses.
+#   held_out: validation sequences only; by position (``data.folds``) three quarters train and one chooses.
 #   out_of_fold: as expert_split, but a training sequence is embedded by fold networks trained on neither it nor a
 #     related sequence (``data.relatives``) of any experiment; a linear map, fitted on validation sequences, brings
 #     their embeddings to those of the full expert. Sequences with related ones in several folds are excluded.
-# Except for pooled_random, validation sequences in the calibration split (``data.reserved``), or related to training
+# Except for pooled_random, validation sequences in the calibration split (``data.folds``), or related to training
 # sequences of an expert, are excluded. Pairs stay together.
 RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
 SPLITS = ("train", "validation")
@@ -51,36 +51,36 @@ _TRAINING_SHARE = 0.8
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
 _ROWS_PER_PART = 4096
-ARRAY, DESCRIPTION = "views.npy", "views.json"
+ARRAY, DESCRIPTION = "gate_inputs.npy", "gate_inputs.json"
 # Columns behind the embeddings of a sequence: label, whether it is a validation example, index of its training
 # experiment, a uniform draw, and the motif prior (1 + K).
-_LABEL, _JUDGING, _SOURCE, _DRAW, _KNOWN = range(5)
+_LABEL, _VALIDATION, _SOURCE, _DRAW, _KNOWN = range(5)
 
 
 @dataclass(frozen=True)
-class Member:
+class GateExpert:
     """A network whose embeddings gates use."""
 
     name: str
     folder: str  # of its bundle
-    learnt: tuple[str, ...]  # experiments it was trained on
+    trained_on: tuple[str, ...]  # experiments it was trained on
     factors: tuple[str, ...]  # of these experiments
     folds: tuple[str, ...] = ()  # bundle folders of the networks trained without one fold each
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class GateInputs:
     """Embeddings, of size E by K experts, of N sequences of all training experiments."""
 
     inputs: torch.Tensor  # float32 (N, K·E + 5 + K): embeddings, then the columns above
     label: np.ndarray  # uint8 (N,)
-    judging: np.ndarray  # bool (N,), validation examples of the gate; the others train it
+    validation: np.ndarray  # bool (N,), validation examples of the gate; the others train it
     names: tuple[str, ...]  # of the experts
     embedding_size: int
     hidden: torch.Tensor  # bool (experiments, K), experts trained on the experiment's factor alone, in any cell type
     description: dict[str, Any]
 
-    def only(self, names: Sequence[str]) -> "Views":
+    def only(self, names: Sequence[str]) -> "GateInputs":
         """Return the inputs from these experts, in this order, without a copy if they are all."""
         if tuple(names) == self.names:
             return self
@@ -92,20 +92,20 @@ class Views:
         return replace(self, inputs=self.inputs[:, columns], names=tuple(names), hidden=self.hidden[:, places])
 
     def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,), draw (n,) and knowledge (n, 1 + K)."""
+        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,), draw (n,) and motif scores (n, 1 + K)."""
         end = len(self.names) * self.embedding_size
         embeddings = inputs[:, :end].reshape(len(inputs), len(self.names), self.embedding_size)
         rest = inputs[:, end:]
         return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
 
-    def checksum(self, informed: bool) -> int:
-        """Return the CRC-32 of a gate's inputs, with the motif prior only for an ``informed`` gate."""
+    def checksum(self, motif_conditioned: bool) -> int:
+        """Return the CRC-32 of a gate's inputs, with the motif prior only for a ``motif_conditioned`` gate."""
         end = len(self.names) * self.embedding_size + _KNOWN
-        return _crc32(self.inputs.numpy()[:, : None if informed else end])
+        return _crc32(self.inputs.numpy()[:, : None if motif_conditioned else end])
 
 
-def write_views(
-    members: Sequence[Member],
+def write_gate_inputs(
+    gate_experts: Sequence[GateExpert],
     data: Mapping[str, tuple[str | Path, str | Path]],
     folder: str | Path,
     *,
@@ -113,24 +113,26 @@ def write_views(
     seed: int,
     device: torch.device,
     max_rows: int | None = None,
-    knowledge: Mapping[str, FactorKnowledge] = MappingProxyType({}),
+    motif_priors: Mapping[str, MotifPrior] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Embed the sequences that gates train on with every expert, write them, and return their description.
 
     ``data`` has the training and validation dataset files of each experiment; one dataset is in memory at a time, and
     a byte per base of all. ``max_rows`` caps the training examples, drawn at random, and a quarter of it the validation
-    examples. Experiments without ``knowledge`` have no motif prior. Raises InputError for unusable experts or datasets,
-    fewer than two experts that were not excluded, or too little disk space.
+    examples. Experiments without a motif prior have NaN for it. Raises InputError for unusable experts or
+    datasets, fewer than two experts that were not excluded, or too little disk space.
     """
-    members, absent = _present(members, rows)
-    number = _number_of_folds(members) if rows == OUT_OF_FOLD else 1
-    stack = ExpertStack(bundle.load_experts({member.name: member.folder for member in members}, device))
+    gate_experts, absent = _present(gate_experts, rows)
+    number = _number_of_folds(gate_experts) if rows == OUT_OF_FOLD else 1
+    stack = ExpertStack(
+        bundle.load_experts({gate_expert.name: gate_expert.folder for gate_expert in gate_experts}, device)
+    )
     stack.requires_grad_(False)
     sources = [(name, split) for split in range(len(SPLITS)) for name in data]
     records: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
     pairs: list[np.ndarray] = []
     reserved: list[np.ndarray] = []
-    choosing: list[np.ndarray] = []
+    selecting: list[np.ndarray] = []
     pieces: list[Pieces] = []
     folds: list[np.ndarray] = []
     sizes: list[int] = []
@@ -141,27 +143,27 @@ def write_views(
         factors[name] = str(dataset.attributes.get("factor", name))
         pairs.append(leaders(dataset) + sum(sizes))
         sizes.append(len(dataset))
-        reserved.append(is_reserved(dataset) if split else np.zeros(len(dataset), dtype=bool))
-        choosing.append(chooses(dataset) if split else np.zeros(len(dataset), dtype=bool))
+        reserved.append(in_calibration_split(dataset) if split else np.zeros(len(dataset), dtype=bool))
+        selecting.append(selects_epoch(dataset) if split else np.zeros(len(dataset), dtype=bool))
         if rows != POOLED_RANDOM:
             pieces.append(Pieces.of(dataset))
         if not split:
             folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
     training = sum(sizes[: len(data)])
     leader, kept = np.concatenate(pairs), np.concatenate(reserved)
-    met = csr_array((sum(sizes), len(members) * number), dtype=np.int32)
+    met = csr_array((sum(sizes), len(gate_experts) * number), dtype=np.int32)
     if rows != POOLED_RANDOM:
-        learnt = np.array([[name in member.learnt for name in data] for member in members])
-        met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], learnt, number)
+        trained_on = np.array([[name in gate_expert.trained_on for name in data] for gate_expert in gate_experts])
+        met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], trained_on, number)
         pieces.clear()
-        blind = np.isin(leader, leader[_without_outsider(met, training, len(members), rows)])
+        blind = np.isin(leader, leader[_without_outsider(met, training, len(gate_experts), rows)])
         kept |= blind
         log.info(
             "experts know relatives of rows: %d of %d training rows teach nothing for it, %d of %d validation rows "
             "neither teach nor choose",
             blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
         )  # fmt: skip
-    learning, judging = choose_rows(training, np.concatenate(choosing), kept, rows, max_rows, seed)
+    learning, validation = choose_rows(training, np.concatenate(selecting), kept, rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
         "max_rows": max_rows,
@@ -171,23 +173,23 @@ def write_views(
         "embedding_size": stack.embedding_size,
         "experts": [
             {
-                "name": member.name,
-                "learnt": list(member.learnt),
-                "factors": list(member.factors),
-                "weights_sha256": bundle.describe(member.folder)["weights"]["sha256"],
+                "name": gate_expert.name,
+                "trained_on": list(gate_expert.trained_on),
+                "factors": list(gate_expert.factors),
+                "weights_sha256": bundle.describe(gate_expert.folder)["weights"]["sha256"],
             }
-            for member in members
+            for gate_expert in gate_experts
         ],
         "left_out": absent,
         "data": records,
-        "counts": {"learning": len(learning), "judging": len(judging)},
+        "counts": {"training": len(learning), "validation": len(validation)},
     }
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
-        _check_folds(members, dict(zip(data, folds, strict=True)))
-        outsiders, explained = _outsiders(members, data, stack, device)
+        _check_folds(gate_experts, dict(zip(data, folds, strict=True)))
+        outsiders, explained = _outsiders(gate_experts, data, stack, device)
         description["explained_by_alignment"] = explained
-    wanted = np.concatenate([learning, judging])
+    wanted = np.concatenate([learning, validation])
     width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = len(wanted) * width * _FLOAT_BYTES
@@ -206,16 +208,18 @@ def write_views(
             if not len(places):
                 continue
             dataset = _read(data[name][split], stack.window)
-            known = known_of_rows([member.factors for member in members], dataset.one_hot[own], knowledge.get(name))
+            known = motif_scores_of_rows(
+                [gate_expert.factors for gate_expert in gate_experts], dataset.one_hot[own], motif_priors.get(name)
+            )
             for begin in range(0, len(places), part := max(1, _ROWS_TIMES_EXPERTS // len(stack))):
                 here = slice(begin, begin + part)
                 seen = _embed(stack, dataset.one_hot[own[here]], device)
                 if outsiders and split == 0:
-                    looking = _who_looks(met[wanted[places[here]]], len(members))
+                    looking = _who_looks(met[wanted[places[here]]], len(gate_experts))
                     _look_from_outside(seen, looking, outsiders, dataset.one_hot[own[here]])
                 row = np.empty((len(seen), _KNOWN), np.float32)
                 row[:, _LABEL] = dataset.label[own[here]]
-                row[:, _JUDGING] = places[here] >= len(learning)
+                row[:, _VALIDATION] = places[here] >= len(learning)
                 row[:, _SOURCE] = list(data).index(name)
                 row[:, _DRAW] = draws[places[here]]
                 written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row, known[here]], axis=1)
@@ -225,7 +229,7 @@ def write_views(
     return description
 
 
-def read_views(folder: str | Path) -> Views:
+def read_gate_inputs(folder: str | Path) -> GateInputs:
     """Memory-map the gate inputs in a folder; raise InputError if missing or damaged."""
     folder = Path(folder)
     try:
@@ -233,16 +237,16 @@ def read_views(folder: str | Path) -> Views:
         # Copy on write: nothing is written back.
         mapped = np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be read as views ({error}); delete it and make it again") from None
+        raise InputError(f"{folder} cannot be read as gate inputs ({error}); delete it and make it again") from None
     if _crc32(mapped) != description.get("crc32"):
         raise InputError(f"{folder / ARRAY} is damaged: its checksum is not the one noted; delete it and make it again")
     experts = description["experts"]
     end = len(experts) * description["embedding_size"]
     hidden = [[set(expert["factors"]) == {factor} for expert in experts] for factor in description["factors"]]
-    return Views(
+    return GateInputs(
         inputs=torch.from_numpy(mapped),
         label=mapped[:, end + _LABEL].astype(np.uint8),
-        judging=mapped[:, end + _JUDGING].astype(bool),
+        validation=mapped[:, end + _VALIDATION].astype(bool),
         names=tuple(expert["name"] for expert in experts),
         embedding_size=description["embedding_size"],
         hidden=torch.tensor(hidden),
@@ -255,18 +259,18 @@ def hide(
     hidden: torch.Tensor,
     source: torch.Tensor,
     draw: torch.Tensor,
-    unseen: float,
+    expert_dropout: float,
     training: bool,
 ) -> torch.Tensor:
-    """Apply expert dropout: for a fraction ``unseen`` of sequences, set the experts of their own factor to NaN.
+    """Apply expert dropout: for a fraction ``expert_dropout`` of sequences, set the experts of their own factor to NaN.
 
     They then look like those of a factor that no expert was trained on. ``embeddings`` are (n, K, E), ``hidden`` is
-    from ``Views``, ``source`` int (n,) the experiment. In ``training`` the fraction is drawn anew from torch's stream;
-    otherwise by ``draw``, uniform (n,), which is the same in every epoch.
+    from ``GateInputs``, ``source`` int (n,) the experiment. In ``training`` the fraction is drawn anew from torch's
+    stream; otherwise by ``draw``, uniform (n,), which is the same in every epoch.
     """
-    if not unseen:
+    if not expert_dropout:
         return embeddings
-    away = (torch.rand_like(draw) if training else draw) < unseen
+    away = (torch.rand_like(draw) if training else draw) < expert_dropout
     return torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
 
 
@@ -279,56 +283,56 @@ def _crc32(rows: np.ndarray) -> int:
 
 
 def choose_rows(
-    training: int, choosing: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
+    training: int, selecting: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of a gate's training and validation examples; see ``RowChoice`` and ``write_views``.
+    """Return the indices of a gate's training and validation examples; see ``RowChoice`` and ``write_gate_inputs``.
 
     They index the sequences of all datasets, the first ``training`` of them the experts' training sequences.
-    ``choosing``, bool (rows,), marks those that choose with ``held_out``; ``kept``, bool (rows,), those excluded except
-    with ``pooled_random``.
+    ``selecting``, bool (rows,), marks those that choose with ``held_out``; ``kept``, bool (rows,), those excluded
+    except with ``pooled_random``.
     """
     total = len(kept)
     free = training + np.flatnonzero(~kept[training:])
     if choice == POOLED_RANDOM:
         order = rng(seed, "gate_rows").permutation(total)
         cut = int(_TRAINING_SHARE * total)
-        learning, judging = order[:cut], order[cut:]
+        learning, validation = order[:cut], order[cut:]
     elif choice == "held_out":
-        learning, judging = free[~choosing[free]], free[choosing[free]]
+        learning, validation = free[~selecting[free]], free[selecting[free]]
     elif choice in ("expert_split", OUT_OF_FOLD):
-        learning, judging = np.flatnonzero(~kept[:training]), free
+        learning, validation = np.flatnonzero(~kept[:training]), free
     else:
         known = ", ".join(repr(name) for name in get_args(RowChoice))
         raise InputError(f"rows of the gate are {choice!r}; known are {known}")
     if max_rows is None:
-        return learning, judging
+        return learning, validation
     draw = rng(seed, "max_rows")
     drawn = [
         np.sort(draw.choice(part, min(len(part), most), replace=False))
-        for part, most in ((learning, max_rows), (judging, max(1, max_rows // 4)))
+        for part, most in ((learning, max_rows), (validation, max(1, max_rows // 4)))
     ]
     log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
-             len(drawn[0]), len(learning), len(drawn[1]), len(judging))  # fmt: skip
+             len(drawn[0]), len(learning), len(drawn[1]), len(validation))  # fmt: skip
     return drawn[0], drawn[1]
 
 
-def _present(members: Sequence[Member], rows: RowChoice) -> tuple[list[Member], dict[str, str]]:
+def _present(gate_experts: Sequence[GateExpert], rows: RowChoice) -> tuple[list[GateExpert], dict[str, str]]:
     """Return the usable networks, and why each other was excluded; raise InputError if too few are left."""
     absent = {}
-    for member in members:
-        folders = [Path(member.folder)]
+    for gate_expert in gate_experts:
+        folders = [Path(gate_expert.folder)]
         # A network is unusable if any of its fold networks is.
-        folders += [Path(folder) for folder in member.folds] if rows == OUT_OF_FOLD else []
+        folders += [Path(folder) for folder in gate_expert.folds] if rows == OUT_OF_FOLD else []
         reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
         if reason:
-            log.warning("%s was left out: %s", member.name, reason)
-            absent[member.name] = reason
-    present = [member for member in members if member.name not in absent]
-    experts = sum(len(member.learnt) == 1 for member in present)
+            log.warning("%s was left out: %s", gate_expert.name, reason)
+            absent[gate_expert.name] = reason
+    present = [gate_expert for gate_expert in gate_experts if gate_expert.name not in absent]
+    experts = sum(len(gate_expert.trained_on) == 1 for gate_expert in present)
     if absent and experts < FEWEST_EXPERTS:
         said = "; ".join(f"{name}: {reason.rstrip('.')}" for name, reason in absent.items())
         raise InputError(
-            f"a mixture needs at least {FEWEST_EXPERTS} experts, and {experts} of {len(members)} are left. "
+            f"a mixture needs at least {FEWEST_EXPERTS} experts, and {experts} of {len(gate_experts)} are left. "
             f"Left out were {said}."
         )
     return present, absent
@@ -350,67 +354,75 @@ def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.
         return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
 
 
-def known_of_rows(learnt: Sequence[Sequence[str]], one_hot: np.ndarray, own: FactorKnowledge | None) -> np.ndarray:
-    """Return the motif prior of sequences, float32 (n, 1 + K), all NaN without ``own`` knowledge; see ``tell``."""
-    return np.full((len(one_hot), 1 + len(learnt)), np.nan, np.float32) if own is None else tell(own, one_hot, learnt)
+def motif_scores_of_rows(
+    trained_on: Sequence[Sequence[str]], one_hot: np.ndarray, own: MotifPrior | None
+) -> np.ndarray:
+    """Return the motif prior of sequences, float32 (n, 1 + K), all NaN without a prior; see ``motif_prior_scores``."""
+    return (
+        np.full((len(one_hot), 1 + len(trained_on)), np.nan, np.float32)
+        if own is None
+        else motif_prior_scores(own, one_hot, trained_on)
+    )
 
 
-def _number_of_folds(members: Sequence[Member]) -> int:
-    for member in members:
-        if not member.folds:
-            raise InputError(f"{member.name} has no experts of folds; set folds, or other gate_rows")
-    return len(members[0].folds)
+def _number_of_folds(gate_experts: Sequence[GateExpert]) -> int:
+    for gate_expert in gate_experts:
+        if not gate_expert.folds:
+            raise InputError(f"{gate_expert.name} has no experts of folds; set folds, or other gate_rows")
+    return len(gate_experts[0].folds)
 
 
-def _check_folds(members: Sequence[Member], dealt: Mapping[str, np.ndarray]) -> None:
+def _check_folds(gate_experts: Sequence[GateExpert], dealt: Mapping[str, np.ndarray]) -> None:
     """Raise InputError for fold networks not trained on as many sequences as ``dealt``, folds (N,), gives them."""
-    for member in members:
-        folds = np.concatenate([dealt[name] for name in member.learnt])
-        expected = [int((folds != one).sum()) for one in range(len(member.folds))]
-        trained = [bundle.describe(folder)["data"]["train"]["rows"] for folder in member.folds]
+    for gate_expert in gate_experts:
+        folds = np.concatenate([dealt[name] for name in gate_expert.trained_on])
+        expected = [int((folds != one).sum()) for one in range(len(gate_expert.folds))]
+        trained = [bundle.describe(folder)["data"]["train"]["rows"] for folder in gate_expert.folds]
         if trained != expected:
             raise InputError(
-                f"the experts of folds of {member.name} were trained on {trained} rows, and there are {expected} "
+                f"the experts of folds of {gate_expert.name} were trained on {trained} rows, and there are {expected} "
                 "outside of their folds; train them again"
             )
 
 
-def _without_outsider(met: csr_array, training: int, members: int, rows: RowChoice) -> np.ndarray:
+def _without_outsider(met: csr_array, training: int, gate_experts: int, rows: RowChoice) -> np.ndarray:
     """Mark sequences, bool (rows,), for which some expert has no network trained without them and related ones."""
     blind = np.zeros(met.shape[0], dtype=bool)
     blind[training:] = met[training:].sum(axis=1) > 0
     if rows == OUT_OF_FOLD:
         for begin in range(0, training, _ROWS_PER_PART):
             part = slice(begin, min(begin + _ROWS_PER_PART, training))
-            blind[part] = (_who_looks(met[part], members) == NOBODY).any(axis=1)
+            blind[part] = (_who_looks(met[part], gate_experts) == NOBODY).any(axis=1)
     return blind
 
 
-def _who_looks(met: csr_array, members: int) -> np.ndarray:
+def _who_looks(met: csr_array, gate_experts: int) -> np.ndarray:
     """Return ``who_looks`` (n, K) for rows of the sparse matrix of ``data.relatives.met_in_folds``."""
-    return who_looks((met.toarray() > 0).reshape(met.shape[0], members, -1))
+    return who_looks((met.toarray() > 0).reshape(met.shape[0], gate_experts, -1))
 
 
 def _outsiders(
-    members: Sequence[Member],
+    gate_experts: Sequence[GateExpert],
     data: Mapping[str, tuple[str | Path, str | Path]],
     stack: ExpertStack,
     device: torch.device,
 ) -> tuple[list[list[Outsider]], dict[str, float]]:
     """Return each expert's fold networks with their maps, and the variance of its embeddings that these explain."""
     found, explained = [], {}
-    for place, member in enumerate(members):
-        validation = [read_dataset(data[name][1]) for name in member.learnt]
+    for place, gate_expert in enumerate(gate_experts):
+        validation = [read_dataset(data[name][1]) for name in gate_expert.trained_on]
         # The calibration split must not influence a gate's inputs.
-        one_hot = np.concatenate([rows.one_hot[~is_reserved(rows)] for rows in validation])
+        one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
         if not len(one_hot):
-            raise InputError(f"{member.name}: no validation row is left to match the experts of its folds by")
+            raise InputError(f"{gate_expert.name}: no validation row is left to match the experts of its folds by")
         target = _alone(stack.expert(place), device)(one_hot)
-        networks = bundle.load_experts(dict(zip(member.folds, member.folds, strict=True)), device).values()
+        networks = bundle.load_experts(dict(zip(gate_expert.folds, gate_expert.folds, strict=True)), device).values()
         pairs = [align(_alone(network, device), one_hot, target) for network in networks]
         found.append([outsider for outsider, _ in pairs])
-        explained[member.name] = 1.0 - float(np.mean([left for _, left in pairs]))
-        log.info("%s: the maps from its folds explain %.3f of its embeddings", member.name, explained[member.name])
+        explained[gate_expert.name] = 1.0 - float(np.mean([left for _, left in pairs]))
+        log.info(
+            "%s: the maps from its folds explain %.3f of its embeddings", gate_expert.name, explained[gate_expert.name]
+        )
     return found, explained
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from tfbs_moe.attribution.methods.by_name import attribute, settings_of
 
-Judge = Callable[[np.ndarray], pd.DataFrame]
+Evaluation = Callable[[np.ndarray], pd.DataFrame]
 
 SUBSTITUTIONS_PER_POSITION = 3
 
@@ -17,7 +17,7 @@ SUBSTITUTIONS_PER_POSITION = 3
 def shift_curve(
     model: nn.Module,
     X: np.ndarray,
-    judged: Judge,
+    evaluated: Evaluation,
     *,
     method: str = "shiftsmooth",
     shifts: Sequence[int],
@@ -25,12 +25,12 @@ def shift_curve(
 ) -> pd.DataFrame:
     """Evaluate ShiftSmooth on X (N, 4, L) at each number of shifts n; 0 is the base method itself.
 
-    ``judged`` turns an attribution into metrics per sequence (``judge.judge``); its rows are returned for every n,
-    with ``n`` and ``passes`` prepended.
+    ``evaluated`` turns an attribution into metrics per sequence (``evaluate_attribution``); its rows are returned for
+    every n, with ``n`` and ``passes`` prepended.
     """
     tables = []
     for n in shifts:
-        table = judged(attribute(model, X, method, n=n, **options))
+        table = evaluated(attribute(model, X, method, n=n, **options))
         table.insert(0, "n", n)
         table.insert(1, "passes", passes(method, X.shape[2], n=n))
         tables.append(table)

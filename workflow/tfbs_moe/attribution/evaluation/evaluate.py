@@ -17,7 +17,7 @@ TOP = 10
 SUBSTITUTIONS = 3
 
 
-def judge(
+def evaluate_attribution(
     attribution: np.ndarray,
     X: np.ndarray,
     *,
@@ -52,8 +52,8 @@ def judge(
         columns["gradient_same"] = np.where(np.isnan(alike), np.nan, alike > SAME)
     known = ({} if sites is None else {"site": sites}) | dict(matches or {})
     for source, mask in known.items():
-        judged = localise(score, mask)
-        columns |= {f"{source}_{name.removeprefix('site_')}": judged[name].to_numpy() for name in judged.columns}
+        evaluated = localise(score, mask)
+        columns |= {f"{source}_{name.removeprefix('site_')}": evaluated[name].to_numpy() for name in evaluated.columns}
     if explain is not None:
         columns["stability"] = substitution_stability(
             explain, X, attribution, seed=seed, count=SUBSTITUTIONS, protected=sites

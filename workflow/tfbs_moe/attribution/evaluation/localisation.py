@@ -54,15 +54,15 @@ def localise(score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
         raise InputError(f"sequence {np.argwhere(~np.isfinite(score))[0][0]} has a score that is not finite")
     mask = mask.astype(bool)
     positives = mask.sum(axis=1)
-    judged = (positives > 0) & (positives < mask.shape[1])
+    evaluated = (positives > 0) & (positives < mask.shape[1])
     peak = score == score.max(axis=1, keepdims=True)
     peaks = peak.sum(axis=1)
     distance = np.array([distance_transform_edt(~row) if row.any() else np.full(len(row), np.nan) for row in mask])
     distance = distance.reshape(mask.shape)
     return pd.DataFrame(
         {
-            "average_precision": np.where(judged, _average_precision(score, mask), np.nan),
-            "auroc": np.where(judged, _auroc(score, mask), np.nan),
+            "average_precision": np.where(evaluated, _average_precision(score, mask), np.nan),
+            "auroc": np.where(evaluated, _auroc(score, mask), np.nan),
             "peak_hit": np.where(positives > 0, (peak & mask).sum(axis=1) / peaks, np.nan),
             "distance": np.where(peak, distance, 0).sum(axis=1) / peaks,
             "site_share": mask.mean(axis=1),
@@ -118,7 +118,7 @@ def sites_in_windows(
     return table.sort_values(["sequence", "start"], ignore_index=True)
 
 
-def around_sites(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> pd.DataFrame:
+def site_profiles(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) -> pd.DataFrame:
     """Average position scores (N, L) around the midpoints of ``sites_in_windows``, in each site's orientation.
 
     Scores are in units of their sequence's mean. Returns a row per offset from -reach to reach, with ``n`` the

@@ -49,6 +49,6 @@ def weight_randomisation(
     ]
 
 
-def likeness(model: nn.Module, other: nn.Module, X: np.ndarray, method: str, **options: Any) -> np.ndarray:
+def similarity(model: nn.Module, other: nn.Module, X: np.ndarray, method: str, **options: Any) -> np.ndarray:
     """Return the rank correlations (N,) of two models' attributions of the same sequences (N, 4, L)."""
     return rank_correlation(attribute(model, X, method, **options), attribute(other, X, method, **options))

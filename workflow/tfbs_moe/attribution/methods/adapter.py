@@ -13,7 +13,7 @@ from tfbs_moe.errors import InputError
 
 
 @contextmanager
-def lend(
+def adapt(
     model: nn.Module,
     *,
     device: torch.device | str | None = None,

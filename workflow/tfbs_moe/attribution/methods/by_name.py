@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tfbs_moe.attribution.methods import deeplift, gradients, integrated_gradients, shiftsmooth
-from tfbs_moe.attribution.methods.adapter import lend
+from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.model import Output
 from tfbs_moe.attribution.names import CORRECTED
 from tfbs_moe.errors import InputError
@@ -83,7 +83,7 @@ def attribute(
     result = np.zeros(x.shape, dtype=np.float32)
     # One stream for all batches: a sequence's noise depends on its index in X alone.
     stream = named_rng(seed, "attribution", method.removesuffix(CORRECTED))
-    with lend(model, device=device, batch_size=batch_size, output=output) as lent:
+    with adapt(model, device=device, batch_size=batch_size, output=output) as lent:
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             if wide is not None:
@@ -99,7 +99,7 @@ def logits(
     """Return the logits, float32 (N,), of sequences (N, 4, L), under the same rules as ``attribute``."""
     x = _checked(model, X)
     result = np.zeros(len(x), dtype=np.float32)
-    with lend(model, device=device, batch_size=batch_size) as lent:
+    with adapt(model, device=device, batch_size=batch_size) as lent:
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             result[rows] = lent.logit(_tensor(x[rows], lent.device)).cpu().numpy()

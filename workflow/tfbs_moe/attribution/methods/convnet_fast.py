@@ -214,7 +214,7 @@ def take_apart(model: nn.Module) -> tuple[list[Branch], Head] | None:
     if type(model) is ConvNet:
         return _checked(model, _branches(model), lambda pooled: model.classify(_embedding(model, iter(pooled))))
     if type(model) is MixtureOfExperts:
-        experts = [member for member in model.experts.members if type(member) is ConvNet]
+        experts = [gate_expert for gate_expert in model.experts.gate_experts if type(gate_expert) is ConvNet]
         if len(experts) == len(model.experts) and len({expert.embedding_size for expert in experts}) == 1:
             branches = [branch for expert in experts for branch in _branches(expert)]
             return _checked(model, branches, lambda pooled: _mix(model, experts, iter(pooled)))

@@ -35,7 +35,7 @@ class ThroughExpert(nn.Module):
         """Return the mixture's logit (N,) of sequences (N, 4, L)."""
         with torch.no_grad():
             fixed = self.mixture.experts(x)
-        expert = self.mixture.experts.members[self.place]
+        expert = self.mixture.experts.gate_experts[self.place]
         assert isinstance(expert, Expert)
         own = expert.embed(x)
         own = nn.functional.pad(own, (0, fixed.shape[2] - own.shape[1]))
@@ -93,7 +93,7 @@ def integrated_gradients(
     if steps < 1 or (tolerance is not None and not tolerance > 0):
         raise InputError(f"steps must be at least 1 and tolerance positive; they are {steps} and {tolerance}")
     whole = replace(scorer, model=scorer.model.mixture) if isinstance(scorer.model, ThroughExpert) else None
-    judged = None if whole is None else whole.mean_gradient
+    evaluated = None if whole is None else whole.mean_gradient
     score = (whole or scorer).score
     parts = []
     for part in x.split(max(1, scorer.batch_size // (POINTS * steps))):
@@ -101,7 +101,7 @@ def integrated_gradients(
         total = torch.zeros_like(part)
         for each in start.unbind(1):
             mean = mean_gradient_between(
-                score, scorer.mean_gradient, each, part, steps=steps, tolerance=tolerance, judged=judged
+                score, scorer.mean_gradient, each, part, steps=steps, tolerance=tolerance, evaluated=evaluated
             )
             total += hypothetical(mean, each)
         parts.append(total / start.shape[1])
@@ -116,12 +116,12 @@ def mean_gradient_between(
     *,
     steps: int,
     tolerance: float | None,
-    judged: Callable[[Tensor, Tensor], Tensor] | None = None,
+    evaluated: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the mean gradient (N, A, B) on the straight line between inputs ``start`` and ``end`` (N, A, B).
 
     ``score`` maps (M, A, B) to (M,); ``mean_gradient`` maps copies (M, C, A, B) and weights (C,) to the weighted
-    sum of their gradients (M, A, B). The integral of ``judged``, or else of ``mean_gradient``, is checked against
+    sum of their gradients (M, A, B). The integral of ``evaluated``, or else of ``mean_gradient``, is checked against
     the change of the score; a tolerance of None skips that.
     """
     node, weight = np.polynomial.legendre.leggauss(POINTS)
@@ -139,7 +139,7 @@ def mean_gradient_between(
         if tolerance is not None and halving < HALVINGS:
             ends = [near + each[:, None, None] * way for each in (left, left + size)]
             change = score(ends[1]) - score(ends[0])
-            integral = size * ((mean if judged is None else judged(copies, share)) * way).sum((1, 2))
+            integral = size * ((mean if evaluated is None else evaluated(copies, share)) * way).sum((1, 2))
             kept = (integral - change).abs() <= tolerance / steps
         total.index_add_(0, row[kept], size * mean[kept])
         if kept.all():

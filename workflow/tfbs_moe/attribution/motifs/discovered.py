@@ -38,7 +38,7 @@ Group = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Recovered:
+class Discovered:
     """Motifs of a study's models; every table begins with ``protocol``, ``model`` and ``method``."""
 
     motifs: pd.DataFrame  # see ``motifs.motif_table``
@@ -55,7 +55,7 @@ def grouped(paths: Iterable[str]) -> dict[Group, list[Path]]:
     return groups
 
 
-def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *, members: int) -> Recovered:
+def discovered_motifs(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *, members: int) -> Discovered:
     """Discover motifs of at least ``members`` seqlets in each model's attributions of all its explained sequences."""
     how = Discovery(members=members)
     parts = []
@@ -70,7 +70,7 @@ def recovered(groups: Mapping[Group, Sequence[Path]], known: Sequence[Matrix], *
     return joined(*parts)
 
 
-def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
+def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Discovered:
     """Compare the motifs of TF-MoDISco, files ``<protocol>/<model>/motifs.h5``, with known matrices."""
     parts = []
     for path in map(Path, paths):
@@ -81,7 +81,7 @@ def patterns_of(paths: Iterable[str], known: Sequence[Matrix]) -> Recovered:
     return joined(*parts)
 
 
-def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Recovered:
+def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known: Sequence[Matrix]) -> Discovered:
     """Compare the first-layer filters in a ``motif_table`` with known matrices; an expert may have none there."""
     parts = []
     for expert in experts:
@@ -95,25 +95,25 @@ def filters_of(table: pd.DataFrame, experts: Sequence[Mapping[str, str]], known:
     return joined(*parts)
 
 
-def joined(*parts: Recovered) -> Recovered:
+def joined(*parts: Discovered) -> Discovered:
     """Concatenate results; of none, return tables without rows."""
     empty = _told(("", "", ""), [], match_motifs([], []), "")
     motifs, matches, summary = (
         pd.concat([getattr(part, name) for part in (empty, *parts)], ignore_index=True)
         for name in ("motifs", "matches", "summary")
     )
-    return Recovered(motifs, matches, summary[summary["protocol"] != ""].reset_index(drop=True))
+    return Discovered(motifs, matches, summary[summary["protocol"] != ""].reset_index(drop=True))
 
 
 def _told(
     group: Group, motifs: Sequence[Motif], matches: pd.DataFrame, said: str, *, sequences: int | None = None
-) -> Recovered:
+) -> Discovered:
     """Return the tables of one model's motifs."""
     names = dict(zip(SUMMARY_COLUMNS, group, strict=False))
     values: list[Any] = [sequences, len(motifs), len(_best(matches)), said]
     row = names | dict(zip(SUMMARY_COLUMNS[len(group) :], values, strict=True))
     summary = pd.DataFrame([row], columns=SUMMARY_COLUMNS).astype({"sequences": "Int64"})
-    return Recovered(labelled(motif_table(motifs), names), labelled(matches, names), summary)
+    return Discovered(labelled(motif_table(motifs), names), labelled(matches, names), summary)
 
 
 def _best(matches: pd.DataFrame) -> pd.DataFrame:

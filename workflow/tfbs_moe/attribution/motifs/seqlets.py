@@ -31,7 +31,7 @@ class Discovery:
     false_discoveries: float = 0.2  # largest fraction of chance seqlets
     most: int = 1000  # strongest seqlets to cluster, at a cost that grows with their square
     slide: int = 7  # bases by which two seqlets are shifted against each other, at most
-    likeness: float = 0.5  # least mean cosine between clusters to join them
+    similarity: float = 0.5  # least mean cosine between clusters to join them
     members: int = 15  # least seqlets of a motif
 
     @property
@@ -102,16 +102,16 @@ def _clusters(windows: np.ndarray, how: Discovery) -> list[tuple[np.ndarray, np.
     """Return the members of each cluster of seqlets, with their shift and strand against the most central one."""
     if len(windows) < max(2, how.members):
         return []
-    likeness, shift, turned = _compare(windows, how.slide)
-    distance = 1 - likeness
+    similarity, shift, turned = _compare(windows, how.slide)
+    distance = 1 - similarity
     np.fill_diagonal(distance, 0)
     tree = linkage(squareform(distance, checks=False), "average")
-    labels = fcluster(tree, 1 - how.likeness, "distance")
+    labels = fcluster(tree, 1 - how.similarity, "distance")
     clusters = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) >= how.members:
-            centre = members[likeness[np.ix_(members, members)].sum(axis=1).argmax()]
+            centre = members[similarity[np.ix_(members, members)].sum(axis=1).argmax()]
             clusters.append((members, shift[centre, members], turned[centre, members]))
     return clusters
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.data.audit.composition import MAX_ROWS, WORD_LENGTHS, composition_auroc
+from tfbs_moe.data.audit.composition import KMER_LENGTHS, MAX_ROWS, composition_auroc
 from tfbs_moe.data.audit.negatives_found import Parents, find_negatives, gc_share
 from tfbs_moe.data.audit.warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.dataset import LEFT_OUT, ROWS_FOUND, ROWS_WANTED, SMALLER, Dataset
-from tfbs_moe.data.kmers import DEFAULT_K, Sharing, sequence_ids, shared_sequences, shared_words
+from tfbs_moe.data.kmers import DEFAULT_K, Sharing, kmers_in_common, sequence_ids, shared_sequences
 from tfbs_moe.data.related import Pieces, overlapping
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -71,10 +71,10 @@ def audit(
     names = list(datasets)
     pieces = [Pieces.of(dataset) for dataset in datasets.values()]
     codes = [each.codes for each in pieces]
-    words, sequences = shared_words(codes, k), shared_sequences(codes)
+    kmers, sequences = kmers_in_common(codes, k), shared_sequences(codes)
     label = np.concatenate([dataset.label for dataset in datasets.values()])
     is_training = np.array([name in training for name in names])
-    pairs = _pairs(datasets, pieces, words, sequences, label)
+    pairs = _pairs(datasets, pieces, kmers, sequences, label)
     parents = {
         name: Parents.of(own[dataset.label == 1]) for (name, dataset), own in zip(datasets.items(), codes, strict=True)
     }
@@ -89,7 +89,7 @@ def audit(
             for (name, dataset), own in zip(datasets.items(), codes, strict=True)
         ]
     )
-    table = table.assign(**_repeats(words, sequences, len(names)), **_in_training(datasets, words, label, is_training))
+    table = table.assign(**_repeats(kmers, sequences, len(names)), **_in_training(datasets, kmers, label, is_training))
     absent = [{"dataset": name, **_counts(dataset)} for name, dataset in given.items() if name not in datasets]
     table = pd.concat([table, pd.DataFrame(absent)]) if absent else table
     table = table.set_index("dataset").loc[list(given)].reset_index()
@@ -142,23 +142,23 @@ def _negatives(name: str, datasets: Mapping[str, Dataset], parents: Mapping[str,
         "dinucleotide_shuffles": finding.dinucleotide_shuffle,
         "dinucleotide_shuffles_in_order": finding.in_order,
         "block_shuffles": finding.block_shuffle,
-        "letter_shuffles": finding.letter_shuffle,
+        "letter_shuffles": finding.base_shuffle,
         "flanks": finding.flanks,
         "gc_mismatch": finding.gc_mismatch,
     }
 
 
 def _composition(name: str, dataset: Dataset, rows: int, seed: int) -> dict[str, float]:
-    scores = composition_auroc(dataset, word_lengths=WORD_LENGTHS, max_rows=rows, seed=seed, name=name)
-    return {f"auroc_{k}mers": auroc for k, auroc in zip(scores["word_length"], scores["auroc"], strict=True)}
+    scores = composition_auroc(dataset, kmer_lengths=KMER_LENGTHS, max_rows=rows, seed=seed, name=name)
+    return {f"auroc_{k}mers": auroc for k, auroc in zip(scores["kmer_length"], scores["auroc"], strict=True)}
 
 
-def _repeats(words: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.ndarray]:
+def _repeats(kmers: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.ndarray]:
     """Count, per dataset, the sequences with an exact or a near duplicate in the same dataset."""
-    rows = np.arange(len(words.things))
-    own = words.dataset_of_row
+    rows = np.arange(len(kmers.things))
+    own = kmers.dataset_of_row
     exact = np.asarray(sequences.held[rows, own]) > 0
-    near = _nearly(words, rows, np.asarray(words.held[rows, own]))
+    near = _nearly(kmers, rows, np.asarray(kmers.held[rows, own]))
     return {
         "exact_duplicates": np.bincount(own[exact], minlength=datasets),
         "near_duplicates": np.bincount(own[near], minlength=datasets),
@@ -166,32 +166,32 @@ def _repeats(words: Sharing, sequences: Sharing, datasets: int) -> dict[str, np.
 
 
 def _in_training(
-    datasets: Mapping[str, Dataset], words: Sharing, label: np.ndarray, is_training: np.ndarray
+    datasets: Mapping[str, Dataset], kmers: Sharing, label: np.ndarray, is_training: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return the fractions of positives and sequences that share a k-mer with training; NaN for training datasets."""
-    shares = np.asarray(words.held[:, np.flatnonzero(is_training)].sum(axis=1)).ravel() > 0
+    shares = np.asarray(kmers.held[:, np.flatnonzero(is_training)].sum(axis=1)).ravel() > 0
     of_positives = np.full(len(datasets), np.nan)
     of_rows = np.full(len(datasets), np.nan)
     for number in np.flatnonzero(~is_training) if is_training.any() else []:
-        mine = words.dataset_of_row == number
+        mine = kmers.dataset_of_row == number
         of_rows[number] = _mean(shares[mine])
         of_positives[number] = _mean(shares[mine & (label == 1)])
     return {"positives_in_training": of_positives, "rows_in_training": of_rows}
 
 
 def _pairs(
-    datasets: Mapping[str, Dataset], pieces: list[Pieces], words: Sharing, sequences: Sharing, label: np.ndarray
+    datasets: Mapping[str, Dataset], pieces: list[Pieces], kmers: Sharing, sequences: Sharing, label: np.ndarray
 ) -> pd.DataFrame:
     names = np.array(list(datasets))
     count = len(names)
-    held = words.held.tocoo()
+    held = kmers.held.tocoo()
     same = sequences.held.tocoo()
 
     def per_pair(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        key = words.dataset_of_row[rows] * count + others
+        key = kmers.dataset_of_row[rows] * count + others
         return np.bincount(key, minlength=count**2)
 
-    near = _nearly(words, held.row, held.data)
+    near = _nearly(kmers, held.row, held.data)
     bound = label[held.row] == 1
     first, second = np.divmod(np.arange(count**2), count)
     sizes = np.array([len(dataset) for dataset in datasets.values()])
@@ -220,8 +220,8 @@ def _rows_overlapping(pieces: list[Pieces]) -> np.ndarray:
     return table
 
 
-def _nearly(words: Sharing, rows: np.ndarray, held: np.ndarray) -> np.ndarray:
-    return np.asarray((held > 0) & (held >= NEAR_DUPLICATE * words.things[rows]))
+def _nearly(kmers: Sharing, rows: np.ndarray, held: np.ndarray) -> np.ndarray:
+    return np.asarray((held > 0) & (held >= NEAR_DUPLICATE * kmers.things[rows]))
 
 
 def _mean(values: np.ndarray) -> float:

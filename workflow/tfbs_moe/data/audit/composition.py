@@ -14,13 +14,13 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.numeric import auroc
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
 
-WORD_LENGTHS = (1, 2, 3, 6)
-MAX_WORD_LENGTH = 8
+KMER_LENGTHS = (1, 2, 3, 6)
+MAX_KMER_LENGTH = 8
 FOLDS = 5
 MAX_ROWS = 2_000
 # Inverse strength of the L2 penalty by k: a small test set has fewer sequences than there are 6-mers.
 _PENALTIES = {1: 1e3, 2: 1e2, 3: 1e1}
-_PENALTY_OF_LONG_WORDS = 0.01
+_PENALTY_OF_LONG_KMERS = 0.01
 _ITERATIONS = 300
 _DENSE = 4**3
 
@@ -28,46 +28,46 @@ _DENSE = 4**3
 def composition_auroc(
     dataset: Dataset,
     *,
-    word_lengths: tuple[int, ...] = WORD_LENGTHS,
+    kmer_lengths: tuple[int, ...] = KMER_LENGTHS,
     folds: int = FOLDS,
     max_rows: int = MAX_ROWS,
     seed: int = 0,
     name: str = "",
 ) -> pd.DataFrame:
-    """Cross-validate logistic regression on k-mer counts; return ``word_length``, ``auroc`` and ``rows`` used per k.
+    """Cross-validate logistic regression on k-mer counts; return ``kmer_length``, ``auroc`` and ``rows`` used per k.
 
     Pairs and repeats of a sequence stay in one fold. With pairs of the same composition the AUROC is 0.5 and no network
     can use composition; far from 0.5, a network can be right without having learned a motif. The AUROC is the mean over
     folds, missing where a class has too few sequences for them. A dataset above ``max_rows`` is subsampled to about
     that by groups.
     """
-    if not all(1 <= k <= MAX_WORD_LENGTH for k in word_lengths):
-        raise InputError(f"word lengths must be 1 to {MAX_WORD_LENGTH}; they are {word_lengths}")
+    if not all(1 <= k <= MAX_KMER_LENGTH for k in kmer_lengths):
+        raise InputError(f"k-mer lengths must be 1 to {MAX_KMER_LENGTH}; they are {kmer_lengths}")
     codes = codes_from_one_hot(dataset.one_hot)
     groups = row_groups(codes, dataset.pair)
     if len(dataset) > max_rows:
         kept = draw_groups(groups, max_rows / len(dataset), runtime.rng(seed, "composition rows", name))
         dataset, codes, groups = subset(dataset, kept), codes[kept], groups[kept]
     splits = _folds(dataset.label, groups, folds, runtime.named_seed(seed, "composition folds", name))
-    scores = {k: _mean_auroc(word_counts(codes, k), dataset.label, splits, _penalty(k)) for k in word_lengths}
-    return pd.DataFrame({"word_length": list(scores), "auroc": list(scores.values()), "rows": len(dataset)})
+    scores = {k: _mean_auroc(kmer_counts(codes, k), dataset.label, splits, _penalty(k)) for k in kmer_lengths}
+    return pd.DataFrame({"kmer_length": list(scores), "auroc": list(scores.values()), "rows": len(dataset)})
 
 
-def word_counts(codes: np.ndarray, k: int) -> csr_array:
+def kmer_counts(codes: np.ndarray, k: int) -> csr_array:
     """Count the k-mers without N of codes uint8 (N, L): sparse float64 (N, 4**k), in alphabetical order."""
     width = max(0, codes.shape[1] - k + 1)
-    word = np.zeros((len(codes), width), dtype=np.int64)
+    kmer = np.zeros((len(codes), width), dtype=np.int64)
     known = np.ones((len(codes), width), dtype=bool)
     for offset in range(k):
-        letters = codes[:, offset : offset + width]
-        word = word * 4 + (letters & 3)
-        known &= letters != UNKNOWN
-    rows = np.broadcast_to(np.arange(len(codes))[:, None], word.shape)[known]
-    return csr_array((np.ones(len(rows)), (rows, word[known])), shape=(len(codes), 4**k))
+        bases = codes[:, offset : offset + width]
+        kmer = kmer * 4 + (bases & 3)
+        known &= bases != UNKNOWN
+    rows = np.broadcast_to(np.arange(len(codes))[:, None], kmer.shape)[known]
+    return csr_array((np.ones(len(rows)), (rows, kmer[known])), shape=(len(codes), 4**k))
 
 
 def _penalty(k: int) -> float:
-    return _PENALTIES.get(k, _PENALTY_OF_LONG_WORDS)
+    return _PENALTIES.get(k, _PENALTY_OF_LONG_KMERS)
 
 
 def _folds(label: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -106,7 +106,7 @@ def _weights(counts: csr_array, label: np.ndarray, penalty: float) -> np.ndarray
     scale = counts.max(axis=0).toarray().ravel()
     scale[scale == 0] = 1
     sign = np.where(label, 1.0, -1.0)
-    # Of short words hardly any count is 0.
+    # Of short kmers hardly any count is 0.
     held, turned = (counts.toarray(), counts.T.toarray()) if counts.shape[1] <= _DENSE else (counts, counts.T.tocsr())
 
     def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:

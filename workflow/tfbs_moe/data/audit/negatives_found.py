@@ -12,15 +12,15 @@ from tfbs_moe.data.negatives.shuffles import BLOCK
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
 
 Kind = Literal[
-    "dinucleotide_shuffle", "block_shuffle", "letter_shuffle", "flanks", "gc_matched", "unmatched", "mixture", "none"
+    "dinucleotide_shuffle", "block_shuffle", "base_shuffle", "flanks", "gc_matched", "unmatched", "mixture", "none"
 ]
 
 MAJORITY = 0.75  # below this fraction of the largest kind, negatives are a mixture
 FLANK_REACH = 5_000  # bases
 GC_MISMATCH = 0.03
-_LETTERS = 5
+_BASES = 5
 # A fixed seed, so that the same file gives the same finding; unlike sequences collide once in 2**64.
-_WEIGHTS = np.random.default_rng(2507_09754).integers(2**63, size=(3, _LETTERS, _LETTERS), dtype=np.uint64) * 2 + 1
+_WEIGHTS = np.random.default_rng(2507_09754).integers(2**63, size=(3, _BASES, _BASES), dtype=np.uint64) * 2 + 1
 _PAIR_WEIGHT, _SINGLE_WEIGHT, _END_WEIGHT = _WEIGHTS
 
 
@@ -32,7 +32,7 @@ class NegativesFinding:
     dinucleotide_shuffle: float  # fraction with exactly the dinucleotide counts and end bases of a positive
     in_order: int  # number of these with the rank among negatives that their positive has among positives
     block_shuffle: float  # fraction that is a positive cut into blocks of two bases and reordered
-    letter_shuffle: float  # fraction with only the base counts of its positive (that of the same rank, if unpaired)
+    base_shuffle: float  # fraction with only the base counts of its positive (that of the same rank, if unpaired)
     flanks: float  # fraction within ``FLANK_REACH`` bases of its positive (of any, if unpaired)
     gc_mismatch: float  # Wasserstein distance between the GC fractions of positives and negatives
 
@@ -67,13 +67,13 @@ def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesF
     exact = np.isin(theirs, dinucleotides)
     block = np.zeros(len(negatives), dtype=bool)
     block[~exact] = np.isin(block_signatures(negatives[~exact]), blocks).any(axis=1)
-    letter = ~exact & ~block & _same_letters_as_partner(dataset, codes)
+    letter = ~exact & ~block & _same_bases_as_partner(dataset, codes)
     flank = ~exact & ~block & ~letter & _near_positive(dataset)
     rest = ~exact & ~block & ~letter & ~flank
     shares: dict[Kind, float] = {
         "dinucleotide_shuffle": float(exact.mean()),
         "block_shuffle": float(block.mean()),
-        "letter_shuffle": float(letter.mean()),
+        "base_shuffle": float(letter.mean()),
         "flanks": float(flank.mean()),
         _unrelated(positives, negatives[rest]): float(rest.mean()),
     }
@@ -84,7 +84,7 @@ def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesF
         dinucleotide_shuffle=shares["dinucleotide_shuffle"],
         in_order=int((own.dinucleotides[:common] == theirs[:common]).sum()),
         block_shuffle=shares["block_shuffle"],
-        letter_shuffle=shares["letter_shuffle"],
+        base_shuffle=shares["base_shuffle"],
         flanks=shares["flanks"],
         gc_mismatch=_gc_mismatch(positives, negatives),
     )
@@ -129,7 +129,7 @@ def block_signatures(codes: np.ndarray) -> np.ndarray:
     return np.asarray(np.hstack([zero, before]) + single + np.hstack([after, zero]))
 
 
-def _same_letters_as_partner(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
+def _same_bases_as_partner(dataset: Dataset, codes: np.ndarray) -> np.ndarray:
     """Return bool per negative: it has the base counts of its positive (that of the same rank, if unpaired)."""
     negative = np.flatnonzero(dataset.label == 0)
     positive = np.flatnonzero(dataset.label == 1)

@@ -10,7 +10,7 @@ Severity = Literal["serious", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("serious", "warning", "note")
 COLUMNS = ("severity", "dataset", "other", "what", "value", "threshold", "sentence")
 
-_SHUFFLES = ("dinucleotide_shuffle", "block_shuffle", "letter_shuffle")
+_SHUFFLES = ("dinucleotide_shuffle", "block_shuffle", "base_shuffle")
 # Findings that agree with a declared kind; one that is not here agrees with any.
 _COMPATIBLE = {
     "dinucleotide_shuffle": ("dinucleotide_shuffle",),
@@ -22,8 +22,8 @@ _COMPATIBLE = {
 }
 _IN_WORDS = {
     "dinucleotide_shuffle": "exact dinucleotide shuffles of its positives",
-    "block_shuffle": "positives cut into pairs of letters and shuffled, which does not keep their dinucleotides",
-    "letter_shuffle": "positives with their letters shuffled, which does not keep their dinucleotides",
+    "block_shuffle": "positives cut into pairs of bases and shuffled, which does not keep their dinucleotides",
+    "base_shuffle": "positives with their bases shuffled, which does not keep their dinucleotides",
     "flanks": "sequence from beside its positives",
     "gc_matched": "other sequence with the GC content of its positives",
     "unmatched": "other sequence whose GC content differs from that of its positives",
@@ -148,7 +148,7 @@ def _repeats(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
 def _kind(row: dict) -> Iterator[dict[str, object]]:
     declared, found = row["negatives"], row["negatives_found"]
     sentence = f"its negatives ({declared or 'undeclared'}) prove to be {_IN_WORDS[found]}"
-    if found in ("none", "letter_shuffle", "block_shuffle"):
+    if found in ("none", "base_shuffle", "block_shuffle"):
         yield _finding("warning", row, "negatives_found", found, "", f"{sentence}.")
     elif found not in _COMPATIBLE.get(declared, (found,)):
         yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what it says.")
@@ -161,7 +161,7 @@ def _kind(row: dict) -> Iterator[dict[str, object]]:
 
 
 def _composition(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
-    for k, words in ((1, "letters"), (2, "dinucleotides")):
+    for k, words in ((1, "bases"), (2, "dinucleotides")):
         auroc = row[f"auroc_{k}mers"]
         if auroc > limits.composition_auroc:
             yield _finding(

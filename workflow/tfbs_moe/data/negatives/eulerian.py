@@ -10,7 +10,7 @@ Biol Evol 2:526). A tree is drawn uniformly by loop-erased random walks (Wilson 
 import numba
 import numpy as np
 
-LETTERS = 5
+BASES = 5
 
 
 @numba.njit(cache=True, nogil=True)
@@ -20,16 +20,16 @@ def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     result = np.empty((count, length), dtype=np.uint8)
     # Successors of the first base, then of the second, ...; where each base's begin; where its last edge lies.
     following = np.empty(length, dtype=np.uint8)
-    begins = np.empty(LETTERS + 1, dtype=np.int64)
-    place = np.empty(LETTERS, dtype=np.int64)
-    last = np.empty(LETTERS, dtype=np.int64)
-    reached = np.empty(LETTERS, dtype=np.bool_)
+    begins = np.empty(BASES + 1, dtype=np.int64)
+    place = np.empty(BASES, dtype=np.int64)
+    last = np.empty(BASES, dtype=np.int64)
+    reached = np.empty(BASES, dtype=np.bool_)
     for row in range(count):
         np.random.seed(seeds[row])  # noqa: NPY002
         begins[:] = 0
         for at in range(length - 1):
             begins[codes[row, at] + 1] += 1
-        for letter in range(LETTERS):
+        for letter in range(BASES):
             begins[letter + 1] += begins[letter]
             place[letter] = begins[letter]
         for at in range(length - 1):
@@ -40,7 +40,7 @@ def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         root = codes[row, length - 1]
         reached[:] = False
         reached[root] = True
-        for start in range(LETTERS):
+        for start in range(BASES):
             if begins[start] == begins[start + 1]:
                 continue
             # Only the edge by which a walk last leaves a base remains, which erases its loops.
@@ -53,7 +53,7 @@ def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
                 reached[letter] = True
                 letter = following[last[letter]]
 
-        for letter in range(LETTERS):
+        for letter in range(BASES):
             place[letter] = begins[letter]
             end = begins[letter + 1]
             if letter != root and end > begins[letter]:

@@ -147,8 +147,8 @@ def _renumbered(negatives: Negatives, kept: np.ndarray) -> Negatives:
 
 
 _ADVICE = {
-    "dinucleotide_shuffle": "The others equal their positives, which are of one letter or nearly so.",
-    "block_shuffle": "The others equal their positives, which are of one letter or nearly so.",
+    "dinucleotide_shuffle": "The others equal their positives, which are of one base or nearly so.",
+    "block_shuffle": "The others equal their positives, which are of one base or nearly so.",
     "gc_matched": "Allow a larger gc_tolerance, a lower ratio, or more chromosomes in this split.",
     "flanks": "Allow flanks farther from the summit (flank_farthest), or a lower ratio.",
     "other_peaks": "Give more peak files of other factors, or a lower ratio.",

@@ -53,7 +53,7 @@ def repeat_families(seed: int) -> np.ndarray:
 
 def write_fasta(codes: Mapping[str, np.ndarray], lower: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Write chromosomes as FASTA of 60 bases per line, with its ``.fai`` index beside it."""
-    write_records(((name, len(known), _letters(known, lower[name])) for name, known in codes.items()), path)
+    write_records(((name, len(known), _bases(known, lower[name])) for name, known in codes.items()), path)
 
 
 def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray]]], path: str | Path) -> None:
@@ -72,14 +72,14 @@ def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray
         temporary.write_text("".join(index))
 
 
-def letters_of(lower: bool) -> np.ndarray:
+def bases_of(lower: bool) -> np.ndarray:
     """Return the codes 0 to 4 as ASCII, uint8 (5,)."""
     text = ALPHABET + "N"
     return np.frombuffer((text.lower() if lower else text).encode(), dtype=np.uint8)
 
 
-def _letters(codes: np.ndarray, lower: np.ndarray) -> Callable[[slice], np.ndarray]:
-    return lambda part: np.where(lower[part], letters_of(True)[codes[part]], letters_of(False)[codes[part]])
+def _bases(codes: np.ndarray, lower: np.ndarray) -> Callable[[slice], np.ndarray]:
+    return lambda part: np.where(lower[part], bases_of(True)[codes[part]], bases_of(False)[codes[part]])
 
 
 def _background(length: int, draw: np.random.Generator) -> np.ndarray:

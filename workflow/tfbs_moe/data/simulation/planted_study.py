@@ -41,7 +41,7 @@ _MAX_SCORE = 1_000
 
 
 @dataclass(frozen=True)
-class MadeExperiment:
+class SimulatedExperiment:
     """A simulated peak file."""
 
     experiment: str  # also the name of the file
@@ -51,12 +51,12 @@ class MadeExperiment:
 
 # Three to train on; two with motifs similar to those (AP-1, E-box) and one without.
 DEMO_EXPERIMENTS = (
-    MadeExperiment("JUND", "JUND", "MA0491.3"),
-    MadeExperiment("MAX", "MAX", "MA0058.4"),
-    MadeExperiment("GABPA", "GABPA", "MA0062.4"),
-    MadeExperiment("FOSL1", "FOSL1", "MA0477.3"),
-    MadeExperiment("USF1", "USF1", "MA0093.4"),
-    MadeExperiment("CTCF", "CTCF", "MA0139.2"),
+    SimulatedExperiment("JUND", "JUND", "MA0491.3"),
+    SimulatedExperiment("MAX", "MAX", "MA0058.4"),
+    SimulatedExperiment("GABPA", "GABPA", "MA0062.4"),
+    SimulatedExperiment("FOSL1", "FOSL1", "MA0477.3"),
+    SimulatedExperiment("USF1", "USF1", "MA0093.4"),
+    SimulatedExperiment("CTCF", "CTCF", "MA0139.2"),
 )
 
 
@@ -70,7 +70,7 @@ class StudySettings:
 
     chromosomes: Mapping[str, int] = field(default_factory=_demo_chromosomes)  # name to length in bases
     # another at the end does not move the peaks of the others
-    experiments: tuple[MadeExperiment, ...] = DEMO_EXPERIMENTS
+    experiments: tuple[SimulatedExperiment, ...] = DEMO_EXPERIMENTS
     peaks: int = 2_000  # per experiment
     noise_fraction: float = 0.1  # of peaks, without a site
     site_offset: int = 25  # largest distance of a site's middle from the summit, in bases
@@ -95,7 +95,7 @@ class StudySettings:
 
 
 @dataclass(frozen=True)
-class MadeStudy:
+class SimulatedStudy:
     """Paths of a simulated study: the genome, the peak file of each experiment, and the planted sites."""
 
     genome: Path
@@ -103,7 +103,7 @@ class MadeStudy:
     sites: Path
 
 
-def make_study(settings: StudySettings, seed: int, folder: str | Path) -> MadeStudy:
+def make_study(settings: StudySettings, seed: int, folder: str | Path) -> SimulatedStudy:
     """Write a simulated genome (FASTA with ``.fai``), one narrowPeak file per experiment, and the planted sites.
 
     The table of sites has ``SITE_COLUMNS``: ``sequence`` reads on the site's strand, ``score`` is its log2 odds against
@@ -128,7 +128,7 @@ def make_study(settings: StudySettings, seed: int, folder: str | Path) -> MadeSt
     table = pd.concat(sites).sort_values(["chrom", "start"], kind="stable")
     write_tsv(table[list(SITE_COLUMNS)], folder / SITES)
     write_fasta(genome, lower, folder / GENOME)
-    return MadeStudy(folder / GENOME, paths, folder / SITES)
+    return SimulatedStudy(folder / GENOME, paths, folder / SITES)
 
 
 def _check_sites_fit(settings: StudySettings, matrices: list[np.ndarray]) -> None:
@@ -179,7 +179,7 @@ def _plant(
     with_site = np.sort(draw.permutation(len(peaks))[round(settings.noise_fraction * len(peaks)) :])
     chosen = peaks.iloc[with_site]
     count, width = len(chosen), matrix.shape[1]
-    letters = site_letters(matrix, count, draw)
+    letters = site_bases(matrix, count, draw)
     offset = draw.integers(-settings.site_offset, settings.site_offset + 1, size=count)
     forward = draw.random(count) < 0.5
     start = chosen["summit"].to_numpy() + offset - width // 2
@@ -202,7 +202,7 @@ def _plant(
     )
 
 
-def site_letters(matrix: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+def site_bases(matrix: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
     """Draw sites from probabilities (4, W); codes uint8 (count, W)."""
     limits = matrix.cumsum(axis=0).T[None, :, :3]
     return (draw.random((count, matrix.shape[1], 1)) >= limits).sum(axis=2).astype(np.uint8)

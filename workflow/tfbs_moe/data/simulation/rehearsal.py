@@ -24,16 +24,16 @@ from tfbs_moe.data.simulation.planted_study import (
     SITE_COLUMNS,
     SITES,
     log_odds,
-    site_letters,
+    site_bases,
     strengths,
 )
 from tfbs_moe.data.simulation.rehearsal_genome import (
     DOMAIN,
     Sites,
-    as_letters,
+    as_bases,
     domain_levels,
-    made_blacklist,
     make_chromosome,
+    simulated_blacklist,
 )
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.chromosomes import Shape, read_shapes
@@ -140,7 +140,7 @@ def make_rehearsal(
         _write_gzip(_graded(peaks[peaks["file"] == number], draw), NARROW_PEAK_COLUMNS, paths[made.experiment])
     _write_sites(files, peaks, sites, letters, planted, folder / SITES)
     lengths = {key: value if key == "regions" else _scaled(value, settings.scale) for key, value in _BLACKLIST.items()}
-    _write_gzip(made_blacklist(shapes, lengths, seed), ("chrom", "start", "end", "name"), folder / BLACKLIST)
+    _write_gzip(simulated_blacklist(shapes, lengths, seed), ("chrom", "start", "end", "name"), folder / BLACKLIST)
     return Rehearsal(folder / GENOME, paths, folder / BLACKLIST, folder / SITES)
 
 
@@ -271,7 +271,7 @@ def _draw_sites(
         for place, key in enumerate(made.matrix_ids):
             mine, matrix = rows[which == place], matrices[key].probabilities
             width = matrix.shape[1]
-            drawn = site_letters(matrix, len(mine), draw)
+            drawn = site_bases(matrix, len(mine), draw)
             letters[mine, :width] = drawn
             columns["width"][mine], matrix_id[mine] = width, key
             columns["start"][mine] = summit[mine] + offset[which == place] - width // 2
@@ -303,7 +303,7 @@ def _records(
         wanted = Sites(sites["start"].to_numpy()[here], width, as_read)
         bases, kept = make_chromosome(shape, settings.repeat_fraction, seed, wanted)
         planted[here[kept]] = True
-        yield shape.name, shape.size, as_letters(bases)
+        yield shape.name, shape.size, as_bases(bases)
 
 
 def _ahead(records: Iterator[T]) -> Iterator[T]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe import runtime
-from tfbs_moe.data.simulation.planted_genome import GC_LEVELS, REPEAT_LENGTH, letters_of, repeat_families, transitions
+from tfbs_moe.data.simulation.planted_genome import GC_LEVELS, REPEAT_LENGTH, bases_of, repeat_families, transitions
 from tfbs_moe.genome.chromosomes import Shape
 from tfbs_moe.sequence import UNKNOWN
 
@@ -63,15 +63,15 @@ def make_chromosome(
     return bases, _plant(bases, sites.start, sites.width, sites.letters)
 
 
-def as_letters(bases: np.ndarray) -> Callable[[slice], np.ndarray]:
+def as_bases(bases: np.ndarray) -> Callable[[slice], np.ndarray]:
     """Return a function that gives a slice of a simulated chromosome as ASCII, uint8."""
-    table = np.array([letters_of(bool(code & LOWER))[min(code & BASE, UNKNOWN)] for code in range(32)], dtype=np.uint8)
+    table = np.array([bases_of(bool(code & LOWER))[min(code & BASE, UNKNOWN)] for code in range(32)], dtype=np.uint8)
     # ``bytes.translate`` is several times as fast as indexing one array by another.
     letters = table[np.minimum(np.arange(256), len(table) - 1)].tobytes()
     return lambda part: np.frombuffer(bases[part].tobytes().translate(letters), dtype=np.uint8)
 
 
-def made_blacklist(shapes: Sequence[Shape], settings: Mapping[str, float], seed: int) -> pd.DataFrame:
+def simulated_blacklist(shapes: Sequence[Shape], settings: Mapping[str, float], seed: int) -> pd.DataFrame:
     """Draw regions like those of ENCODE's blacklist, beside every run of N and anywhere: ``chrom start end name``.
 
     ``settings`` holds the number of ``regions``, the ``shortest`` and ``longest`` length, with a log-uniform

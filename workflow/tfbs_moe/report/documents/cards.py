@@ -123,17 +123,17 @@ def _model_card(run: Run, protocol: str, gate: str) -> Card:
     study, model = run.study, f"moe.{gate}"
     recipe = study.config["protocols"][protocol]
     trained = [study.experiments[name] for name in study.training]
-    members = study.gate_members(protocol, gate)
+    gate_experts = study.gate_experts_of(protocol, gate)
     factors = ", ".join(dict.fromkeys(row["factor"] for row in trained))
     blocks: list[Block] = [
         Text("What it is", style="heading"),
         Text(
-            f"A {study.config['gates'][gate].get('kind', gate)} gate over {len(members)} networks "
-            f"({', '.join(members)}; {', '.join(recipe['architectures'])}) that gives a logit for a window of "
+            f"A {study.config['gates'][gate].get('kind', gate)} gate over {len(gate_experts)} networks "
+            f"({', '.join(gate_experts)}; {', '.join(recipe['architectures'])}) that gives a logit for a window of "
             f"{study.config['window']['length']} bases, trained under the "
             f"protocol “{protocol}” with {len(study.config['replicates'])} seed(s). Its folder is "
             f"moe/{protocol}/{gate}/seed<k>/, with its experts beside it, in safetensors and JSON."
-            + (" It may be told the JASPAR matrix of the factor asked for." if study.is_informed(gate) else "")
+            + (" It may be told the JASPAR matrix of the factor asked for." if study.uses_motif_prior(gate) else "")
         ),
         Text("Intended use", style="heading"),
         Text(

@@ -18,19 +18,19 @@ TABLE = f"{FOLDER}/costs.tsv"
 DOCUMENT = f"{FOLDER}/costs.md"
 # Rules that use a GPU if there is one; attribution rules are named after their protocol.
 _ON_GPU = re.compile(
-    r"expert(_fold|_relabelled)?|search_share|views|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
+    r"expert(_fold|_relabelled)?|search_share|gate_inputs|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
 )
 # Rules for experiments with other test negatives, which count as one with the main rule.
 _BY_KINDS = re.compile(r"^(audit_rows|predictions|metrics)_(?:other_peaks|supplied)$")
 # Rules whose time is taken as proportional to the examples of a training set, or to the number of experts.
 _WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
-_WITH_EXPERTS = ("views", "gate", "control_gates", "calibration", "predictions", "metrics", "trained_models")
+_WITH_EXPERTS = ("gate_inputs", "gate", "baseline_gates", "calibration", "predictions", "metrics", "trained_models")
 # The rule whose jobs fill each folder of a run.
 _FILLED_BY = {
     "attributions": "attribution_",
     "audit": "audit_rows",
     "cards": "expert",
-    "controls": "control_gates",
+    "baselines": "baseline_gates",
     "datasets": "training_dataset",
     "evaluation": "metrics",
     "experts": "expert",
@@ -155,8 +155,8 @@ def takes_gpu(rule: str) -> bool:
 
 def _experts(plan: Mapping[str, int], known: Mapping[str, int] | pd.Series) -> float:
     """Return the ratio of experts per mixture, plan over run; 1 if the plan does not train experts or embed."""
-    per_mixture = [jobs.get("expert", 0) / max(1, jobs.get("views", 0)) for jobs in (plan, known)]
-    return per_mixture[0] / per_mixture[1] if all(per_mixture) and plan.get("views") else 1.0
+    per_mixture = [jobs.get("expert", 0) / max(1, jobs.get("gate_inputs", 0)) for jobs in (plan, known)]
+    return per_mixture[0] / per_mixture[1] if all(per_mixture) and plan.get("gate_inputs") else 1.0
 
 
 def _like(rule: str, measured_rules: Sequence[str] | pd.Index) -> list[str]:

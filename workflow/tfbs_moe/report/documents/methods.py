@@ -7,7 +7,7 @@ import pandas as pd
 
 from tfbs_moe.config import load_schema
 from tfbs_moe.figures.item import explaining, percent
-from tfbs_moe.study import CONTROLS, Study
+from tfbs_moe.study import BASELINES, Study
 
 NEGATIVES = {
     "dinucleotide_shuffle": (
@@ -98,8 +98,12 @@ def _told(study: Study, gate: str) -> str:
     settings = study.config["gates"][gate]
     parts = [f"a {settings['kind']} gate"] if settings.get("kind", gate) != gate else []
     parts += [f"with the pooled {', '.join(settings['pooled'])}"] if settings["pooled"] else []
-    parts += [f"{percent(settings['unseen'])} of rows without the expert of their factor"] if settings["unseen"] else []
-    parts += ["told the factor’s JASPAR matrix"] if study.is_informed(gate) else []
+    parts += (
+        [f"{percent(settings['expert_dropout'])} of rows without the expert of their factor"]
+        if settings["expert_dropout"]
+        else []
+    )
+    parts += ["told the factor’s JASPAR matrix"] if study.uses_motif_prior(gate) else []
     parts += [f"experts trained on for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
     return f" ({'; '.join(parts)})" if parts else ""
 
@@ -127,8 +131,8 @@ def _evaluation(study: Study) -> str:
         "epoch. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
         f"is computed beside it over {settings['draws']} draws per model. "
-        f"Controls on the same rows: {', '.join(name.replace('_', ' ') for name in CONTROLS)}"
-        + "".join(f", {name.replace('_', ' ')} gate" for name in study.config["controls"])
+        f"Controls on the same rows: {', '.join(name.replace('_', ' ') for name in BASELINES)}"
+        + "".join(f", {name.replace('_', ' ')} gate" for name in study.config["baselines"])
         + "; the oracle chooses an expert by the test labels and takes part in no test."
     )
 

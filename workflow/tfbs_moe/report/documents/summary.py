@@ -75,7 +75,7 @@ def _factors(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
 
 
 def _seeds(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
-    chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "control.pooled_"))]
+    chosen = metrics[(metrics["rows"] == "all") & metrics["model"].str.startswith(("moe.", "baseline.pooled_"))]
     factors = by_factor(chosen, ["model", "set", "seed"], ["value"])
     means = factors.groupby(["model", "set", "seed"], sort=False)["value"].mean().reset_index()
     means["column"] = means["set"].map(aggregate.SETS) + ", seed " + means["seed"].astype(str)

@@ -19,7 +19,7 @@ from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 PUBLISHED_PROTOCOL = "published"
-MATRIX = "control.matrix"
+MATRIX = "baseline.matrix"
 SITE_PRECISION = "site_average_precision"
 _AUROC = "auroc"
 _SET_WORDS = {
@@ -171,20 +171,22 @@ def _tests(run: Run, compared: Mapping[Hashable, Any]) -> pd.DataFrame:
 def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     """Compare the JASPAR matrix alone with the mixtures on the unseen factors that have one."""
     mixtures = [f"moe.{gate}" for gate in run.study.gates(protocol)]
-    informed = [name for name in mixtures if run.study.is_informed(name.removeprefix("moe.")) and name != model]
+    motif_conditioned = [
+        name for name in mixtures if run.study.uses_motif_prior(name.removeprefix("moe.")) and name != model
+    ]
     chosen = metrics[(metrics["set"] == UNSEEN) & (metrics["rows"] == "all")]
-    shared = on_shared_tests(chosen[chosen["model"].isin([MATRIX, model, *informed])], "model")
+    shared = on_shared_tests(chosen[chosen["model"].isin([MATRIX, model, *motif_conditioned])], "model")
     means = _means(run, shared, "model")
     if MATRIX not in means or model not in means:
         return ""
     known = list(dict.fromkeys(shared["factor"]))
-    others = [name for name in (model, *informed) if name in means]
+    others = [name for name in (model, *motif_conditioned) if name in means]
     said = "; ".join(f"{run.label(protocol, name)} {number(means[name]['value'])}" for name in others)
     which = "the one unseen factor" if len(known) == 1 else f"the {len(known)} unseen factors"
     return (
         f"On {which} with a known motif ({', '.join(map(str, known))}) the JASPAR matrix alone, without any training, "
         f"has a mean AUROC of {number(means[MATRIX]['value'])} ({said})."
-        + (" The informed mixture is told that matrix." if informed else "")
+        + (" The motif-conditioned mixture is told that matrix." if motif_conditioned else "")
     )
 
 

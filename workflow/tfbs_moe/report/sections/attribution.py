@@ -48,7 +48,7 @@ def attribution(run: Run) -> Section:
     planted = run.study.genome.assembly == PLANTED
     blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
     blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
-    blocks += [*pictures(run, "around"), Fold("Attribution as a table", [_table(run)])]
+    blocks += [*pictures(run, "site_profiles"), Fold("Attribution as a table", [_table(run)])]
     blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
     blocks += [*pictures(run, "shift_curves"), *pictures(run, "cost")]
     blocks += [Text("Do attributions hang on what was learned?", style="heading"), *_sanity(run)]
@@ -78,7 +78,7 @@ def _comparison(run: Run) -> list[Block]:
     table = run.table(COMPARISON)
     if table is None:
         return [Missing("Comparison of the methods", run.why_missing(COMPARISON))]
-    chosen = table[(table["metric"] == _judged_by(table)) & (table["models"] == "mixtures")]
+    chosen = table[(table["metric"] == _evaluated_by(table)) & (table["models"] == "mixtures")]
     said = [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
     shown = make_table(
         table.drop(columns="sentence"),
@@ -88,7 +88,7 @@ def _comparison(run: Run) -> list[Block]:
     return [*([Items(said)] if said else []), Fold("Every comparison of methods", [shown])]
 
 
-def _judged_by(table: pd.DataFrame) -> str | None:
+def _evaluated_by(table: pd.DataFrame) -> str | None:
     """Return the measure for the verdicts on methods."""
     present = set(table["metric"])
     return next((name for name in _TRUTHS if name in present), None)
@@ -100,7 +100,7 @@ def _gains(run: Run) -> list[str]:
     if table is None:
         return []
     pairs = table[["method", "reference"]].apply(tuple, axis=1).isin(_SHIFTED)
-    chosen = table[pairs & (table["metric"] == _judged_by(table)) & (table["models"] != "mixtures")]
+    chosen = table[pairs & (table["metric"] == _evaluated_by(table)) & (table["models"] != "mixtures")]
     return [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
 
 

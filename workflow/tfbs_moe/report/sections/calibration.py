@@ -6,7 +6,7 @@ from tfbs_moe.data.folds import POOLED_RANDOM
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import table_of
-from tfbs_moe.report.inputs import CALIBRATION, FAMILIARITY, TRUST, Run
+from tfbs_moe.report.inputs import CALIBRATION, CALIBRATION_QUALITY, OOD_SCORE, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval, number
 from tfbs_moe.report.sections.answer import confidence
 from tfbs_moe.statistics.tests.results import p_words, significant
@@ -16,23 +16,25 @@ _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
     "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
     "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
-    "Familiarity is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
-    "distance of the embeddings, Lee et al. 2018); a sequence is called unfamiliar below 5 %."
+    "OodScore is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
+    "distance of the embeddings, Lee et al. 2018); a sequence counts as out of distribution below 5 %."
 )
 
 
-def trust(run: Run) -> Section:
+def calibration(run: Run) -> Section:
     """Build the section: what calibration gains, and whether the out-of-distribution score predicts failure."""
     blocks: list[Block] = [Text(_MEANING), *_taught(run)]
-    sentences = [*_calibrated(run), *_familiar(run)]
-    blocks += [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(TRUST))]
+    sentences = [*_calibrated(run), *_out_of_distribution(run)]
+    blocks += (
+        [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(CALIBRATION_QUALITY))]
+    )
     for path, title in (
         (CALIBRATION, "What calibration takes off the log loss"),
-        (FAMILIARITY, "Whether unfamiliar sequences are those of unseen factors"),
-        (TRUST, "Every mixture on every test set"),
+        (OOD_SCORE, "Whether out-of-distribution sequences are those of unseen factors"),
+        (CALIBRATION_QUALITY, "Every mixture on every test set"),
     ):
         blocks.append(Fold(title, [table_of(run, path, f"{title}.")]))
-    return Section("trust", "What can be trusted", blocks)
+    return Section("calibration", "What can be trusted", blocks)
 
 
 def _taught(run: Run) -> list[Block]:
@@ -69,16 +71,16 @@ def _calibrated(run: Run) -> list[str]:
     return said
 
 
-def _familiar(run: Run) -> list[str]:
+def _out_of_distribution(run: Run) -> list[str]:
     said = []
-    for own in _first(run, run.table(FAMILIARITY)):
+    for own in _first(run, run.table(OOD_SCORE)):
         for row in own.to_dict("records"):
             shares = [
-                f"{row[f'unfamiliar_{key}']:.1%} for {row[f'n_{key}']} {words}"
+                f"{row[f'ood_{key}']:.1%} for {row[f'n_{key}']} {words}"
                 for key, words in _SETS.items()
-                if pd.notna(row[f"unfamiliar_{key}"])
+                if pd.notna(row[f"ood_{key}"])
             ]
-            parts = [f"unfamiliar bound sequences: {', '.join(shares)}"] if shares else []
+            parts = [f"out-of-distribution bound sequences: {', '.join(shares)}"] if shares else []
             if pd.notna(row["difference"]):
                 gap = interval(row["difference"], row["lower"], row["upper"], sign=True)
                 parts[0] += f" (difference of the first two {gap})"
@@ -86,9 +88,13 @@ def _familiar(run: Run) -> list[str]:
                 rho = number(row["rank_correlation"], sign=True)
                 told = ": it does not foretell how well the mixture does"
                 if significant(row["p"], confidence(run)):
-                    told = "" if row["rank_correlation"] > 0 else ": the mixture does better on what is less familiar"
+                    told = (
+                        ""
+                        if row["rank_correlation"] > 0
+                        else ": the mixture does better on what is further from its training data"
+                    )
                 parts.append(
-                    f"over {row['n']} factors, familiarity and AUROC have a rank correlation of {rho} "
+                    f"over {row['n']} factors, the p-value and AUROC have a rank correlation of {rho} "
                     f"({p_words(row['p'])}){told}"
                 )
             if parts:

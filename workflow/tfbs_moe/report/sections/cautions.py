@@ -88,8 +88,10 @@ def _elsewhere(run: Run) -> list[str]:
         for test, names, rows in tests:
             for model, own in rows.groupby("model", sort=False):
                 means = own.groupby("expert", sort=False)["value"].mean()
-                learnt = {name: name if name in run.study.training else name.split(".", 1)[-1] for name in means.index}
-                mine = [learnt[name] in names for name in means.index]
+                trained_on = {
+                    name: name if name in run.study.training else name.split(".", 1)[-1] for name in means.index
+                }
+                mine = [trained_on[name] in names for name in means.index]
                 others = means[
                     [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
                 ]

@@ -16,7 +16,7 @@ from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, mak
 from tfbs_moe.report.sections import evidence, statistics
 from tfbs_moe.report.sections.answer import answer
 from tfbs_moe.report.sections.attribution import attribution
-from tfbs_moe.report.sections.calibration import trust
+from tfbs_moe.report.sections.calibration import calibration
 from tfbs_moe.report.sections.cautions import cautions
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
@@ -35,14 +35,14 @@ _FILES = {
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
     "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
     "evaluation/seed_averages.tsv": "spread over training seeds, and AUROC of the mean of their logits",
-    "evaluation/trust.tsv": "probabilities as they came and calibrated; familiarity of every test set",
-    "statistics/calibration.tsv, familiarity.tsv": "what calibration gains, and what familiarity tells, over factors",
-    "statistics/gate_losses.tsv, gate_numbers.tsv, gate_likeness.tsv": "what gates do, over factors",
+    "evaluation/calibration.tsv": "probabilities as they came and calibrated; out-of-distribution p-values",
+    "statistics/calibration.tsv, ood_score.tsv": "what both tell, over factors",
+    "statistics/gate_losses.tsv, gate_numbers.tsv, gate_similarity.tsv": "what gates do, over factors",
     "attributions/summary.tsv": "what attribution says, judged against mutagenesis and known sites",
     "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
     "attributions/equivariance.tsv": "how far models are from equivariance: where ShiftSmooth can matter",
     "attributions/sanity.tsv": "how alike attributions stay once weights or labels are randomised",
-    "attributions/around.tsv": "mean attribution around known sites",
+    "attributions/site_profiles.tsv": "mean attribution around known sites",
     "attributions/shifts.tsv": "ShiftSmooth judged over its number of shifts",
     "attributions/motifs.tsv, motif_matches.tsv": "motifs in attributions and filters, and what they are like",
     "statistics/factors.tsv": "comparisons with the factor as the unit",
@@ -51,7 +51,7 @@ _FILES = {
     "statistics/ablation.tsv": "every mixture against the first: what each part is worth",
     "statistics/power.tsv": "how many factors a difference would take to be seen",
     "statistics/strata.tsv, strata_tests.tsv": "means in strata of factors, and tests between them",
-    "statistics/similarity.tsv, regression.tsv": "likeness to training factors, and whether AUROC goes with it",
+    "statistics/similarity.tsv, regression.tsv": "similarity to training factors, and whether AUROC goes with it",
     "statistics/negatives_matrix.tsv": "negatives trained on against negatives tested on",
     "statistics/paper_anova.tsv": "the paper's ANOVA over draws",
     "statistics/published_anova.tsv": "the same from the authors' own draws",
@@ -59,7 +59,7 @@ _FILES = {
     "statistics/paper_tukey.tsv": "the paper's Tukey tests over draws",
     "figures/": "every figure as PDF, SVG and PNG, with the numbers it draws as TSV",
     "predictions/": "logit and probability of every model on every test row, Parquet",
-    "experts/, moe/, controls/": "trained models, safetensors and JSON; a mixture has its experts beside it",
+    "experts/, moe/, baselines/": "trained models, safetensors and JSON; a mixture has its experts beside it",
     "summary.md": "the answer and the main tables on one page of Markdown",
     "methods.md": "the methods as a text for a paper",
     "cards/": "model and dataset cards, Markdown",
@@ -78,7 +78,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
         evidence.data(run),
         evidence.results(run),
         gate(run),
-        trust(run),
+        calibration(run),
         evidence.negatives(run),
         statistics.statistics(run),
         attribution(run),

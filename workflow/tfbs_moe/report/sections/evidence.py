@@ -95,7 +95,7 @@ def _gate(weights: pd.DataFrame) -> Explorer:
 def _limited(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ModelStyle]]:
     """Keep at most ``MOST_MODELS`` models, and return the style of each."""
     styles = model_styles(table["model"])
-    rank = {"moe": 0, "control": 1}
+    rank = {"moe": 0, "baseline": 1}
     ordered = sorted(styles, key=lambda name: rank.get(name.split(".", maxsplit=1)[0], 2))
     kept = set(ordered[:MOST_MODELS])
     return table[table["model"].isin(kept)], {name: style for name, style in styles.items() if name in kept}

@@ -1,7 +1,7 @@
 """The report's section on the gate."""
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import GATE_LIKENESS, GATE_LOSSES, GATE_NUMBERS, GATE_USE, GATE_WEIGHTS
+from tfbs_moe.figures.item import GATE_LOSSES, GATE_NUMBERS, GATE_SIMILARITY, GATE_USE, GATE_WEIGHTS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import Run
@@ -21,7 +21,7 @@ def gate(run: Run) -> Section:
         (GATE_USE, "How evenly gates use their experts"),
         (GATE_LOSSES, "What is lost without each expert"),
         (GATE_NUMBERS, "Mean AUROC by the number of experts present"),
-        (GATE_LIKENESS, "Where gates look, and where the factors’ matrices say they should"),
+        (GATE_SIMILARITY, "Where gates look, and where the factors’ matrices say they should"),
     ):
         blocks.append(Fold(title, [table_of(run, path, f"{title}.")]))
     return Section("gate", "What the gate does", blocks)
@@ -89,7 +89,7 @@ def _missed(run: Run) -> list[str]:
 
 
 def _alike(run: Run) -> list[str]:
-    table = run.table(GATE_LIKENESS)
+    table = run.table(GATE_SIMILARITY)
     if table is None:
         return []
     unseen = first_kind(table[table["set"] == UNSEEN], "factor")

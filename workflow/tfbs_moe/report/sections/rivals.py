@@ -2,7 +2,7 @@
 
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import Run
-from tfbs_moe.study import OUT_OF_FOLD, POOLED, POOLED_CONTROL
+from tfbs_moe.study import OUT_OF_FOLD, POOLED, POOLED_BASELINE
 from tfbs_moe.tables import read_json
 
 # Largest relative difference between the sizes of networks that count as equal.
@@ -14,25 +14,25 @@ _GATE_LEARNS_FROM_TRAINING_ROWS = ("expert_split", OUT_OF_FOLD)
 def unequal_rivals(run: Run, protocol: str, gate: str) -> list[str]:
     """Return a sentence for each pooled network that is not the mixture's equal, with the weights of both."""
     study = run.study
-    known = study.members(protocol)
-    members = [known[name] for name in study.gate_members(protocol, gate)]
+    known = study.gate_experts(protocol)
+    gate_experts = [known[name] for name in study.gate_experts_of(protocol, gate)]
     mixture = _weights(run, f"moe/{protocol}/{gate}")
-    mixture += sum(_weights(run, f"experts/{protocol}/{kind}/{name}") for kind, name in members)
+    mixture += sum(_weights(run, f"experts/{protocol}/{kind}/{name}") for kind, name in gate_experts)
     said = []
     for kind in study.pooled(protocol):
         # A k-mer model's size is the number of k-mers.
         if study.expert_settings(protocol, kind, POOLED)["architecture"] == _KMER:
             continue
         weights = _weights(run, f"experts/{protocol}/{kind}/{POOLED}")
-        reasons = _reasons(run, protocol, gate, [name for name, _ in members])
+        reasons = _reasons(run, protocol, gate, [name for name, _ in gate_experts])
         if abs(weights / mixture - 1) > TOLERANCE:
             size = "smaller" if weights < mixture else "larger"
             reasons = [f"is {size} than the {model_label(f'moe.{gate}')}", *reasons]
         if reasons:
             said.append(
-                f"The rival {model_label(POOLED_CONTROL + kind)} {', and '.join(reasons)}: it has {weights:,} weights, "
-                f"the mixture with its {len(members)} networks and its gate {mixture:,}. A difference between them may "
-                "come from that."
+                f"The rival {model_label(POOLED_BASELINE + kind)} {', and '.join(reasons)}: it has {weights:,} "
+                f"weights, the mixture with its {len(gate_experts)} networks and its gate {mixture:,}. A difference "
+                "between them may come from that."
             )
     return said
 

@@ -1,4 +1,4 @@
-"""Calibration and familiarity: known answers, and what their tables say."""
+"""Calibration and the out-of-distribution score: known answers, and what their tables say."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,17 @@ import torch
 from scipy.special import expit
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.calibration import FILE, Calibration, calibrate, quality, read_calibrations, trust
-from tfbs_moe.evaluation.ood_score import FILE as FAMILIARITY_FILE
-from tfbs_moe.evaluation.ood_score import Familiarity, learn_familiarity
-from tfbs_moe.statistics.calibration import calibration_gains, familiarity_evidence
+from tfbs_moe.evaluation.calibration import (
+    FILE,
+    Calibration,
+    calibrate,
+    calibration_quality,
+    quality,
+    read_calibrations,
+)
+from tfbs_moe.evaluation.ood_score import FILE as OOD_FILE
+from tfbs_moe.evaluation.ood_score import OodScore, fit_ood_score
+from tfbs_moe.statistics.calibration import calibration_gains, ood_evidence
 
 
 def drawn(rows: int = 20_000, scale: float = 0.4, shift: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
@@ -58,33 +65,33 @@ def embedded(rows: int, middle: float, draw: np.random.Generator) -> np.ndarray:
     return (draw.normal(0, 1, (rows, 2, 8)) + middle).astype(np.float32)
 
 
-def test_familiarity_is_even_where_all_is_known_and_nought_far_away(tmp_path):
+def test_the_out_of_distribution_score_is_even_where_all_is_known_and_nought_far_away(tmp_path):
     draw = np.random.default_rng(0)
     rows = np.concatenate([embedded(2000, middle, draw) for middle in (0, 5)])
-    fitted = learn_familiarity(rows, ["A"] * 2000 + ["unbound"] * 2000)
+    fitted = fit_ood_score(rows, ["A"] * 2000 + ["unbound"] * 2000)
     known = fitted.of(torch.from_numpy(embedded(4000, 5, draw))).numpy()
     assert np.abs(np.quantile(known, [0.05, 0.5, 0.95]) - [0.05, 0.5, 0.95]).max() < 0.04
     # Between two classes is no class.
     assert fitted.of(torch.from_numpy(embedded(100, 2.5, draw))).max() < 0.01
     fitted.save(tmp_path)
-    again = Familiarity.read(tmp_path)
+    again = OodScore.read(tmp_path)
     assert again is not None and torch.equal(again.of(torch.from_numpy(rows)), fitted.of(torch.from_numpy(rows)))
-    assert Familiarity.read(tmp_path / "elsewhere") is None
-    (tmp_path / FAMILIARITY_FILE).write_bytes(b"no")
+    assert OodScore.read(tmp_path / "elsewhere") is None
+    (tmp_path / OOD_FILE).write_bytes(b"no")
     with pytest.raises(InputError, match="no safetensors"):
-        Familiarity.read(tmp_path)
+        OodScore.read(tmp_path)
 
 
 def test_directions_in_which_nothing_varies_are_left_out():
     draw = np.random.default_rng(0)
     rows = np.concatenate([embedded(300, 0, draw), np.zeros((300, 1, 8), np.float32)], axis=1)
-    assert learn_familiarity(rows, ["A", "B"] * 150).projection.shape == (24, 16)
+    assert fit_ood_score(rows, ["A", "B"] * 150).projection.shape == (24, 16)
 
 
 def test_many_experts_are_projected():
     draw = np.random.default_rng(0)
     rows = draw.normal(0, 1, (400, 40, 32)).astype(np.float32)
-    one, two = (learn_familiarity(rows, ["A", "B"] * 200) for _ in range(2))
+    one, two = (fit_ood_score(rows, ["A", "B"] * 200) for _ in range(2))
     assert one.projection.shape == (1280, 256) and torch.equal(one.projection, two.projection)
 
 
@@ -94,19 +101,19 @@ IDENTITY = {"protocol": "p", "experiment": "E", "factor": "F", "set": "in_distri
 def test_a_test_set_is_judged_by_its_own_kind_of_negatives():
     label, logits = drawn(400)
     table = pd.DataFrame(
-        {"model": "moe.g", "seed": 0, "label": label, "logit": logits, "familiarity": np.linspace(0, 1, 400)}
+        {"model": "moe.g", "seed": 0, "label": label, "logit": logits, "ood_p": np.linspace(0, 1, 400)}
     )
     other = table.assign(model="convnet.A")
     kinds = {
         "shuffles": Calibration("shuffles", 1, 0, 9, 0.5, {}, {}),
         "flanks": Calibration("flanks", 0.4, 0.7, 9, 0.5, {}, {}),
     }
-    found = trust(pd.concat([table, other]), {("moe.g", 0): kinds}, IDENTITY)
+    found = calibration_quality(pd.concat([table, other]), {("moe.g", 0): kinds}, IDENTITY)
     assert found[["model", "calibrated_on", "n"]].to_numpy().tolist() == [["moe.g", "flanks", 400]]
     row = found.iloc[0]
     assert row["log_loss_calibrated"] < row["log_loss"]
-    assert row["unfamiliar_bound"] == np.mean(table["familiarity"][label == 1] < 0.05)
-    alone = trust(table, {("moe.g", 0): {"shuffles": kinds["shuffles"]}}, IDENTITY).iloc[0]
+    assert row["ood_bound"] == np.mean(table["ood_p"][label == 1] < 0.05)
+    alone = calibration_quality(table, {("moe.g", 0): {"shuffles": kinds["shuffles"]}}, IDENTITY).iloc[0]
     assert alone["calibrated_on"] == "shuffles" and alone["log_loss_calibrated"] == pytest.approx(alone["log_loss"])
 
 
@@ -116,26 +123,22 @@ def test_over_factors_seeds_are_averaged_first():
         {"protocol": "p", "model": "m", "negatives": "n", "set": which, "calibrated_on": "n", "factor": factor,
          "experiment": factor, "seed": seed, "log_loss": 0.6 + 0.1 * seed, "log_loss_calibrated": 0.5,
          "calibration_error": 0.1, "calibration_error_calibrated": 0.05, "auroc": 0.9 - 0.1 * place,
-         "familiarity_bound": 0.5 - 0.05 * place, "unfamiliar_bound": 0.05 * (place + 1)}
+         "ood_p_bound": 0.5 - 0.05 * place, "ood_bound": 0.05 * (place + 1)}
         for place, (factor, which) in enumerate([("A", known), ("B", known), ("C", unseen), ("D", unseen)])
         for seed in (0, 1)
     ]  # fmt: skip
     table = pd.DataFrame(rows)
     gains = calibration_gains(table)
     assert gains["gain"].tolist() == pytest.approx([0.15, 0.15]) and gains["n"].tolist() == [2, 2]
-    evidence = familiarity_evidence(table).iloc[0]
-    assert evidence["unfamiliar_known"] == pytest.approx(0.075) and evidence["unfamiliar_unseen"] == pytest.approx(
-        0.175
-    )
+    evidence = ood_evidence(table).iloc[0]
+    assert evidence["ood_known"] == pytest.approx(0.075) and evidence["ood_unseen"] == pytest.approx(0.175)
     assert evidence["difference"] == pytest.approx(0.1) and np.isnan(evidence["lower"]), "two factors on a side"
     assert evidence["rank_correlation"] == pytest.approx(1) and evidence["n"] == 4
     # A training factor in another cell is neither a factor more nor an unseen one.
-    elsewhere = table[table["factor"] == "A"].assign(
-        set="other_cell", experiment="A_2", unfamiliar_bound=0.9, auroc=0.1
-    )
-    again = familiarity_evidence(pd.concat([elsewhere, table])).iloc[0]
-    assert (again["unfamiliar_other_cell"], again["n_other_cell"]) == (0.9, 1)
+    elsewhere = table[table["factor"] == "A"].assign(set="other_cell", experiment="A_2", ood_bound=0.9, auroc=0.1)
+    again = ood_evidence(pd.concat([elsewhere, table])).iloc[0]
+    assert (again["ood_other_cell"], again["n_other_cell"]) == (0.9, 1)
     same = [name for name in evidence.index if "other_cell" not in name]
     pd.testing.assert_series_equal(again[same], evidence[same])
     partly = table.assign(auroc=table["auroc"].mask(table["factor"] == "B"))
-    assert familiarity_evidence(partly).iloc[0]["n"] == 3, "those that the correlation is of"
+    assert ood_evidence(partly).iloc[0]["n"] == 3, "those that the correlation is of"

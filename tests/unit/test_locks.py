@@ -8,27 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe import locks as at_work
+from tfbs_moe import locks as run_locks
 from tfbs_moe.errors import InputError
 
 CHILD = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from tfbs_moe import at_work
+from tfbs_moe import locks as run_locks
 if sys.argv[2] == "job":
-    at_work.hold_as_job()
+    run_locks.hold_as_job()
 else:
-    at_work.start_run(sys.argv[3], sys.argv[4]).done()
+    run_locks.start_run(sys.argv[3], sys.argv[4]).done()
 print("there", flush=True)
 time.sleep(600)
 """
-LIBRARY = Path(at_work.__file__).parents[1]
+LIBRARY = Path(run_locks.__file__).parents[1]
 
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch) -> tuple[Path, Path]:
-    monkeypatch.setattr(at_work, "_HELD", [])
-    monkeypatch.delenv(at_work.VARIABLE, raising=False)
+    monkeypatch.setattr(run_locks, "_HELD", [])
+    monkeypatch.delenv(run_locks.VARIABLE, raising=False)
     locks = tmp_path / "locks"
     locks.mkdir()
     (locks / "0.output.lock").write_text("results\n")
@@ -42,7 +42,7 @@ def child(folders):
 
     def begin(kind: str) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-c", CHILD, str(LIBRARY), kind, *map(str, folders)]
-        environment = os.environ | {at_work.VARIABLE: str(folders[0] / "jobs")}
+        environment = os.environ | {run_locks.VARIABLE: str(folders[0] / "jobs")}
         process = subprocess.Popen(arguments, text=True, stdout=subprocess.PIPE, env=environment)
         started.append(process)
         assert process.stdout and process.stdout.readline() == "there\n"
@@ -58,44 +58,44 @@ def test_what_a_dead_run_left_locked_is_free(folders, child):
     run = child("run")
     (folders[1]).mkdir(exist_ok=True)
     (folders[1] / "0.output.lock").write_text("results\n")
-    at_work.start_run(*folders).done()
+    run_locks.start_run(*folders).done()
     assert (folders[1] / "0.output.lock").exists(), "the lock of a living run was taken away"
-    at_work._HELD.pop().close()
+    run_locks._HELD.pop().close()
     run.send_signal(signal.SIGKILL)
     run.wait()
-    at_work.start_run(*folders).done()
+    run_locks.start_run(*folders).done()
     assert not folders[1].exists()
 
 
 def test_jobs_of_a_dead_run_are_waited_for_and_named(folders, child):
-    at_work.start_run(*folders).done()
+    run_locks.start_run(*folders).done()
     job = child("job")
-    at_work._HELD.pop().close()
+    run_locks._HELD.pop().close()
     folders[1].mkdir(exist_ok=True)
     with pytest.raises(InputError, match="jobs of a run that was killed are still at work"):
-        at_work.start_run(*folders, patience=0.0)
+        run_locks.start_run(*folders, patience=0.0)
     assert folders[1].exists()
     job.kill()
     job.wait()
-    at_work.start_run(*folders).done()
+    run_locks.start_run(*folders).done()
     assert not folders[1].exists()
 
 
 def test_a_job_that_no_run_started_holds_nothing(monkeypatch):
-    monkeypatch.setattr(at_work, "_HELD", [])
-    monkeypatch.delenv(at_work.VARIABLE, raising=False)
-    at_work.hold_as_job()
-    assert at_work._HELD == []
+    monkeypatch.setattr(run_locks, "_HELD", [])
+    monkeypatch.delenv(run_locks.VARIABLE, raising=False)
+    run_locks.hold_as_job()
+    assert run_locks._HELD == []
 
 
 def test_where_nothing_can_be_locked_the_lock_stays(folders):
     folders[0].write_text("no folder")
-    at_work.start_run(*folders).done()
+    run_locks.start_run(*folders).done()
     assert (folders[1] / "0.output.lock").exists()
 
 
 def test_results_that_cannot_be_written(tmp_path, monkeypatch):
-    at_work.check_writable(tmp_path / "results" / "run")
+    run_locks.check_writable(tmp_path / "results" / "run")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="run cannot be written: .* is read-only for you"):
-        at_work.check_writable(tmp_path / "results" / "run")
+        run_locks.check_writable(tmp_path / "results" / "run")

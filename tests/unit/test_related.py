@@ -91,13 +91,13 @@ def test_a_network_met_a_row_in_every_fold_that_holds_it_or_a_relative(placed: f
     draw = np.random.default_rng(1)
     folds = [draw.integers(0, FOLDS, 14) for _ in range(2)]
     # An expert of the first experiment, one of the second, and a network pooled over both.
-    learnt = np.array([[True, False], [False, True], [True, True]])
-    met = met_in_folds(sets[:2], folds, sets[2:], learnt, FOLDS).toarray().reshape(42, 3, FOLDS) > 0
+    trained_on = np.array([[True, False], [False, True], [True, True]])
+    met = met_in_folds(sets[:2], folds, sets[2:], trained_on, FOLDS).toarray().reshape(42, 3, FOLDS) > 0
     for number, (one, row) in enumerate((one, row) for one in range(3) for row in range(14)):
         for network in range(3):
             expected = {
                 int(folds[two][other])
-                for two in np.flatnonzero(learnt[network])
+                for two in np.flatnonzero(trained_on[network])
                 for other in range(14)
                 if (one, row) == (two, other) or are_kin(sets[one], row, sets[two], other)
             }

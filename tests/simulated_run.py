@@ -19,7 +19,7 @@ from tfbs_moe.figures.item import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
-from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, likeness_agreement
+from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, similarity_agreement
 from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study, make_study
@@ -31,7 +31,7 @@ PAIRS = 20
 LENGTH = 30
 
 
-def made_study(**changes: object) -> Study:
+def simulated_study(**changes: object) -> Study:
     """Return the paper's study in small: its twelve experiments, two protocols, two seeds."""
     config = {
         "run": "made",
@@ -49,7 +49,7 @@ def made_study(**changes: object) -> Study:
     return make_study(complete_config(config | changes), experiments)
 
 
-def write_made_run(folder: Path, study: Study) -> None:
+def write_simulated_run(folder: Path, study: Study) -> None:
     """Write every table of a run; the mixture is made better than its rivals by the same amount everywhere."""
     draw = np.random.default_rng(1)
     metrics, weights, curves, averages = [], [], [], []
@@ -95,11 +95,11 @@ def write_made_run(folder: Path, study: Study) -> None:
     write_tsv(pd.DataFrame(counts), folder / "datasets/summary.tsv")
 
 
-def degrade_made_run(folder: Path, study: Study, gone: str, flat: str) -> None:
+def degrade_simulated_run(folder: Path, study: Study, gone: str, flat: str) -> None:
     """Take from a made run what a study may lack: every row of one test set, every difference on another, every motif.
 
     Args:
-        folder: what ``write_made_run`` wrote.
+        folder: what ``write_simulated_run`` wrote.
         study: the study.
         gone: experiment whose test set was left out: no rows, and tables that do not know it.
         flat: experiment on which every model gives every row the same logit, and every base is worth nothing.
@@ -128,7 +128,7 @@ def degrade_made_run(folder: Path, study: Study, gone: str, flat: str) -> None:
     for path in folder.glob(f"attributions/*/*/{flat}/*.h5"):
         own = read_attributions(path)
         write_attributions(make_attributions(own.attribution * 0, own.one_hot, own.row, own.logit * 0, {}), path)
-    for name in ("attributions/motifs.tsv", "attributions/motif_matches.tsv", "statistics/gate_likeness.tsv"):
+    for name in ("attributions/motifs.tsv", "attributions/motif_matches.tsv", "statistics/gate_similarity.tsv"):
         write_tsv(read_tsv(folder / name).iloc[:0], folder / name)
     told = read_tsv(folder / "attributions/motif_summary.tsv").assign(motifs=0, sentence=sentence([], pd.DataFrame()))
     write_tsv(told, folder / "attributions/motif_summary.tsv")
@@ -154,7 +154,7 @@ def _predictions(study: Study, protocol: str, draw: np.random.Generator) -> tupl
     label = np.repeat([1, 0], PAIRS).astype(np.uint8)
     base = draw.uniform(0.6, 0.8)
     parts, rows = [], []
-    for model in [*study.models(protocol), "control.mean"]:
+    for model in [*study.models(protocol), "baseline.mean"]:
         for seed in study.config["replicates"]:
             logit = (draw.normal(size=2 * PAIRS) + label).astype(np.float32)
             part = {"row": np.arange(2 * PAIRS), "label": label, "pair": np.tile(np.arange(PAIRS), 2), "model": model}
@@ -203,9 +203,9 @@ def _write_gate(folder: Path, study: Study, weights: pd.DataFrame, draw: np.rand
     write_tsv(table, folder / "evaluation/subsets.tsv")
     write_tsv(expert_losses(table), folder / "statistics/gate_losses.tsv")
     write_tsv(by_number(table), folder / "statistics/gate_numbers.tsv")
-    known = {"CTCF": {"likeness": {"ARID3A": 1.0, "FOXM1": 2.0, "GATA3": 0.5}}}
+    known = {"CTCF": {"similarity": {"ARID3A": 1.0, "FOXM1": 2.0, "GATA3": 0.5}}}
     same = {name: name for name in study.training}
-    write_tsv(likeness_agreement(weights, known, same), folder / "statistics/gate_likeness.tsv")
+    write_tsv(similarity_agreement(weights, known, same), folder / "statistics/gate_similarity.tsv")
 
 
 def _tests(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -275,7 +275,7 @@ def _write_examinations(folder: Path, summary: pd.DataFrame) -> None:
     ]
     around = equal[["protocol", "model", "experiment"]].merge(pd.DataFrame({"offset": range(-3, 4)}), how="cross")
     around = around.assign(method="gradient_corrected", value=1.0, sd=0.1, n=4, site_share=0.5)
-    write_tsv(around, folder / "attributions/around.tsv")
+    write_tsv(around, folder / "attributions/site_profiles.tsv")
     write_tsv(pd.concat(steps), folder / "attributions/sanity.tsv")
     write_tsv(pd.concat([tests.assign(shifts=n, passes=2 * n + 1) for n in (0, 2)]), folder / "attributions/shifts.tsv")
     names = {"protocol": "sound", "model": "moe.softmax", "method": "shiftsmooth_corrected"}
