@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from project_copy import HANGS, ROOT
+from warm_python import warm_python
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
@@ -110,10 +111,15 @@ def program(folder: Path) -> dict[str, str]:
     """Return an environment in which the programs are those of the tests, with the library of a copy."""
     bin_folder = folder / ".docs_bin"
     bin_folder.mkdir(exist_ok=True)
-    modules = {"tfbs-moe": ["-m", "tfbs_moe.cli.main"], "snakemake": ["-m", "snakemake"], "python": []}
-    for name, arguments in modules.items():
+    warm = warm_python()
+    modules = {
+        "tfbs-moe": [warm, "-m", "tfbs_moe.cli.main"],
+        "snakemake": [warm, "-m", "snakemake"],
+        "python": [sys.executable],
+    }
+    for name, command in modules.items():
         script = bin_folder / name
-        script.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *arguments])} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         script.chmod(0o755)
     path = os.pathsep.join([str(bin_folder), os.environ.get("PATH", os.defpath)])
     return os.environ | {"PATH": path, "PYTHONPATH": str(folder / "workflow")}
