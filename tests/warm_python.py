@@ -52,7 +52,15 @@ def warm_python() -> str:
     ready, told = os.pipe()
     # It ends when its standard input does, and that ends with this process.
     command = [sys.executable, str(here), "serve", str(place), str(told), str(program)]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[told], cwd="/")
+    server = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[told],
+        cwd="/",
+        # Threads that a library starts when it is imported are in no fork.
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     atexit.register(server.communicate)
     os.close(told)
     assert os.read(ready, 1), "the libraries could not be imported"
