@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from measuring import alternating, parser, write_result
 from torch import nn
 
-from tfbs_moe.attribution.methods.by_name import attribute
+from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes

@@ -17,8 +17,8 @@ from tfbs_moe.data.dataset import Dataset, subset
 from tfbs_moe.data.deepbind import build_deepbind
 from tfbs_moe.models import bundle
 from tfbs_moe.runtime import configure_torch, named_seed, rng
+from tfbs_moe.training.examples import auroc, sequence_rows
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.rows import auroc, sequence_rows
 
 BOUND = (50, 100, 200, 500, 1000, 2000)
 MEASURED = 1000

@@ -17,8 +17,8 @@ from measuring import parser, write_result
 from tfbs_moe.data.dataset import UNPAIRED, Dataset, concatenate, read_dataset, subset
 from tfbs_moe.models import bundle
 from tfbs_moe.runtime import configure_torch, named_seed, rng
+from tfbs_moe.training.examples import auroc, sequence_rows
 from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.rows import auroc, sequence_rows
 
 SHARES = (1.0, 0.5, 0.25, 0.125)
 EPOCHS = 12

@@ -37,8 +37,8 @@ def train_ours(sequences: list[str], labels: np.ndarray, pooling: str, options: 
 
     from tfbs_moe.models.registry import build
     from tfbs_moe.sequence import one_hot
+    from tfbs_moe.training.examples import make_rows
     from tfbs_moe.training.loop import fit
-    from tfbs_moe.training.rows import make_rows
     from tfbs_moe.training.settings import TrainingSettings
 
     device = torch.device(options.device)

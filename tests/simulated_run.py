@@ -11,7 +11,7 @@ from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.evaluate import seed_averages
+from tfbs_moe.evaluation.metrics_with_intervals import seed_averages
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import paired_differences
@@ -19,8 +19,8 @@ from tfbs_moe.figures.item import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
+from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, similarity_agreement
-from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study, make_study
 from tfbs_moe.tables import read_parquet, read_tsv, write_json, write_parquet, write_tsv

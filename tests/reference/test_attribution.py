@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.localisation import site_mask, site_profiles, sites_in_windows
-from tfbs_moe.attribution.methods.by_name import attribute, logits
 from tfbs_moe.attribution.methods.integrated_gradients import ThroughExpert
 from tfbs_moe.attribution.methods.references import references
+from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot_from_codes

@@ -18,7 +18,7 @@ from tfbs_moe.apply.scorer import Scorer
 from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source
-from tfbs_moe.attribution.methods.by_name import attribute
+from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.methods.by_name import METHODS, attribute, logits
+from tfbs_moe.attribution.methods.registry import METHODS, attribute, logits
 from tfbs_moe.attribution.names import CORRECTED
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate

@@ -19,8 +19,8 @@ from sklearn.metrics import (
 
 from tfbs_moe.evaluation.calibration import calibrate, quality
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.evaluate import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
 from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws, newcombe_interval
+from tfbs_moe.evaluation.metrics_with_intervals import FEWEST_ROWS, IDENTITY, evaluate, metric_intervals
 from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import UNPAIRED, Scores
 from tfbs_moe.numeric import auroc

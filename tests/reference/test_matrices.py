@@ -8,7 +8,7 @@ import pytest
 from tfbs_moe.attribution.motifs.known_sites import match_mask, matrix_matches
 from tfbs_moe.data.audit.negatives_found import gc_share
 from tfbs_moe.data.jaspar import Matrix, matrices, matrix_by_id
-from tfbs_moe.data.motif_scan import PSEUDO, best_hit, occupancy
+from tfbs_moe.data.motif_scores import PSEUDO, best_hit, occupancy
 from tfbs_moe.sequence import one_hot_from_codes, reverse_complement
 
 UNKNOWN = 4

@@ -24,7 +24,7 @@ from tfbs_moe.data.audit.audit import audit
 from tfbs_moe.data.audit.warnings import AuditThresholds, audit_warnings
 from tfbs_moe.data.dataset import make_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.motif_scan import best_hit, occupancy
+from tfbs_moe.data.motif_scores import best_hit, occupancy
 from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
 from tfbs_moe.figures import attribution, attribution_methods, comparison, mixtures, performance, published
 from tfbs_moe.figures.draw import read_explained
@@ -42,15 +42,15 @@ from tfbs_moe.report.documents import cards, summary
 from tfbs_moe.report.documents import methods as report_methods
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
-from tfbs_moe.report.sections import answer, calibration, evidence, seeds, statistics
+from tfbs_moe.report.sections import answer, calibration, data_and_results, seeds, statistics
 from tfbs_moe.report.sections import attribution as report_attribution
 from tfbs_moe.report.sections import gate as report_gate
-from tfbs_moe.report.sections.cautions import cautions
+from tfbs_moe.report.sections.caveats import cautions
 from tfbs_moe.sequence import one_hot_from_codes
 from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.hypothesis_tests.results import difference_sentence, significant
 from tfbs_moe.statistics.paper import omnibus_of_draws
-from tfbs_moe.statistics.tests.results import difference_sentence, significant
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 from tfbs_moe.tables import write_tsv
@@ -489,7 +489,7 @@ def test_of_warnings_of_one_kind_the_worst_is_shown() -> None:
         for value, limit in zip((480, 12, 450, 300), np.broadcast_to(limits, 4), strict=True)
     ]
     table = pd.DataFrame(rows, columns=["what", "value", "threshold", "sentence"])
-    worst = {what: evidence._alike(alike, "note")[0].text for what, alike in table.groupby("what", sort=False)}
+    worst = {what: data_and_results._alike(alike, "note")[0].text for what, alike in table.groupby("what", sort=False)}
     assert list(worst.values()) == ["min_training_positives 12", "smaller 300", "overlap 480"]
 
 

@@ -17,22 +17,22 @@ from tfbs_moe.statistics.between import compare_strata
 from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
 from tfbs_moe.statistics.generalisation import negatives_matrix
-from tfbs_moe.statistics.mixtures import ablation
-from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
-from tfbs_moe.statistics.regression import regress
-from tfbs_moe.statistics.strata import factor_values
-from tfbs_moe.statistics.tests.anova import repeated_measures
-from tfbs_moe.statistics.tests.assumptions import (
+from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
+from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     homogeneity,
     homogeneity_of_residuals,
     mauchly,
     normality_within,
     residuals,
 )
-from tfbs_moe.statistics.tests.effects import common_language, eta_interval, hedges, hodges_lehmann
-from tfbs_moe.statistics.tests.mixed import fit_mixed
-from tfbs_moe.statistics.tests.ranks import friedman, nemenyi
-from tfbs_moe.statistics.tests.results import holm
+from tfbs_moe.statistics.hypothesis_tests.effects import common_language, eta_interval, hedges, hodges_lehmann
+from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed
+from tfbs_moe.statistics.hypothesis_tests.ranks import friedman, nemenyi
+from tfbs_moe.statistics.hypothesis_tests.results import holm
+from tfbs_moe.statistics.mixtures import ablation
+from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
+from tfbs_moe.statistics.regression import regress
+from tfbs_moe.statistics.strata import factor_values
 from tfbs_moe.statistics.units import FactorTable, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 

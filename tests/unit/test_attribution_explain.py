@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tfbs_moe.attribution.explain import Request, Subject, chosen_rows, examine, explain, request
-from tfbs_moe.attribution.methods.by_name import attribute, logits
 from tfbs_moe.attribution.methods.deeplift import INCOMPLETE
+from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.attribution.motifs.discovered import discovered_motifs, filters_of, grouped, joined
 from tfbs_moe.attribution.motifs.known_sites import known_matches
 from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table, motifs_in

@@ -8,7 +8,7 @@ import pytest
 
 from tfbs_moe.attribution.examples import real_flanks
 from tfbs_moe.attribution.explain import examine, explain, prepare, request
-from tfbs_moe.attribution.methods.by_name import attribute
+from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.data.dataset import Dataset, make_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.genome import Genome, prepare_genome

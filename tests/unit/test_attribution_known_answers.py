@@ -7,11 +7,11 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.localisation import position_score
 from tfbs_moe.attribution.methods import adapter
-from tfbs_moe.attribution.methods.by_name import attribute, logits
 from tfbs_moe.attribution.methods.convnet_fast import take_apart
 from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
 from tfbs_moe.attribution.methods.integrated_gradients import GateWeight, ThroughExpert
 from tfbs_moe.attribution.methods.references import hypothetical, references
+from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate

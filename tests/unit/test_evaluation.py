@@ -7,8 +7,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.evaluate import METRIC_COLUMNS, auroc_draws, draw_stream, evaluate, seed_averages
 from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS, gate_weights
+from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS, auroc_draws, draw_stream, evaluate, seed_averages
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 
 IDENTITY = {

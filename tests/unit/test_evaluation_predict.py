@@ -10,13 +10,13 @@ from tfbs_moe.data.audit.training_overlap import training_overlaps
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, read_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scan import occupancy
+from tfbs_moe.data.motif_scores import occupancy
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import calibration_quality
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.evaluate import IDENTITY, evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import gate_use
 from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, evaluate, seed_averages
 from tfbs_moe.evaluation.predict import predict_dataset, predict_datasets, predict_models
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.models import bundle

@@ -13,19 +13,20 @@ from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
 from tfbs_moe.data.folds import deal_folds, in_calibration_split
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scan import motif_prior_scores
+from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.model_list import read_list, write_list
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gates import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
 from tfbs_moe.tables import read_tsv
+from tfbs_moe.training.examples import auroc
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
-from tfbs_moe.training.gate_inputs import GateExpert, choose_rows, read_gate_inputs, write_gate_inputs
+from tfbs_moe.training.gate_inputs import GateExpert, read_gate_inputs, write_gate_inputs
+from tfbs_moe.training.gate_rows import choose_rows
 from tfbs_moe.training.out_of_fold import align
-from tfbs_moe.training.rows import auroc
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 N, K, E = 6, 3, 8

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from peak_files import narrow_peak, write_lines
 from tfbs_moe.data.counts import Counts
-from tfbs_moe.data.peak_selection import select_peaks
+from tfbs_moe.data.peak_filter import select_peaks
 from tfbs_moe.data.peaks import read_peaks
 from tfbs_moe.errors import InputError
 

@@ -24,10 +24,10 @@ from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, GATE_WEIGHTS, SEED_AVERAGES, Run, read_run
 from tfbs_moe.report.page import MOST_ROWS, Items, Text, as_download, identifier, interval, make_table, number
 from tfbs_moe.report.sections import compose as sections
-from tfbs_moe.report.sections import evidence
+from tfbs_moe.report.sections import data_and_results
 from tfbs_moe.report.sections.answer import answer, differences, verdict
 from tfbs_moe.report.sections.attribution import attribution
-from tfbs_moe.report.sections.cautions import cautions
+from tfbs_moe.report.sections.caveats import cautions
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.report.sections.seeds import retrainings
@@ -449,8 +449,8 @@ def test_many_warnings_of_one_kind_are_one_and_a_fold(run: Run, tmp_path: Path) 
     rows = [("warning", f"S{each}", "positives_in_training", 0.1 * each, f"S{each} shares rows.") for each in range(6)]
     rows.append(("serious", "T", "same_rows", "yes", "T is S0."))
     table = pd.DataFrame(rows, columns=["severity", "dataset", "what", "value", "sentence"])
-    write_tsv(table, tmp_path / evidence.WARNINGS)
-    shown, fold, serious = evidence._warnings(read_run(tmp_path, run.study, run.published))
+    write_tsv(table, tmp_path / data_and_results.WARNINGS)
+    shown, fold, serious = data_and_results._warnings(read_run(tmp_path, run.study, run.published))
     assert (shown.text, shown.style, serious.text, serious.style) == ("S5 shares rows.", "note", "T is S0.", "bad")
     assert fold.title == "5 more like it"
     assert len(fold.blocks[0].items) == 5
@@ -469,11 +469,11 @@ def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp
     path = f"trained/{run.study.protocols[0]}.tsv"
     write_tsv(table, tmp_path / path)
     (protocol, *_) = run.study.protocols
-    text = [block.text for block in evidence._left_out_models(read_run(tmp_path, run.study, run.published))]
+    text = [block.text for block in data_and_results._left_out_models(read_run(tmp_path, run.study, run.published))]
     assert text == [
         f"convnet.A (protocol {protocol}, seed 0, 1) was left out; no gate looks at it, no result is its, and its "
         "factor, in all sets and strata a training factor as in the experiments table, is without it: too few peaks.",
         f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
     ]
     write_tsv(table.assign(left_out=None, without=None), tmp_path / path)
-    assert evidence._left_out_models(read_run(tmp_path, run.study, run.published)) == []
+    assert data_and_results._left_out_models(read_run(tmp_path, run.study, run.published)) == []

@@ -25,7 +25,7 @@ from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.documents.write import methods_document, write_documents
 from tfbs_moe.report.inputs import Run, read_run
 from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table
-from tfbs_moe.report.sections.evidence import MOST_MODELS, explorers
+from tfbs_moe.report.sections.data_and_results import MOST_MODELS, explorers
 from tfbs_moe.tables import write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"

@@ -18,9 +18,9 @@ from tfbs_moe.statistics.factors import (
     factor_tables,
     rank_models,
 )
+from tfbs_moe.statistics.hypothesis_tests.anova import one_way, repeated_measures, sphericity
+from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, difference_sentence, p_words
 from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
-from tfbs_moe.statistics.tests.anova import one_way, repeated_measures, sphericity
-from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, difference_sentence, p_words
 
 MODELS = ("moe.softmax", "convnet.A", "convnet.B", "baseline.mean")
 IDENTITY = {

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tfbs_moe.statistics.tests.anova import repeated_measures
-from tfbs_moe.statistics.tests.assumptions import (
+from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
+from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     assumption_results,
     homogeneity,
     influence,
@@ -14,7 +14,7 @@ from tfbs_moe.statistics.tests.assumptions import (
     normality,
     ranks_are_reported,
 )
-from tfbs_moe.statistics.tests.mixed import fit_mixed, moments
+from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed, moments
 from tfbs_moe.statistics.units import FactorTable
 
 MODELS = ["m0", "m1", "m2"]

@@ -8,7 +8,7 @@ import scikit_posthocs
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from tfbs_moe.statistics.tests.effects import (
+from tfbs_moe.statistics.hypothesis_tests.effects import (
     common_language,
     equivalence,
     eta_interval,
@@ -16,7 +16,14 @@ from tfbs_moe.statistics.tests.effects import (
     hodges_lehmann,
     non_inferiority,
 )
-from tfbs_moe.statistics.tests.ranks import critical_difference, friedman, mean_ranks, nemenyi, rank_table, wilcoxon
+from tfbs_moe.statistics.hypothesis_tests.ranks import (
+    critical_difference,
+    friedman,
+    mean_ranks,
+    nemenyi,
+    rank_table,
+    wilcoxon,
+)
 
 # AUC of four decision trees on 14 data sets: Demšar (2006), table 6.
 DEMSAR = np.array(

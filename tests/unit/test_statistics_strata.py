@@ -11,15 +11,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
-from tfbs_moe.data.motif_prior import known_of
+from tfbs_moe.data.motif_prior import motif_priors_of
 from tfbs_moe.statistics.between import between_groups, compare_strata
 from tfbs_moe.statistics.generalisation import generalisation_tables, negatives_matrix
+from tfbs_moe.statistics.hypothesis_tests.effects import probability_of_superiority
+from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS
 from tfbs_moe.statistics.power import power_table, simulated_power
 from tfbs_moe.statistics.regression import regress
 from tfbs_moe.statistics.similarity import nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
-from tfbs_moe.statistics.tests.effects import probability_of_superiority
-from tfbs_moe.statistics.tests.results import RESULT_COLUMNS
 from tfbs_moe.study import SETS
 
 STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}
@@ -290,9 +290,9 @@ def test_the_factors_of_a_fly_are_looked_up_among_those_of_insects():
     assert found.loc["zen", "nearest_factor"] == "ftz"
     assert found.loc["zen", "nearest_stratum"] == "within_family"
     assert found.loc["POLR2A", "nearest_stratum"] == "non_motif"
-    fly = known_of(["zen"], ["ftz", "br"], "insects")["zen"]
+    fly = motif_priors_of(["zen"], ["ftz", "br"], "insects")["zen"]
     assert fly.similarity["ftz"] > fly.similarity["br"]
-    assert known_of(["zen"], ["ftz", "br"])["zen"].matrix_ids == ()
+    assert motif_priors_of(["zen"], ["ftz", "br"])["zen"].matrix_ids == ()
 
 
 def test_the_matrix_of_negatives_has_a_cell_for_each_kind_on_each():

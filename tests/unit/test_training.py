@@ -28,9 +28,9 @@ from tfbs_moe.sequence import codes_from_one_hot
 from tfbs_moe.tables import read_tsv
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import Interrupted, watch_signals
+from tfbs_moe.training.examples import auroc, batch_mean_auroc, make_rows
 from tfbs_moe.training.expert import fresh_negatives, train_expert
 from tfbs_moe.training.loop import DivergedError, fit
-from tfbs_moe.training.rows import auroc, batch_mean_auroc, make_rows
 from tfbs_moe.training.settings import TrainingSettings, learning_rate, read_settings
 
 TRAIN, VALIDATION = planted(800, 0), planted(300, 1)

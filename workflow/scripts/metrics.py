@@ -4,10 +4,10 @@ import numpy as np
 
 from tfbs_moe.evaluation.calibration import calibration_quality, read_calibrations
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.evaluate import evaluate, seed_averages
 from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
 from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.metrics import MetricSettings
+from tfbs_moe.evaluation.metrics_with_intervals import evaluate, seed_averages
 from tfbs_moe.evaluation.model_list import read_list
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.runtime import step

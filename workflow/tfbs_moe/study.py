@@ -150,7 +150,7 @@ class Study:
         return len(self.config["protocols"][protocol]["architectures"]) > 1
 
     def trained_baselines(self, protocol: str) -> list[str]:
-        """Return the names of the trained baselines: pooled networks and control gates."""
+        """Return the names of the trained baselines: pooled networks and baseline gates."""
         pooled = [f"{POOLED_BASELINE}{kind}" for kind in self.pooled(protocol)]
         return pooled + [f"{BASELINE}{gate}" for gate in self.config["baselines"]]
 
@@ -159,7 +159,7 @@ class Study:
         return self.models(protocol) + self.trained_baselines(protocol)
 
     def place(self, model: str) -> tuple[str, str]:
-        """Split a trained model's name: (``moe`` or ``control``, gate) or (architecture, experiment)."""
+        """Split a trained model's name: (``moe`` or ``baseline``, gate) or (architecture, experiment)."""
         if model.startswith(POOLED_BASELINE):
             return model.removeprefix(POOLED_BASELINE), POOLED
         kind, name = model.split(".", maxsplit=1)
@@ -188,7 +188,7 @@ class Study:
         ]
 
     def baseline_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
-        """Return the settings of the control gates, with the expert dropout of the first gate for a fair comparison."""
+        """Return the settings of the baseline gates, with the expert dropout of the first gate to be fair."""
         dropout = self.config["gates"][self.gates(protocol)[0]]["expert_dropout"]
         return {name: self.config["gates"][name] | {"expert_dropout": dropout} for name in self.config["baselines"]}
 

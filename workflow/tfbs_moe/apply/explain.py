@@ -13,7 +13,7 @@ from torch import nn
 
 from tfbs_moe.apply.outputs import Middles, open_sink
 from tfbs_moe.apply.windows import Source, Windows
-from tfbs_moe.attribution.methods.by_name import attribute, logits, settings_of
+from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures.attribution import Explained, logos
 from tfbs_moe.figures.style import save

@@ -16,8 +16,8 @@ import torch
 
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.data.jaspar import GROUP
-from tfbs_moe.data.motif_prior import MotifPrior, known_of
-from tfbs_moe.data.motif_scan import motif_prior_scores
+from tfbs_moe.data.motif_prior import MotifPrior, motif_priors_of
+from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import Calibration, read_calibrations
 from tfbs_moe.evaluation.ood_score import OodScore
@@ -103,7 +103,7 @@ class Scorer:
         strands: ``forward``, or ``both`` for the mean logit of a sequence and its reverse complement. Calibration and
             out-of-distribution scores, which are fitted to forward sequences, are then dropped, unless every expert
             averages the strands itself.
-        knowledge: of the requested factor, for a motif-conditioned gate.
+        motif_prior: of the requested factor, for a motif-conditioned gate.
         calibration: by kind of negatives, where the bundle has any.
         ood_score: computes out-of-distribution scores, where the bundle can.
     """
@@ -148,7 +148,7 @@ class Scorer:
         folder, device = Path(folder), torch.device(device)
         description = bundle.describe(folder)
         model = bundle.load(folder, device)
-        knowledge = None
+        motif_prior = None
         if factor is not None:
             if description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
                 raise InputError(
@@ -157,8 +157,8 @@ class Scorer:
                 )
             taught = sorted({one for expert in description["experts"] for one in expert["factors"]})
             group = genome_facts(description).get("jaspar_group", GROUP)
-            knowledge = known_of([factor], taught, group)[factor]
-            if not knowledge.matrix_ids:
+            motif_prior = motif_priors_of([factor], taught, group)[factor]
+            if not motif_prior.matrix_ids:
                 raise InputError(
                     f"no JASPAR matrix is known of the factor {factor} ({group}); is its name a gene symbol?"
                 )
@@ -177,7 +177,7 @@ class Scorer:
             threads,
             batch_size,
             strands,
-            knowledge,
+            motif_prior,
             calibration,
             ood_score.to(device) if ood_score else None,
         )
@@ -263,12 +263,12 @@ class _Workers:
         try:
             with torch.inference_mode():
                 one_hot = one_hot_from_codes(codes)
-                motif_scores = scorer.motif_scores(one_hot)
+                found_scores = scorer.motif_scores(one_hot)
                 x = torch.from_numpy(one_hot).to(scorer.device).float()
-                knowledge = None if motif_scores is None else torch.from_numpy(motif_scores).to(scorer.device)
-                found = _forward(model, x, knowledge, scorer.ood_score)
+                motif_scores = None if found_scores is None else torch.from_numpy(found_scores).to(scorer.device)
+                found = _forward(model, x, motif_scores, scorer.ood_score)
                 if scorer.strands == "both":
-                    other = _forward(model, x.flip(1, 2).contiguous(), knowledge, scorer.ood_score)
+                    other = _forward(model, x.flip(1, 2).contiguous(), motif_scores, scorer.ood_score)
                     found = tuple((one + another) / 2 for one, another in zip(found, other, strict=True))
         finally:
             self._free.put(model)
@@ -286,12 +286,12 @@ def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
 
 
 def _forward(
-    model: Expert | MixtureOfExperts, x: torch.Tensor, knowledge: torch.Tensor | None, ood_score: OodScore | None
+    model: Expert | MixtureOfExperts, x: torch.Tensor, motif_scores: torch.Tensor | None, ood_score: OodScore | None
 ) -> tuple[torch.Tensor, ...]:
     """Return logit (N,), weights (N, K) and out-of-distribution score (N,) of sequences (N, 4, L)."""
     if isinstance(model, MixtureOfExperts):
         embeddings = model.experts(x)
-        logit, weights = model.gate(embeddings, knowledge)
+        logit, weights = model.gate(embeddings, motif_scores)
         known = ood_score.of(embeddings) if ood_score else torch.full_like(logit, torch.nan)
         return logit, weights, known
     logit = model(x)

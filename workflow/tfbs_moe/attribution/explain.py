@@ -11,14 +11,14 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tfbs_moe.attribution.evaluation.all_metrics import evaluate_attribution
 from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
 from tfbs_moe.attribution.evaluation.equivariance import equivariance
-from tfbs_moe.attribution.evaluation.evaluate import evaluate_attribution
 from tfbs_moe.attribution.evaluation.localisation import position_score, site_mask, site_profiles, sites_in_windows
 from tfbs_moe.attribution.evaluation.sanity import similarity, weight_randomisation
 from tfbs_moe.attribution.examples import real_flanks, select_rows
-from tfbs_moe.attribution.methods.by_name import attribute, logits, settings_of
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
+from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.attribution.motifs.known_sites import SOURCES, known_matches, matches_by_place
 from tfbs_moe.attribution.names import INTO_FLANKS, needs_flanks
 from tfbs_moe.attribution.store import Attributions, make_attributions, summarise

@@ -27,7 +27,7 @@ from tfbs_moe.data.dataset import (
 )
 from tfbs_moe.data.negatives.candidates import Negatives, NegativeSettings, Task
 from tfbs_moe.data.negatives.negatives import Mixture, make_negatives, read_mixture
-from tfbs_moe.data.peak_selection import Overlapping, select_peaks
+from tfbs_moe.data.peak_filter import Overlapping, select_peaks
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit, Split
 from tfbs_moe.data.windows import FreeSpace, cut_windows, free_space, outside, window_start

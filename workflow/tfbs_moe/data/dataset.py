@@ -311,6 +311,6 @@ def _agreed(datasets: Sequence[Dataset]) -> dict[str, Attribute]:
 
 
 def with_random_labels(dataset: Dataset, seed: int) -> Dataset:
-    """Permute the labels of a dataset and unpair its rows, for the label test of ``attribution.sanity``."""
+    """Permute the labels of a dataset and unpair its rows, for the label test of ``attribution.evaluation.sanity``."""
     order = rng(seed, "label randomisation").permutation(len(dataset))
     return replace(dataset, label=dataset.label[order], pair=np.full(len(dataset), UNPAIRED, dtype=np.int32))

@@ -28,7 +28,7 @@ class MotifPrior:
         return asdict(self) | {"matrix_ids": list(self.matrix_ids), "similarity": dict(self.similarity)}
 
 
-def known_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, MotifPrior]:
+def motif_priors_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, MotifPrior]:
     """Return factors' motif priors, with similarities to ``others``; ``group`` is JASPAR's taxonomic group."""
     known = matrices(group)
     of = {name: factor_matrices(name, known) for name in dict.fromkeys([*factors, *others])}

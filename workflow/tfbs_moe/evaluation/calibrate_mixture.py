@@ -11,7 +11,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
 from tfbs_moe.data.folds import POOLED_RANDOM, in_calibration_split
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scan import motif_prior_scores
+from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
@@ -42,8 +42,8 @@ def calibrate_mixture(
 ) -> dict[str, Any]:
     """Fit calibrations and the out-of-distribution score to validation examples; write both into the mixture's bundle.
 
-    Calibrations are fitted to the calibration split (``data.reserved``), because probabilities are too good on examples
-    that trained the gate or its experts. Examples related (``data.relatives``) to any used for training or model
+    Calibrations are fitted to the calibration split (``data.folds``), because probabilities are too good on examples
+    that trained the gate or its experts. Examples related (``data.related``) to any used for training or model
     selection are excluded, with their pairs. A gate trained on a random pool of all examples may have seen any;
     ``may_overlap_training`` in ``calibration.json`` records that.
 

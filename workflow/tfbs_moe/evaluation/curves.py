@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.evaluate import IDENTITY, LEVEL
 from tfbs_moe.evaluation.metrics import Ranked, calibration_bin
+from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, LEVEL
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
-from tfbs_moe.evaluation.evaluate import ALL, DRAWS, LEVEL, draw_stream
 from tfbs_moe.evaluation.intervals import mean_interval_of_draws
+from tfbs_moe.evaluation.metrics_with_intervals import ALL, DRAWS, LEVEL, draw_stream
 from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
 # Examples that an interval of a mean weight needs.

@@ -84,7 +84,7 @@ def ranking_metrics(ranked: Ranked, weights: np.ndarray, settings: MetricSetting
     fraction of positives among the top-scored examples over that among all; ties count in proportion.
     """
     # numba takes longer to import than all the rest, and scoring with a trained mixture needs no metrics.
-    from tfbs_moe.evaluation.draw_metrics import measure_draws
+    from tfbs_moe.evaluation.bootstrap_metrics import measure_draws
 
     by_row = np.ascontiguousarray(weights.T)
     values = measure_draws(

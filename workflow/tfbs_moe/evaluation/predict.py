@@ -12,7 +12,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scan import best_hit, motif_prior_scores
+from tfbs_moe.data.motif_scores import best_hit, motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import OOD_P
 from tfbs_moe.evaluation.gate_use import MIXTURE

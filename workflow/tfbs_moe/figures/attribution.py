@@ -333,7 +333,7 @@ def _logo_table(
 def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
     """Draw the motifs discovered in attributions, each titled with the most similar known matrix.
 
-    From ``attribution.motifs.motif_table`` and ``attribution.motifs.match_motifs``.
+    From ``attribution.motifs.motif.motif_table`` and ``attribution.motifs.motif.match_motifs``.
     """
     if motifs.empty:
         return nothing_to_draw("No motif was found: too few stretches of the explained sequences stand out together.")
@@ -344,7 +344,7 @@ def motif_logos(motifs: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
 def filter_logos(filters: pd.DataFrame, matches: pd.DataFrame) -> Drawing:
     """Draw motifs of first-layer filters, those most similar to a known matrix first.
 
-    From ``attribution.motifs.motif_table`` and ``attribution.motifs.match_motifs``, which has every filter.
+    From ``attribution.motifs.motif.motif_table`` and ``attribution.motifs.motif.match_motifs``, which has every filter.
     """
     if filters.empty:
         return nothing_to_draw("No filter over the four bases says as much as three certain bases within eight.")

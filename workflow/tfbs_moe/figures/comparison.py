@@ -131,7 +131,7 @@ def negatives_matrix(
 def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
     """Draw the critical-difference diagram of Demšar (2006): mean ranks; bars join models not significantly different.
 
-    ``ranks`` is from ``statistics.ranks.rank_table``, the best model first.
+    ``ranks`` is from ``statistics.hypothesis_tests.ranks.rank_table``, the best model first.
     """
     if len(ranks) < 2:
         return nothing_to_draw("Ranks need at least two models with values on the same factors.")

@@ -58,7 +58,7 @@ def gate_subsets(losses: pd.DataFrame, numbers: pd.DataFrame, model: str) -> Dra
         return nothing_to_draw(f"No subsets of the experts of {model} were tried.")
     experts = list(dict.fromkeys(losses["absent"]))
     sets = [name for name in aggregate.SETS if (losses["set"] == name).any()]
-    # Easily distinguished colours: those of a mixture, an expert and a control.
+    # Easily distinguished colours: those of a mixture, an expert and a baseline.
     shown = model_styles(["moe.softmax", "convnet.A", "baseline.mean"])
     styles = dict(zip(aggregate.SETS, shown.values(), strict=True))
     figure = new_figure(TWO_COLUMNS, max(2.2, 1.0 + 0.3 * len(experts)))

@@ -261,7 +261,7 @@ def _hundredths(count: int) -> bytes:
 
 
 def model_kind(model: str) -> str:
-    """Return a model's kind: ``moe``, ``control`` or ``expert``."""
+    """Return a model's kind: ``moe``, ``baseline`` or ``expert``."""
     prefix = model.split(".", maxsplit=1)[0]
     return prefix if prefix in ("moe", "baseline") else "expert"
 

@@ -9,8 +9,8 @@ import pandas as pd
 from tfbs_moe.attribution.names import CORRECTED, METRIC_LABELS, in_words
 from tfbs_moe.errors import InputError
 from tfbs_moe.numeric import settled
-from tfbs_moe.statistics.tests.ranks import wilcoxon
-from tfbs_moe.statistics.tests.results import holm, interval_words, signed, significant
+from tfbs_moe.statistics.hypothesis_tests.ranks import wilcoxon
+from tfbs_moe.statistics.hypothesis_tests.results import holm, interval_words, signed, significant
 from tfbs_moe.statistics.units import by_factor, mean_interval
 
 SMALLEST = 3

@@ -11,11 +11,19 @@ from scipy import optimize, stats
 from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.numeric import varies
+from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity, normality_within, ranks_are_reported
+from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval, probability_of_superiority
+from tfbs_moe.statistics.hypothesis_tests.results import (
+    BETWEEN,
+    Result,
+    as_table,
+    difference_sentence,
+    holm,
+    p_words,
+    significant,
+)
 from tfbs_moe.statistics.pairwise import adjusted, paired_results
 from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
-from tfbs_moe.statistics.tests.assumptions import homogeneity, normality_within, ranks_are_reported
-from tfbs_moe.statistics.tests.effects import eta_interval, probability_of_superiority
-from tfbs_moe.statistics.tests.results import BETWEEN, Result, as_table, difference_sentence, holm, p_words, significant
 from tfbs_moe.statistics.units import UNIT, apart, shared
 
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.evaluate import auroc_draws
+from tfbs_moe.evaluation.metrics_with_intervals import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.runtime import rng
+from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, as_table
 from tfbs_moe.statistics.omnibus import SMALLEST, anova_result
 from tfbs_moe.statistics.paper import (
     BOOTSTRAP,
@@ -24,7 +25,6 @@ from tfbs_moe.statistics.paper import (
     paper_anova,
     present_models,
 )
-from tfbs_moe.statistics.tests.results import RESULT_COLUMNS, as_table
 from tfbs_moe.statistics.units import factor_table
 from tfbs_moe.study import SUPPLIED
 from tfbs_moe.tables import read_tsv

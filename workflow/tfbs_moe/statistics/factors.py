@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.hypothesis_tests.assumptions import assumption_results
+from tfbs_moe.statistics.hypothesis_tests.ranks import rank_table
+from tfbs_moe.statistics.hypothesis_tests.results import Result, as_table
 from tfbs_moe.statistics.omnibus import omnibus_results
 from tfbs_moe.statistics.pairwise import NEMENYI, adjusted, margin_results, pairwise_results
 from tfbs_moe.statistics.power import EFFECTS, TARGET, power_table
-from tfbs_moe.statistics.tests.assumptions import assumption_results
-from tfbs_moe.statistics.tests.ranks import rank_table
-from tfbs_moe.statistics.tests.results import Result, as_table
 from tfbs_moe.statistics.units import GROUPS, ORACLE, comparisons, complete_models, factor_table, of_metric, oriented
 
 SMALLEST = 2
@@ -97,7 +97,7 @@ def compare_models(
 def check_assumptions(
     metrics: pd.DataFrame, mixture: str, rivals: Sequence[str] | None = None, metric: str = "auroc"
 ) -> pd.DataFrame:
-    """Check what ``compare_models`` assumes; see ``tfbs_moe.statistics.tests.assumptions``."""
+    """Check what ``compare_models`` assumes; see ``tfbs_moe.statistics.hypothesis_tests.assumptions``."""
     tables = [
         as_table(assumption_results(factor_table(group, models), metric), identity)
         for identity, group, models in comparisons(metrics, mixture, rivals, metric)

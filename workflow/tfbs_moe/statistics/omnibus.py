@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tfbs_moe.statistics.tests.anova import repeated_measures
-from tfbs_moe.statistics.tests.assumptions import mauchly, normality_of_residuals, ranks_are_reported
-from tfbs_moe.statistics.tests.effects import eta_interval
-from tfbs_moe.statistics.tests.mixed import FEWEST_FACTORS, MixedFit, fit_mixed, trained_alike
-from tfbs_moe.statistics.tests.ranks import friedman
-from tfbs_moe.statistics.tests.results import Result, p_words, significant
+from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
+from tfbs_moe.statistics.hypothesis_tests.assumptions import mauchly, normality_of_residuals, ranks_are_reported
+from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
+from tfbs_moe.statistics.hypothesis_tests.mixed import FEWEST_FACTORS, MixedFit, fit_mixed, trained_alike
+from tfbs_moe.statistics.hypothesis_tests.ranks import friedman
+from tfbs_moe.statistics.hypothesis_tests.results import Result, p_words, significant
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
 
 MIXED_DESIGN = "mixed model: model fixed; factor, factor × model and training (model × seed) random"

@@ -11,12 +11,17 @@ import numpy as np
 from scipy import stats
 
 from tfbs_moe.numeric import varies
-from tfbs_moe.statistics.omnibus import MIXED_DESIGN
-from tfbs_moe.statistics.tests.assumptions import influence, normality, ranks_are_reported
-from tfbs_moe.statistics.tests.effects import common_language, equivalence, hedges, hodges_lehmann, non_inferiority
-from tfbs_moe.statistics.tests.mixed import MixedFit
-from tfbs_moe.statistics.tests.ranks import mean_ranks, nemenyi, wilcoxon
-from tfbs_moe.statistics.tests.results import (
+from tfbs_moe.statistics.hypothesis_tests.assumptions import influence, normality, ranks_are_reported
+from tfbs_moe.statistics.hypothesis_tests.effects import (
+    common_language,
+    equivalence,
+    hedges,
+    hodges_lehmann,
+    non_inferiority,
+)
+from tfbs_moe.statistics.hypothesis_tests.mixed import MixedFit
+from tfbs_moe.statistics.hypothesis_tests.ranks import mean_ranks, nemenyi, wilcoxon
+from tfbs_moe.statistics.hypothesis_tests.results import (
     BETWEEN,
     Result,
     adjusted_words,
@@ -27,6 +32,7 @@ from tfbs_moe.statistics.tests.results import (
     signed,
     significant,
 )
+from tfbs_moe.statistics.omnibus import MIXED_DESIGN
 from tfbs_moe.statistics.units import DESIGN, LOWER_IS_BETTER, UNIT, FactorTable, mean_interval, oriented
 
 PAIRED = "paired t"

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tfbs_moe.evaluation.evaluate import auroc_draws
+from tfbs_moe.evaluation.metrics_with_intervals import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
-from tfbs_moe.statistics.tests.anova import one_way
-from tfbs_moe.statistics.tests.effects import eta_interval
-from tfbs_moe.statistics.tests.results import Result, as_table, p_words, signed
+from tfbs_moe.statistics.hypothesis_tests.anova import one_way
+from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
+from tfbs_moe.statistics.hypothesis_tests.results import Result, as_table, p_words, signed
 
 PAPER_ANOVA = "paper's ANOVA"
 DRAWS = 30

@@ -8,8 +8,8 @@ import pandas as pd
 from statsmodels.regression.linear_model import OLS
 
 from tfbs_moe.numeric import varies
+from tfbs_moe.statistics.hypothesis_tests.results import Result, as_table, interval_words, unsigned
 from tfbs_moe.statistics.strata import GROUPS
-from tfbs_moe.statistics.tests.results import Result, as_table, interval_words, unsigned
 from tfbs_moe.statistics.units import UNIT
 from tfbs_moe.study import UNSEEN
 

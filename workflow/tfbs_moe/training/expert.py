@@ -18,9 +18,9 @@ from tfbs_moe.provenance import MIXTURE_MODULES, digest
 from tfbs_moe.runtime import named_seed, rng
 from tfbs_moe.sequence import codes_from_one_hot, one_hot_from_codes
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
+from tfbs_moe.training.examples import Rows, make_rows, sequence_rows
 from tfbs_moe.training.loop import Report, fit
 from tfbs_moe.training.record import data_record, is_finished, machine_record, module_digest, untrained, write_result
-from tfbs_moe.training.rows import Rows, make_rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 
 SHUFFLES = {"dinucleotide_shuffle": dinucleotide_shuffle, "block_shuffle": block_shuffle}

@@ -16,9 +16,9 @@ from tfbs_moe.models.gates import Gate
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.runtime import rng
 from tfbs_moe.training.checkpoint import remove_checkpoint
+from tfbs_moe.training.examples import Rows, sequence_rows
 from tfbs_moe.training.gate_inputs import GateInputs, hide, motif_scores_of_rows
 from tfbs_moe.training.loop import Fitted, fit
-from tfbs_moe.training.rows import Rows, sequence_rows
 from tfbs_moe.training.settings import TrainingSettings
 
 # Factor on the gate's learning rate: the experts are already trained.

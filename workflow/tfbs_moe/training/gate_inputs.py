@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset
 from tfbs_moe.data.folds import POOLED_RANDOM, deal_folds, in_calibration_split, selects_epoch
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scan import motif_prior_scores
+from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.data.related import Pieces, met_in_folds
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
@@ -29,24 +29,13 @@ from tfbs_moe.models.expert import Expert
 from tfbs_moe.models.expert_stack import ExpertStack
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import atomic, check_space, read_json, write_json
+from tfbs_moe.training.gate_rows import OUT_OF_FOLD, RowChoice, choose_rows
 from tfbs_moe.training.out_of_fold import NOBODY, Embed, Outsider, align, who_looks
 from tfbs_moe.training.record import data_record
 
 log = logging.getLogger(__name__)
 
-# Which sequences train a gate, and which choose its epoch (its validation examples):
-#   expert_split: the experts' training sequences train, their validation sequences choose.
-#   pooled_random: all sequences, split 80/20 at random as the authors do: some of those that choose trained experts.
-#   held_out: validation sequences only; by position (``data.folds``) three quarters train and one chooses.
-#   out_of_fold: as expert_split, but a training sequence is embedded by fold networks trained on neither it nor a
-#     related sequence (``data.relatives``) of any experiment; a linear map, fitted on validation sequences, brings
-#     their embeddings to those of the full expert. Sequences with related ones in several folds are excluded.
-# Except for pooled_random, validation sequences in the calibration split (``data.folds``), or related to training
-# sequences of an expert, are excluded. Pairs stay together.
-RowChoice = Literal["expert_split", "pooled_random", "held_out", "out_of_fold"]
 SPLITS = ("train", "validation")
-OUT_OF_FOLD = "out_of_fold"
-_TRAINING_SHARE = 0.8
 # Sequences times experts of one pass, to bound its memory.
 _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
@@ -150,20 +139,20 @@ def write_gate_inputs(
         if not split:
             folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
     training = sum(sizes[: len(data)])
-    leader, kept = np.concatenate(pairs), np.concatenate(reserved)
+    leader, excluded = np.concatenate(pairs), np.concatenate(reserved)
     met = csr_array((sum(sizes), len(gate_experts) * number), dtype=np.int32)
     if rows != POOLED_RANDOM:
         trained_on = np.array([[name in gate_expert.trained_on for name in data] for gate_expert in gate_experts])
         met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], trained_on, number)
         pieces.clear()
         blind = np.isin(leader, leader[_without_outsider(met, training, len(gate_experts), rows)])
-        kept |= blind
+        excluded |= blind
         log.info(
             "experts know relatives of rows: %d of %d training rows teach nothing for it, %d of %d validation rows "
             "neither teach nor choose",
             blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
         )  # fmt: skip
-    learning, validation = choose_rows(training, np.concatenate(selecting), kept, rows, max_rows, seed)
+    learning, validation = choose_rows(training, np.concatenate(selecting), excluded, rows, max_rows, seed)
     description: dict[str, Any] = {
         "rows": rows,
         "max_rows": max_rows,
@@ -282,40 +271,6 @@ def _crc32(rows: np.ndarray) -> int:
     return checksum
 
 
-def choose_rows(
-    training: int, selecting: np.ndarray, kept: np.ndarray, choice: RowChoice, max_rows: int | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of a gate's training and validation examples; see ``RowChoice`` and ``write_gate_inputs``.
-
-    They index the sequences of all datasets, the first ``training`` of them the experts' training sequences.
-    ``selecting``, bool (rows,), marks those that choose with ``held_out``; ``kept``, bool (rows,), those excluded
-    except with ``pooled_random``.
-    """
-    total = len(kept)
-    free = training + np.flatnonzero(~kept[training:])
-    if choice == POOLED_RANDOM:
-        order = rng(seed, "gate_rows").permutation(total)
-        cut = int(_TRAINING_SHARE * total)
-        learning, validation = order[:cut], order[cut:]
-    elif choice == "held_out":
-        learning, validation = free[~selecting[free]], free[selecting[free]]
-    elif choice in ("expert_split", OUT_OF_FOLD):
-        learning, validation = np.flatnonzero(~kept[:training]), free
-    else:
-        known = ", ".join(repr(name) for name in get_args(RowChoice))
-        raise InputError(f"rows of the gate are {choice!r}; known are {known}")
-    if max_rows is None:
-        return learning, validation
-    draw = rng(seed, "max_rows")
-    drawn = [
-        np.sort(draw.choice(part, min(len(part), most), replace=False))
-        for part, most in ((learning, max_rows), (validation, max(1, max_rows // 4)))
-    ]
-    log.info("max_rows: %d of %d training rows, %d of %d validation rows are used",
-             len(drawn[0]), len(learning), len(drawn[1]), len(validation))  # fmt: skip
-    return drawn[0], drawn[1]
-
-
 def _present(gate_experts: Sequence[GateExpert], rows: RowChoice) -> tuple[list[GateExpert], dict[str, str]]:
     """Return the usable networks, and why each other was excluded; raise InputError if too few are left."""
     absent = {}
@@ -397,7 +352,7 @@ def _without_outsider(met: csr_array, training: int, gate_experts: int, rows: Ro
 
 
 def _who_looks(met: csr_array, gate_experts: int) -> np.ndarray:
-    """Return ``who_looks`` (n, K) for rows of the sparse matrix of ``data.relatives.met_in_folds``."""
+    """Return ``who_looks`` (n, K) for rows of the sparse matrix of ``data.related.met_in_folds``."""
     return who_looks((met.toarray() > 0).reshape(met.shape[0], gate_experts, -1))
 
 

@@ -30,7 +30,7 @@ from tfbs_moe.training.checkpoint import (
     without_prefix,
     write_checkpoint,
 )
-from tfbs_moe.training.rows import Rows, auroc, batch_mean_auroc
+from tfbs_moe.training.examples import Rows, auroc, batch_mean_auroc
 from tfbs_moe.training.settings import (
     TrainingSettings,
     learning_rate,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from tfbs_moe.attribution.methods.by_name import attribute, settings_of
+from tfbs_moe.attribution.methods.registry import attribute, settings_of
 
 Evaluation = Callable[[np.ndarray], pd.DataFrame]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation
-from tfbs_moe.attribution.methods.by_name import attribute, logits
+from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.attribution.methods.shiftsmooth import shifted, unshifted
 from tfbs_moe.errors import InputError
 

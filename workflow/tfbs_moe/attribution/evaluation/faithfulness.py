@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.stability import Explain, substituted
-from tfbs_moe.attribution.methods.by_name import logits
 from tfbs_moe.attribution.methods.references import Reference, references
+from tfbs_moe.attribution.methods.registry import logits
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 

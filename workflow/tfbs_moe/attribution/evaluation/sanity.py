@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import rank_correlation
-from tfbs_moe.attribution.methods.by_name import attribute
+from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.runtime import torch_rng
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.methods.convnet_fast import MotifScorer, take_apart
-from tfbs_moe.attribution.methods.model import Output, Scorer
+from tfbs_moe.attribution.methods.scorer import Output, Scorer
 from tfbs_moe.errors import InputError
 
 

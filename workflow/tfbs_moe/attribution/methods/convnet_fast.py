@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tfbs_moe.attribution.methods.model import Scorer
 from tfbs_moe.attribution.methods.references import NEUTRAL
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.expert import pad_neutral
 from tfbs_moe.models.mixture import MixtureOfExperts

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tfbs_moe.attribution.methods.integrated_gradients import mean_gradient_between
-from tfbs_moe.attribution.methods.model import Scorer
 from tfbs_moe.attribution.methods.references import Reference, references
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.residual import Exponential
 

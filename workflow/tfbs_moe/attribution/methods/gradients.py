@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tfbs_moe.attribution.methods.model import Scorer
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.errors import InputError
 
 

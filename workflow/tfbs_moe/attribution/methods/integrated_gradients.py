@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tfbs_moe.attribution.methods.model import Scorer
 from tfbs_moe.attribution.methods.references import Reference, hypothetical, references
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.expert import Expert
 from tfbs_moe.models.mixture import MixtureOfExperts

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfbs_moe.attribution.methods.gradients import gradient
-from tfbs_moe.attribution.methods.model import Scorer
 from tfbs_moe.attribution.methods.references import NEUTRAL
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.errors import InputError
 
 

@@ -1,7 +1,7 @@
 """Find the right peak file for a factor, cell and assembly on the ENCODE portal, and record it in a lock table.
 
 The portal changes: files are reprocessed, archived, revoked. So it is queried once, its answer goes to a tracked table
-(``resources/encode.lock.tsv``), and every run reads the table; see ``data.sources.locked``. The interface is described
+(``resources/encode.lock.tsv``), and every run reads the table; see ``sources.locked``. The interface is described
 at https://www.encodeproject.org/help/rest-api/.
 """
 
@@ -122,7 +122,7 @@ def update_lock(
 
 
 def find(client: PortalClient, factor: str, cell: str, assembly: str) -> tuple[list[PeakFile], Counter[str]]:
-    """Return the candidate peak files of a factor, best first by ``data.peak_choice``, and why others were refused.
+    """Return the candidate peak files of a factor, best first by ``peak_choice``, and why others were refused.
 
     Raises InputError where there is no such experiment; the message names the cells that have one.
     """

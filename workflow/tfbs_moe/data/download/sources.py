@@ -1,7 +1,7 @@
 """What a ``source`` cell of the experiments table means, and where its bytes come from.
 
 Standard library only, as the Snakefile imports it under a bare Snakemake, and no network: ``data.download`` fetches and
-``data.encode`` asks the ENCODE portal.
+``encode`` asks the ENCODE portal.
 
 A source is one of
 
@@ -82,7 +82,7 @@ class Remote:
 
     @property
     def expected(self) -> dict[str, str | int]:
-        """What is known of the bytes, as keywords of ``data.download.fetch``."""
+        """What is known of the bytes, as keywords of ``download.fetch``."""
         known: dict[str, str | int] = {}
         if self.checksum:
             known[self.checksum.algorithm] = self.checksum.digest

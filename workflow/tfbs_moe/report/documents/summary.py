@@ -9,9 +9,9 @@ from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
 from tfbs_moe.report.sections.answer import answer, confidence, differences
-from tfbs_moe.report.sections.cautions import cautions
+from tfbs_moe.report.sections.caveats import cautions
 from tfbs_moe.report.sections.seeds import retrainings
-from tfbs_moe.statistics.tests.results import p_words
+from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
 from tfbs_moe.study import UNSEEN
 

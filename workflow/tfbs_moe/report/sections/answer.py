@@ -13,8 +13,8 @@ from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, pe
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.report.sections.rivals import unequal_rivals
+from tfbs_moe.statistics.hypothesis_tests.results import BETWEEN, p_words, significant
 from tfbs_moe.statistics.pairwise import PAIRED
-from tfbs_moe.statistics.tests.results import BETWEEN, p_words, significant
 from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 

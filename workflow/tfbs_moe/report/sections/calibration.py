@@ -9,7 +9,7 @@ from tfbs_moe.report.common import table_of
 from tfbs_moe.report.inputs import CALIBRATION, CALIBRATION_QUALITY, OOD_SCORE, Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, interval, number
 from tfbs_moe.report.sections.answer import confidence
-from tfbs_moe.statistics.tests.results import p_words, significant
+from tfbs_moe.statistics.hypothesis_tests.results import p_words, significant
 
 _SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
 _MEANING = (

@@ -13,11 +13,11 @@ from tfbs_moe.report.documents.methods import methods, parameters
 from tfbs_moe.report.documents.references import references
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
-from tfbs_moe.report.sections import evidence, statistics
+from tfbs_moe.report.sections import data_and_results, statistics
 from tfbs_moe.report.sections.answer import answer
 from tfbs_moe.report.sections.attribution import attribution
 from tfbs_moe.report.sections.calibration import calibration
-from tfbs_moe.report.sections.cautions import cautions
+from tfbs_moe.report.sections.caveats import cautions
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.study import OTHER_CELL, UNSEEN
@@ -75,11 +75,11 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
         Section("question", "What was asked", [Text(run.study.config["title"] or _QUESTION, style="lead")]),
         Section("answer", "The answer", [Items(answer(run)), *(Text(text, style="note") for text in cautions(run))]),
         _glance(run),
-        evidence.data(run),
-        evidence.results(run),
+        data_and_results.data(run),
+        data_and_results.results(run),
         gate(run),
         calibration(run),
-        evidence.negatives(run),
+        data_and_results.negatives(run),
         statistics.statistics(run),
         attribution(run),
         _published(run),

@@ -20,9 +20,9 @@ from tfbs_moe.report.inputs import (
 )
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.omnibus import OVER_SIGNS
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON
-from tfbs_moe.statistics.tests.results import p_words
 from tfbs_moe.study import SUPPLIED
 
 _MIXTURES = "moe."

@@ -28,7 +28,7 @@ import numpy as np
 from scipy import stats
 
 from tfbs_moe.numeric import settled, varies
-from tfbs_moe.statistics.tests.results import Result, p_words, signed
+from tfbs_moe.statistics.hypothesis_tests.results import Result, p_words, signed
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable
 
 ALPHA = 0.05

@@ -35,7 +35,7 @@ class Result:
     effect_lower: float = math.nan  # end of its interval
     effect_upper: float = math.nan
     check: str = ""  # which check led to this test, or a caveat on its assumptions
-    headline: bool = False  # whether the rule of ``tfbs_moe.statistics.tests.assumptions`` chose this test
+    headline: bool = False  # whether the rule of ``tfbs_moe.statistics.hypothesis_tests.assumptions`` chose this test
     sentence: str = ""  # the result in plain words
 
 

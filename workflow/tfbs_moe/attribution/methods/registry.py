@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tfbs_moe.attribution.methods import deeplift, gradients, integrated_gradients, shiftsmooth
 from tfbs_moe.attribution.methods.adapter import adapt
-from tfbs_moe.attribution.methods.model import Output
+from tfbs_moe.attribution.methods.scorer import Output
 from tfbs_moe.attribution.names import CORRECTED
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
