@@ -175,6 +175,13 @@ def test_another_device_gets_a_copy():
         assert scorer.model is model
 
 
+def test_a_scorer_serves_many_calls_as_its_model_would():
+    model, X = Strided(), sequences(5)
+    with adapt(model, batch_size=2) as scorer:
+        for name in ("shiftsmooth", "smoothgrad_corrected"):
+            assert np.array_equal(attribute(scorer, X, name), attribute(model, X, name, batch_size=2))
+
+
 @pytest.mark.gpu
 def test_gpu_gives_what_the_cpu_gives():
     if not torch.cuda.is_available():

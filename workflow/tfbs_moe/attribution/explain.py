@@ -17,6 +17,7 @@ from tfbs_moe.attribution.evaluation.equivariance import equivariance
 from tfbs_moe.attribution.evaluation.localisation import position_score, site_mask, site_profiles, sites_in_windows
 from tfbs_moe.attribution.evaluation.sanity import similarity, weight_randomisation
 from tfbs_moe.attribution.examples import real_flanks, select_rows
+from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.attribution.motifs.known_sites import SOURCES, known_matches, matches_by_place
@@ -175,37 +176,38 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
     """Yield the explanation of one model by every method; faithfulness is evaluated for mixtures only."""
     X = what.dataset.one_hot
     few = _few(what)
-    for method in what.methods:
-        settings = _of_method(method, what.settings)
-        around = _around(method, what)
-        again: Callable[[np.ndarray], np.ndarray] = partial(
-            attribute, subject.model, method=method, batch_size=what.batch_size, seed=what.seed, **settings, **around
-        )
-        values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
-        evaluated = evaluate_attribution(
-            values,
-            X,
-            ism=subject.ism,
-            vanilla=subject.gradient,
-            sites=what.sites,
-            matches=what.matches,
-            explain=None if method.startswith(UNSTABLE) else again,
-            seed=what.seed,
-        )
-        if isinstance(subject.model, MixtureOfExperts):
-            faithful = evaluate_attribution(
-                values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed
+    with adapt(subject.model, batch_size=what.batch_size) as lent:
+        for method in what.methods:
+            settings = _of_method(method, what.settings)
+            around = _around(method, what)
+            again: Callable[[np.ndarray], np.ndarray] = partial(
+                attribute, lent, method=method, seed=what.seed, **settings, **around
             )
-            evaluated = evaluated.join(faithful.set_axis(few))
-        described = {"method": method, "model": subject.name, "root_seed": what.seed}
-        yield Explanation(
-            subject.name,
-            method,
-            passes(method, X.shape[2], **settings),
-            make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
-            _summary(evaluated, what),
-            site_profiles(position_score(values, X), what.placed),
-        )
+            values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
+            evaluated = evaluate_attribution(
+                values,
+                X,
+                ism=subject.ism,
+                vanilla=subject.gradient,
+                sites=what.sites,
+                matches=what.matches,
+                explain=None if method.startswith(UNSTABLE) else again,
+                seed=what.seed,
+            )
+            if isinstance(subject.model, MixtureOfExperts):
+                faithful = evaluate_attribution(
+                    values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed
+                )
+                evaluated = evaluated.join(faithful.set_axis(few))
+            described = {"method": method, "model": subject.name, "root_seed": what.seed}
+            yield Explanation(
+                subject.name,
+                method,
+                passes(method, X.shape[2], **settings),
+                make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
+                _summary(evaluated, what),
+                site_profiles(position_score(values, X), what.placed),
+            )
 
 
 def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None) -> Examination:

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from tfbs_moe.attribution.methods import deeplift, gradients, integrated_gradients, shiftsmooth
 from tfbs_moe.attribution.methods.adapter import adapt
-from tfbs_moe.attribution.methods.scorer import Output
+from tfbs_moe.attribution.methods.scorer import Output, Scorer
 from tfbs_moe.attribution.names import CORRECTED
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
@@ -54,7 +55,7 @@ METHODS: dict[str, Method] = _RAW | {
 
 
 def attribute(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     X: np.ndarray,
     method: str = "gradient",
     *,
@@ -66,6 +67,7 @@ def attribute(
 ) -> np.ndarray:
     """Attribute a model's score to the bases of X (N, 4, L), as float32 (N, 4, L); the model stays as it came.
 
+    A ``Scorer`` from ``adapt`` has its own ``device``, ``batch_size`` and ``output``, and saves many calls its checks.
     Columns of X are one-hot, soft, or zero for an unknown base. ``method`` is a name in ``METHODS``, where
     ``<method>_corrected`` subtracts the mean over the four bases; ``settings`` are its own, see ``settings_of``.
     ``batch_size`` counts shifts, noisy copies and mutations: it bounds the memory whatever N is, and changes the result
@@ -73,7 +75,7 @@ def attribute(
     """
     chosen = _chosen(method)
     arguments = _arguments(method, settings)
-    x = _checked(model, X)
+    x = _checked(model.model if isinstance(model, Scorer) else model, X)
     flanks = arguments.pop("flanks", None)
     wide = None if flanks is None else _checked_columns(flanks, "flanks")
     if wide is not None and len(wide) != len(x):
@@ -83,9 +85,13 @@ def attribute(
     result = np.zeros(x.shape, dtype=np.float32)
     # One stream for all batches: a sequence's noise depends on its index in X alone.
     stream = named_rng(seed, "attribution", method.removesuffix(CORRECTED))
-    with adapt(model, device=device, batch_size=batch_size, output=output) as lent:
-        for start in range(0, len(x), batch_size):
-            rows = slice(start, start + batch_size)
+    with (
+        nullcontext(model)
+        if isinstance(model, Scorer)
+        else adapt(model, device=device, batch_size=batch_size, output=output)
+    ) as lent:
+        for start in range(0, len(x), lent.batch_size):
+            rows = slice(start, start + lent.batch_size)
             if wide is not None:
                 arguments["flanks"] = _tensor(wide[rows], lent.device)
             part = _tensor(x[rows], lent.device)
