@@ -1,4 +1,4 @@
-# The study's commands; each can be repeated and takes what is already there.
+# The study's commands; each can be repeated and reuses what exists.
 .POSIX:
 .PHONY: help setup setup-dev demo rehearsal test test-cluster test-faults test-environments lint unit bench audit docs lock lock-environments clean
 
@@ -9,19 +9,19 @@ CORES = $$(nproc 2>/dev/null || echo 2)
 TEST_ENV = OMP_NUM_THREADS=1
 
 help:
-	@echo 'make demo    set up .venv and run the whole study on a made genome (about 3 minutes on 2 cores)'
-	@echo 'make rehearsal  the full study with one seed on a made genome of hg19 shape (REHEARSAL=... adds a config)'
+	@echo 'make demo    set up .venv and run the whole study on a simulated genome (about 5 minutes on 2 cores after set-up)'
+	@echo 'make rehearsal  the full study with one seed on a simulated genome of hg19 shape (REHEARSAL=... adds a config)'
 	@echo 'make setup   set up .venv only (PYTHON=... picks the interpreter, TORCH=cpu|cu130|... the build of torch)'
 	@echo 'make test    lint, types, import rules and tests'
-	@echo 'make lint    the first three'
+	@echo 'make lint    the first three of these'
 	@echo 'make test-cluster  a study through a real SLURM on this machine (as root; 10 to 20 minutes on 2 cores)'
-	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files, make up inputs ... (15 minutes)'
-	@echo 'make test-environments  every stage in an environment of its own pins alone (gigabytes, half an hour)'
-	@echo 'make audit   ask for known vulnerabilities of the pinned packages (needs a network)'
-	@echo 'make bench   measure speed and memory side by side (benchmarks/)'
-	@echo 'make docs    write config/README.md's tables of keys and docs/reference.md anew from the code'
+	@echo 'make test-faults   kill a small study 20 times, fill its disk, damage its files, generate inputs ... (15 minutes)'
+	@echo 'make test-environments  every stage in an environment of its own pins only (gigabytes, half an hour)'
+	@echo 'make audit   list known vulnerabilities of the pinned packages (needs a network)'
+	@echo 'make bench   measure speed and memory (benchmarks/)'
+	@echo 'make docs    rewrite the tables of keys in config/README.md, and docs/reference.md, from the code'
 	@echo 'make lock    pin the newest packages that pyproject.toml allows (requirements/)'
-	@echo 'make lock-environments  write down what conda makes of envs/*.yaml, exactly (needs conda and a network)'
+	@echo 'make lock-environments  record exactly what conda makes of envs/*.yaml (needs conda and a network)'
 	@echo 'make clean   remove .venv and caches; results and downloads stay'
 
 setup:
@@ -36,7 +36,7 @@ demo: setup
 	@echo 'Look at the report first. Beside it: evaluation/metrics.tsv, statistics/, attributions/, figures/ and the trained models.'
 	@echo 'Next: the study of the paper, snakemake --cores 2 --configfile config/paper.yaml (see README.md).'
 
-# All that the full study is, but for its data. REHEARSAL=config/rehearsal_convnet.yaml: the paper's ConvNet alone.
+# The full study except for its data. REHEARSAL=config/rehearsal_convnet.yaml: the paper's ConvNet alone.
 rehearsal: setup
 	@$(IN_VENV) snakemake --cores $(CORES) --configfile config/config.yaml config/rehearsal.yaml $(REHEARSAL) \
 		--config 'replicates=[0]'
@@ -63,13 +63,13 @@ test-cluster: setup-dev
 test-environments: setup-dev
 	$(IN_VENV) $(TEST_ENV) pytest tests/environments
 
-# One process at a time: the tests count on the time that jobs take. What needs a disk of its own needs root. Made-up
-# inputs are other ones each time here; in `make test` they are always the same.
+# One process at a time: the tests rely on the time that jobs take. Tests with a disk of their own need root. Generated
+# inputs are new each time here; in `make test` they are always the same.
 test-faults: setup-dev
 	$(IN_VENV) $(TEST_ENV) pytest tests/faults
 	$(IN_VENV) $(TEST_ENV) pytest -n auto --hypothesis-profile random -m hypothesis tests/unit
 
-# uv runs the auditor in an environment of its own; dev.txt takes in the other locks, but for torch's build.
+# uv runs the auditor in an environment of its own; dev.txt includes the other locks, except torch's build.
 audit: setup
 	$(IN_VENV) && export PATH && for name in dev torch; do \
 		uvx pip-audit --strict --no-deps --disable-pip --requirement requirements/$$name.txt || exit 1; done
@@ -101,7 +101,7 @@ lock: setup-dev
 	{ echo '-r language-model.txt'; grep -vxFf requirements/model.new requirements/all.new; } > requirements/dev.txt
 	rm requirements/model.new requirements/all.new
 
-# Beside envs/*.yaml, where Snakemake takes it instead of them.
+# Written beside envs/*.yaml; Snakemake then uses it in their place.
 lock-environments:
 	@sh envs/lock.sh
 
