@@ -1,6 +1,6 @@
 """Audit of many datasets, each against every other: time and memory of one run.
 
-The datasets are windows on one made genome, as peak files of one study are: some lie on the same
+The datasets are windows on one simulated genome, as peak files of one study are: some lie on the same
 place, and their negatives are shuffles of their positives.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def make_datasets(count: int, rows: int, seed: int) -> dict[str, Dataset]:
-    """Cut windows from a made genome and shuffle each for a negative."""
+    """Cut windows from a simulated genome and shuffle each for a negative."""
     genome, _ = make_genome({"chr1": BASES}, 0, REPEATS, seed)
     datasets = {}
     for number in range(count):

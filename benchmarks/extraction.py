@@ -25,9 +25,9 @@ PYFAIDX_LOCI = 2_000
 def main() -> None:
     """Measure and write the result."""
     arguments = parser(__doc__, "extraction.json")
-    arguments.add_argument("--megabases", type=int, default=64, help="size of the made genome, two chromosomes")
+    arguments.add_argument("--megabases", type=int, default=64, help="size of the simulated genome, two chromosomes")
     arguments.add_argument("--loci", type=int, nargs="+", default=[2_000, 20_000, 200_000])
-    arguments.add_argument("--fasta", type=Path, help="a FASTA file (plain or gzip) instead of a made genome")
+    arguments.add_argument("--fasta", type=Path, help="a FASTA file (plain or gzip) instead of a simulated genome")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder, "genome.fa")

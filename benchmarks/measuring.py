@@ -1,4 +1,4 @@
-"""What every benchmark shares: the machine it ran on, medians of repeated runs, and a made genome."""
+"""What every benchmark shares: the machine it ran on, medians of repeated runs, and a simulated genome."""
 
 import argparse
 import json

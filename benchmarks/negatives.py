@@ -112,7 +112,7 @@ def _mismatches(genome: Genome, loci: pd.DataFrame, ours: Negatives, theirs: pd.
 
 
 def _human(given: argparse.Namespace) -> dict[str, object]:
-    """Run on a made genome of the size of GRCh38: what its memory is, not what the slope says it will be."""
+    """Run on a simulated genome of the size of GRCh38: what its memory is, not what the slope says it will be."""
     sizes = {name: size for name, (_, size) in pybedtools.chromsizes("hg38").items() if name in HUMAN_CHROMOSOMES}
     draw = np.random.default_rng(given.seed)
     with tempfile.TemporaryDirectory() as folder:

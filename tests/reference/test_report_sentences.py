@@ -392,7 +392,7 @@ def test_no_p_is_no_claim_and_no_spread_no_interval(gaps: dict[str, float], word
     assert words in said and f"over {len(gaps)} factors" in said and "no interval" in said
     assert np.isnan(mean_interval(np.array([0.02, 0.02]), 0.95)[1:]).all()
     assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, np.nan)
-    assert answer.verdict(0.01, 0.03, np.nan, 0.95) == "not told apart"
+    assert answer.verdict(0.01, 0.03, np.nan, 0.95) == "not shown to differ"
 
 
 def test_a_typical_difference_of_the_other_sign_stands_beside_both_means() -> None:
@@ -418,7 +418,7 @@ def test_a_p_at_the_level_is_not_below_it_whatever_rounding_says() -> None:
     """X2: 1 − .95 is a rounding above .05."""
     assert 1 - 0.95 > 0.05 and not significant(0.05, 0.95) and significant(0.0499, 0.95)
     assert not significant(0.1, 0.9) and not significant(0.01, 0.99) and not significant(np.nan, 0.95)
-    assert answer.verdict(0.01, 0.03, 0.05, 0.95) == "not told apart"
+    assert answer.verdict(0.01, 0.03, 0.05, 0.95) == "not shown to differ"
     assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, 0.05)
 
 

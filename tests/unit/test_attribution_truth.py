@@ -304,7 +304,7 @@ def test_corrected_methods_are_compared_with_the_corrected_reference_too():
 def test_few_factors_are_not_tested():
     table = compare_methods(summary_of(0.2, factors=2), metrics=["site_auroc"])
     assert table["p"].isna().all()
-    assert table["sentence"].str.contains("with 2 factor(s) they cannot be told apart", regex=False).all()
+    assert table["sentence"].str.contains("with 2 factor(s) no difference can be shown", regex=False).all()
     assert compare_methods(summary_of(0.2).iloc[:0]).empty
     with pytest.raises(InputError, match="no method 'lime'"):
         compare_methods(summary_of(0.2), reference="lime")

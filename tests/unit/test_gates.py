@@ -436,7 +436,7 @@ def test_no_gate_looks_at_an_expert_that_was_left_out(
     assert bundle.load(tmp_path / "gate").names == ("A", "B")
     others = trained((short_study[0][1:3], {}), tmp_path / "short", tmp_path / "others")
     assert others["without"] == {}
-    with pytest.raises(InputError, match="every expert that this gate looks at was left out.* C: too few peaks[.]$"):
+    with pytest.raises(InputError, match="every expert of this gate was left out.* C: too few peaks[.]$"):
         trained((short_study[0][:1], {}), tmp_path / "short", tmp_path / "none")
 
 

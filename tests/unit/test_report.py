@@ -139,7 +139,7 @@ def test_attribution_says_where_shiftsmooth_can_matter_and_what_was_recovered(ru
     assert "ShiftSmooth has a rank correlation of 0.9995 with the gradient and is the same" in text
     assert "(above 0.999) in 75% of the sequences" in text and "global pooling" in text
     assert "ShiftSmooth has a rank correlation of 0.99995 with the gradient: it is the gradient" in text
-    assert "they are not shown to differ" in text or "they cannot be told apart" in text
+    assert "they are not shown to differ" in text or "no difference can be shown" in text
     assert "with all weights randomised, vanilla gradient keeps a rank correlation of 0.500" in text
     assert "for the same network, trained on permuted labels, vanilla gradient has a rank correlation of 0.500" in text
     assert "1 motif was found" in text
@@ -222,13 +222,13 @@ def test_a_factor_whose_expert_was_left_out_is_told_apart_from_those_with_one(ru
 
 
 def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None:
-    """The same numbers with wider intervals are not told apart."""
+    """The same numbers with wider intervals are not shown to differ."""
     tests = run.tables[FACTOR_STATISTICS].copy()
     tests["effect_lower"] = tests["effect"] - 1
     tests["effect_upper"] = tests["effect"] + 1
     wide = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
     sentence = answer(wide)[1]
-    assert "is not told apart from it" in sentence
+    assert "is not shown to differ from it" in sentence
     assert "mixture − rival is +0.0" in sentence and "an interval that includes zero" in sentence
     assert "higher than" not in sentence and "lower than" not in sentence
     tests["effect"] *= -1
@@ -296,11 +296,11 @@ def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) ->
     [
         ((0.02, 0.01, 0.03), 0.001, "higher"),
         ((-0.02, -0.03, -0.01), 0.001, "lower"),
-        ((0.02, 0.01, 0.03), 0.05, "not told apart"),
-        ((0.02, 0.01, 0.03), np.nan, "not told apart"),
-        ((0.02, -0.01, 0.05), 0.001, "not told apart"),
-        ((0.02, 0.0, 0.04), 0.001, "not told apart"),
-        ((0.02, np.nan, np.nan), 0.001, "not told apart"),
+        ((0.02, 0.01, 0.03), 0.05, "not shown to differ"),
+        ((0.02, 0.01, 0.03), np.nan, "not shown to differ"),
+        ((0.02, -0.01, 0.05), 0.001, "not shown to differ"),
+        ((0.02, 0.0, 0.04), 0.001, "not shown to differ"),
+        ((0.02, np.nan, np.nan), 0.001, "not shown to differ"),
     ],
 )
 def test_a_verdict_needs_an_interval_without_zero_and_a_small_p(
@@ -471,7 +471,7 @@ def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp
     (protocol, *_) = run.study.protocols
     text = [block.text for block in data_and_results._left_out_models(read_run(tmp_path, run.study, run.published))]
     assert text == [
-        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; no gate looks at it, no result is its, and its "
+        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; it is in no gate and has no result, and its "
         "factor, in all sets and strata a training factor as in the experiments table, is without it: too few peaks.",
         f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
     ]

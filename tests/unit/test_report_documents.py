@@ -181,7 +181,7 @@ def test_a_shift_is_found_by_its_size_and_the_changed_setting_by_its_name(run: R
     assert comparison.sets["value"].to_numpy() == pytest.approx(0.1)
     # A shift that is the same everywhere has no spread to be held against.
     sentences = summary(comparison)
-    assert any("AUROC is not told apart in other, +0.100 over 6 factors" in text for text in sentences)
+    assert any("AUROC is not shown to differ in other, +0.100 over 6 factors" in text for text in sentences)
     uneven = _other(run, tmp_path, 0.1)
     uneven.tables[METRICS]["value"] += uneven.tables[METRICS]["factor"].map({"CTCF": 0.01, "STAT3": -0.01}).fillna(0)
     sentences = summary(compare_runs(run, uneven))
@@ -193,7 +193,7 @@ def test_a_difference_that_may_be_zero_is_not_told_apart(run: Run, tmp_path: Pat
     other = _other(run, tmp_path, 0.0)
     metrics = other.tables[METRICS]
     metrics["value"] += metrics["factor"].isin(["CTCF", "STAT3", "SAP30", "ARID3A"]).map({True: 0.1, False: -0.1})
-    assert any("not told apart in other" in text for text in summary(compare_runs(run, other)))
+    assert any("not shown to differ in other" in text for text in summary(compare_runs(run, other)))
 
 
 def test_runs_without_anything_in_common_cannot_be_compared(run: Run, tmp_path: Path) -> None:

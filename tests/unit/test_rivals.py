@@ -44,7 +44,7 @@ def test_an_equal_rival_needs_no_sentence_and_a_kmer_model_is_none(tmp_path):
     [
         (
             {"sound": {"gate_rows": "held_out"}},
-            "learned from none of the validation rows, which taught the gate: it has",
+            "was trained on none of the validation rows, on which the gate was trained: it has",
         ),
         ({"experts": {"convnet": {"search": {"trials": 2}}}}, "one setting for all factors"),
         ({"experts": {"convnet": {"factors": {"GATA3": {}}}}}, "one setting for all factors"),

@@ -1,4 +1,4 @@
-"""The demo, from a made genome to the report: what is made, what a second run does, what a change re-runs."""
+"""The demo, from a simulated genome to the report: what is made, what a second run does, what a change re-runs."""
 
 import re
 import zipfile

@@ -1,4 +1,4 @@
-"""The full study's 40 experiments and four kinds of negatives, on a made genome of a fiftieth of hg19's size."""
+"""The full study's 40 experiments and four kinds of negatives, on a simulated genome of a fiftieth of hg19's size."""
 
 import gzip
 import re

@@ -152,7 +152,7 @@ class Scorer:
         if factor is not None:
             if description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
                 raise InputError(
-                    f"{folder} looks at nothing but the sequence: leave the factor {factor} out, or take a mixture "
+                    f"{folder} uses the sequence alone: leave the factor {factor} out, or take a mixture "
                     "with the gate 'motif'"
                 )
             taught = sorted({one for expert in description["experts"] for one in expert["factors"]})

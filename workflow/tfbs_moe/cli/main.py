@@ -83,7 +83,7 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--strands", choices=["forward", "both"], default="forward", help="both: the mean over both strands"
     )
-    command.add_argument("--factor", help="that is asked for; only for a mixture whose gate looks at JASPAR's matrices")
+    command.add_argument("--factor", help="that is asked for; only for a mixture whose gate uses JASPAR's matrices")
 
 
 def _source(command: argparse.ArgumentParser) -> None:

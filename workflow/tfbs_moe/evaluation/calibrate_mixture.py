@@ -122,7 +122,7 @@ def _unknown(
     for (kind, rows, kept), known in zip(sets, related, strict=True):
         leader = leaders(rows)
         found[kind].append(kept & ~np.isin(leader, leader[np.flatnonzero(kept)[known]]))
-    log.info("%d of %d reserved rows calibrate; the others are relatives of rows that taught or chose",
+    log.info("%d of %d reserved rows calibrate; the others are related to rows that trained or chose a model",
              sum(map(np.sum, sum(found.values(), []))), sum(kept.sum() for _, _, kept in sets))  # fmt: skip
     return found
 

@@ -109,7 +109,7 @@ def _logos(study: Study, protocol: str, experiment: str) -> FigureItem:
         title=f"Attribution logos, {experiment}, protocol {protocol}",
         caption=words(
             f"""
-            What {model} looks at in three bound sequences of {experiment}, chosen by rule: the highest, the
+            What {model} uses in three bound sequences of {experiment}, chosen by rule: the highest, the
             median and the lowest logit among those explained. For each: the sequence, and, each × input, the vanilla
             gradient, ShiftSmooth, ShiftSmooth less the mean over the four bases, and in-silico mutagenesis in the same
             way: what the base is worth beside the other three. A letter too low to be read is a bar in its colour.

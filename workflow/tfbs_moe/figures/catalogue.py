@@ -213,10 +213,10 @@ def _critical_difference(protocol: str) -> FigureItem:
         caption=words(
             """
             Mean rank of every model by AUROC over all test factors, seeds averaged within the factor. Models under
-            one bar are not told apart by Nemenyi's test (Demšar 2006). All rows, first kind of negatives.
+            one bar are not shown to differ by Nemenyi's test (Demšar 2006). All rows, first kind of negatives.
             """
         ),
-        alt="A scale of mean ranks with a line to each model, and bars that join models not told apart.",
+        alt="A scale of mean ranks with a line to each model, and bars that join models not shown to differ.",
         inputs=(RANKS,),
         parameters={"protocol": protocol},
     )
@@ -252,7 +252,7 @@ def _differences(study: Study, protocol: str) -> FigureItem:
             f"""
             AUROC of the mixture ({gate}) minus AUROC of a rival on the same test rows, mean over training
             seeds: one small mark per test set; large marks are means over factors with the {percent(confidence)}
-            t interval, the factor as the unit. Where a bar crosses zero the mixture and the rival are not told apart.
+            t interval, the factor as the unit. Where a bar crosses zero the two are not shown to differ.
             First kind of negatives.
             """
         ),

@@ -107,7 +107,7 @@ def _sentence(found: Comparison, level: float) -> str:
     verdict = "better" if worth > 0 else "worse"
     comes = f"{first} comes out {verdict} than {reference} {what}" if worth else f"{together} come out equal"
     if found.n_factors < SMALLEST:
-        return f"{comes}: {signed(found.difference)}; with {found.n_factors} factor(s) they cannot be told apart."
+        return f"{comes}: {signed(found.difference)}; with {found.n_factors} factor(s) no difference can be shown."
     alike = f"{signed(found.difference)} on each of"
     numbers = f"{interval_words(found.difference, found.lower, found.upper)} over"
     interval = f"{alike if np.isnan(found.lower) else numbers} {found.n_factors} factors"

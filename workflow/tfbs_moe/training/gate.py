@@ -170,7 +170,7 @@ def _present(experts: Mapping[str, str | Path], absent: Mapping[str, str]) -> di
     present = {name: folder for name, folder in experts.items() if name not in absent}
     if not present:
         said = "; ".join(f"{name}: {absent[name].rstrip('.')}" for name in experts)
-        raise InputError(f"every expert that this gate looks at was left out; give it others. {said}.")
+        raise InputError(f"every expert of this gate was left out; give it others. {said}.")
     return present
 
 

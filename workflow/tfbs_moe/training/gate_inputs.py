@@ -148,8 +148,7 @@ def write_gate_inputs(
         blind = np.isin(leader, leader[_without_outsider(met, training, len(gate_experts), rows)])
         excluded |= blind
         log.info(
-            "experts know relatives of rows: %d of %d training rows teach nothing for it, %d of %d validation rows "
-            "neither teach nor choose",
+            "excluded, as experts were trained on related rows: %d of %d training rows, %d of %d validation rows",
             blind[:training].sum(), training, blind[training:].sum(), len(blind) - training,
         )  # fmt: skip
     learning, validation = choose_rows(training, np.concatenate(selecting), excluded, rows, max_rows, seed)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 #   pooled_random: all sequences, split 80/20 at random as the authors do: some of those that choose trained experts.
 #   held_out: validation sequences only; by position (``data.folds``) three quarters train and one chooses.
 #   out_of_fold: as expert_split, but a training sequence is embedded by fold networks trained on neither it nor a
-#     related sequence (``data.relatives``) of any experiment; a linear map, fitted on validation sequences, brings
+#     related sequence (``data.related``) of any experiment; a linear map, fitted on validation sequences, brings
 #     their embeddings to those of the full expert. Sequences with related ones in several folds are excluded.
 # Except for pooled_random, validation sequences in the calibration split (``data.folds``), or related to training
 # sequences of an expert, are excluded. Pairs stay together.

@@ -82,7 +82,7 @@ class Scorer:
             if not score.requires_grad:
                 raise InputError(
                     f"{type(self.model).__name__} cannot be differentiated with respect to its input: its output "
-                    "hangs on no graph (does it compute under torch.no_grad()?)"
+                    "does not depend on it (does it compute under torch.no_grad()?)"
                 )
             # Sequences are independent in evaluation mode, so the gradient of the sum is each one's own.
             return torch.autograd.grad(score.sum(), leaf)[0]

@@ -81,7 +81,9 @@ class StudySettings:
         """Raise InputError where settings make no study."""
         names = [made.experiment for made in self.experiments]
         if not names or len(set(names)) != len(names):
-            raise InputError(f"a made study needs experiments of different names; it has {', '.join(names) or 'none'}")
+            raise InputError(
+                f"a simulated study needs experiments of different names; it has {', '.join(names) or 'none'}"
+            )
         short = [name for name, length in self.chromosomes.items() if length < 4 * max(SLOT, self.unknown_run)]
         if short or not self.chromosomes:
             raise InputError(
@@ -154,8 +156,8 @@ def _free_slots(genome: dict[str, np.ndarray], settings: StudySettings, draw: np
     wanted = settings.peaks * len(settings.experiments)
     if len(free) < wanted:
         raise InputError(
-            f"{wanted} peaks ({len(settings.experiments)} experiments of {settings.peaks}) do not fit on a made genome "
-            f"with {len(free)} free slots of {SLOT} bases; make it larger or ask for fewer peaks"
+            f"{wanted} peaks ({len(settings.experiments)} experiments of {settings.peaks}) do not fit on a simulated "
+            f"genome with {len(free)} free slots of {SLOT} bases; make it larger or ask for fewer peaks"
         )
     return free.iloc[draw.permutation(len(free))[:wanted]]
 

@@ -213,8 +213,8 @@ def _slots(shapes: Sequence[Shape], wanted: int, seed: int) -> pd.DataFrame:
     free = pd.concat(parts, ignore_index=True)
     if len(free) < wanted:
         raise InputError(
-            f"{wanted} places of peaks do not fit on a made genome with {len(free)} slots of {SLOT} bases without N; "
-            "raise synthetic.scale or lower synthetic.peak_scale"
+            f"{wanted} places of peaks do not fit on a simulated genome with {len(free)} slots of {SLOT} bases without "
+            "N; raise synthetic.scale or lower synthetic.peak_scale"
         )
     # Shuffled, as ``nsmallest`` sorts by key: the first files would get the slots of highest GC.
     chosen = free.nsmallest(wanted, "key").drop(columns="key")

@@ -166,7 +166,7 @@ def _limits(run: Run, trained_on: str) -> list[str]:
         "a motif of its own are largely those of others.",
     ]
     if study.genome.assembly == PLANTED:
-        limits.insert(0, "Real DNA: it was trained on a made genome with planted motifs.")
+        limits.insert(0, "Real DNA: it was trained on a simulated genome with planted motifs.")
     return limits
 
 
@@ -175,7 +175,7 @@ def _genome(run: Run) -> list[Block]:
     genome = run.study.genome
     if not genome.species and genome.assembly == NO_GENOME:
         return []
-    label = "a made genome" if genome.assembly == PLANTED else genome.label
+    label = "a simulated genome" if genome.assembly == PLANTED else genome.label
     return [Text(f"Genome: {label}. Matrices of the factors: JASPAR’s {genome.jaspar_group}.")]
 
 

@@ -100,7 +100,7 @@ def summary(comparison: Comparison) -> list[str]:
     ]
     for row in shown.to_dict("records"):
         bounds = (row["value"], row["lower"], row["upper"])
-        apart = "higher" if row["lower"] > 0 else "lower" if row["upper"] < 0 else "not told apart"
+        apart = "higher" if row["lower"] > 0 else "lower" if row["upper"] < 0 else "not shown to differ"
         verdict = apart if settled(row["value"]) else "the same"
         sentences.append(
             f"{row['protocol']}, {labels[row['model']]}, {aggregate.SETS[row['set']]}, "

@@ -127,7 +127,7 @@ def _evaluation(study: Study) -> str:
         "deviation, on the logit scale for areas and with their skewness for losses, and from their percentiles for "
         "the sensitivity; none for the calibration error and the enrichment, nor for a class of few rows, where they "
         "would not cover what they say. A test row overlaps training where it shares a word of "
-        f"{evaluation['overlap_k']} bases, on either strand, with a bound row that taught an expert or chose its "
+        f"{evaluation['overlap_k']} bases, on either strand, with a bound row that trained an expert or chose its "
         "epoch. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
         f"is computed beside it over {settings['draws']} draws per model. "

@@ -90,9 +90,9 @@ def confidence(run: Run) -> float:
 
 
 def verdict(lower: float, upper: float, p: float, level: float) -> str:
-    """Return ``higher``, ``lower`` or ``not told apart`` from a difference's interval and its adjusted p."""
+    """Return ``higher``, ``lower`` or ``not shown to differ`` from a difference's interval and its adjusted p."""
     if not significant(p, level) or not (lower > 0 or upper < 0):
-        return "not told apart"
+        return "not shown to differ"
     return "higher" if lower > 0 else "lower"
 
 
@@ -144,15 +144,15 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     above = ""
     if MATRIX in means and means[MATRIX]["value"] > max(means[name]["value"] for name in (model, rival)):
         above = f" The JASPAR matrix alone is above both on the {means[MATRIX]['n_factors']} of these that have one."
-    if judged == "not told apart":
+    if judged == "not shown to differ":
         why = "an interval that includes zero"
         if not (np.isfinite(lower) and np.isfinite(upper)):
             why = "no interval, for too few factors or the same difference on each"
         elif lower > 0 or upper < 0:
             why = f"with {p_words(p)} when every rival compared is allowed for"
         return (
-            f"Its strongest trained rival, the {label}, is not told apart from it {scope}: mean AUROC {theirs} against "
-            f"its {ours}; mixture − rival is {gap} {usually}, {why}.{above}"
+            f"Its strongest trained rival, the {label}, is not shown to differ from it {scope}: mean AUROC {theirs} "
+            f"against its {ours}; mixture − rival is {gap} {usually}, {why}.{above}"
         )
     return (
         f"It is {judged} than its strongest trained rival, the {label}, {scope}: mean AUROC {ours} against {theirs}; "

@@ -34,7 +34,7 @@ _INSIDE = (
 _EQUAL = ": it is the gradient, and all that shifts change otherwise comes from the window’s ends."
 _SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
 _MATRIX = (
-    "No site is known for certain in real DNA. Attributions are held against the best match of the factor’s JASPAR "
+    "No site is known for certain in real DNA. Attributions are compared with the best match of the factor’s JASPAR "
     "matrix in each sequence that has one, and, as a control, against that of the matrix with its columns shuffled; "
     "factors without a matrix are not judged so."
 )

@@ -13,7 +13,7 @@ from tfbs_moe.statistics.hypothesis_tests.results import p_words, significant
 
 _SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
 _MEANING = (
-    "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither taught "
+    "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither trained "
     "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
     "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
     "OodScore is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
@@ -42,8 +42,8 @@ def _taught(run: Run) -> list[Block]:
     recipes = run.study.config["protocols"]
     named = [name for name in run.study.protocols if recipes[name]["gate_rows"] == POOLED_RANDOM]
     text = (
-        f"Of the protocol {', '.join(named)} the rows that calibrate may have taught the gate, which learned from rows "
-        "of all splits (pooled_random): its calibrated probabilities may be too sure."
+        f"Of the protocol {', '.join(named)} the rows that calibrate may have trained the gate, which was trained on "
+        "rows of all splits (pooled_random): its calibrated probabilities may be too sure."
     )
     return [Text(text)] if named else []
 

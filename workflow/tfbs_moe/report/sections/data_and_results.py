@@ -119,7 +119,7 @@ def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
 _LEFT_OUT = (
-    "was left out; no gate looks at it, no result is its, and its factor, in all sets and strata a training factor as "
+    "was left out; it is in no gate and has no result, and its factor, in all sets and strata a training factor as "
     "in the experiments table, is without it"
 )
 # Warnings of one kind that are shown without folding.

@@ -42,7 +42,7 @@ def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> li
     config, recipe = run.study.config, run.study.config["protocols"][protocol]
     reasons = []
     if recipe["gate_rows"] not in _GATE_LEARNS_FROM_TRAINING_ROWS:
-        reasons.append("learned from none of the validation rows, which taught the gate")
+        reasons.append("was trained on none of the validation rows, on which the gate was trained")
     if any(config["experts"][kind]["search"]["trials"] or config["experts"][kind]["factors"] for kind in architectures):
         reasons.append("has one setting for all factors, where experts have settings of their own")
     if config["gates"][gate]["factors"]:

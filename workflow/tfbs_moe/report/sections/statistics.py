@@ -33,7 +33,7 @@ _PAIR_COLUMNS = [
 _PAPER_ANOVA = (
     "The paper compares models on each test set by a one-way ANOVA whose replicates are draws of one trained model. "
     "The number of draws is the analyst’s choice, and F grows with it: such an F says nothing of other trainings, "
-    "test sets or factors. It is shown so that the paper’s numbers can be held against it."
+    "test sets or factors. It is shown so that the paper’s numbers can be compared with it."
 )
 _BY = {
     "stratum": "strata drawn by hand",
