@@ -151,6 +151,16 @@ def plan(found: dict[str, Any]) -> Iterator[Row]:
         yield f"{what}: memory", f"{study['gib']:.1f} GiB", "≤ 4 GB" if large else ""
 
 
+def rehearsal(found: dict[str, Any]) -> Iterator[Row]:
+    """The rehearsal of the full study, one seed."""
+    what = f"with {found['networks']}, {found['jobs']} jobs"
+    convnet = "alone" in found["networks"]
+    yield f"{what}: time", f"{found['seconds'] / 60:.1f} min", "≤ 15 min" if convnet else ""
+    yield f"{what}: processor time", f"{found['processor_seconds'] / 60:.0f} min", ""
+    yield f"{what}: memory of the largest job, `{found['largest_job']}`", f"{found['memory_gb']:.2f} GB", "≤ 1.5 GB"
+    yield f"{what}: disk", f"{found['disk_gb']:.1f} GB", ""
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "extraction": extraction,
     "negatives": negatives,
@@ -164,6 +174,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
     "gates": gates,
     "predict": predict,
     "plan": plan,
+    "rehearsal": rehearsal,
     "faults": faults,
 }
 

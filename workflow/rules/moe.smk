@@ -133,7 +133,7 @@ use rule gate as baseline_gates with:
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:
-        "Training the gates that are controls ({wildcards.protocol}, seed {wildcards.seed})"
+        "Training the baseline gates ({wildcards.protocol}, seed {wildcards.seed})"
 
 
 rule calibration:

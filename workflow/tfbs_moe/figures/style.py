@@ -279,7 +279,7 @@ def model_label(model: str, several_architectures: bool = False) -> str:
 
 
 def ordered_models(models: Iterable[str]) -> list[str]:
-    """Return distinct model names: mixtures, then experts, then controls, each sorted by name."""
+    """Return distinct model names: mixtures, then experts, then baselines, each sorted by name."""
     rank = {"moe": 0, "expert": 1, "baseline": 2}
     return sorted(set(models), key=lambda model: (rank[model_kind(model)], model))
 

@@ -14,7 +14,7 @@ from tfbs_moe.report.sections.seeds import retrainings
 from tfbs_moe.statistics.units import first_kind
 from tfbs_moe.study import SUPPLIED
 
-MOST_MODELS = 12  # Limit of models in a chart; mixtures and controls go before experts.
+MOST_MODELS = 12  # Limit of models in a chart; mixtures and baselines go before experts.
 _CURVE_STEP = 4
 _ROUND = 4
 
@@ -148,7 +148,7 @@ def data(run: Run) -> Section:
 
 
 def results(run: Run) -> Section:
-    """Build the section on results for training and unseen factors, controls included."""
+    """Build the section on results for training and unseen factors, baselines included."""
     blocks: list[Block] = []
     for protocol in run.study.protocols:
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
