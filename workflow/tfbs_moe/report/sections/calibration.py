@@ -16,7 +16,7 @@ _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither trained "
     "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
     "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
-    "OodScore is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
+    "The score is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
     "distance of the embeddings, Lee et al. 2018); a sequence counts as out of distribution below 5 %."
 )
 
