@@ -8,8 +8,7 @@ from torch import nn
 from tfbs_moe.attribution.evaluation.localisation import position_score
 from tfbs_moe.attribution.methods import adapter
 from tfbs_moe.attribution.methods.convnet_fast import take_apart
-from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
-from tfbs_moe.attribution.methods.integrated_gradients import GateWeight, ThroughExpert
+from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.references import hypothetical, references
 from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.errors import InputError
@@ -90,7 +89,7 @@ def test_one_filter():
     # Any other base within the word takes the match away.
     np.testing.assert_allclose(attribute(OneFilter(), X, "ism"), np.where(inside, weight - 1, 0), atol=1e-6)
     for name in ("deeplift_shap", "integrated_gradients"):
-        found = times_input(attribute(OneFilter(), X, name, reference="neutral"), X)
+        found = attribute(OneFilter(), X, name, reference="neutral") * X
         # Six equal letters share the difference of 1 from a neutral sequence.
         np.testing.assert_allclose(found.sum(1), np.where(inside[:, 0], 1 / 6, 0), atol=1e-4)
 
@@ -103,7 +102,7 @@ def test_xor_of_two_motifs():
     scores = position_score(plain, np.concatenate([one, both, none]))
     # With one motif each of its bases counts +1; with both, each base of either counts -1; with none, nothing.
     assert sorted(np.flatnonzero(scores[0])) == list(range(5, 11))
-    assert (times_input(plain, np.concatenate([one, both, none]))[1].sum(0)[[5, 30]] == -1).all()
+    assert ((plain * np.concatenate([one, both, none]))[1].sum(0)[[5, 30]] == -1).all()
     assert (scores[2] == 0).all()
     effect = attribute(model, both, "ism")[0]
     # Breaking one of two motifs leaves the other alone: the output rises from 0 to 1.
@@ -128,7 +127,7 @@ def test_contributions_add_up_to_the_difference(which, kind, name):
     X[:, :, 30:36] = planted({"GATAAG": 0}, 6)
     made = {"filter": OneFilter(WINDOW), "xor": Xor(WINDOW), "mixture": mixture()}
     model = made.get(which, made["mixture"].experts.gate_experts[0])
-    found = times_input(attribute(model, X, name, reference=kind, shuffles=2, seed=3), X).sum((1, 2))
+    found = (attribute(model, X, name, reference=kind, shuffles=2, seed=3) * X).sum((1, 2))
     # The same stream gives the same references.
     stream = rng(3, "attribution", name)
     others = references(torch.from_numpy(X.astype(np.float32)), kind, 2, stream).numpy()
@@ -144,7 +143,7 @@ def test_contributions_to_the_probability_add_up_too():
 
     difference = probability(X) - probability(np.full((1, 4, WINDOW), 0.25))
     for name in ("integrated_gradients", "deeplift_shap"):
-        found = times_input(attribute(model, X, name, reference="neutral", output="probability"), X)
+        found = attribute(model, X, name, reference="neutral", output="probability") * X
         np.testing.assert_allclose(found.sum((1, 2)), difference, atol=1e-4)
 
 
@@ -153,7 +152,7 @@ def test_completeness_of_integrated_gradients_of_a_smooth_network():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0))
     X = sequences()
-    found = times_input(attribute(model, X, "integrated_gradients", steps=24), X).sum((1, 2))
+    found = (attribute(model, X, "integrated_gradients", steps=24) * X).sum((1, 2))
     neutral = logits(model, np.full((1, 4, LENGTH), 0.25))
     np.testing.assert_allclose(found, logits(model, X) - neutral, atol=1e-5)
 
@@ -168,7 +167,7 @@ def test_integrated_gradients_are_those_of_captum():
     theirs = IntegratedGradients(model).attribute(x, torch.full_like(x, 0.25), n_steps=50).detach().numpy()
     ours = attribute(model, X, "integrated_gradients")
     # Captum gives every channel its own share; ours are hypothetical: the base that is there has their sum.
-    np.testing.assert_allclose(times_input(ours, X).sum(1), theirs.sum(1), atol=1e-5)
+    np.testing.assert_allclose((ours * X).sum(1), theirs.sum(1), atol=1e-5)
 
 
 def test_smoothgrad_agrees_with_captum():
@@ -214,39 +213,6 @@ def test_shiftsmooth_of_any_base_method():
         np.testing.assert_allclose(smooth, plain, atol=0.35 if base == "smoothgrad" else 1e-5, err_msg=base)
     with pytest.raises(InputError, match="no setting 'steps'"):
         attribute(OneFilter(), X, "shiftsmooth", base="ism", base_settings={"steps": 3})
-
-
-def test_parts_of_experts_add_up_to_the_mixture():
-    model, X = mixture(), sequences(5, WINDOW)
-    for name, settings in (
-        ("gradient", {}),
-        ("shiftsmooth", {"n": 1}),
-        ("integrated_gradients", {"steps": 4, "tolerance": None}),
-    ):
-        parts = [attribute(ThroughExpert(model, expert), X, name, **settings) for expert in model.names]
-        np.testing.assert_allclose(sum(parts), attribute(model, X, name, **settings), atol=1e-5)
-        assert not np.allclose(parts[0], parts[1])
-    np.testing.assert_allclose(logits(ThroughExpert(model, "ONE"), X), logits(model, X), atol=1e-6)
-    for name in ("ism", "deeplift_shap"):
-        with pytest.raises(InputError, match="gradients alone"):
-            attribute(ThroughExpert(model, "ONE"), X, name)
-    with pytest.raises(InputError, match="no expert 'FOUR'; it has ONE, TWO, THREE"):
-        ThroughExpert(model, "FOUR")
-
-
-def test_gate_weights_can_be_explained():
-    model, X = mixture(), sequences(5, WINDOW)
-    with torch.no_grad():
-        weights = model.weights(torch.from_numpy(X.astype(np.float32))).numpy()
-    found = np.stack([logits(GateWeight(model, expert), X) for expert in model.names], 1)
-    np.testing.assert_allclose(np.exp(found), weights, rtol=1e-5)
-    gradients = sum(
-        attribute(GateWeight(model, expert), X, "gradient") * weights[:, place, None, None]
-        for place, expert in enumerate(model.names)
-    )
-    # The weights add up to 1, so their gradients add up to 0.
-    np.testing.assert_allclose(gradients, 0, atol=1e-5)
-    assert np.abs(attribute(GateWeight(model, "TWO"), X, "ism")).max() > 1e-4
 
 
 @pytest.mark.parametrize(

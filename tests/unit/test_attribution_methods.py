@@ -7,7 +7,7 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.equivariance import equivariance
 from tfbs_moe.attribution.methods.adapter import adapt
-from tfbs_moe.attribution.methods.gradients import simplex_corrected, times_input
+from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.registry import METHODS, attribute, logits, settings_of
 from tfbs_moe.attribution.names import METHOD_LABELS, PADS_ITSELF, in_words
 from tfbs_moe.errors import InputError
@@ -23,7 +23,7 @@ def test_gradient_of_a_linear_model_is_its_weight():
     np.testing.assert_allclose(result, np.broadcast_to(weight, X.shape), rtol=1e-6)
     np.testing.assert_allclose(attribute(model, X, "gradient_corrected"), result - weight.mean(0), atol=1e-6)
     np.testing.assert_allclose(
-        times_input(result, X).sum((1, 2)) + 0.5, logits(model, X), rtol=1e-5, err_msg="gradient x input is complete"
+        (result * X).sum((1, 2)) + 0.5, logits(model, X), rtol=1e-5, err_msg="gradient x input is complete"
     )
 
 

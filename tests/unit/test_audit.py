@@ -258,7 +258,7 @@ def test_datasets_that_were_left_out_or_made_smaller_are_warned_of():
     assert said.sentence.tolist() == [
         "gone: left out: 3 bound and 3 unbound rows are left",
         "empty: left out: it has no rows",
-        f"b: made smaller: 150 of 340 bound rows are kept. {short}",
+        f"b: reduced: 150 of 340 bound rows are kept. {short}",
     ]
     assert set(found.warnings.dataset) <= {"gone", "empty", "b"}
 
@@ -267,7 +267,7 @@ def test_training_sets_of_few_bound_rows_are_warned_of():
     sets = {split: shuffled("dinucleotide_shuffle", seed=1, split=split) for split in ("train", "test")}
     said = audit(sets, {"train"}).warnings.query("what == 'min_training_positives'")
     assert said[["severity", "dataset", "value", "threshold"]].to_numpy().tolist() == [["warning", "train", 150, 500]]
-    assert said.sentence.item().startswith("train: 150 bound rows to learn from. Experts of fewer than 500")
+    assert said.sentence.item().startswith("train: 150 bound rows to train on. Experts trained on fewer than 500")
     enough = audit(sets, {"train"}, thresholds=AuditThresholds(min_training_positives=150)).warnings
     assert "min_training_positives" not in set(enough.what)
 

@@ -1,36 +1,21 @@
-"""Gates: what they compute, with experts away and with knowledge, and how they learn from gate_inputs."""
+"""Gates: what they compute, with experts away and with motif scores."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
 
-from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
-from tfbs_moe.config import complete_config
-from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
-from tfbs_moe.data.folds import deal_folds, in_calibration_split
-from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scores import motif_prior_scores
+from planted_rows import planted
+from tfbs_moe.data.dataset import subset
+from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.model_list import read_list, write_list
-from tfbs_moe.models import bundle
 from tfbs_moe.models.gates import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
-from tfbs_moe.tables import read_tsv
-from tfbs_moe.training.examples import auroc
-from tfbs_moe.training.expert import train_expert
-from tfbs_moe.training.fine_tune import FineTuning
-from tfbs_moe.training.gate import train_gate
-from tfbs_moe.training.gate_inputs import GateExpert, read_gate_inputs, write_gate_inputs
 from tfbs_moe.training.gate_rows import choose_rows
 from tfbs_moe.training.out_of_fold import align
 
-OTHER = np.array([0, 1, 1, 2, 3, 0])
 N, K, E = 6, 3, 8
-GATE_SETTINGS = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 6, "patience": 6}
 
 
 def embeddings(seed: int = 0) -> torch.Tensor:
@@ -175,201 +160,6 @@ def test_masked_softmax_with_nobody_there() -> None:
     assert weights[0, 1] == 0 and float(weights[0].sum()) == pytest.approx(1) and (weights[1] == 0).all()
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[GateExpert], dict]:
-    """Two experts of two motifs with two folds each, and their data."""
-    folder = tmp_path_factory.mktemp("study")
-    gate_experts, data = [], {}
-    for place, (name, motif) in enumerate({"A": np.array([2, 0, 3, 0, 0, 2]), "B": OTHER}.items()):
-        parts = [
-            replace(part, attributes={"factor": f"factor {name}"})
-            for part in (planted(800, 10 + place, motif), planted(300, 20 + place, motif))
-        ]
-        data[name] = (folder / f"{name}.train.h5", folder / f"{name}.validation.h5")
-        for part, path in zip(parts, data[name], strict=True):
-            write_dataset(part, path)
-        facts = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU}
-        facts |= {"settings": SETTINGS | {"max_epochs": 8}}
-        train_expert(*parts, folder=folder / name, seed=place, **facts)
-        dealt, folds = deal_folds(parts[0], 2), [folder / name / f"fold{fold}" for fold in range(2)]
-        for fold, place_of_fold in enumerate(folds):
-            train_expert(subset(parts[0], dealt != fold), parts[1], folder=place_of_fold, seed=50 + fold, **facts)
-        gate_experts.append(GateExpert(name, str(folder / name), (name,), (f"factor {name}",), tuple(map(str, folds))))
-    return gate_experts, data
-
-
-def looked(study: tuple[list[GateExpert], dict], folder: Path, rows: str = "expert_split", **more: object) -> Path:
-    write_gate_inputs(study[0], study[1], folder, rows=rows, seed=0, device=CPU, **more)
-    return folder
-
-
-def trained(study: tuple[list[GateExpert], dict], gate_inputs: Path, folder: Path, **changes: object) -> dict:
-    arguments = {"gate": "softmax", "hyperparameters": {}, "settings": GATE_SETTINGS, "seed": 0, "folder": folder}
-    experts = {gate_expert.name: gate_expert.folder for gate_expert in study[0]}
-    return train_gate(read_gate_inputs(gate_inputs), **({"experts": experts, "device": CPU} | arguments | changes))
-
-
-@pytest.mark.parametrize("setting", [{"augmentation": "reverse_complement"}, {"fresh_negatives": True}])
-def test_a_gate_refuses_what_is_for_sequences(
-    study: tuple[list[GateExpert], dict], tmp_path: Path, setting: dict
-) -> None:
-    with pytest.raises(InputError, match="are for sequences, and a gate learns from embeddings"):
-        trained(study, looked(study, tmp_path / "gate_inputs"), tmp_path / "gate", settings=setting)
-    with pytest.raises(InputError, match=f"gates.softmax.training.{next(iter(setting))}"):
-        complete_config({"gates": {"softmax": {"training": setting}}})
-
-
-def test_views_are_what_the_experts_say(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    knowledge = {"A": MotifPrior("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 3.0})}
-    gate_inputs = read_gate_inputs(looked(study, tmp_path, motif_priors=knowledge))
-    every = concatenate([_free(study, name, split) for split in (0, 1) for name in study[1]])
-    free = [len(_free(study, name, 1)) for name in "AB"]
-    assert gate_inputs.inputs.shape == (len(every), 2 * 32 + 4 + 3) and gate_inputs.validation.sum() == sum(free)
-    # About a quarter of the validation rows are kept for calibration.
-    assert 190 < free[0] < 260 and 190 < free[1] < 260
-    found, source, draw, known = gate_inputs.unpack(gate_inputs.inputs)
-    stack = {gate_expert.name: bundle.load_experts({"x": gate_expert.folder})["x"] for gate_expert in study[0]}
-    x = torch.from_numpy(every.one_hot).float()
-    with torch.no_grad():
-        for place, expert in enumerate(stack.values()):
-            torch.testing.assert_close(found[:, place], expert.embed(x), rtol=1e-4, atol=1e-5)
-    assert (gate_inputs.label == every.label).all() and ((draw >= 0) & (draw < 1)).all()
-    assert source.tolist() == [0] * 800 + [1] * 800 + [0] * free[0] + [1] * free[1]
-    assert known[:800, 0].std() > 0.5 and known[800:1600].isnan().all()
-    torch.testing.assert_close(known[0, 1:], torch.tensor([1.0, 0.2]))
-    assert gate_inputs.hidden.tolist() == [[True, False], [False, True]]
-    turned = gate_inputs.only(["B", "A"])
-    assert (turned.unpack(turned.inputs)[0][:, 0] == found[:, 1]).all()
-    assert turned.hidden.tolist() == [[False, True], [True, False]]
-    assert (turned.unpack(turned.inputs)[3][0, 1:] == known[0, 1:].flip(0)).all()
-
-
-def _read(study: tuple[list[GateExpert], dict], name: str, split: int):
-    from tfbs_moe.data.dataset import read_dataset
-
-    return read_dataset(study[1][name][split])
-
-
-def _free(study: tuple[list[GateExpert], dict], name: str, split: int):
-    """Return the rows that teach gates or choose their epochs."""
-    rows = _read(study, name, split)
-    return subset(rows, ~in_calibration_split(rows)) if split else rows
-
-
-@pytest.mark.parametrize("name", list(GATES))
-def test_every_gate_learns_and_its_bundle_stands_alone(
-    name: str, study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    gate_inputs = looked(study, tmp_path / "gate_inputs")
-    written = trained(study, gate_inputs, tmp_path / "gate", gate=name, expert_dropout=0.3)
-    assert written["metrics"]["validation_auroc"] > (0.55 if name in ("best_expert", "random", "static") else 0.6)
-    assert [entry["factors"] for entry in written["experts"]] == [["factor A"], ["factor B"]]
-    (tmp_path / "gate").rename(tmp_path / "elsewhere")
-    model = bundle.load(tmp_path / "elsewhere")
-    held = _read(study, "A", 1)
-    logit = model(torch.from_numpy(held.one_hot).float()).detach()
-    least = 0.5 if name == "best_expert" else 0.6
-    assert roc_auc_score(held.label, logit) > least or name == "best_expert"
-    again = trained(study, gate_inputs, tmp_path / "again", gate=name, expert_dropout=0.3)
-    assert again["weights"] == written["weights"]
-
-
-def test_experts_learn_on_with_their_gate(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    gate_inputs = looked(study, tmp_path / "gate_inputs")
-    more = {"fine_tuning": FineTuning(3, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
-    frozen = trained(study, gate_inputs, tmp_path / "frozen")
-    tuned = trained(study, gate_inputs, tmp_path / "tuned", **more)
-    assert tuned["metrics"]["validation_auroc_before_fine_tuning"] == frozen["metrics"]["validation_auroc"]
-    assert tuned["metrics"]["epochs"] == frozen["metrics"]["epochs"] + 3
-    before, after = ({entry["name"]: entry["weights_sha256"] for entry in one["experts"]} for one in (frozen, tuned))
-    assert all(before[name] != after[name] for name in ("A", "B"))
-    expert = bundle.describe(tmp_path / "tuned" / "experts" / "A")
-    assert expert["fine_tuned_from"] == before["A"]
-    model = bundle.load(tmp_path / "tuned")
-    # The rows that calibrate choose no epoch.
-    free = concatenate([_free(study, name, 1) for name in "AB"])
-    area = auroc(free.label, model(torch.from_numpy(free.one_hot).float()).detach().numpy())
-    assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-4)
-    again = trained(study, gate_inputs, tmp_path / "again", **more)
-    assert again["weights"] == tuned["weights"] and again["experts"] == tuned["experts"]
-
-
-def test_epochs_after_a_gate_with_nothing_to_train_count_from_one(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    """Before the mend they counted from 2, and so did ``best_epoch`` and ``epochs``."""
-    more = {"fine_tuning": FineTuning(2, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
-    tuned = trained(study, looked(study, tmp_path / "gate_inputs"), tmp_path / "tuned", gate="best_expert", **more)[
-        "metrics"
-    ]
-    history = read_tsv(tmp_path / "tuned" / "history.tsv").set_index("epoch")["validation_auroc"]
-    assert history.index.tolist() == [0, 1, 2] and tuned["epochs"] == 2
-    assert history[tuned["best_epoch"]] == pytest.approx(tuned["validation_auroc"]) and tuned["best_epoch"] > 0
-
-
-def test_a_gate_is_told_of_factors_while_its_experts_learn_on(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    """What the epoch is chosen by is what the mixture says when it is told of each row's factor."""
-    known = {
-        "A": MotifPrior("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 1.0}),
-        "B": MotifPrior("factor B", ("MA0139.1",), {"factor A": 1.0, "factor B": 15.0}),
-    }
-    gate_inputs = looked(study, tmp_path / "gate_inputs", motif_priors=known)
-    rows = [{name: _read(study, name, split) for name in "AB"} for split in (0, 1)]
-    how = {"gate": "motif", "settings": GATE_SETTINGS | {"learning_rate": 0.05}}
-    tuned = trained(study, gate_inputs, tmp_path / "tuned", fine_tuning=FineTuning(2, *rows, known), **how)
-    model = bundle.load(tmp_path / "tuned")
-    said, blind, labels = [], [], []
-    with torch.no_grad():
-        for name in "AB":
-            free = _free(study, name, 1)
-            embedded = model.experts(torch.from_numpy(free.one_hot).float())
-            told = torch.from_numpy(motif_prior_scores(known[name], free.one_hot, [("factor A",), ("factor B",)]))
-            said.append(model.gate(embedded, told)[0].numpy())
-            blind.append(model.gate(embedded)[0].numpy())
-            labels.append(free.label)
-    area, without = (auroc(np.concatenate(labels), np.concatenate(logits)) for logits in (said, blind))
-    assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-6) and abs(area - without) > 1e-3
-
-
-def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    """With ``expert_dropout`` of 1 an expert learns from the other factor's rows alone."""
-    gate_inputs = looked(study, tmp_path / "gate_inputs")
-    one, other = ({name: _read(study, name, split) for name in "AB"} for split in (0, 1))
-    few = {"A": one["A"], "B": subset(one["B"], np.arange(0))}
-    plain = GATE_SETTINGS | {"weight_decay": 0.0}
-
-    def changed(expert_dropout: float, folder: str) -> list[str]:
-        tuned = trained(study, gate_inputs, tmp_path / folder, settings=plain, expert_dropout=expert_dropout,
-                        fine_tuning=FineTuning(1, few, other, {}))  # fmt: skip
-        after = {entry["name"]: entry["weights_sha256"] for entry in tuned["experts"]}
-        before = {
-            gate_expert.name: bundle.describe(gate_expert.folder)["weights"]["sha256"] for gate_expert in study[0]
-        }
-        return [name for name in "AB" if after[name] != before[name]]
-
-    assert changed(0.0, "shown") == ["A", "B"]
-    assert changed(1.0, "hidden") == ["B"]
-    # The same rows are hidden in every run.
-    again = [bundle.describe(tmp_path / name)["weights"]["sha256"] for name in ("half", "again") if changed(0.5, name)]
-    assert again[0] == again[1]
-
-
-def test_best_expert_is_chosen_by_validation(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    written = trained(study, looked(study, tmp_path / "gate_inputs"), tmp_path / "gate", gate="best_expert")
-    areas = written["metrics"]["validation_auroc_of_experts"]
-    pooled = concatenate([_free(study, name, 1) for name in ("A", "B")])
-    x = torch.from_numpy(pooled.one_hot).float()
-    for gate_expert in study[0]:
-        expert = bundle.load_experts({"x": gate_expert.folder})["x"]
-        assert areas[gate_expert.name] == pytest.approx(auroc(pooled.label, expert(x).detach().numpy()), abs=1e-6)
-    assert written["metrics"]["validation_auroc"] == pytest.approx(max(areas.values()), abs=1e-6)
-    assert written["metrics"]["stopped"] == "nothing to train"
-
-
 def test_rows_that_gates_learn_from() -> None:
     kept, selecting = (np.isin(np.arange(140), rows) for rows in (np.r_[100:108, 120:128], np.r_[106:116, 126:136]))
     free = [*range(108, 120), *range(128, 140)]
@@ -386,122 +176,6 @@ def test_rows_that_gates_learn_from() -> None:
         choose_rows(100, selecting, kept, "all", None, 0)
 
 
-def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    plain, held = (read_gate_inputs(looked(study, tmp_path / rows, rows)) for rows in ("expert_split", "out_of_fold"))
-    first, second = (gate_inputs.unpack(gate_inputs.inputs)[0] for gate_inputs in (plain, held))
-    assert (first[:800, 1] == second[:800, 1]).all() and (first[1600:] == second[1600:]).all()
-    assert (first[:800, 0] != second[:800, 0]).any(1).all()
-    # A map fitted on validation rows brings them near to what the expert itself says.
-    explained = held.description["explained_by_alignment"]
-    assert min(explained.values()) > 0.5
-    weight, bias = bundle.load_experts({"x": study[0][0].folder})["x"].readout()
-    labels = plain.label[:800]
-    seen, expert_dropout = (auroc(labels, (part[:800, 0] @ weight + bias).detach().numpy()) for part in (first, second))
-    assert 0.6 < expert_dropout < seen + 0.01
-    with pytest.raises(InputError, match="A has no experts of folds"):
-        looked(
-            ([replace(gate_expert, folds=()) for gate_expert in study[0]], study[1]), tmp_path / "none", "out_of_fold"
-        )
-
-
-@pytest.fixture
-def short_study(study: tuple[list[GateExpert], dict], tmp_path: Path) -> tuple[list[GateExpert], dict]:
-    """The study with a third expert, without rows, that was left out, and a network pooled over all three."""
-    gone = left_out_dataset(WINDOW, "too few peaks.", {"experiment": "C"})
-    write_dataset(gone, tmp_path / "gone.h5")
-    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
-    train_expert(gone, gone, folder=tmp_path / "C", seed=3, **how)
-    train_expert(_read(study, "A", 0), _read(study, "A", 1), folder=tmp_path / "pooled", seed=4, **how)
-    missing = GateExpert("C", str(tmp_path / "C"), ("C",), ("factor C",), (str(tmp_path / "C"),))
-    pooled = GateExpert(
-        "pooled.convnet", str(tmp_path / "pooled"), ("A", "B", "C"), ("factor A", "factor B", "factor C")
-    )
-    return [missing, *study[0], pooled], {"C": (tmp_path / "gone.h5",) * 2} | study[1]
-
-
-def test_no_gate_looks_at_an_expert_that_was_left_out(
-    study: tuple[list[GateExpert], dict], short_study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    gate_inputs = read_gate_inputs(looked(short_study, tmp_path / "short"))
-    plain = read_gate_inputs(looked(study, tmp_path / "plain"))
-    assert gate_inputs.names == ("A", "B", "pooled.convnet")
-    assert gate_inputs.description["left_out"] == {"C": "too few peaks."}
-    assert (gate_inputs.unpack(gate_inputs.inputs)[0][:, :2] == plain.unpack(plain.inputs)[0]).all()
-    assert gate_inputs.hidden.tolist() == [[False] * 3, [True, False, False], [False, True, False]]
-    written = trained((short_study[0][:3], {}), tmp_path / "short", tmp_path / "gate")
-    assert [entry["name"] for entry in written["experts"]] == ["A", "B"]
-    assert written["without"] == {"C": "too few peaks."}
-    assert bundle.load(tmp_path / "gate").names == ("A", "B")
-    others = trained((short_study[0][1:3], {}), tmp_path / "short", tmp_path / "others")
-    assert others["without"] == {}
-    with pytest.raises(InputError, match="every expert of this gate was left out.* C: too few peaks[.]$"):
-        trained((short_study[0][:1], {}), tmp_path / "short", tmp_path / "none")
-
-
-def test_an_expert_without_one_of_its_folds_is_left_out_where_folds_are_needed(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    """A fold that cannot be trained costs one gate_expert of the mixture, not the study."""
-    gone = left_out_dataset(WINDOW, "fold 1 holds every row", {})
-    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
-    train_expert(gone, gone, folder=tmp_path / "fold1", seed=3, **how)
-    first = replace(study[0][0], folds=(study[0][0].folds[0], str(tmp_path / "fold1")))
-    third = replace(study[0][1], name="B again")
-    gate_experts = [first, study[0][1], third]
-    gate_inputs = read_gate_inputs(looked((gate_experts, study[1]), tmp_path / "gate_inputs", "out_of_fold"))
-    assert gate_inputs.names == ("B", "B again") and gate_inputs.description["left_out"] == {
-        "A": "fold 1 holds every row"
-    }
-    assert read_gate_inputs(looked((gate_experts, study[1]), tmp_path / "plain")).names == ("A", "B", "B again")
-
-
-def test_fewer_than_two_experts_end_the_study_and_all_are_named(
-    short_study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    gate_experts = [short_study[0][0], replace(short_study[0][0], name="D"), *short_study[0][2:]]
-    with pytest.raises(
-        InputError,
-        match="at least 2 experts, and 1 of 4 are left. Left out were C: too few peaks; D: too few peaks[.]$",
-    ):
-        looked((gate_experts, short_study[1]), tmp_path / "gate_inputs")
-
-
-def test_a_gate_that_diverges_is_left_out(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    gate_inputs = looked(study, tmp_path / "gate_inputs")
-    bad = GATE_SETTINGS | {"optimizer": "sgd", "learning_rate": 1e38}
-    written = trained(study, gate_inputs, tmp_path / "gate", settings=bad)
-    assert written["left_out"].startswith("training diverged: ")
-    assert written["metrics"]["stopped"] == "left out"
-    gate = bundle.load(tmp_path / "gate").gate
-    assert all(torch.isfinite(tensor).all() for tensor in gate.state_dict().values())
-    kept = {entry["name"]: entry["weights_sha256"] for entry in written["experts"]}
-    assert kept == {
-        gate_expert.name: bundle.describe(gate_expert.folder)["weights"]["sha256"] for gate_expert in study[0]
-    }
-
-
-def test_the_list_of_models_names_those_left_out_and_nobody_reads_them(
-    short_study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    looked(short_study, tmp_path / "gate_inputs")
-    trained((short_study[0][:3], {}), tmp_path / "gate_inputs", tmp_path / "gate")
-    folders = {"convnet.C": tmp_path / "C", "convnet.A": short_study[0][1].folder, "moe.softmax": tmp_path / "gate"}
-    write_list(
-        ({"model": name, "seed": 0, "folder": str(path)} for name, path in folders.items()), tmp_path / "list.tsv"
-    )
-    assert [name for name, *_ in read_list(tmp_path / "list.tsv")] == ["convnet.A", "moe.softmax"]
-    assert read_list(tmp_path / "list.tsv", "convnet.C") == []
-    table = read_tsv(tmp_path / "list.tsv").set_index("model")
-    assert table["left_out"].fillna("").to_dict() == {"convnet.C": "too few peaks.", "convnet.A": "", "moe.softmax": ""}
-    assert table["without"].fillna("").to_dict() == {
-        "convnet.C": "",
-        "convnet.A": "",
-        "moe.softmax": "C: too few peaks.",
-    }
-
-
 def test_what_an_expert_that_learned_nothing_says_is_mapped_to_nothing() -> None:
     """Its embedding is the same for every row: no map, no division by nought."""
     same = np.ones((50, 9), np.float32)
@@ -511,37 +185,6 @@ def test_what_an_expert_that_learned_nothing_says_is_mapped_to_nothing() -> None
         moved = outsider(same)
         np.testing.assert_allclose(moved, np.broadcast_to(target.mean(axis=0), moved.shape), atol=1e-6)
         assert left == pytest.approx(1.0 if target is varied else 0.0)
-
-
-def test_an_expert_is_hidden_from_its_factor_in_any_cell(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    """Rows of a factor in another cell are no rows of an expert_dropout factor while that factor's expert looks on."""
-    gate_experts, data = study
-    other_cell = [tmp_path / f"C.{split}.h5" for split in ("train", "validation")]
-    for path in other_cell:
-        write_dataset(replace(planted(40, 7, OTHER), attributes={"factor": "factor A"}), path)
-    write_gate_inputs(gate_experts, data | {"C": tuple(other_cell)}, tmp_path, rows="expert_split", seed=0, device=CPU)
-    assert read_gate_inputs(tmp_path).hidden.tolist() == [[True, False], [False, True], [True, False]]
-
-
-def test_other_weights_than_the_views_were_made_with_are_refused(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
-) -> None:
-    gate_inputs = looked(study, tmp_path / "gate_inputs")
-    swapped = {"A": study[0][1].folder, "B": study[0][0].folder}
-    with pytest.raises(InputError, match="the gate inputs of 'A' were made with other weights"):
-        trained(study, gate_inputs, tmp_path / "gate", experts=swapped)
-    with pytest.raises(InputError, match="gate inputs are not of the expert 'C'"):
-        trained(study, gate_inputs, tmp_path / "gate", experts={"C": study[0][0].folder})
-    with pytest.raises(InputError, match="cannot be read as gate inputs"):
-        read_gate_inputs(tmp_path / "nowhere")
-
-
-def test_views_of_another_length_are_refused(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    short = _read(study, "A", 0)
-    write_dataset(replace(short, one_hot=short.one_hot[:, :, :30]), tmp_path / "short.h5")
-    data = study[1] | {"A": (tmp_path / "short.h5", study[1]["A"][1])}
-    with pytest.raises(InputError, match="must have the length of its experts; got 30 and 41"):
-        looked((study[0], data), tmp_path / "gate_inputs")
 
 
 def test_folds_keep_pairs_and_places_together() -> None:

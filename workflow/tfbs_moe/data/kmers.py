@@ -28,13 +28,6 @@ class KmerIndex:
     k: int
 
     @classmethod
-    def build(cls, codes: np.ndarray, k: int = DEFAULT_K) -> "KmerIndex":
-        """Index sequences (N, L) of codes 0 to 4, excluding k-mers with an N."""
-        # Deduplicated by block first, which keeps a repetitive input small.
-        parts = [distinct(kmers[valid]) for _, kmers, valid in _blocks(codes, k)]
-        return cls(distinct(np.concatenate([np.zeros(0, dtype=np.uint64), *parts])), k)
-
-    @classmethod
     def with_places(cls, codes: np.ndarray, k: int = DEFAULT_K) -> tuple["KmerIndex", np.ndarray]:
         """Index sequences (N, L), and return the position in the index of each of their k-mers, int (N, L - k + 1).
 
@@ -45,13 +38,6 @@ class KmerIndex:
         kmers[~valid] = _NO_KMER
         once, place = np.unique(kmers, return_inverse=True)
         return cls(once[: np.searchsorted(once, _NO_KMER)], k), place.reshape(kmers.shape)
-
-    def shared_by(self, codes: np.ndarray) -> np.ndarray:
-        """Return bool (N,): which sequences (N, L) hold a k-mer of this index on either strand."""
-        rows = np.zeros(len(codes), dtype=bool)
-        for block, kmers, valid in _blocks(codes, self.k):
-            rows[block] |= (self.find(kmers)[1] & valid).any(axis=1)
-        return rows
 
     def held_by(self, codes: np.ndarray) -> np.ndarray:
         """Return bool (D,): which k-mers of this index any sequence (M, L) holds; sequences are read block by block."""
@@ -68,16 +54,6 @@ class KmerIndex:
             return np.zeros(kmers.shape, dtype=np.int64), np.zeros(kmers.shape, dtype=bool)
         place = np.minimum(np.searchsorted(self.kmers, kmers), len(self.kmers) - 1)
         return place, self.kmers[place] == kmers
-
-
-def shared_kmers(query_codes: np.ndarray, reference_codes: np.ndarray, k: int = DEFAULT_K) -> np.ndarray:
-    """Return bool (N,): which query sequences share a k-mer with any reference sequence on either strand.
-
-    Codes are uint8 (N, L) and (M, L2); a k-mer with an N is shared with nothing. Only the query is indexed, so that a
-    whole chromosome (1, L2) may be the reference; for many queries of one reference build its ``KmerIndex``.
-    """
-    index, places = KmerIndex.with_places(query_codes, k)
-    return np.asarray(np.append(index.held_by(reference_codes), False)[places].any(axis=1))
 
 
 def canonical_kmers(codes: np.ndarray, k: int = DEFAULT_K) -> tuple[np.ndarray, np.ndarray]:
@@ -213,7 +189,7 @@ def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
 
     The W k-mers occur at several places, be it in one sequence.
     """
-    index = KmerIndex(_repeated_words(codes, k), k)
+    index = KmerIndex(_repeated_kmers(codes, k), k)
     # Most k-mers are not repeated: a table of hashes costs a fraction of a binary search.
     may_be = np.zeros(2**_TABLE_BITS, dtype=bool)
     may_be[_hash(index.kmers, _TABLE_BITS)] = True
@@ -233,7 +209,7 @@ def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
     return kmers, members
 
 
-def _repeated_words(codes: np.ndarray, k: int) -> np.ndarray:
+def _repeated_kmers(codes: np.ndarray, k: int) -> np.ndarray:
     """Return the sorted k-mers that occur at several places; found in as many passes as keep memory bounded."""
     # Passes are a power of two, as the first bits of a mixed k-mer give its pass.
     bits = (codes.size // _PASS_KMERS).bit_length()

@@ -127,7 +127,7 @@ OOD_P = "ood_p"
 # Conformal p-value below which a sequence counts as out of distribution.
 OOD_LEVEL = 0.05
 _QUALITIES = ("log_loss", "brier", "calibration_error")
-COLUMNS = (
+QUALITY_COLUMNS = (
     "calibrated_on",
     *_QUALITIES,
     *(f"{name}_calibrated" for name in _QUALITIES),
@@ -171,4 +171,4 @@ def calibration_quality(
             found[f"ood_p_{name}"] = float(ood_p[rows].mean()) if rows.any() else np.nan
             found[f"ood_{name}"] = float((ood_p[rows] < OOD_LEVEL).mean()) if rows.any() else np.nan
         records.append({**identity, "model": model, "seed": seed, **found, "n": len(group)})
-    return pd.DataFrame(records, columns=[*identity, "model", "seed", *COLUMNS])
+    return pd.DataFrame(records, columns=[*identity, "model", "seed", *QUALITY_COLUMNS])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.evaluation.metrics import Ranked, calibration_bin
-from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, LEVEL
+from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, LEVEL, RESULT_KEYS
 from tfbs_moe.evaluation.scores import Scores, read_scores
 
 GRID_POINTS = 201
@@ -85,15 +85,7 @@ def _whole(counts: np.ndarray) -> np.ndarray:
 
 BINS = 10
 RELIABILITY_COLUMNS = (
-    "protocol",
-    "model",
-    "seed",
-    "experiment",
-    "factor",
-    "cell",
-    "set",
-    "stratum",
-    "negatives",
+    *RESULT_KEYS,
     "bin",
     "bin_lower",
     "bin_upper",

@@ -7,22 +7,14 @@ import pandas as pd
 
 from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
 from tfbs_moe.evaluation.intervals import mean_interval_of_draws
-from tfbs_moe.evaluation.metrics_with_intervals import ALL, DRAWS, LEVEL, draw_stream
+from tfbs_moe.evaluation.metrics_with_intervals import ALL, DRAWS, LEVEL, RESULT_KEYS, draw_stream
 from tfbs_moe.evaluation.scores import WEIGHT, experts_of
 
 # Examples that an interval of a mean weight needs.
 FEWEST = 30
 LABELS = {"all": (0, 1), "bound": (1,), "unbound": (0,)}
 GATE_COLUMNS = (
-    "protocol",
-    "model",
-    "seed",
-    "experiment",
-    "factor",
-    "cell",
-    "set",
-    "stratum",
-    "negatives",
+    *RESULT_KEYS,
     "label",
     "expert",
     "value",

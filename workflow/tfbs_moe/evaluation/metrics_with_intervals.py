@@ -27,16 +27,10 @@ from tfbs_moe.numeric import auroc
 from tfbs_moe.runtime import rng
 
 IDENTITY = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
+# What names a model on a test set, in every table of results.
+RESULT_KEYS = ("protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives")
 METRIC_COLUMNS = (
-    "protocol",
-    "model",
-    "seed",
-    "experiment",
-    "factor",
-    "cell",
-    "set",
-    "stratum",
-    "negatives",
+    *RESULT_KEYS,
     "rows",
     "metric",
     "value",
@@ -181,7 +175,7 @@ def _name(identity: Mapping[str, object]) -> str:
     return f"predictions of {identity['experiment']} ({identity['negatives']}, protocol {identity['protocol']})"
 
 
-COLUMNS = ("rows", "seeds", "auroc", "auroc_sd", "auroc_averaged", "n")
+SEED_AVERAGE_COLUMNS = ("rows", "seeds", "auroc", "auroc_sd", "auroc_averaged", "n")
 # One training has neither a standard deviation nor an average.
 LEAST_SEEDS = 2
 
@@ -203,5 +197,5 @@ def seed_averages(scores: Scores, identity: Mapping[str, object], row_sets: Mapp
             single = [auroc(part.label, logit) if both else np.nan for logit in logits]
             averaged = auroc(part.label, logits.mean(axis=0)) if both else np.nan
             found = (rows, len(logits), np.mean(single), np.std(single, ddof=1), averaged, len(part.row))
-            records.append({**identity, "model": model, **dict(zip(COLUMNS, found, strict=True))})
-    return pd.DataFrame(records, columns=[*identity, "model", *COLUMNS])
+            records.append({**identity, "model": model, **dict(zip(SEED_AVERAGE_COLUMNS, found, strict=True))})
+    return pd.DataFrame(records, columns=[*identity, "model", *SEED_AVERAGE_COLUMNS])

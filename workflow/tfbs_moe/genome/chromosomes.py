@@ -221,7 +221,7 @@ def _chromosome(name: str) -> str:
     return part[1] if part else name
 
 
-COLUMNS = ("chrom", "size", "peaks", "unknown")
+SHAPE_COLUMNS = ("chrom", "size", "peaks", "unknown")
 
 # No chromosome is scaled below this, so that each has whole lines, repeats and room for peaks.
 _LEAST_SIZE = 10_000
@@ -246,7 +246,7 @@ def read_shapes(path: str | Path, scale: float = 1.0) -> tuple[Shape, ...]:
     """
     shapes = []
     for row in _rows(Path(path)):
-        name, bases, peaks, unknown = (row[column] for column in COLUMNS)
+        name, bases, peaks, unknown = (row[column] for column in SHAPE_COLUMNS)
         if not (bases.isdecimal() and int(bases)) or peaks not in ("yes", "no"):
             raise InputError(
                 f"{path}: {name}: size {bases!r}, peaks {peaks!r}; a number of bases was expected, and yes or no"
@@ -271,10 +271,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8") as handle:
             table = csv.DictReader(handle, delimiter="\t", restval="")
-            missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+            missing = [column for column in SHAPE_COLUMNS if column not in (table.fieldnames or ())]
             rows = list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: the table of chromosomes cannot be read ({error})") from None
     if missing:
-        raise InputError(f"{path} lacks the column(s) {', '.join(missing)}; {', '.join(COLUMNS)} were expected")
+        raise InputError(f"{path} lacks the column(s) {', '.join(missing)}; {', '.join(SHAPE_COLUMNS)} were expected")
     return rows

@@ -10,7 +10,7 @@ from tfbs_moe.statistics.units import UNIT, by_factor, mean_interval, of_metric,
 
 _ABLATION_GROUPS = ["set", "negatives", "rows"]
 _KEYS = ["protocol", "model"]
-COLUMNS = (
+ABLATION_COLUMNS = (
     "protocol", "model", *_ABLATION_GROUPS, "metric", "value", "lower", "upper", "difference", "difference_lower",
     "difference_upper", "n", "unit",
 )  # fmt: skip
@@ -46,8 +46,10 @@ def ablation(
             mean = mean_interval(paired["value"].to_numpy(), level, "auroc")
             gap = mean_interval((paired["value"] - paired["base"]).to_numpy(), level)
             row = (protocol, model, *names, "auroc", *mean, *gap, len(paired), UNIT)
-            records.append(dict(zip(COLUMNS, row, strict=True)) | {name: described[name] for name in differing})
-    return pd.DataFrame(records, columns=[*COLUMNS, *differing])
+            records.append(
+                dict(zip(ABLATION_COLUMNS, row, strict=True)) | {name: described[name] for name in differing}
+            )
+    return pd.DataFrame(records, columns=[*ABLATION_COLUMNS, *differing])
 
 
 _GROUPS = ["protocol", "model", "set", "negatives"]

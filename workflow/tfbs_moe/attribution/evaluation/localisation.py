@@ -87,7 +87,7 @@ def _auroc(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return (ranks - positives * (positives + 1) / 2) / (positives * (mask.shape[1] - positives))
 
 
-COLUMNS = ("offset", "value", "sd", "n", "site_share")
+PROFILE_COLUMNS = ("offset", "value", "sd", "n", "site_share")
 
 
 def sites_in_windows(
@@ -126,7 +126,7 @@ def site_profiles(score: np.ndarray, sites: pd.DataFrame, *, reach: int = 30) ->
     without sites.
     """
     if sites.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame(columns=list(PROFILE_COLUMNS))
     offsets = np.arange(-reach, reach + 1)
     level = score.mean(axis=1, keepdims=True)
     relative = np.divide(score, level, out=np.zeros_like(score, dtype=float), where=level > 0)

@@ -14,7 +14,7 @@ from tfbs_moe.errors import InputError
 
 @contextmanager
 def adapt(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     *,
     device: torch.device | str | None = None,
     batch_size: int = 1024,
@@ -23,8 +23,11 @@ def adapt(
     """Yield a ``Scorer`` for a model on ``device`` (None: where the model is); restore the model, even on errors.
 
     Meanwhile it is in evaluation mode with frozen parameters. Where it is on another device, a copy is moved instead.
-    On a CPU, ConvNets and mixtures of them get the faster ``MotifScorer``.
+    On a CPU, ConvNets and mixtures of them get the faster ``MotifScorer``. A ``Scorer`` is yielded as it is.
     """
+    if isinstance(model, Scorer):
+        yield model
+        return
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1; it is {batch_size}")
     if output not in ("logit", "probability"):

@@ -29,11 +29,6 @@ def simplex_corrected(attribution: np.ndarray) -> np.ndarray:
     return attribution - attribution.mean(axis=1, keepdims=True)
 
 
-def times_input(attribution: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return attribution × input (N, 4, L), as a logo shows it: the value of the base that is present."""
-    return attribution * X
-
-
 def smoothgrad(scorer: Scorer, x: Tensor, rng: np.random.Generator, *, draws: int = 25, sd: float = 0.1) -> Tensor:
     """Average the gradient over Gaussian noise on all four channels (Smilkov et al. 2017, arXiv 1706.03825).
 

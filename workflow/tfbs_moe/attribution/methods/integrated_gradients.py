@@ -1,70 +1,14 @@
 """Integrated gradients: the gradient averaged along the path from a reference to the sequence."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tfbs_moe.attribution.methods.references import Reference, hypothetical, references
 from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.errors import InputError
-from tfbs_moe.models.expert import Expert
-from tfbs_moe.models.mixture import MixtureOfExperts
-
-
-class ThroughExpert(nn.Module):
-    """A mixture's logit whose gradient flows through one expert alone.
-
-    The gradient is the part of the mixture's that the expert carries through its embedding, in the sum and in the gate.
-    The parts of all experts add up to the mixture's gradient, and so do their ShiftSmooth, SmoothGrad and integrated
-    gradients. Methods that use values and not gradients (ISM, DeepLIFT) see the whole mixture and are refused.
-    """
-
-    gradient_only = True  # ``Scorer.score`` refuses such models
-
-    def __init__(self, mixture: MixtureOfExperts, expert: str) -> None:
-        """Select ``expert`` by its name in the mixture."""
-        super().__init__()
-        self.mixture = mixture
-        self.place = _place(mixture, expert)
-        self.window = mixture.window
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the mixture's logit (N,) of sequences (N, 4, L)."""
-        with torch.no_grad():
-            fixed = self.mixture.experts(x)
-        expert = self.mixture.experts.gate_experts[self.place]
-        assert isinstance(expert, Expert)
-        own = expert.embed(x)
-        own = nn.functional.pad(own, (0, fixed.shape[2] - own.shape[1]))
-        embeddings = [own if place == self.place else each for place, each in enumerate(fixed.unbind(1))]
-        return self.mixture.gate(torch.stack(embeddings, 1))[0]
-
-
-class GateWeight(nn.Module):
-    """The logarithm of the weight that a mixture's gate gives to one expert."""
-
-    def __init__(self, mixture: MixtureOfExperts, expert: str) -> None:
-        """Select ``expert`` by its name in the mixture."""
-        super().__init__()
-        self.mixture = mixture
-        self.place = _place(mixture, expert)
-        self.window = mixture.window
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the log weight (N,) for sequences (N, 4, L)."""
-        weight = self.mixture.weights(x)[:, self.place]
-        # A gate may give an excluded expert a weight of exactly 0.
-        return weight.clamp_min(torch.finfo(weight.dtype).tiny).log()
-
-
-def _place(mixture: MixtureOfExperts, expert: str) -> int:
-    if expert not in mixture.names:
-        raise InputError(f"the mixture has no expert {expert!r}; it has {', '.join(mixture.names)}")
-    return mixture.names.index(expert)
-
 
 # Gauss-Legendre points per segment of the path: exact for a gradient up to the fifth power.
 POINTS = 3
@@ -87,21 +31,17 @@ def integrated_gradients(
     Contributions times the input sum to the score's difference from the (mean) reference, within about
     ``tolerance`` per sequence. No fixed grid integrates well over the kinks of a ReLU or a maximum, so of the
     ``steps`` initial segments of the path those whose integral misses the score's change are halved; with a
-    tolerance of None, none are. For a part of a mixture (``parts.ThroughExpert``) the segments are those of the
-    whole mixture.
+    tolerance of None, none are.
     """
     if steps < 1 or (tolerance is not None and not tolerance > 0):
         raise InputError(f"steps must be at least 1 and tolerance positive; they are {steps} and {tolerance}")
-    whole = replace(scorer, model=scorer.model.mixture) if isinstance(scorer.model, ThroughExpert) else None
-    evaluated = None if whole is None else whole.mean_gradient
-    score = (whole or scorer).score
     parts = []
     for part in x.split(max(1, scorer.batch_size // (POINTS * steps))):
         start = references(part, reference, shuffles, rng)
         total = torch.zeros_like(part)
         for each in start.unbind(1):
             mean = mean_gradient_between(
-                score, scorer.mean_gradient, each, part, steps=steps, tolerance=tolerance, evaluated=evaluated
+                scorer.score, scorer.mean_gradient, each, part, steps=steps, tolerance=tolerance
             )
             total += hypothetical(mean, each)
         parts.append(total / start.shape[1])
@@ -116,13 +56,12 @@ def mean_gradient_between(
     *,
     steps: int,
     tolerance: float | None,
-    evaluated: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return the mean gradient (N, A, B) on the straight line between inputs ``start`` and ``end`` (N, A, B).
 
     ``score`` maps (M, A, B) to (M,); ``mean_gradient`` maps copies (M, C, A, B) and weights (C,) to the weighted
-    sum of their gradients (M, A, B). The integral of ``evaluated``, or else of ``mean_gradient``, is checked against
-    the change of the score; a tolerance of None skips that.
+    sum of their gradients (M, A, B). The integral is checked against the change of the score; a tolerance of None
+    skips that.
     """
     node, weight = np.polynomial.legendre.leggauss(POINTS)
     place, share = start.new_tensor((node + 1) / 2), start.new_tensor(weight / 2)
@@ -139,7 +78,7 @@ def mean_gradient_between(
         if tolerance is not None and halving < HALVINGS:
             ends = [near + each[:, None, None] * way for each in (left, left + size)]
             change = score(ends[1]) - score(ends[0])
-            integral = size * ((mean if evaluated is None else evaluated(copies, share)) * way).sum((1, 2))
+            integral = size * (mean * way).sum((1, 2))
             kept = (integral - change).abs() <= tolerance / steps
         total.index_add_(0, row[kept], size * mean[kept])
         if kept.all():

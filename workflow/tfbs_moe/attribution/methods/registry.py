@@ -3,7 +3,6 @@
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -85,11 +84,7 @@ def attribute(
     result = np.zeros(x.shape, dtype=np.float32)
     # One stream for all batches: a sequence's noise depends on its index in X alone.
     stream = named_rng(seed, "attribution", method.removesuffix(CORRECTED))
-    with (
-        nullcontext(model)
-        if isinstance(model, Scorer)
-        else adapt(model, device=device, batch_size=batch_size, output=output)
-    ) as lent:
+    with adapt(model, device=device, batch_size=batch_size, output=output) as lent:
         for start in range(0, len(x), lent.batch_size):
             rows = slice(start, start + lent.batch_size)
             if wide is not None:

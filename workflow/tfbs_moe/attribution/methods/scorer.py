@@ -26,12 +26,7 @@ class Scorer:
             return torch.cat([self._forward(part) for part in x.split(self.batch_size)])
 
     def score(self, x: Tensor) -> Tensor:
-        """Return the explained output (N,); refuse a part of a mixture, whose gradient alone is meaningful."""
-        if getattr(self.model, "gradient_only", False):
-            raise InputError(
-                f"{type(self.model).__name__} is a part of a mixture that gradients alone can tell from the whole; "
-                "explain it by gradient, shiftsmooth, smoothgrad or integrated_gradients"
-            )
+        """Return the explained output (N,)."""
         return self.explained(self.logit(x))
 
     def explained(self, logit: Tensor) -> Tensor:

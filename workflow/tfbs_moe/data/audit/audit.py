@@ -142,7 +142,7 @@ def _negatives(name: str, datasets: Mapping[str, Dataset], parents: Mapping[str,
         "dinucleotide_shuffles": finding.dinucleotide_shuffle,
         "dinucleotide_shuffles_in_order": finding.in_order,
         "block_shuffles": finding.block_shuffle,
-        "letter_shuffles": finding.base_shuffle,
+        "base_shuffles": finding.base_shuffle,
         "flanks": finding.flanks,
         "gc_mismatch": finding.gc_mismatch,
     }

@@ -85,7 +85,7 @@ def _of_dataset(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object
         return
     if pd.notna(row["smaller"]):
         found, wanted = row["rows_found"], row["rows_wanted"]
-        sentence = f"made smaller: {found} of {wanted} bound rows are kept. {row['smaller']}"
+        sentence = f"reduced: {found} of {wanted} bound rows are kept. {row['smaller']}"
         yield _finding("warning", row, "smaller", found, wanted, sentence)
     yield from _size(row, limits)
     yield from _repeats(row, limits)
@@ -122,8 +122,9 @@ def _size(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
             "min_training_positives",
             row["positives"],
             limits.min_training_positives,
-            f"{row['positives']} bound rows to learn from. Experts of fewer than {limits.min_training_positives} know "
-            "little of their factor, and a gate over them is no better than they are (docs/faq.md, “Too few peaks”).",
+            f"{row['positives']} bound rows to train on. Experts trained on fewer than {limits.min_training_positives} "
+            "learn little about their factor, and a gate over them is no better than they are "
+            "(docs/faq.md, “Too few peaks”).",
         )
 
 
@@ -151,7 +152,7 @@ def _kind(row: dict) -> Iterator[dict[str, object]]:
     if found in ("none", "base_shuffle", "block_shuffle"):
         yield _finding("warning", row, "negatives_found", found, "", f"{sentence}.")
     elif found not in _COMPATIBLE.get(declared, (found,)):
-        yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what it says.")
+        yield _finding("warning", row, "negatives_found", found, declared, f"{sentence}, not what is declared.")
     elif declared not in _COMPATIBLE:
         in_order, negatives = row["dinucleotide_shuffles_in_order"], row["rows"] - row["positives"]
         # In random order, one negative on average has the rank of its positive.

@@ -276,4 +276,4 @@ def _all_failed(target: Path, reasons: list[str], addresses: Sequence[str | Path
             "check the network and the proxy; where there is none, fill a folder laid out <host>/<path> "
             "(snakemake mirror_list prints what is needed) and give it with --config mirror=<folder>"
         )
-    return f"{target.name} could not be had from any source. {told}. What to do: {advice}."
+    return f"{target.name} could not be downloaded from any source. {told}. What to do: {advice}."
