@@ -45,7 +45,7 @@ from tfbs_moe.report.page import make_table
 from tfbs_moe.report.sections import answer, calibration, data_and_results, seeds, statistics
 from tfbs_moe.report.sections import attribution as report_attribution
 from tfbs_moe.report.sections import gate as report_gate
-from tfbs_moe.report.sections.caveats import cautions
+from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.sequence import one_hot_from_codes
 from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.factors import compare_models
@@ -476,7 +476,7 @@ def test_the_out_of_distribution_score_says_what_there_is() -> None:
     row |= {"p": 0.06, "ood_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
     for level, told in ((0.95, True), (0.9, False)):
         (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}, level))
-        assert ("it does not foretell" in said) == told and "+0.150 [+0.100, +0.200]" in said
+        assert ("it does not predict" in said) == told and "+0.150 [+0.100, +0.200]" in said
     gains = pd.DataFrame([same | {"set": UNSEEN, "calibrated_on": SHUFFLE, "gain": np.nan}])
     assert calibration._calibrated(run_of({CALIBRATION: gains})) == []
 
@@ -520,7 +520,7 @@ def test_a_smaller_set_says_what_is_kept() -> None:
     row = {"dataset": "a"} | dict(zip(columns, values, strict=True))
     pairs = pd.DataFrame(columns=["dataset", "other", "rows_overlapping"])
     found = audit_warnings(pd.DataFrame([row]), pairs, [], AuditThresholds())
-    assert "a: made smaller: 80 of 100 bound rows are kept. Few." in list(found["sentence"])
+    assert "a: reduced: 80 of 100 bound rows are kept. Few." in list(found["sentence"])
 
 
 def test_the_letters_beside_a_logo_are_those_of_the_sequence() -> None:
@@ -569,7 +569,7 @@ def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
     rows = [same | {"negatives": SHUFFLE, "label": "bound", "expert": name, "value": weights[name]} for name in weights]
     run = run_of({GATE_WEIGHTS: pd.DataFrame(rows)})
     run.study.training, run.study.experiments = list(weights), {name: {"factor": name} for name in weights}
-    (said,) = cautions(run)
+    (said,) = caveats(run)
     assert said.endswith("T (dinucleotide shuffle) 96%, 30% of it to B.")
 
 
@@ -644,7 +644,7 @@ def test_test_sets_without_intervals_are_not_among_those_compared() -> None:
     run = run_of({METRICS: pd.DataFrame(rows)})
     run.study.training, run.study.experiments = ["A"], {"A": {"factor": "A"}}
     run.study.experts = lambda _: [("convnet", "A")]
-    (said,) = cautions(run)
+    (said,) = caveats(run)
     assert said.startswith("sound: on 1 of 1 test sets")
 
 

@@ -180,7 +180,7 @@ def test_any_mishaps_give_the_right_file_or_none(portal, tmp_path, faults, valid
     try:
         fetch([url], target, sha256=SHA256, policy=quick)
     except InputError as error:
-        assert "could not be had from any source" in str(error)
+        assert "could not be downloaded from any source" in str(error)
         assert not target.exists()
     else:
         assert target.read_bytes() == PAYLOAD

@@ -27,7 +27,7 @@ from tfbs_moe.report.sections import compose as sections
 from tfbs_moe.report.sections import data_and_results
 from tfbs_moe.report.sections.answer import answer, differences, verdict
 from tfbs_moe.report.sections.attribution import attribution
-from tfbs_moe.report.sections.caveats import cautions
+from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.report.sections.seeds import retrainings
@@ -242,30 +242,30 @@ def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None
 def test_a_mixture_below_its_own_expert_is_named_with_both_numbers(run: Run) -> None:
     """Each has to lie outside the interval of the other; other experts of the set are no measure."""
     metrics = run.tables[METRICS].copy()
-    assert cautions(run) == []
+    assert caveats(run) == []
     here = (metrics["protocol"] == "sound") & (metrics["experiment"] == "GATA3_test")
     for model, value in (("moe.softmax", 0.485), ("convnet.GATA3", 0.748), ("convnet.FOXM1", 0.9)):
         rows = here & (metrics["model"] == model)
         metrics.loc[rows, ["value", "lower", "upper"]] = value, value - 0.1, value + 0.1
     changed = Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})
-    (said,) = cautions(changed)
+    (said,) = caveats(changed)
     assert said.startswith(
         "sound: on 1 of 3 test sets of training factors the mixture (softmax) has a lower AUROC than"
     )
     assert said.endswith("interval: GATA3_test (supplied) 0.485 where it has 0.748.")
     metrics.loc[here & (metrics["model"] == "moe.softmax"), "upper"] = 0.75
-    assert cautions(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})) == []
+    assert caveats(Run(run.folder, run.study, run.published, run.tables | {METRICS: metrics})) == []
 
 
 def test_a_gate_that_looks_away_from_a_factors_own_expert_is_named(run: Run) -> None:
     weights = run.tables[GATE_WEIGHTS].copy()
     here = (weights["protocol"] == "sound") & (weights["experiment"] == "GATA3_test")
     weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.97, "FOXM1": 0.01, "GATA3": 0.02})
-    (said,) = cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights}))
+    (said,) = caveats(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights}))
     assert said.startswith("sound: on 1 of 3 test sets of training factors the mixture (softmax) gives more than 95%")
     assert said.endswith("GATA3_test (supplied) 98%, 99% of it to ARID3A.")
     weights.loc[here, "value"] = weights.loc[here, "expert"].map({"ARID3A": 0.9, "FOXM1": 0.04, "GATA3": 0.06})
-    assert cautions(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights})) == []
+    assert caveats(Run(run.folder, run.study, run.published, run.tables | {GATE_WEIGHTS: weights})) == []
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -471,8 +471,8 @@ def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp
     (protocol, *_) = run.study.protocols
     text = [block.text for block in data_and_results._left_out_models(read_run(tmp_path, run.study, run.published))]
     assert text == [
-        f"convnet.A (protocol {protocol}, seed 0, 1) was left out; it is in no gate and has no result, and its "
-        "factor, in all sets and strata a training factor as in the experiments table, is without it: too few peaks.",
+        f"convnet.A (protocol {protocol}, seed 0, 1) was left out: it belongs to no mixture and has no results; its "
+        "factor still counts as a training factor in all sets and strata: too few peaks.",
         f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
     ]
     write_tsv(table.assign(left_out=None, without=None), tmp_path / path)

@@ -97,7 +97,7 @@ def check_shortage(run: Path) -> None:
     own = metrics.query("experiment == 'TCF7L2' and metric == 'auroc' and rows == 'all'").set_index("negatives")
     assert set(own.loc["other_peaks"].n_positive) == {found} and set(own.loc["flanks"].n_positive) == {wanted}
     warnings = pd.read_csv(run / "audit/warnings.tsv", sep="\t").sentence
-    assert warnings.str.contains(rf"TCF7L2.*made smaller: {found} of {wanted} bound rows").sum() == 1
+    assert warnings.str.contains(rf"TCF7L2.*reduced: {found} of {wanted} bound rows").sum() == 1
     # The other factor of the cell has fewer peaks, and finds enough.
     assert "partners" not in set(counts(run, "STAT3", "other_peaks").step)
 

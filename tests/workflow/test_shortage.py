@@ -101,4 +101,4 @@ def test_the_study_reaches_its_report_and_says_what_is_missing(short):
     page = (short / "report/index.html").read_text()
     for sentence in said.sentence:
         assert sentence in page
-    assert "convnet.GABPA (protocol sound, seed 0) was left out; it is in no gate and has no result" in page
+    assert "convnet.GABPA (protocol sound, seed 0) was left out: it belongs to no mixture and has no results" in page

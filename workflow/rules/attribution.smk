@@ -128,7 +128,7 @@ rule attribution_summary:
         level=config["evaluation"]["confidence"],
         code=code("attribution_summary.py"),
     message:
-        "Joining what attribution says of all protocols and test sets, and comparing the methods"
+        "Joining the attribution results of all protocols and test sets, and comparing the methods"
     script:
         "../scripts/attribution_summary.py"
 

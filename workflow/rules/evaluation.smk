@@ -66,7 +66,7 @@ rule evaluation_tables:
     params:
         code=code("join_tables.py"),
     message:
-        "Joining what was measured in all protocols and test sets"
+        "Joining the metrics of all protocols and test sets"
     script:
         "../scripts/join_tables.py"
 

@@ -22,7 +22,7 @@ rule motif_priors:
         jaspar_group=STUDY.genome.jaspar_group,
         code=code("motif_priors.py"),
     message:
-        "Looking up what is known of every factor without its peaks"
+        "Looking up the motif prior of every factor"
     script:
         "../scripts/motif_priors.py"
 
@@ -64,7 +64,7 @@ rule gate_inputs:
         deterministic=config["deterministic"],
         code=code("gate_inputs.py"),
     message:
-        "Looking at the training factors with every expert ({wildcards.protocol}, seed {wildcards.seed})"
+        "Computing gate inputs: embeddings by every expert ({wildcards.protocol}, seed {wildcards.seed})"
     script:
         "../scripts/gate_inputs.py"
 

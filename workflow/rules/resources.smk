@@ -65,7 +65,7 @@ rule mirror_list:
     params:
         downloads=sorted((source.url, path) for path, source in DOWNLOADS.items()),
     message:
-        "What a run fetches: address, and path below a mirror"
+        "Listing the files a run downloads, with their paths below a mirror"
     script:
         "../scripts/mirror_list.py"
 

@@ -107,7 +107,7 @@ rule strata_statistics:
         jaspar_group=STUDY.genome.jaspar_group,
         code=code("strata_statistics.py"),
     message:
-        "Asking for which factors and negatives the mixtures hold"
+        "Testing how the mixtures generalise across factors and negatives"
     script:
         "../scripts/strata_statistics.py"
 
@@ -136,7 +136,7 @@ rule gate_statistics:
         level=config["evaluation"]["confidence"],
         code=code("gate_statistics.py"),
     message:
-        "Asking what the gates do, over factors"
+        "Summarising gate weights and expert contributions over factors"
     script:
         "../scripts/gate_statistics.py"
 

@@ -157,8 +157,8 @@ def _filters(protocol: str, model: str) -> FigureItem:
         caption=words(
             """
             Letters of the windows that reach half of a filter's largest activation, in the bound validation rows of
-            what the expert learned from, silent ends cut off; up to twelve of the filters that say as much as three
-            certain bases within eight, those most like a known matrix of JASPAR first (TOMTOM, with the
+            the expert's own experiment, uninformative ends trimmed; up to twelve of the filters that say as much as
+            three certain bases within eight, those most like a known matrix of JASPAR first (TOMTOM, with the
             false discovery rate).
             """
         ),

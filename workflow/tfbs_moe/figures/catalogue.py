@@ -70,7 +70,7 @@ def _audit(study: Study) -> FigureItem:
         title="Overlap of test sets with training",
         caption=words(
             f"""
-            Share of bound test rows that share a word of {word} bases, on either strand, with a bound training
+            Share of bound test rows that share a {word}-mer, on either strand, with a bound training
             row of each training experiment, and with any of them. Such rows may be recognised rather than
             predicted.
             """
@@ -322,8 +322,8 @@ def _gate_subsets(study: Study, protocol: str) -> FigureItem:
         title=f"The mixture with experts away, protocol {protocol}",
         caption=words(
             f"""
-            Left: what the mixture ({gate}) loses in AUROC where one expert is taken away and the gate is told so, but
-            not trained again; means over factors with the t interval, the factor as the unit. Right: mean AUROC over
+            Left: what the mixture ({gate}) loses in AUROC where one expert is masked, without retraining
+            the gate; means over factors with the t interval, the factor as the unit. Right: mean AUROC over
             factors by how many experts are present, over {_tried(len(study.gate_experts_of(protocol, gate)))}. All
             rows, first kind of negatives.
             """

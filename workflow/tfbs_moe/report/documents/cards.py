@@ -133,7 +133,11 @@ def _model_card(run: Run, protocol: str, gate: str) -> Card:
             f"{study.config['window']['length']} bases, trained under the "
             f"protocol “{protocol}” with {len(study.config['replicates'])} seed(s). Its folder is "
             f"moe/{protocol}/{gate}/seed<k>/, with its experts beside it, in safetensors and JSON."
-            + (" It may be told the JASPAR matrix of the factor asked for." if study.uses_motif_prior(gate) else "")
+            + (
+                " It can be conditioned on the motif prior of the factor being scored."
+                if study.uses_motif_prior(gate)
+                else ""
+            )
         ),
         Text("Intended use", style="heading"),
         Text(
@@ -232,21 +236,21 @@ def _dataset_card(run: Run) -> Card:
         Text("How many rows", style="heading"),
         _counts(run),
         Text("What to beware of", style="heading"),
-        Items(_cautions(tested)),
+        Items(_caveats(tested)),
     ]
     return Card("datasets", "Dataset card", blocks)
 
 
-def _cautions(tested: list[str]) -> list[str]:
-    cautions = [
+def _caveats(tested: list[str]) -> list[str]:
+    caveats = [
         "ChIP-seq peaks are noisy labels: a peak need not hold the factor's own motif, and a window without a peak "
         "may be bound in another cell.",
         "Peaks of different factors lie at the same places; test rows that share sequence with bound training rows "
         "are marked in the audit and left out of the overlap-free results.",
     ]
     if SUPPLIED in tested:
-        cautions.append("Supplied negatives are whatever their makers put there; the audit says what they are.")
-    return cautions
+        caveats.append("Supplied negatives are whatever their makers put there; the audit says what they are.")
+    return caveats
 
 
 def _counts(run: Run) -> Table | Missing:

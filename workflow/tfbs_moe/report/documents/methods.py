@@ -27,7 +27,7 @@ GATE_ROWS = {
     "expert_split": "the experts’ training rows, chosen on their validation rows",
     "pooled_random": "all rows split at random, as the authors did",
     "held_out": "three quarters of the experts’ validation rows that do not calibrate, chosen on the rest of these",
-    "out_of_fold": "the training rows as experts of folds see them that were trained without them and their relatives",
+    "out_of_fold": "the training rows, each embedded by experts trained on folds without it and without related rows",
 }
 _STOPPED_ON = {
     "whole_set": "the AUROC of the whole validation set",
@@ -103,7 +103,7 @@ def _told(study: Study, gate: str) -> str:
         if settings["expert_dropout"]
         else []
     )
-    parts += ["told the factor’s JASPAR matrix"] if study.uses_motif_prior(gate) else []
+    parts += ["conditioned on the factor’s motif prior"] if study.uses_motif_prior(gate) else []
     parts += [f"experts trained on for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
     return f" ({'; '.join(parts)})" if parts else ""
 
@@ -125,13 +125,13 @@ def _evaluation(study: Study) -> str:
         f"Intervals of single test sets ({percent(evaluation['confidence'])}) come from {evaluation['bootstrap']:,} "
         "bootstrap draws that keep a bound sequence and the negative made from it together: from their standard "
         "deviation, on the logit scale for areas and with their skewness for losses, and from their percentiles for "
-        "the sensitivity; none for the calibration error and the enrichment, nor for a class of few rows, where they "
-        "would not cover what they say. A test row overlaps training where it shares a word of "
-        f"{evaluation['overlap_k']} bases, on either strand, with a bound row that trained an expert or chose its "
+        "the sensitivity; none for the calibration error and the enrichment, nor for a class with few rows, where they "
+        "would miss their nominal coverage. A test row overlaps training where it shares a "
+        f"{evaluation['overlap_k']}-mer, on either strand, with a bound row that trained an expert or chose its "
         "epoch. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
         f"is computed beside it over {settings['draws']} draws per model. "
-        f"Controls on the same rows: {', '.join(name.replace('_', ' ') for name in BASELINES)}"
+        f"Baselines on the same rows: {', '.join(name.replace('_', ' ') for name in BASELINES)}"
         + "".join(f", {name.replace('_', ' ')} gate" for name in study.config["baselines"])
         + "; the oracle chooses an expert by the test labels and takes part in no test."
     )

@@ -9,7 +9,7 @@ from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
 from tfbs_moe.report.sections.answer import answer, confidence, differences
-from tfbs_moe.report.sections.caveats import cautions
+from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.seeds import retrainings
 from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
@@ -23,7 +23,7 @@ def summary_document(run: Run) -> str:
     study = run.study
     blocks: list[Block] = [Text(study.config["title"])] if study.config["title"] else []
     blocks += [Text("The answer", style="heading"), Items(answer(run))]
-    if wary := cautions(run):
+    if wary := caveats(run):
         blocks += [Text("What to know first", style="heading"), Items(wary)]
     metrics = run.table(METRICS)
     if metrics is None:

@@ -186,7 +186,7 @@ def _matrix(run: Run, metrics: pd.DataFrame, protocol: str, model: str) -> str:
     return (
         f"On {which} with a known motif ({', '.join(map(str, known))}) the JASPAR matrix alone, without any training, "
         f"has a mean AUROC of {number(means[MATRIX]['value'])} ({said})."
-        + (" The motif-conditioned mixture is told that matrix." if motif_conditioned else "")
+        + (" The motif-conditioned mixture takes that matrix as an input." if motif_conditioned else "")
     )
 
 

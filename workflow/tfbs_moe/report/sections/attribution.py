@@ -23,15 +23,15 @@ _SHIFTSMOOTH = "shiftsmooth"
 _MOSTLY = 0.5
 _SHIFTED = (("shiftsmooth", "gradient"), ("shiftsmooth_corrected", "gradient_corrected"))
 _BLIND = (
-    "The gradient of a network that scores a pattern alike wherever it lies, as a convolution under global pooling "
-    "does, moves with the sequence, and averaging over shifts gives it back, but where what the window’s ends hold "
-    "changes a best match."
+    "The gradient of a network that scores a pattern the same at every position, as a convolution under global "
+    "pooling does, moves with the sequence, and averaging over shifts returns the gradient itself, except where the "
+    "sequence at the window’s ends changes a best match."
 )
 _INSIDE = (
     " Shifted within the neutral columns that the network sets beside a sequence itself, so that no base leaves and "
     "none comes in, ShiftSmooth has a rank correlation of {} with the gradient{}"
 )
-_EQUAL = ": it is the gradient, and all that shifts change otherwise comes from the window’s ends."
+_EQUAL = ": it is the gradient, and any other difference comes from the window’s ends."
 _SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
 _MATRIX = (
     "No site is known for certain in real DNA. Attributions are compared with the best match of the factor’s JASPAR "
@@ -51,7 +51,7 @@ def attribution(run: Run) -> Section:
     blocks += [*pictures(run, "site_profiles"), Fold("Attribution as a table", [_table(run)])]
     blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
     blocks += [*pictures(run, "shift_curves"), *pictures(run, "cost")]
-    blocks += [Text("Do attributions hang on what was learned?", style="heading"), *_sanity(run)]
+    blocks += [Text("Do attributions depend on what was learned?", style="heading"), *_sanity(run)]
     blocks += [Text("Logos", style="heading"), *pictures(run, "logos")]
     blocks += [Text("Motifs", style="heading"), *_motifs(run)]
     return Section("attribution", "Attribution and motifs", blocks)

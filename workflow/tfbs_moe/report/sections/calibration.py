@@ -14,10 +14,11 @@ from tfbs_moe.statistics.hypothesis_tests.results import p_words, significant
 _SETS = {"unseen": "unseen factors", "known": "training factors", "other_cell": "training factors in another cell"}
 _MEANING = (
     "Probabilities are calibrated on a quarter of the validation rows of the training factors, which neither trained "
-    "the gate nor chose its epoch and lie where no training row does, for each kind of negatives apart (Platt’s scale "
-    "and shift, which turn no order round). They assume as large a share of bound sequences as these rows have. "
-    "The score is the share of validation rows that lie at least as far from what the experts know (Mahalanobis "
-    "distance of the embeddings, Lee et al. 2018); a sequence counts as out of distribution below 5 %."
+    "the gate nor chose its epoch and lie where no training row does, separately for each kind of negatives "
+    "(Platt scaling, which keeps the ranking). They assume the fraction of bound sequences that these rows have. "
+    "The out-of-distribution score is the fraction of held-out validation rows that lie at least as far from the "
+    "training data (Mahalanobis distance of the embeddings, Lee et al. 2018); a sequence counts as out of distribution "
+    "below 5 %."
 )
 
 
@@ -29,7 +30,7 @@ def calibration(run: Run) -> Section:
         [Items(sentences)] if sentences else [Missing("What can be trusted", run.why_missing(CALIBRATION_QUALITY))]
     )
     for path, title in (
-        (CALIBRATION, "What calibration takes off the log loss"),
+        (CALIBRATION, "Reduction in log loss by calibration"),
         (OOD_SCORE, "Whether out-of-distribution sequences are those of unseen factors"),
         (CALIBRATION_QUALITY, "Every mixture on every test set"),
     ):
@@ -63,8 +64,8 @@ def _calibrated(run: Run) -> list[str]:
             gain = interval(row["gain"], row["lower"], row["upper"], sign=True)
             said.append(
                 f"{row['protocol']}, {aggregate.SETS[row['set']]}, {_words(row['negatives'])}: calibration on "
-                f"{_words(row['calibrated_on'])} takes {gain} off the log loss of the {model_label(row['model'])} "
-                f"({number(row['log_loss'])} as it came); the calibration error goes from "
+                f"{_words(row['calibrated_on'])} reduces the log loss of the {model_label(row['model'])} by {gain} "
+                f"(uncalibrated: {number(row['log_loss'])}); the calibration error goes from "
                 f"{number(row['calibration_error'])} to {number(row['calibration_error_calibrated'])} (means over "
                 f"{row['n']} factors)."
             )
@@ -86,7 +87,7 @@ def _out_of_distribution(run: Run) -> list[str]:
                 parts[0] += f" (difference of the first two {gap})"
             if pd.notna(row["rank_correlation"]):
                 rho = number(row["rank_correlation"], sign=True)
-                told = ": it does not foretell how well the mixture does"
+                told = ": it does not predict the mixture’s performance"
                 if significant(row["p"], confidence(run)):
                     told = (
                         ""

@@ -18,7 +18,7 @@ _NUMBERS = ["value", "lower", "upper"]
 _NAMED = 4
 
 
-def cautions(run: Run) -> list[str]:
+def caveats(run: Run) -> list[str]:
     """Return the caveats of a run, a sentence each; empty where there are none."""
     found = run.table(WARNINGS)
     of_data = [] if found is None else list(found.loc[found["what"].isin(_OF_THE_DATA), "sentence"])

@@ -17,7 +17,7 @@ from tfbs_moe.report.sections import data_and_results, statistics
 from tfbs_moe.report.sections.answer import answer
 from tfbs_moe.report.sections.attribution import attribution
 from tfbs_moe.report.sections.calibration import calibration
-from tfbs_moe.report.sections.caveats import cautions
+from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.study import OTHER_CELL, UNSEEN
@@ -35,15 +35,15 @@ _FILES = {
     "evaluation/gate_weights.tsv": "gate weights with their intervals",
     "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
     "evaluation/seed_averages.tsv": "spread over training seeds, and AUROC of the mean of their logits",
-    "evaluation/calibration.tsv": "probabilities as they came and calibrated; out-of-distribution p-values",
+    "evaluation/calibration.tsv": "probabilities, uncalibrated and calibrated; out-of-distribution p-values",
     "statistics/calibration.tsv, ood_score.tsv": "what both tell, over factors",
     "statistics/gate_losses.tsv, gate_numbers.tsv, gate_similarity.tsv": "what gates do, over factors",
-    "attributions/summary.tsv": "what attribution says, judged against mutagenesis and known sites",
+    "attributions/summary.tsv": "attribution results, compared with mutagenesis and known sites",
     "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
     "attributions/equivariance.tsv": "how far models are from equivariance: where ShiftSmooth can matter",
-    "attributions/sanity.tsv": "how alike attributions stay once weights or labels are randomised",
+    "attributions/sanity.tsv": "how similar attributions remain once weights or labels are randomised",
     "attributions/site_profiles.tsv": "mean attribution around known sites",
-    "attributions/shifts.tsv": "ShiftSmooth judged over its number of shifts",
+    "attributions/shifts.tsv": "ShiftSmooth evaluated over its number of shifts",
     "attributions/motifs.tsv, motif_matches.tsv": "motifs in attributions and filters, and what they are like",
     "statistics/factors.tsv": "comparisons with the factor as the unit",
     "statistics/assumptions.tsv": "what those comparisons assume, and whether it holds",
@@ -73,7 +73,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
     """Return every section of the report; ``provenance`` holds facts of the run by name, such as commit and command."""
     return [
         Section("question", "What was asked", [Text(run.study.config["title"] or _QUESTION, style="lead")]),
-        Section("answer", "The answer", [Items(answer(run)), *(Text(text, style="note") for text in cautions(run))]),
+        Section("answer", "The answer", [Items(answer(run)), *(Text(text, style="note") for text in caveats(run))]),
         _glance(run),
         data_and_results.data(run),
         data_and_results.results(run),

@@ -119,8 +119,8 @@ def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
 _LEFT_OUT = (
-    "was left out; it is in no gate and has no result, and its factor, in all sets and strata a training factor as "
-    "in the experiments table, is without it"
+    "was left out: it belongs to no mixture and has no results; its factor still counts as a training factor in all "
+    "sets and strata"
 )
 # Warnings of one kind that are shown without folding.
 _MOST_ALIKE = 3

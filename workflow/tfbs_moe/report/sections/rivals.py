@@ -46,7 +46,7 @@ def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> li
     if any(config["experts"][kind]["search"]["trials"] or config["experts"][kind]["factors"] for kind in architectures):
         reasons.append("has one setting for all factors, where experts have settings of their own")
     if config["gates"][gate]["factors"]:
-        reasons.append("learned from all training factors, of which the mixture has experts for some alone")
+        reasons.append("was trained on all training factors, whereas the mixture has experts for only some of them")
     return reasons
 
 
