@@ -11,7 +11,8 @@ from tfbs_moe.attribution.evaluation.localisation import site_mask
 from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.curves import reliability
+from tfbs_moe.evaluation.curves import CURVE_COLUMNS, reliability
+from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import (
     attribution,
@@ -31,23 +32,6 @@ from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.study import Study
 from tfbs_moe.tables import joined, read_json, read_parquet, read_tsv
 
-METRIC_COLUMNS = (
-    "protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric",
-    "value", "lower", "upper", "n",
-)  # fmt: skip
-_CURVE_COLUMNS = (
-    "protocol",
-    "model",
-    "experiment",
-    "factor",
-    "negatives",
-    "curve",
-    "x",
-    "y",
-    "lower",
-    "upper",
-    "seeds",
-)
 _RANK_COLUMNS = (
     "protocol", "set", "negatives", "rows", "metric", "model", "mean_rank", "n", "critical_difference", "groups",
 )  # fmt: skip
@@ -121,7 +105,7 @@ def _differences(item: FigureItem, source: Source) -> Drawing:
 
 
 def _curves(item: FigureItem, source: Source) -> Drawing:
-    curves_table = read_tsv(source.folder / item.inputs[0], _CURVE_COLUMNS)
+    curves_table = read_tsv(source.folder / item.inputs[0], CURVE_COLUMNS)
     mine = curves_table[curves_table["protocol"] == item.parameters["protocol"]]
     return curves.curve_panels(mine, item.parameters["curve"])
 
