@@ -132,10 +132,10 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
     jobs = [job for job in slurm.jobs() if job.id not in earlier]
     assert {job.state for job in jobs if job.id not in before} == {"COMPLETED"}
     on_gpu = tuple(
-        f"rule_{rule}_" for rule in ("expert", "gate_inputs", "gate", "baseline_gates", "calibration", "predictions")
+        f"rule_{rule}_" for rule in ("expert", "gate_inputs", "gate", "baseline_gates", "calibration", "evaluate")
     )
     assert all(job.partition == ("gpu" if job.comment.startswith(on_gpu) else "cpu") for job in jobs)
-    assert {job.comment for job in jobs} >= {"rule_audits_audit_rows", "rule_metrics_metrics"}, "nothing was grouped"
+    assert {job.comment for job in jobs} >= {"rule_audits_audit_rows"}, "nothing was grouped"
     for job in jobs:
         at_once = [other for other in jobs if other.partition == "gpu" and other.begin <= job.begin < other.end]
         assert len(at_once) <= GPUS

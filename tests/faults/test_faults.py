@@ -60,7 +60,7 @@ def unmoved(damage: Callable[[Path], None]) -> Callable[[Path], None]:
         (f"datasets/JUND/{DATA}/train.h5", cut, f"experts/{SETTING}/model.json"),
         ("genome/codes.h5", flip_bases, f"datasets/FOSL1/{DATA}/test.h5"),
         (f"experts/{SETTING}/model.safetensors", flip, f"predictions/sound/FOSL1/{DATA}.parquet"),
-        (f"predictions/sound/FOSL1/{DATA}.parquet", cut, f"evaluation/parts/sound/FOSL1/{DATA}.metrics.tsv"),
+        (f"predictions/sound/FOSL1/{DATA}.parquet", cut, "statistics/paper_anova.tsv"),
         ("evaluation/metrics.tsv", cut, "statistics/factors.tsv"),
         ("motif_priors.json", cut, f"predictions/sound/MAX/{DATA}.parquet"),
     ],

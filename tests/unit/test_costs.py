@@ -18,8 +18,8 @@ job                 count
 ----------------  -------
 expert                  8
 gate_inputs                   1
-predictions             6
-predictions_supplied    4
+evaluate                6
+evaluate_supplied       4
 training_dataset        8
 attribution_other       4
 all                     1
@@ -41,7 +41,7 @@ def run(tmp_path):
         "attribution_sound/A": (60, 900, 60),
         "attribution_summary": (7, 50, 7),
         "build_report": (9, "-", "-"),
-        **{f"predictions/sound.{name}": (30, 800, 30) for name in "ABCDE"},
+        **{f"evaluate/sound.{name}": (30, 800, 30) for name in "ABCDE"},
     }
     for name, (seconds, memory, processor) in jobs.items():
         path = tmp_path / "benchmarks" / f"{name}.tsv"
@@ -73,14 +73,14 @@ def test_a_rule_has_the_sums_of_its_jobs_and_the_most_of_any(run):
 def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
     plan = costs.read_plan(PLAN.splitlines())
     assert plan == {
-        "expert": 8, "gate_inputs": 1, "predictions": 10, "training_dataset": 8, "attribution_other": 4, "all": 1,
+        "expert": 8, "gate_inputs": 1, "evaluate": 10, "training_dataset": 8, "attribution_other": 4, "all": 1,
     }  # fmt: skip
     found = costs.estimate(plan, run, rows=3000).set_index("rule")
     # Thrice the rows; four times the experts in a mixture.
     assert found.loc["expert", "hours"] == pytest.approx(8 * 3 * 200 / 3600)
     assert found.loc["training_dataset", "hours"] == pytest.approx(8 * 3 * 20 / 3600)
-    assert found.loc["predictions", "hours"] == pytest.approx(10 * 4 * 30 / 3600)
-    assert found.loc["predictions", "memory_gib"] == pytest.approx(800 / 1024)
+    assert found.loc["evaluate", "hours"] == pytest.approx(10 * 4 * 30 / 3600)
+    assert found.loc["evaluate", "memory_gib"] == pytest.approx(800 / 1024)
     assert found.loc["attribution_other", "hours"] == pytest.approx(4 * 60 / 3600), "as another protocol's"
     assert found.loc["all", ["hours"]].isna().all()
     disk = costs.estimate_disk(plan, run, rows=3000).set_index("folder")["gib"] * 2**30
@@ -89,9 +89,9 @@ def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
 
 
 def test_a_plan_that_trains_nothing_has_the_experts_of_the_run(run):
-    for plan in ({"predictions": 10}, {"predictions": 10, "gate_inputs": 2}, {"predictions": 10, "expert": 1}):
+    for plan in ({"evaluate": 10}, {"evaluate": 10, "gate_inputs": 2}, {"evaluate": 10, "expert": 1}):
         found = costs.estimate(plan, run).set_index("rule")
-        assert found.loc["predictions", "hours"] == pytest.approx(10 * 30 / 3600), plan
+        assert found.loc["evaluate", "hours"] == pytest.approx(10 * 30 / 3600), plan
         assert costs.estimate_disk(plan, run).set_index("folder")["gib"]["predictions"] * 2**30 == pytest.approx(10_000)
 
 
@@ -104,7 +104,7 @@ def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
             )
             if "gpu=gpus()" in block and name:
                 asking.add(f"{name[1]}sound" if name[1].endswith("_") else name[1])
-    assert {"expert", "gate", "predictions", "attribution_sound"} <= asking
+    assert {"expert", "gate", "evaluate", "attribution_sound"} <= asking
     for rule in ("expert_fold", "expert_relabelled", *asking):
         assert costs.takes_gpu(rule), rule
     for rule in (
@@ -112,7 +112,7 @@ def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
         "baseline_gates",
         "attribution_summary",
         "attribution_motifs",
-        "metrics",
+        "evaluation_tables",
         "experts",
     ):
         assert not costs.takes_gpu(rule), rule

@@ -250,7 +250,7 @@ def test_the_slurm_profile_speaks_of_rules_that_there_are():
     rules = set(re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.M)) | {"training_dataset"}
     # Rules that experiments with the same kinds of negatives share are named after these.
     by_kinds = {"test_dataset", *re.findall(r'^ +f"(\w+)\{suffix\(kinds\)\}"$', text, flags=re.M)}
-    assert by_kinds == {"test_dataset", "audit_rows", "predictions", "metrics"}
+    assert by_kinds == {"test_dataset", "audit_rows", "evaluate"}
     rules |= by_kinds | {f"{name}_{kind}" for name in by_kinds for kind in ("other_peaks", "supplied")}
     assert {*profile["set-resources"], *profile["groups"]} <= rules
     assert set(profile["group-components"]) == set(profile["groups"].values())

@@ -92,7 +92,7 @@ def test_a_library_change_reruns_its_steps_only(demo):
     finally:
         module.write_text(before)
     assert "factor_statistics" in jobs
-    assert not {"training_dataset", "test_dataset", "expert", "gate", "predictions", "metrics"} & set(jobs)
+    assert not {"training_dataset", "test_dataset", "expert", "gate", "evaluate"} & set(jobs)
 
 
 def test_figures_are_redrawn_from_tables(demo):

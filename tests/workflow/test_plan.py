@@ -55,7 +55,7 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
         # In Snakemake's own words, which name every file.
         jobs, said = planned(project, many(project, count), "--verbose", "--config", bounds)
         assert jobs["expert"] == count * 3 * 2
-        assert jobs["predictions"] == jobs["audit_rows"] == jobs["metrics"] == count
+        assert jobs["evaluate"] == jobs["audit_rows"] == count
         named.append(sum(line.count(", ") for line in re.findall(r"^Reason: (.*)$", said, flags=re.M)))
     assert named[0] > 1000, "a dry run no longer says why a job runs"
     assert named[1] < 2.1 * named[0], named
@@ -112,7 +112,7 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     write_table(table, [*rows, ["U", "U", "cell", "ood", "cross_family", "deepbind", "U.seq.gz", ""]])
     jobs, _ = planned(project, config)
     own = {name: count for name, count in jobs.items() if name not in TABLES}
-    steps = ("test_dataset_supplied", "audit_rows_supplied", "predictions_supplied", "metrics_supplied")
+    steps = ("test_dataset_supplied", "audit_rows_supplied", "evaluate_supplied")
     assert own == dict.fromkeys((*steps, "attribution_sound"), 1)
 
     write_table(table, [*rows, ["C", "C", "cell", "train", "in_distribution", "deepbind", "C.seq.gz", ""]])
@@ -121,7 +121,7 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     assert sorted(trained) == [("C", "0"), ("C", "1")], "an expert that was there is trained again"
     assert jobs["training_dataset"] == 1 and "test_dataset_supplied" not in jobs and "expert_relabelled" not in jobs
     # The mixture is another, and with it what hangs on it.
-    assert jobs["gate_inputs"] == jobs["gate"] == 2 and jobs["predictions_supplied"] == 1
+    assert jobs["gate_inputs"] == jobs["gate"] == 2 and jobs["evaluate_supplied"] == 1
 
 
 def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):
@@ -140,7 +140,7 @@ def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):
         assert {rule: jobs[rule] for rule in ("expert", "gate_inputs", "gate") if jobs[rule]} == dict.fromkeys(
             trained, 1
         )
-        assert jobs["trained_seed"] == jobs["predictions_supplied"] == 1
+        assert jobs["trained_seed"] == jobs["evaluate_supplied"] == 1
         assert re.search(rf"^Gone since they were made, .*: results/small/{named}$", said, flags=re.M), lost
         (results / "aside").rename(results / lost)
     shutil.rmtree(results / expert)

@@ -394,10 +394,10 @@ def fold_folders(wildcards):
     }
 
 
-# Params that predictions depend on besides datasets and models.
+# Params that predictions depend on besides datasets and models; what measures them is not among these.
 PREDICTING = {
     "batch_size": config["evaluation"]["batch_size"],
     "jaspar_group": STUDY.genome.jaspar_group,
     "motif_prior_code": code("motif_priors.py"),
-    "code": code("predict.py"),
+    "prediction_code": code(LIBRARY / "tfbs_moe/evaluation/predict.py"),
 }

@@ -1,45 +1,103 @@
-"""Evaluation: metrics with intervals, ROC curves and gate weights.
+"""Evaluation: every model of a protocol predicts the test sets of an experiment, and its predictions are measured.
 
-From predictions and the audit's overlap: `evaluation/*.tsv`. One job per protocol and experiment, for all its test
-sets, and one that joins their tables.
+From models, test sets and the audit's overlap: `trained/<protocol>.tsv`, the list of a protocol's models, from one list
+per seed (`trained/<protocol>/seed<k>.tsv`); `predictions/<protocol>/<experiment>/<negatives>.parquet`; metrics with
+intervals, ROC curves and gate weights in `evaluation/*.tsv`. Jobs depend on the list: a file per model and test set, or
+every model's file as input of every job, would be quadratic. A new experiment adds one job per protocol, which does
+both, since each would be shorter than the start of its Python.
 """
 
-# Tables computed from predictions; that of mixtures without some experts (subsets) comes with the predictions.
-MEASURED = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "calibration")
-TABLES = (*MEASURED, "subsets")
+TABLES = ("metrics", "seed_averages", "curves", "gate_weights", "gate_use", "calibration", "subsets")
+
+
+# Snakemake goes through the inputs of the list of models once for every job that needs it. So that list has few inputs,
+# the lists per seed, and only these have the many model files.
+rule trained_seed:
+    input:
+        listed_models,
+    output:
+        TRAINED_SEED,
+    log:
+        f"{LOGS}/trained/{{protocol}}.seed{{seed}}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        models=lambda wildcards: [
+            {
+                "model": model,
+                "seed": int(wildcards.seed),
+                "folder": model_folder(wildcards.protocol, model, wildcards.seed),
+            }
+            for model in STUDY.trained(wildcards.protocol)
+        ],
+        code=code("trained_models.py"),
+    message:
+        "Listing the models of {wildcards.protocol}, seed {wildcards.seed}"
+    script:
+        "../scripts/trained_models.py"
+
+
+rule trained_models:
+    input:
+        models=[TRAINED_SEED.replace("{seed}", str(seed)) for seed in SEEDS],
+    output:
+        models=TRAINED,
+    log:
+        f"{LOGS}/trained/{{protocol}}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        code=code("join_tables.py"),
+    message:
+        "Joining the lists of the models of {wildcards.protocol}"
+    script:
+        "../scripts/join_tables.py"
 
 
 for kinds, experiments in TESTED.items():
 
     rule:
         name:
-            f"metrics{suffix(kinds)}"
+            f"evaluate{suffix(kinds)}"
         input:
-            predictions=with_kinds(PREDICTIONS, kinds),
+            datasets=with_kinds(TEST_DATASET, kinds),
             audits=with_kinds(AUDIT, kinds),
+            # ancient: a factor's entry depends on the training factors, whose experts are in the list, and on the code,
+            # which is among the params; a new test factor changes nothing for the others.
+            motif_priors=ancient(rules.motif_priors.output[0]),
             models=TRAINED,
         output:
-            **{table: with_kinds(f"{PARTS}.{table}.tsv", kinds) for table in MEASURED},
+            **{table: with_kinds(f"{PARTS}.{table}.tsv", kinds) for table in TABLES},
+            predictions=with_kinds(PREDICTIONS, kinds),
         log:
-            f"{LOGS}/metrics/{{protocol}}.{{experiment}}.log",
+            f"{LOGS}/evaluate/{{protocol}}.{{experiment}}.log",
         benchmark:
-            f"{BENCHMARKS}/metrics/{{protocol}}.{{experiment}}.tsv"
+            f"{BENCHMARKS}/evaluate/{{protocol}}.{{experiment}}.tsv"
         wildcard_constraints:
             experiment=any_of(experiments),
         conda:
-            "../../envs/analysis.yaml"
+            "../../envs/torch.yaml"
+        threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            gpu=gpus(),
+            mem_mb=growing(4000),
+            runtime=growing(30),
         params:
+            **PREDICTING,
             identities=lambda wildcards, kinds=kinds: identities(wildcards, kinds),
             settings=config["evaluation"],
             seed=config["seed"],
-            code=code("metrics.py"),
+            code=code("evaluate.py"),
         message:
-            "Measuring the models of {wildcards.protocol} on {wildcards.experiment}"
+            "Predicting {wildcards.experiment} with every model of {wildcards.protocol}, and measuring them"
         script:
-            "../scripts/metrics.py"
+            "../scripts/evaluate.py"
 
 
 rule evaluation_tables:

@@ -18,13 +18,13 @@ TABLE = f"{FOLDER}/costs.tsv"
 DOCUMENT = f"{FOLDER}/costs.md"
 # Rules that use a GPU if there is one; attribution rules are named after their protocol.
 _ON_GPU = re.compile(
-    r"expert(_fold|_relabelled)?|search_share|gate_inputs|gate|calibration|predictions|attribution_(?!motifs$|summary$)\w+"
+    r"expert(_fold|_relabelled)?|search_share|gate_inputs|gate|calibration|evaluate|attribution_(?!motifs$|summary$)\w+"
 )
 # Rules for experiments with other test negatives, which count as one with the main rule.
-_BY_KINDS = re.compile(r"^(audit_rows|predictions|metrics)_(?:other_peaks|supplied)$")
+_BY_KINDS = re.compile(r"^(audit_rows|evaluate)_(?:other_peaks|supplied)$")
 # Rules whose time is taken as proportional to the examples of a training set, or to the number of experts.
 _WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
-_WITH_EXPERTS = ("gate_inputs", "gate", "baseline_gates", "calibration", "predictions", "metrics", "trained_models")
+_WITH_EXPERTS = ("gate_inputs", "gate", "baseline_gates", "calibration", "evaluate", "trained_models")
 # The rule whose jobs fill each folder of a run.
 _FILLED_BY = {
     "attributions": "attribution_",
@@ -32,11 +32,11 @@ _FILLED_BY = {
     "cards": "expert",
     "baselines": "baseline_gates",
     "datasets": "training_dataset",
-    "evaluation": "metrics",
+    "evaluation": "evaluate",
     "experts": "expert",
     "figures": "figures_",
     "moe": "gate",
-    "predictions": "predictions",
+    "predictions": "evaluate",
 }
 HOUR, GIB = 3600, 2**30
 

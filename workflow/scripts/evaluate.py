@@ -1,7 +1,9 @@
-"""Evaluate all models of a protocol on the test sets of an experiment."""
+"""Predict an experiment's test sets with all models of a protocol, and evaluate the predictions."""
 
 import numpy as np
 
+from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.evaluation.calibration import calibration_quality, read_calibrations
 from tfbs_moe.evaluation.curves import curve_points
 from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
@@ -9,11 +11,13 @@ from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.metrics_with_intervals import evaluate, seed_averages
 from tfbs_moe.evaluation.model_list import read_list
+from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
-from tfbs_moe.runtime import step
-from tfbs_moe.tables import read_parquet, write_tsv
+from tfbs_moe.models.registry import register_own
+from tfbs_moe.runtime import configure_torch, select_device, step
+from tfbs_moe.tables import read_json, read_parquet, write_parquet, write_tsv
 
-params = snakemake.params
+params, inputs = snakemake.params, snakemake.input
 settings = MetricSettings(
     **{name: params.settings[name] for name in ("specificity", "enrichment_fraction", "calibration_bins")}
 )
@@ -38,10 +42,19 @@ def measure(predictions, audit, calibrations, identity):
 
 
 with step(snakemake.log[0]):
+    configure_torch(snakemake.threads, snakemake.config["deterministic"])
+    register_own(snakemake.config["experts"])
+    device = select_device(snakemake.config["device"])
+    datasets = [read_dataset(path) for path in inputs.datasets]
+    known = read_motif_priors(read_json(inputs.motif_priors))[params.identities[0]["factor"]]
     calibrations = {
-        (model, seed): read_calibrations(folder) for model, seed, folder in read_list(snakemake.input.models, MIXTURE)
+        (model, seed): read_calibrations(folder) for model, seed, folder in read_list(inputs.models, MIXTURE)
     }
-    tests = zip(snakemake.input.predictions, snakemake.input.audits, params.identities, strict=True)
-    for number, (predictions, audit, identity) in enumerate(tests):
-        for name, table in measure(read_parquet(predictions), audit, calibrations, identity).items():
+    found = predict_datasets(read_list(inputs.models), datasets, device, params.batch_size, known, params.seed)
+    for number, (predictions, subsets) in enumerate(found):
+        identity = params.identities[number]
+        write_parquet(predictions, snakemake.output.predictions[number])
+        tables = measure(predictions, inputs.audits[number], calibrations, identity)
+        tables["subsets"] = subsets.assign(**identity)[[*identity, *subsets.columns]]
+        for name, table in tables.items():
             write_tsv(table, snakemake.output[name][number])
