@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from shutil import rmtree
 
 import pandas as pd
 import pytest
@@ -28,6 +29,17 @@ total                  32
 rule expert:
     output: x
 """
+GROWTH = {
+    "gate_inputs": 3 * 4 * 4,
+    "gate": 3 * 4 * 4,
+    "baseline_gates": 3 * 4 * 4,
+    "calibration": 3 * 4 * 4,
+    "training_positives": 3 * 4,
+    "evaluate": 4 / 2,
+    "test_dataset_other_peaks": 1 / 2,
+    "audit_rows": 1 / 2,
+    "figures_sound": 1,
+}
 
 
 @pytest.fixture
@@ -79,13 +91,27 @@ def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):
     # Thrice the rows; four times the experts in a mixture.
     assert found.loc["expert", "hours"] == pytest.approx(8 * 3 * 200 / 3600)
     assert found.loc["training_dataset", "hours"] == pytest.approx(8 * 3 * 20 / 3600)
-    assert found.loc["evaluate", "hours"] == pytest.approx(10 * 4 * 30 / 3600)
+    assert found.loc["evaluate", "hours"] == pytest.approx(10 * 3 * 4 * 30 / 3600)
     assert found.loc["evaluate", "memory_gib"] == pytest.approx(800 / 1024)
     assert found.loc["attribution_other", "hours"] == pytest.approx(4 * 60 / 3600), "as another protocol's"
     assert found.loc["all", ["hours"]].isna().all()
     disk = costs.estimate_disk(plan, run, rows=3000).set_index("folder")["gib"] * 2**30
     assert disk["experts"] == pytest.approx(4 * 1000)
-    assert disk["predictions"] == pytest.approx(2 * 4 * 5000)
+    assert disk["predictions"] == pytest.approx(2 * 3 * 4 * 5000)
+
+
+def test_what_reads_the_rows_of_all_experts_grows_with_them_and_with_each_expert(run):
+    """Thrice the training rows, half the test rows, four times the experts, each with a training set of its own."""
+    plan = dict.fromkeys(GROWTH, 1) | {"expert": 8}
+    folder = run / "benchmarks"
+    took = (folder / "training_dataset" / "A.block.tsv").read_text()
+    for rule in GROWTH:
+        rmtree(folder / rule, ignore_errors=True)
+        (folder / f"{rule}.tsv").write_text(took)
+    found = costs.estimate(plan, run, rows=3000, test_rows=25).set_index("rule")["hours"] * 3600
+    assert found[list(GROWTH)].tolist() == pytest.approx([20 * scale for scale in GROWTH.values()])
+    disk = costs.estimate_disk(plan, run, rows=3000, test_rows=25).set_index("folder")["gib"]
+    assert disk["predictions"] * 2**30 == pytest.approx(5000 * 4 / 2)
 
 
 def test_a_plan_that_trains_nothing_has_the_experts_of_the_run(run):
@@ -130,6 +156,7 @@ def test_the_command_says_both_and_what_is_wrong(run, capsys, tmp_path):
     for arguments, part in (
         ([str(tmp_path / "none")], "holds no measured times"),
         ([str(run), "--rows", "10"], "--plan FILE"),
+        ([str(run), "--test-rows", "10"], "--plan FILE"),
         ([str(run), "--plan", str(run / "experts" / "data")], "no table of jobs"),
         ([str(run), "--plan", str(tmp_path / "no.txt")], "cannot be read"),
     ):

@@ -113,14 +113,15 @@ def cost(given: argparse.Namespace) -> int:
     from tfbs_moe.tables import write_tsv
 
     if given.plan is None:
-        if given.rows is not None:
-            raise InputError("--rows is of a planned study: give its plan too, --plan FILE")
+        if given.rows is not None or given.test_rows is not None:
+            raise InputError("--rows and --test-rows are of a planned study: give its plan too, --plan FILE")
         table = costs.measured(given.folder)
         text = costs.in_words(table, str(given.folder))
     else:
         plan = costs.read_plan(_lines(given.plan))
-        table = costs.estimate(plan, given.folder, given.rows)
-        text = costs.estimate_in_words(table, costs.estimate_disk(plan, given.folder, given.rows), given.folder)
+        measured = (plan, given.folder, given.rows, given.test_rows)
+        table = costs.estimate(*measured)
+        text = costs.estimate_in_words(table, costs.estimate_disk(*measured), given.folder)
     if given.output:
         write_tsv(table, given.output)
     sys.stdout.write(text)

@@ -162,6 +162,9 @@ def _cost(found: Any) -> None:
     )
     command.add_argument("--plan", type=Path, help="what `snakemake -n` prints for the study; - reads it from a pipe")
     command.add_argument("--rows", type=float, help="rows of a training set of the plan; as in the run where not given")
+    command.add_argument(
+        "--test-rows", type=float, help="rows of a test set of the plan; where not given, they grow as --rows do"
+    )
     command.add_argument("-o", "--output", type=Path, help="write the table there, as TSV; else it is printed")
 
 

@@ -22,9 +22,15 @@ _ON_GPU = re.compile(
 )
 # Rules for experiments with other test negatives, which count as one with the main rule.
 _BY_KINDS = re.compile(r"^(audit_rows|evaluate)_(?:other_peaks|supplied)$")
-# Rules whose time is taken as proportional to the examples of a training set, or to the number of experts.
-_WITH_ROWS = ("training_dataset", "expert", "search", "training_positives")
-_WITH_EXPERTS = ("gate_inputs", "gate", "baseline_gates", "calibration", "evaluate", "trained_models")
+# The time of a job is taken as proportional to these powers of the examples of a training set, those of a test
+# set, and the number of experts. The rows of a gate are those of all its experts, each of which embeds them all.
+_POWERS = {
+    r"training_dataset|expert(_fold|_relabelled)?|search_share|audit": (1, 0, 0),
+    r"training_positives": (1, 0, 1),
+    r"gate_inputs|gate|baseline_gates|calibration": (1, 0, 2),
+    r"test_dataset\w*|audit_rows": (0, 1, 0),
+    r"evaluate": (0, 1, 1),
+}
 # The rule whose jobs fill each folder of a run.
 _FILLED_BY = {
     "attributions": "attribution_",
@@ -79,12 +85,6 @@ def sizes(run: Path) -> dict[str, int]:
     }
 
 
-def training_rows(run: Path) -> float:
-    """Return the mean number of examples of a run's training sets."""
-    table = read_tsv(run / "datasets" / "summary.tsv", ("split", "rows"))
-    return float(table.loc[table["split"] == "train", "rows"].mean())
-
-
 def read_plan(lines: Iterable[str]) -> dict[str, int]:
     """Return the number of jobs by rule from the output of a dry run; InputError if it has no job table."""
     found: dict[str, int] = {}
@@ -103,23 +103,26 @@ def read_plan(lines: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
+def estimate(
+    plan: Mapping[str, int], run: Path, rows: float | None = None, test_rows: float | None = None
+) -> pd.DataFrame:
     """Estimate the cost of the jobs of a plan (by rule) from the mean job of the same rule in a measured run.
 
-    Times scale with the examples of a training set (``rows``, None for as many as in the run) or the number of experts,
-    where they depend on these; memory does not scale. ``hours`` and ``longest`` are in hours, on a GPU those of the
-    run's device, and missing for rules that the run did not measure.
+    Times scale with the examples of a training set (``rows``, None for as many as in the run), of a test set
+    (``test_rows``, None for as many times the run's as ``rows``) and the number of experts, where they depend on these;
+    memory does not scale. ``hours`` and ``longest`` are in hours, on a GPU those of the run's device, and missing for
+    rules that the run did not measure.
     """
     known = measured(run).set_index("rule")
-    more_rows = 1.0 if rows is None else rows / training_rows(run)
-    more_experts = _experts(plan, known["jobs"])
+    growth = _growth(plan, known["jobs"], run, rows, test_rows)
     found = []
     for rule, jobs in plan.items():
         row = {"rule": rule, "jobs": jobs, "gpu": takes_gpu(rule)}
         like = _like(rule, known.index)
         if like:
             took = known.loc[like]
-            scale = more_rows if rule.startswith(_WITH_ROWS) else more_experts if rule in _WITH_EXPERTS else 1.0
+            powers = next((powers for names, powers in _POWERS.items() if re.fullmatch(names, rule)), (0, 0, 0))
+            scale = float(np.prod(np.power(growth, powers)))
             each = scale * took["seconds"].sum() / took["jobs"].sum()
             row |= {
                 "hours": jobs * each / HOUR,
@@ -131,26 +134,42 @@ def estimate(plan: Mapping[str, int], run: Path, rows: float | None = None) -> p
     return table.sort_values("hours", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def estimate_disk(plan: Mapping[str, int], run: Path, rows: float | None = None) -> pd.DataFrame:
-    """Return the size, in GiB, of each folder of a planned study: ``folder``, ``gib``."""
+def estimate_disk(
+    plan: Mapping[str, int], run: Path, rows: float | None = None, test_rows: float | None = None
+) -> pd.DataFrame:
+    """Return the size, in GiB, of each folder of a planned study: ``folder``, ``gib``; arguments as of ``estimate``."""
     known = measured(run).set_index("rule")["jobs"]
-    more_rows = 1.0 if rows is None else rows / training_rows(run)
-    more_experts = _experts(plan, known)
+    more_rows, more_test_rows, more_experts = _growth(plan, known, run, rows, test_rows)
+    # Predictions have columns for every expert.
+    growth = {"datasets": more_rows, "predictions": more_test_rows * more_experts}
     found = []
     for folder, size in sizes(run).items():
         rule = _FILLED_BY.get(folder)
         before = sum(jobs for name, jobs in known.items() if rule and str(name).startswith(rule))
         planned = sum(jobs for name, jobs in plan.items() if rule and name.startswith(rule))
         scale = planned / before if before else 1.0
-        # Predictions have columns for every expert.
-        scale *= more_rows if folder == "datasets" else more_experts if folder == "predictions" else 1.0
-        found.append({"folder": folder, "gib": scale * size / GIB})
+        found.append({"folder": folder, "gib": scale * growth.get(folder, 1.0) * size / GIB})
     return pd.DataFrame(found).sort_values("gib", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def takes_gpu(rule: str) -> bool:
     """Return whether jobs of a rule ask for a GPU if there is one."""
     return _ON_GPU.fullmatch(rule) is not None
+
+
+def _growth(
+    plan: Mapping[str, int],
+    known: Mapping[str, int] | pd.Series,
+    run: Path,
+    rows: float | None,
+    test_rows: float | None,
+) -> tuple[float, float, float]:
+    """Return the ratios, plan over run, of examples of a training set, of a test set, and of experts of a mixture."""
+    table = read_tsv(run / "datasets" / "summary.tsv", ("split", "rows"))
+    before = table.groupby("split")["rows"].mean()
+    more_rows = 1.0 if rows is None else rows / before["train"]
+    more_test_rows = more_rows if test_rows is None else test_rows / before["test"]
+    return more_rows, more_test_rows, _experts(plan, known)
 
 
 def _experts(plan: Mapping[str, int], known: Mapping[str, int] | pd.Series) -> float:
