@@ -1,6 +1,7 @@
 """Seeds, device, threads, logging and error handling of every step; torch is imported only where needed."""
 
 import fcntl
+import gc
 import hashlib
 import logging
 import os
@@ -139,6 +140,8 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
 
     The log goes to ``log_path``, its warnings and errors also to standard error; without a path, all to standard error.
     """
+    # What is imported stays until the end; that each collection, and the exit, passes over it saves .5 s with torch.
+    gc.freeze()
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.WARNING if log_path else logging.INFO)
     handlers: list[logging.Handler] = [console]
