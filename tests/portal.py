@@ -49,6 +49,9 @@ class Fault:
     no_length: bool = False
     wrong_range: bool = False
     location: str | None = None
+    heedless: bool = False  # ranges are given whatever ``If-Range`` says
+    endless: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -238,7 +241,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Connection"] = "close"
         else:
             headers["Content-Length"] = str(fault.claim_length or len(body))
-        self._head(status, headers)
+        self._head(status, headers | dict(fault.headers))
+        while fault.endless:
+            self.wfile.write(bytes(BLOCK))
         for at, block in _pieces(body, fault):
             if fault.stall_at is not None and at >= fault.stall_at:
                 self.portal.paused.set()
@@ -256,7 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
         span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         condition = self.headers.get("If-Range")
         current = {file.etag, LAST_MODIFIED} if file.validators else set()
-        if not span or fault.ignore_range or (condition and condition not in current):
+        changed = condition and condition not in current and not fault.heedless
+        if not span or fault.ignore_range or changed:
             return None
         return int(span[1])
 

@@ -108,6 +108,83 @@ def test_file_that_changes_between_attempts_is_not_pieced_together(portal, url, 
     assert fetch([url], tmp_path / "a.gz", policy=FAST).read_bytes() == OTHER
 
 
+@pytest.mark.parametrize("validators", [True, False])
+def test_pieces_of_two_versions_are_not_joined_though_the_server_offers_them(portal, tmp_path, validators):
+    """A server that gives ranges of whatever is there: another tag or another length gives it away."""
+    url = portal.put("/data/a.gz", PAYLOAD)
+    portal.misbehave("/data/a.gz", Fault(drop_at=100_000), Fault(status=503), Fault(heedless=True))
+    original = portal.next_fault
+
+    def change(path):
+        fault = original(path)
+        if fault.status == 503:
+            # Without tags, a later version is as a rule of another length.
+            portal.put(path, OTHER + bytes(len(PAYLOAD) - len(OTHER)) if validators else OTHER, validators)
+        return fault
+
+    portal.next_fault = change
+    patient = Policy(attempts=5, first_wait=0.01)
+    assert fetch([url], tmp_path / "a.gz", policy=patient).read_bytes().startswith(OTHER)
+    assert [seen.headers.get("Range") for seen in portal.seen] == [None, *["bytes=100000-"] * 2, None]
+
+
+@pytest.mark.parametrize("known", [{}, {"size": len(PAYLOAD)}])
+def test_an_endless_answer_is_cut_off(portal, tmp_path, known, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 3 * len(PAYLOAD))
+    url = portal.put("/endless.gz", PAYLOAD)
+    portal.misbehave("/endless.gz", *[Fault(no_length=True, endless=True)] * 3)
+    most = known.get("size", 3 * len(PAYLOAD))
+    with pytest.raises(InputError, match=f"more came than the {most} bytes that were said or make sense"):
+        fetch([url], tmp_path / "a.gz", policy=FAST, **known)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(no_length=True, headers=(("Content-Length", "\xb2"),)), ""),
+        (Fault(no_length=True, headers=(("Content-Length", "9" * 5000),)), ""),
+        (Fault(headers=(("Last-Modified", "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"), ("ETag", ""))), ""),
+        (Fault(location="http://[::1"), "the address, or one it leads to, cannot be used"),
+        (Fault(location="http://h:99999999/"), "the address, or one it leads to, cannot be used"),
+        (Fault(location="https://user:secret@h:x/a?X-Amz-Signature=secret"), "cannot be used"),
+    ],
+)
+def test_odd_headers_are_no_headers_or_one_sentence(portal, url, tmp_path, fault, told):
+    portal.misbehave("/data/A_(x).gz", fault)
+    if not told:
+        assert fetch([url], tmp_path / "a.gz", sha256=SHA256, policy=FAST).read_bytes() == PAYLOAD
+        return
+    with pytest.raises(InputError, match=told) as caught:
+        fetch([url], tmp_path / "a.gz", policy=FAST)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [".a.gz.part", ".a.gz.part.json"])
+def test_a_planted_link_is_not_followed(portal, url, tmp_path, name):
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / name).symlink_to(tmp_path / "mine")
+    with contextlib.suppress(InputError):
+        assert fetch([url], tmp_path / "downloads/a.gz", policy=FAST).read_bytes() == PAYLOAD
+    assert (tmp_path / "mine").read_text() == "precious"
+    if name.endswith("part"):
+        (tmp_path / "downloads" / name).unlink()
+        (tmp_path / "downloads" / name).hardlink_to(tmp_path / "mine")
+        with pytest.raises(InputError, match="no plain file, but an unfinished download should be there; remove it"):
+            fetch([url], tmp_path / "downloads/a.gz", policy=FAST)
+        assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_no_password_is_logged_or_told(tmp_path, caplog):
+    with closed_port() as address, caplog.at_level(logging.DEBUG, logger="tfbs_moe"):
+        secret = address.replace("//", "//user:secret@") + "?token=secret"
+        with pytest.raises(InputError) as caught:
+            fetch([secret], tmp_path / "a.gz", policy=FAST)
+    assert "…@127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value) and "secret" not in caplog.text
+
+
 def test_without_a_validator_or_digest_nothing_is_pieced_together(portal, tmp_path):
     url = portal.put("/plain.gz", PAYLOAD, validators=False)
     portal.misbehave("/plain.gz", Fault(drop_at=100_000))
@@ -494,6 +571,13 @@ def test_get_json(portal):
         portal.misbehave("/search/", Fault(corrupt=True))
         with pytest.raises(SourceError, match="something else than JSON"):
             transport.get_json(http, f"{portal.url}/search/?type=File", FAST)
+
+
+def test_json_without_end_is_cut_off(portal, monkeypatch):
+    monkeypatch.setattr(transport, "LARGEST_JSON", 10_000)
+    portal.put("/objects", b"[" + b"1," * 10_000)
+    with transport.session() as http, pytest.raises(SourceError, match="goes on beyond 10000 bytes"):
+        transport.get_json(http, f"{portal.url}/objects", FAST)
 
 
 def test_state_file_names_the_version(portal, url, tmp_path):

@@ -252,7 +252,7 @@ def test_by_accession(portal, tmp_path):
         "output type IDR ranked peaks is not IDR-thresholded; status archived"
     )
     remote = sources.with_lock(sources.parse_source("ENCFF001AAA"), lock)
-    assert remote.checksum == sources.Checksum("md5", row["md5"])
+    assert remote.checksums == (sources.Checksum("md5", row["md5"]),)
     with pytest.raises(InputError, match="names no file for JUND in HepG2"):
         sources.locked(lock, "JUND", "HepG2", "GRCh38")
 

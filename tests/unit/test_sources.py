@@ -1,6 +1,8 @@
 """What a source means, and where its bytes come from."""
 
 import csv
+import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ from tfbs_moe.data.download.sources import (
     locked,
     parse_checksum,
     parse_source,
+    redacted,
     resource_path,
     with_lock,
 )
@@ -84,8 +87,7 @@ def test_parse_source(text, expected):
         ("https://host.org:0/a.gz", "a port from 1 to 65535"),
         ("https://host.org:65536/a.gz", "is not a well-formed address"),
         ("https://host.org:-1/a.gz", "is not a well-formed address"),
-        ("https://host.org/" + "a" * 201, "a file name of 201 bytes, where 200 are the most"),
-        ("https://host.org/a?" + "b" * 300, "a file name of 302 bytes"),
+        ("planted:MA0139.2:" + "9" * 5000, "is no number of peaks"),
         ("file://[x/a.gz", "is not a well-formed address"),
         ("https://host.org:x/a.gz", "not a well-formed address"),
     ],
@@ -95,10 +97,48 @@ def test_parse_source_refuses(text, message):
         parse_source(text)
 
 
-def test_credentials_are_not_repeated():
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:secret@host.org/a.gz",
+        "https://user:secret@host.org:99999/a.gz",
+        "https://user:secret@ho..st/a.gz",
+        "https://user:secret@host.org/a b.gz",
+        "https://user:secret@host.org/",
+        "https://user:sec:secret@/a.gz",
+        "ftp://user:secret@host.org/a.gz",
+        "https://host.org/a/../b.gz?X-Amz-Signature=secret",
+    ],
+)
+def test_credentials_are_not_repeated(text):
     with pytest.raises(InputError) as caught:
-        parse_source("https://user:secret@host.org/a.gz")
+        parse_source(text)
     assert "secret" not in str(caught.value)
+
+
+def test_credentials_of_a_mirror_are_not_repeated():
+    with pytest.raises(InputError) as caught:
+        addresses(PORTAL_URL, mirror="ftp://user:secret@mirror.org")
+    assert "ftp://…@mirror.org" in str(caught.value)
+
+
+def test_redacted():
+    assert redacted("https://host.org/a.gz?id=3#part") == "https://host.org/a.gz?id=3#part"
+    assert (
+        redacted("get http://u:p@h/a?X-Amz-Signature=1&b=2&Key=3 now")
+        == "get http://…@h/a?X-Amz-Signature=…&b=2&Key=… now"
+    )
+
+
+def test_a_signed_address_of_any_length_has_a_file_name():
+    """The signature is no part of it, and another signature is another name: it may be of another file."""
+    signed = "https://b.s3.amazonaws.com/peaks.bed.gz?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=" + "0a" * 150
+    path = resource_path(signed)
+    assert re.fullmatch(r"peaks~[0-9a-f]{16}\.bed\.gz", path.name)
+    assert resource_path(signed) == path != resource_path(signed[:-1])
+    assert parse_source(signed) == Remote(signed)
+    name = resource_path("https://host.org/" + "é" * 150 + ".gz").name
+    assert len(name.encode()) <= 200 and name.startswith("éé") and name.endswith(".gz")
 
 
 @pytest.mark.parametrize(
@@ -183,11 +223,11 @@ def lock(tmp_path):
 
 def test_locked(lock):
     remote = locked(lock, "JUND", "HepG2", "GRCh38")
-    assert remote == Remote(PORTAL_URL, "ENCFF562YSV", ("https://s3.org/a.bed.gz",), Checksum("md5", MD5), 727603)
+    assert remote == Remote(PORTAL_URL, "ENCFF562YSV", ("https://s3.org/a.bed.gz",), (Checksum("md5", MD5),), 727603)
     assert locked(lock, "JUND", "HepG2", "hg38") == remote
     assert remote.addresses() == [PORTAL_URL, "https://s3.org/a.bed.gz"]
     assert with_lock(parse_source("ENCFF562YSV"), lock) == remote
-    assert with_lock(parse_source("ENCFF000AAA"), lock).checksum is None
+    assert not with_lock(parse_source("ENCFF000AAA"), lock).checksums
     assert with_lock(parse_source(PAPER_URL), lock) == Remote(PAPER_URL)
 
 
@@ -196,12 +236,41 @@ def test_resolve(lock):
     remote = sources.resolve(row, "hg38", lock)
     assert remote.expected == {"md5": MD5, "size": 727603}
     pinned = sources.resolve(row | {"source": "ENCFF562YSV", "checksum": "sha256:" + "0" * 64}, "hg38", lock)
-    assert pinned.expected == {"sha256": "0" * 64, "size": 727603}
+    assert pinned.expected == {"md5": MD5, "sha256": "0" * 64, "size": 727603}
+    with pytest.raises(InputError, match=f"has the md5 {MD5} in one place and {'0' * 32} in another"):
+        sources.resolve(row | {"source": "ENCFF562YSV", "checksum": "md5:" + "0" * 32}, "hg38", lock)
+    with pytest.raises(InputError, match="is simulated and has no checksum"):
+        sources.resolve(row | {"source": "planted:MA0139.2", "checksum": "md5:" + MD5}, "hg38", lock)
     assert sources.resolve(row | {"source": PAPER_URL}, "hg38", lock).expected == {}
     assert sources.resolve(row | {"source": "a.bed"}, "hg38", lock) == Local(Path("a.bed"))
     assert sources.resolve(row | {"source": "planted:MA0139.2"}, "hg38", lock) == Planted(("MA0139.2",))
     with pytest.raises(InputError, match="names no file for JUND in HepG2 on hg19"):
         sources.resolve(row, "hg19", lock)
+
+
+def test_a_checksum_of_a_local_file_is_checked(tmp_path, lock):
+    path = tmp_path / "a.bed"
+    path.write_bytes(b"chr1\t1\t2\n")
+    row = {"factor": "JUND", "cell": "HepG2", "source": str(path), "checksum": f"md5:{MD5}"}
+    with pytest.raises(InputError, match=f"its md5 is [0-9a-f]{{32}} where {MD5} was expected"):
+        sources.resolve(row, "hg38", lock).check()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    sources.resolve(row | {"checksum": f"sha256:{digest}"}, "hg38", lock).check()
+    sources.resolve(row | {"checksum": ""}, "hg38", lock).check()
+    path.unlink()
+    with pytest.raises(InputError, match="there is no file .*a.bed"):
+        sources.resolve(row, "hg38", lock).check()
+
+
+def test_two_mentions_of_one_file_are_joined_and_may_not_contradict_each_other():
+    first, second = (f"{scheme}://h.org/B_(x).gz" for scheme in ("https", "http"))
+    md5, sha256 = Checksum("md5", MD5), Checksum("sha256", "0" * 64)
+    found = sources.downloads(
+        [Remote(first, checksums=(md5,)), Local(Path("a")), Remote(second, checksums=(sha256,), size=3), Remote(first)]
+    )
+    assert found == {"resources/downloads/h.org/B_(x).gz": Remote(first, None, (second,), (md5, sha256), 3)}
+    with pytest.raises(InputError, match="https://h.org/.* has the md5 .* in one place and 0{32} in another"):
+        sources.downloads([Remote(first, checksums=(md5,)), Remote(second, checksums=(Checksum("md5", "0" * 32),))])
 
 
 def test_locked_says_how_to_make_the_lock(lock, tmp_path):

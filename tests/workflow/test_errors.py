@@ -108,6 +108,24 @@ def test_missing_source(prepared):
     assert_one_message(project.run("-n", "--configfile", config), "config/small.tsv", "B", "b.seq.gz")
 
 
+def test_a_local_file_of_another_checksum(prepared):
+    project, config = prepared
+    table = project.folder / "config/small.tsv"
+    table.write_text(table.read_text().replace("b.seq.gz\t", f"b.seq.gz\tmd5:{'0' * 32}"))
+    assert_one_message(
+        project.run("-n", "--configfile", config), "B: b.seq.gz is not the file that its row tells of", "its md5 is"
+    )
+
+
+def test_one_address_with_two_checksums(project):
+    rows = [
+        f"{name} {name} cell {role} - deepbind https://h.org/a.gz md5:{digit * 32}"
+        for name, role, digit in (("A", "train", "0"), ("B", "ood", "1"))
+    ]
+    config = project.config("two", run="two", experiments=project.table("two", *rows))
+    assert_one_message(project.run("-n", "--configfile", config), "https://h.org/a.gz has the md5 0000", "1111")
+
+
 @pytest.fixture
 def local_genome(project):
     """Settings of a study of fetched peaks on a genome of the user's own."""

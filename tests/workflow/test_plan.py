@@ -1,5 +1,6 @@
 """Planning: what a study of many experiments costs to plan, and what one more experiment does to a finished one."""
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -122,6 +123,15 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     assert jobs["training_dataset"] == 1 and "test_dataset_supplied" not in jobs and "expert_relabelled" not in jobs
     # The mixture is another, and with it what hangs on it.
     assert jobs["gate_inputs"] == jobs["gate"] == 2 and jobs["evaluate_supplied"] == 1
+
+
+def test_a_file_that_was_replaced_by_an_older_one_is_read_again(finished):
+    project, config, _ = finished
+    path = project.folder / "A.seq.gz"
+    path.write_text("ever read")
+    os.utime(path, (1e9, 1e9))
+    jobs, _ = planned(project, config)
+    assert jobs["training_dataset"] == 1 and jobs["expert"] == 2
 
 
 def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):

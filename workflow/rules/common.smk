@@ -5,11 +5,11 @@ import shutil
 from functools import cache
 from itertools import groupby
 
-from tfbs_moe.data.download.sources import Local, Planted, Remote, genome_files, resolve
+from tfbs_moe.data.download.sources import Local, Planted, downloads, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
 from tfbs_moe.planning import any_of
-from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, deciding
+from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, content, deciding
 from tfbs_moe.planning import METHODS, document_files
 from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_BASELINE, SUPPLIED, TestSet
 
@@ -119,12 +119,10 @@ def checked_source(name):
     """Return the source of an experiment, checked."""
     try:
         source = resolve(STUDY.experiments[name], STUDY.genome.assembly)
+        if isinstance(source, Local):
+            source.check()
     except InputError as error:
         raise WorkflowError(f"{config['experiments']}: {name}: {error}")
-    if isinstance(source, Local) and not source.path.is_file():
-        raise WorkflowError(
-            f"{config['experiments']}: {name}: there is no file {source.path}; paths are relative to {Path.cwd()}"
-        )
     return source
 
 
@@ -149,9 +147,25 @@ for name in PLANTED:
             "synthetic.shape is set; write planted:<matrix>, or set it in the config"
         )
 # Only what this run fetches, not a user's own genome or blacklist.
-DOWNLOADS = {
-    str(source.path): source for source in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(source, Remote)
+try:
+    DOWNLOADS = downloads([*SOURCES.values(), *GENOME_FILES.values()])
+except InputError as error:
+    raise WorkflowError(str(error))
+OWN_FILES = {str(file.path) for file in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(file, Local)} | {
+    SHAPE
 }
+
+
+@cache
+def own_file(path):
+    """Return a digest of a file of the user's own, which can change without a newer time; nothing for any other."""
+    return {path: content(path)} if path in OWN_FILES and Path(path).is_file() else {}
+
+
+def own_files(*paths):
+    """Return the digests of the user's own files among paths, which may be lists of them."""
+    each = [path for one in paths for path in ([one] if isinstance(one, str) else one)]
+    return {path: digest for one in each for path, digest in own_file(one).items()}
 
 
 def source_file(experiment):

@@ -40,6 +40,7 @@ rule genome:
         mem_mb=2000,
         runtime=60,
     params:
+        own_files=own_files(genome_fasta()),
         code=code("prepare_genome.py"),
     message:
         "Preparing {input} for fast access"
@@ -80,6 +81,11 @@ for name, (kinds, splits, experiments) in DATASET_JOBS.items():
             negatives=config["negatives"],
             genome=config["genome"],
             assembly=STUDY.genome.assembly,
+            own_files=lambda wildcards, kinds=kinds: own_files(
+                source_file(wildcards.experiment),
+                blacklist_file(wildcards.experiment),
+                other_peak_files(wildcards, kinds),
+            ),
             seed=config["seed"],
             code=code("build_dataset.py"),
         message:

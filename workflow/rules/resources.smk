@@ -49,6 +49,7 @@ rule planted_study:
     params:
         experiments={name: STUDY.experiments[name] for name in PLANTED},
         settings=config["synthetic"],
+        own_files=own_files(SHAPE or []),
         seed=config["seed"],
         code=code("planted_study.py"),
     message:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tfbs_moe.data.build import PeakSettings, build_split, cut_peaks
 from tfbs_moe.data.dataset import in_or_out_together, write_dataset
+from tfbs_moe.data.download.sources import parse_checksum
 from tfbs_moe.data.negatives.candidates import NegativeSettings
 from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.genome.genome import Genome
@@ -61,6 +62,9 @@ def build(split, negatives):
 
 
 with step(snakemake.log[0]):
+    # Again, though it was downloaded or planned with: the checksum may have come to the table later.
+    if checksum := parse_checksum(params.experiment["checksum"]):
+        checksum.check(files.source)
     if params.experiment["format"] == "peaks":
         cut = cut_peaks(
             files.source,

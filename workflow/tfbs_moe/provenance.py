@@ -20,12 +20,25 @@ _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([^\n#]*))", flags=re.MULTILINE
 )
 _NAME = re.compile(r"[\w.]+")
+# Every plan reads a user's own files up to this many bytes: peak files, not whole genomes.
+_LARGEST_DIGESTED = 1 << 26
 
 
 def sha256_file(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    return file_digest(path, "sha256")
+
+
+def file_digest(path: str | Path, algorithm: str) -> str:
+    """Return a file's digest, by ``md5`` or ``sha256``, as hexadecimal digits."""
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hashlib.file_digest(handle, algorithm).hexdigest()
+
+
+def content(path: str | Path) -> str:
+    """Return what tells a changed file from the old one, whatever its time: a digest, of a very large file its size."""
+    size = Path(path).stat().st_size
+    return sha256_file(path)[:16] if size <= _LARGEST_DIGESTED else f"{size} bytes"
 
 
 def digest(value: object) -> str:

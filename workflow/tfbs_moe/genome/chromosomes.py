@@ -30,7 +30,8 @@ SHARE, SMALLEST_SHARE = 0.1, 0.03
 
 # Largest FASTA without an index that is scanned for its chromosomes: a tenth of a second.
 _SMALL_BYTES = 16_000_000
-_REGION = re.compile(r"(.+):([\d,]+)-([\d,]+)")
+_REGION = re.compile(r"(.+):([0-9,]{1,20})-([0-9,]{1,20})")
+_BASES = re.compile(r"[0-9]{1,15}")
 _UNBOUNDED = 2**62
 
 Region = tuple[str, int, int]
@@ -247,7 +248,7 @@ def read_shapes(path: str | Path, scale: float = 1.0) -> tuple[Shape, ...]:
     shapes = []
     for row in _rows(Path(path)):
         name, bases, peaks, unknown = (row[column] for column in SHAPE_COLUMNS)
-        if not (bases.isdecimal() and int(bases)) or peaks not in ("yes", "no"):
+        if not (_BASES.fullmatch(bases) and int(bases)) or peaks not in ("yes", "no"):
             raise InputError(
                 f"{path}: {name}: size {bases!r}, peaks {peaks!r}; a number of bases was expected, and yes or no"
             )
@@ -256,7 +257,7 @@ def read_shapes(path: str | Path, scale: float = 1.0) -> tuple[Shape, ...]:
         runs = []
         for text in unknown.split(",") if unknown else []:
             start, _, end = text.partition("-")
-            if not (start.isdecimal() and end.isdecimal() and int(start) < int(end) <= full):
+            if not (_BASES.fullmatch(start) and _BASES.fullmatch(end) and int(start) < int(end) <= full):
                 raise InputError(
                     f"{path}: {name}: {text!r} is no run of N; start-end within its {full} bases was expected"
                 )

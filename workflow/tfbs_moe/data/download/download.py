@@ -4,14 +4,12 @@ A broken transfer resumes where it stopped, even after the process was killed. A
 whole and its length and digests are as expected.
 """
 
-import hashlib
 import logging
 import re
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,8 +18,9 @@ import requests
 from tfbs_moe.data.download import http as transport
 from tfbs_moe.data.download.http import Patience, Policy, SourceError, TransientError
 from tfbs_moe.data.download.partial import PartialFile, partial_file
+from tfbs_moe.data.download.sources import redacted
 from tfbs_moe.errors import InputError
-from tfbs_moe.provenance import sha256_file
+from tfbs_moe.provenance import file_digest, sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,9 @@ MEGABYTE = 1e6
 GZIP_MAGIC = b"\x1f\x8b"
 # Wrong bytes may come from one bad transfer, or from two versions mixed; twice is no accident.
 MISMATCHES_ALLOWED = 1
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+# Bytes of a file of unknown size: more than any genome or peak file has.
+LARGEST = 10**11
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/([0-9]{1,18}|\*)")
 _DEFAULT_POLICY = Policy()
 
 
@@ -54,9 +55,7 @@ class Expected:
         if self.size is not None and length != self.size:
             return f"it is {length} bytes long where {self.size} were expected"
         for algorithm, digest in self.digests.items():
-            with open(path, "rb") as handle:
-                found = hashlib.file_digest(handle, algorithm).hexdigest()
-            if found != digest:
+            if (found := file_digest(path, algorithm)) != digest:
                 return f"its {algorithm} is {found} where {digest} was expected"
         if not self.digests and name.endswith(".gz"):
             with open(path, "rb") as handle:
@@ -90,8 +89,8 @@ def fetch(
             try:
                 _from_source(address, part, expected, policy)
             except SourceError as error:
-                log.warning("%s: %s", address, error)
-                reasons.append(f"{address}: {error}")
+                log.warning("%s: %s", redacted(address), error)
+                reasons.append(f"{redacted(address)}: {error}")
             else:
                 part.publish()
                 # Without a known digest, the file's own is logged, to compare later copies with.
@@ -114,7 +113,7 @@ def _is_there(target: Path, expected: Expected) -> bool:
 
 def _from_source(address: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
     """Fill the unfinished file from one source; on return it is whole and correct."""
-    log.info("getting %s from %s", part.target.name, address)
+    log.info("getting %s from %s", part.target.name, redacted(address))
     if urlsplit(address).scheme in ("http", "https"):
         with transport.session() as http:
             _download(http, address, part, expected, policy)
@@ -156,7 +155,7 @@ def _download(http: requests.Session, url: str, part: PartialFile, expected: Exp
         mismatches += 1
         if mismatches > MISMATCHES_ALLOWED:
             raise SourceError(problem)
-        log.warning("%s: %s; getting it again from the start", url, problem)
+        log.warning("%s: %s; getting it again from the start", redacted(url), problem)
 
 
 def _is_complete(part: PartialFile, expected: Expected) -> bool:
@@ -170,7 +169,7 @@ def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Exp
     headers = {"Accept-Encoding": "identity", **_resume_headers(url, part, expected)}
     accepted = frozenset({200, 206, 416}) if "Range" in headers else frozenset({200})
     with transport.opened(http, url, policy, headers, accepted) as response:
-        total = _total(response, part)
+        total = _total(url, response, part)
         if response.status_code == 416:
             if total is None or total != part.length:
                 part.empty()
@@ -184,12 +183,13 @@ def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Exp
             part.restart(url, _validator(response), total)
         _check_space(part, total)
         progress = _Progress(part.target.name, part.length, total)
+        most = total if total is not None else LARGEST if expected.size is None else expected.size
         for block in transport.blocks(response, policy):
+            if part.length + len(block) > most:
+                part.empty()
+                raise TransientError(f"more came than the {most} bytes that were said or make sense")
             part.append(block)
             progress.add(len(block))
-        if total is not None and part.length > total:
-            part.empty()
-            raise TransientError("more bytes came than the server had said")
         if total is not None and part.length < total:
             raise TransientError(f"the line broke off at {part.length} of {total} bytes")
         progress.end()
@@ -212,26 +212,35 @@ def _validator(response: requests.Response) -> str | None:
     etag = response.headers.get("ETag", "")
     if etag.startswith('"'):
         return etag
-    modified, now = response.headers.get("Last-Modified"), response.headers.get("Date")
-    try:
-        # A file changed within the second of the answer could change again under the same date.
-        if modified and now and (parsedate_to_datetime(now) - parsedate_to_datetime(modified)).total_seconds() >= 1:
-            return modified
-    except (ValueError, TypeError):
-        return None
-    return None
+    modified = response.headers.get("Last-Modified", "")
+    changed, now = transport.date(modified), transport.date(response.headers.get("Date", ""))
+    # A file changed within the second of the answer could change again under the same date.
+    return modified if changed and now and (now - changed).total_seconds() >= 1 else None
 
 
-def _total(response: requests.Response, part: PartialFile) -> int | None:
+def _total(url: str, response: requests.Response, part: PartialFile) -> int | None:
     """Return the length of the whole file as the server gives it, None where it does not."""
     if response.status_code == 200:
-        length = response.headers.get("Content-Length", "")
-        return int(length) if length.isdigit() else None
+        return transport.number(response.headers.get("Content-Length", ""))
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if response.status_code == 206 and (not match or match[1] is None or int(match[1]) != part.length):
         part.empty()
         raise TransientError("the server sent another part of the file than was asked for")
-    return int(match[2]) if match and match[2] != "*" else None
+    total = int(match[2]) if match and match[2] != "*" else None
+    if response.status_code == 206 and _changed(url, response, part, total):
+        part.empty()
+        raise TransientError("the file changed since the last attempt")
+    return total
+
+
+def _changed(url: str, response: requests.Response, part: PartialFile, total: int | None) -> bool:
+    """Return whether the rest of a file is of another version than its start: not every server heeds ``If-Range``."""
+    state = part.state
+    noted, validator = str(state.get("validator") or ""), _validator(response) or ""
+    # Another host may tag the same file otherwise; a tag and a date cannot be compared.
+    same_kind = state.get("address") == url and noted and validator and (noted[0] == '"') == (validator[0] == '"')
+    other_length = total is not None and state.get("total") not in (None, total)
+    return bool(other_length or (same_kind and noted != validator))
 
 
 def _check_space(part: PartialFile, total: int | None) -> None:

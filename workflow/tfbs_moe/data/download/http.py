@@ -4,8 +4,10 @@ requests respects proxies (``HTTPS_PROXY``, ``NO_PROXY``), private certificates 
 ``~/.netrc``. TLS is never switched off.
 """
 
+import json
 import logging
 import random
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -19,12 +21,16 @@ import requests
 import urllib3
 
 from tfbs_moe import __version__
+from tfbs_moe.data.download.sources import redacted
 
 log = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 BLOCK = 1 << 18
 MAX_REDIRECTS = 10
 # Answers that a later attempt may change: timeouts, too many requests, an overloaded or restarting server.
+LARGEST_JSON = 1 << 28  # bytes: the portal's answers hold some megabytes
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -107,12 +113,13 @@ def opened(
     """
     try:
         response = http.get(url, headers=headers, stream=True, timeout=(policy.connect_timeout, policy.stall_timeout))
-    except requests.RequestException as error:
+    # An address that a redirect gives raises ValueError where it is no address.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise _in_words(error) from error
     with response:
         _check_status(response, accepted)
         if url.startswith("https:") and response.url.startswith("http:"):
-            raise SourceError(f"it leads from https to an unprotected address ({response.url})")
+            raise SourceError(f"it leads from https to an unprotected address ({redacted(response.url)})")
         yield response
 
 
@@ -141,13 +148,23 @@ def get_json(http: requests.Session, url: str, policy: Policy) -> tuple[int, Any
     while True:
         try:
             with opened(http, url, policy, {"Accept": "application/json"}, frozenset({200, 404})) as response:
-                return response.status_code, response.json()
+                return response.status_code, json.loads(_whole(response))
         except TransientError as error:
             patience.wait(error)
-        except requests.JSONDecodeError as error:
-            raise SourceError(f"{url} answered with something else than JSON: {error}") from error
-        except requests.RequestException as error:
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{redacted(url)} answered with something else than JSON: {error}") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             patience.wait(_as_transient(_in_words(error)))
+
+
+def _whole(response: requests.Response) -> bytes:
+    """Return an unpacked answer; SourceError where it is larger than any that makes sense."""
+    answer = bytearray()
+    for block in response.iter_content(BLOCK):
+        answer += block
+        if len(answer) > LARGEST_JSON:
+            raise SourceError(f"the answer goes on beyond {LARGEST_JSON} bytes")
+    return bytes(answer)
 
 
 def _check_status(response: requests.Response, accepted: frozenset[int]) -> None:
@@ -161,15 +178,24 @@ def _check_status(response: requests.Response, accepted: frozenset[int]) -> None
 
 def _retry_after(value: str) -> float | None:
     """Read a Retry-After header: seconds, or a date."""
-    if value.strip().isdigit():
-        return float(value)
+    seconds, moment = number(value), date(value)
+    if seconds is not None:
+        return float(seconds)
+    return None if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def number(value: str) -> int | None:
+    """Read a header that holds a number; None where it holds none that makes sense."""
+    return int(value) if _NUMBER.fullmatch(value.strip()) else None
+
+
+def date(value: str) -> datetime | None:
+    """Read a header that holds a date; None where it holds none."""
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _as_transient(error: TransientError | SourceError) -> TransientError:
@@ -189,7 +215,7 @@ def _in_words(error: Exception) -> TransientError | SourceError:
     if isinstance(error, requests.TooManyRedirects):
         return SourceError(f"more than {MAX_REDIRECTS} redirects")
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL | ValueError):
-        return SourceError(f"the address, or one it leads to, cannot be used: {error}")
+        return SourceError(f"the address, or one it leads to, cannot be used: {redacted(str(error))}")
     for cause in causes:
         if isinstance(cause, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError):
             return TransientError("the proxy does not answer or refuses")

@@ -4,11 +4,13 @@ import fcntl
 import json
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.tables import write_json
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,8 @@ class PartialFile:
     def state(self) -> dict[str, str | int | None]:
         """What was noted about the bytes; empty where nothing readable was."""
         try:
-            value = json.loads(self._state.read_text())
-        except (OSError, ValueError):
+            value = json.loads(self._state.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -44,7 +46,7 @@ class PartialFile:
         """Empty the file and note the source and version of the bytes to come."""
         with _writing(self.target):
             os.ftruncate(self._descriptor, 0)
-            self._state.write_text(json.dumps({"address": address, "validator": validator, "total": total}))
+        write_json({"address": address, "validator": validator, "total": total}, self._state)
 
     def append(self, block: bytes) -> None:
         """Append bytes, which survive a kill of this process."""
@@ -97,7 +99,12 @@ def _part_path(target: Path) -> Path:
 
 def _locked_descriptor(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        # Its name can be foreseen: somebody who may write here could have planted a link to another file of the user's.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            os.close(descriptor)
+            raise InputError(f"{path} is no plain file, but an unfinished download should be there; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

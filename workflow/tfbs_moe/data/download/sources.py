@@ -16,10 +16,10 @@ anything else                a local file
 """
 
 import csv
+import hashlib
 import ipaddress
-import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +27,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.assemblies import portal_name
+from tfbs_moe.provenance import file_digest
 
 DOWNLOADS = "resources/downloads"
 LOCK = "resources/encode.lock.tsv"
@@ -46,6 +47,7 @@ _FILE_ACCESSION = re.compile(r"ENCFF\d{3}[A-Z]{3}")
 _ANY_ACCESSION = re.compile(r"ENC[A-Z]{2}\d{3}[A-Z]{3}")
 _MATRIX_ID = re.compile(r"(MA|UN)\d{4}\.\d+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SIZE = re.compile(r"[0-9]{1,18}")
 _DIGEST_LENGTH = {"md5": 32, "sha256": 64}
 # RFC 3986 allows these in a path segment; everything else is percent-encoded.
 _PATH_SAFE = "/@:!$&'()*+,;=~"
@@ -53,6 +55,13 @@ _PATH_SAFE = "/@:!$&'()*+,;=~"
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 # File systems take 255 bytes; unfinished downloads have longer names.
 _LONGEST_NAME = 200
+_HASHED = 16  # letters of a digest that stands for a part of a longer name
+_ENDING = re.compile(r"((?:\.[A-Za-z0-9]{1,10}){0,2}$)")  # such as .bed.gz
+# A password before the host, and what a signed address holds beside the name of its file.
+_PASSWORD = re.compile(r"(//)[^/?#\s]*@")
+_SECRET = re.compile(
+    r"([?&;][^=&;#\s]*(?:sig|token|key|secret|passw|credential|auth)[^=&;#\s]*=)[^&;#\s]*", flags=re.IGNORECASE
+)
 # Characters that no file name may hold, or that Snakemake reads as wildcards.
 _NOT_IN_NAMES = re.compile(r"[/{}\x00-\x1f\x7f]")
 
@@ -64,6 +73,14 @@ class Checksum:
     algorithm: str
     digest: str
 
+    def check(self, path: str | Path) -> None:
+        """Raise InputError where a file has another hash."""
+        if (found := file_digest(path, self.algorithm)) != self.digest:
+            raise InputError(
+                f"{path} is not the file that its row tells of: its {self.algorithm} is {found} where {self.digest} "
+                "was expected; put the right file there, or correct the checksum"
+            )
+
 
 @dataclass(frozen=True)
 class Remote:
@@ -72,7 +89,7 @@ class Remote:
     url: str  # as published; its host and path also name the local file
     accession: str | None = None  # of ENCODE
     archives: tuple[str, ...] = ()  # other addresses of the same bytes, in the order to try
-    checksum: Checksum | None = None
+    checksums: tuple[Checksum, ...] = ()  # at most one per algorithm
     size: int | None = None  # in bytes
 
     @property
@@ -83,12 +100,8 @@ class Remote:
     @property
     def expected(self) -> dict[str, str | int]:
         """What is known of the bytes, as keywords of ``download.fetch``."""
-        known: dict[str, str | int] = {}
-        if self.checksum:
-            known[self.checksum.algorithm] = self.checksum.digest
-        if self.size is not None:
-            known["size"] = self.size
-        return known
+        known: dict[str, str | int] = {checksum.algorithm: checksum.digest for checksum in self.checksums}
+        return known if self.size is None else known | {"size": self.size}
 
     def addresses(self, mirror: str | None = None) -> list[str]:
         """Return where to get the file, in order; see ``addresses``."""
@@ -100,6 +113,14 @@ class Local:
     """A local file; ``path`` as the user wrote it."""
 
     path: Path
+    checksum: Checksum | None = None
+
+    def check(self) -> None:
+        """Raise InputError where there is no file at the path, or one of another checksum."""
+        if not self.path.is_file():
+            raise InputError(f"there is no file {self.path}; paths are relative to {Path.cwd()}")
+        if self.checksum:
+            self.checksum.check(self.path)
 
 
 @dataclass(frozen=True)
@@ -127,7 +148,7 @@ def parse_source(text: str) -> Source:
         return Portal()
     if text.startswith(PLANTED_PREFIX):
         matrices, colon, peaks = text.removeprefix(PLANTED_PREFIX).partition(":")
-        if colon and not (peaks.isdecimal() and int(peaks)):
+        if colon and not (_SIZE.fullmatch(peaks) and int(peaks)):
             raise InputError(f"{text}: {peaks!r} is no number of peaks; planted:MA0139.2:20000 was expected")
         return Planted(tuple(map(_matrix_id, matrices.split("+"))), int(peaks) if colon else None)
     if scheme := _SCHEME.match(text):
@@ -140,7 +161,8 @@ def parse_source(text: str) -> Source:
 def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOCK) -> Remote | Local | Planted:
     """Return where the file of an experiment comes from, with all that its row of the table and the lock know of it.
 
-    Only searches of the ENCODE portal use ``assembly``. Raises InputError for a bad cell or a row the lock lacks.
+    Only searches of the ENCODE portal use ``assembly``. Raises InputError for a bad cell, a row the lock lacks, or
+    where row and lock contradict each other.
     """
     source = parse_source(experiment["source"])
     if isinstance(source, Portal):
@@ -148,7 +170,42 @@ def resolve(experiment: Mapping[str, str], assembly: str, lock: str | Path = LOC
     elif isinstance(source, Remote):
         source = with_lock(source, lock)
     checksum = parse_checksum(experiment["checksum"])
-    return replace(source, checksum=checksum) if checksum and isinstance(source, Remote) else source
+    if checksum is None:
+        return source
+    if isinstance(source, Planted):
+        raise InputError("a planted source is simulated and has no checksum; leave that cell empty")
+    if isinstance(source, Local):
+        return replace(source, checksum=checksum)
+    return joined(source, Remote(source.url, checksums=(checksum,)))
+
+
+def joined(one: Remote, other: Remote) -> Remote:
+    """Return all that two mentions of one file know of it; InputError where they contradict each other."""
+    known, more = one.expected, other.expected
+    for what in sorted(known.keys() & more.keys()):
+        if known[what] != more[what]:
+            raise InputError(
+                f"{redacted(one.url)} has the {what} {known[what]} in one place and {more[what]} in another (a row of "
+                f"the experiments table, {LOCK} or {REFERENCE}); keep the right one"
+            )
+    archives = dict.fromkeys([*one.archives, other.url, *other.archives])
+    return Remote(
+        one.url,
+        one.accession or other.accession,
+        tuple(address for address in archives if address != one.url),
+        tuple({checksum.algorithm: checksum for checksum in (*one.checksums, *other.checksums)}.values()),
+        other.size if one.size is None else one.size,
+    )
+
+
+def downloads(files: Iterable[Source]) -> dict[str, Remote]:
+    """Return what is to be fetched, by path; InputError where two mentions of one file contradict each other."""
+    found: dict[str, Remote] = {}
+    for file in files:
+        if isinstance(file, Remote):
+            path = str(file.path)
+            found[path] = joined(found[path], file) if path in found else file
+    return found
 
 
 def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]:
@@ -156,7 +213,8 @@ def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]
     try:
         with open(table, newline="") as handle:
             rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["assembly"] == assembly]
-        return {row["kind"]: Remote(row["url"], checksum=parse_checksum(row["checksum"])) for row in rows}
+        checksums = [tuple(filter(None, [parse_checksum(row["checksum"])])) for row in rows]
+        return {row["kind"]: Remote(row["url"], checksums=known) for row, known in zip(rows, checksums, strict=True)}
     except OSError as error:
         raise InputError(f"{table}: the table of reference genomes cannot be read ({error.strerror})") from None
     except InputError as error:
@@ -236,20 +294,16 @@ def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
     """Return the local file of an address, ``<root>/<host>/<path>``, as ``wget --force-directories`` lays it out.
 
     Percent-encoding is undone, so that ``%28`` and ``(`` are one file, but for characters that may not stand in a file
-    name or that Snakemake reads as a wildcard. A query becomes part of the name.
+    name or that Snakemake reads as a wildcard. A query becomes part of the name. A digest stands for a part of a name
+    that is too long, as that of a signed address is.
     """
     parts = _split(url)
     segments = [_file_name(segment, url) for segment in parts.path.split("/") if segment]
     if not segments or parts.path.endswith("/"):
-        raise InputError(f"{url} is the address of a folder; the address of a file was expected")
+        raise InputError(f"{redacted(url)} is the address of a folder; the address of a file was expected")
     if parts.query:
         segments[-1] += "?" + quote(unquote(parts.query), safe="=&+,:;@")
-    if (longest := max(len(os.fsencode(segment)) for segment in segments)) > _LONGEST_NAME:
-        raise InputError(
-            f"{url} gives a file name of {longest} bytes, where {_LONGEST_NAME} are the most; download the file and "
-            "give its path"
-        )
-    return Path(root, parts.netloc, *segments)
+    return Path(root, parts.netloc, *map(_short_name, segments))
 
 
 def locked(lock: str | Path, factor: str, cell: str, assembly: str) -> Remote:
@@ -310,7 +364,9 @@ def _by_scheme(scheme: str, text: str) -> Source:
     if scheme == "file":
         return Local(_file_path(text))
     if scheme not in ("http", "https"):
-        raise InputError(f"{text}: {scheme} addresses cannot be fetched; give an http(s) address or a local path")
+        raise InputError(
+            f"{redacted(text)}: {scheme} addresses cannot be fetched; give an http(s) address or a local path"
+        )
     resource_path(text)
     accession = PurePosixPath(urlsplit(text).path).name.split(".")[0]
     is_portal = text.startswith(f"{PORTAL}/files/") and _FILE_ACCESSION.fullmatch(accession)
@@ -329,19 +385,21 @@ def _split(url: str) -> SplitResult:
     """Split an http(s) address, its host in lower case; InputError for what cannot be a file's address."""
     if any(character.isspace() or not character.isprintable() for character in url):
         raise InputError(
-            f"{url!r} holds white space or a character that cannot be printed; write it percent-encoded, a blank as %20"
+            f"{redacted(url)!r} holds white space or a character that cannot be printed; write it percent-encoded, a "
+            "blank as %20"
         )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InputError(f"{url} is not a well-formed address: {error}") from None
+        raise InputError(f"{redacted(url)} is not a well-formed address: {redacted(str(error))}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"{url} is not an http(s) address with a host")
+        raise InputError(f"{redacted(url)} is not an http(s) address with a host")
     if not (_is_ip6(host) if "[" in parts.netloc else _HOST.fullmatch(host)) or port == 0:
         raise InputError(
-            f"{url}: {parts.netloc!r} is no host to fetch from; a name of ASCII letters, digits, -, _ and single dots "
-            "(an international name in its form xn--…) was expected, after it perhaps a port from 1 to 65535"
+            f"{redacted(url)}: {parts.netloc.rpartition('@')[2]!r} is no host to fetch from; a name of ASCII letters, "
+            "digits, -, _ and single dots (an international name in its form xn--…) was expected, after it perhaps a "
+            "port from 1 to 65535"
         )
     if parts.username is not None:
         raise InputError(f"an address for {host} holds a user name; keep credentials out of tables (~/.netrc is read)")
@@ -359,8 +417,23 @@ def _is_ip6(host: str) -> bool:
 def _file_name(segment: str, url: str) -> str:
     name = unquote(segment, errors="strict") if _is_utf8(segment) else segment
     if name in (".", ".."):
-        raise InputError(f"{url} holds a {name} step; give the address without it")
+        raise InputError(f"{redacted(url)} holds a {name} step; give the address without it")
     return _NOT_IN_NAMES.sub(lambda match: quote(match[0], safe=""), name)
+
+
+def _short_name(name: str) -> str:
+    """Return a name that a file system takes; of a longer one the start, a digest of it all, and the ending."""
+    whole = name.encode()
+    if len(whole) <= _LONGEST_NAME:
+        return name
+    start, ending = _ENDING.split(name.partition("?")[0])[:2]
+    rest = f"~{hashlib.sha256(whole).hexdigest()[:_HASHED]}{ending}"
+    return start.encode()[: _LONGEST_NAME - len(rest)].decode(errors="ignore") + rest
+
+
+def redacted(text: str) -> str:
+    """Return a text, such as an address, for messages: passwords before a host and signatures are hidden."""
+    return _SECRET.sub(r"\1…", _PASSWORD.sub(r"\1…@", text))
 
 
 def _is_utf8(segment: str) -> bool:
@@ -378,17 +451,17 @@ def _on_mirror(url: str, mirror: str) -> str:
     if scheme[1].lower() == "file":
         return str(resource_path(url, _file_path(mirror)))
     if scheme[1].lower() not in ("http", "https"):
-        raise InputError(f"mirror={mirror}: give a folder or an http(s) address")
+        raise InputError(f"mirror={redacted(mirror)}: give a folder or an http(s) address")
     return f"{mirror.rstrip('/')}/{quote(resource_path(url, '').as_posix(), safe=_PATH_SAFE)}"
 
 
 def _from_lock(row: dict[str, str], lock: str | Path) -> Remote:
-    if not row["size"].isdigit():
+    if not _SIZE.fullmatch(row["size"]):
         raise InputError(f"{lock}, {row['accession']}: {row['size']!r} is no size in bytes")
     return Remote(
         url=row["url"],
         accession=row["accession"],
         archives=(row["archive"],) if row["archive"] else (),
-        checksum=parse_checksum(f"md5:{row['md5']}"),
+        checksums=tuple(filter(None, [parse_checksum(f"md5:{row['md5']}")])),
         size=int(row["size"]),
     )
