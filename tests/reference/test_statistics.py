@@ -196,7 +196,12 @@ def test_a_factor_in_two_sets_is_one_unit_in_every_test(seed: int) -> None:
     assert of_test(found, "Kruskal–Wallis").iloc[0]["p"] == pytest.approx(every_split(own, new))
     assert of_test(found, "Mann–Whitney").iloc[0]["p"] == pytest.approx(stats.mannwhitneyu(own, new).pvalue)
     known = pd.DataFrame(
-        {"factor": values["factor"].unique(), "similarity": draw.normal(size=11), "nearest_factor": "F0"}
+        {
+            "protocol": values["protocol"].iloc[0],
+            "factor": values["factor"].unique(),
+            "similarity": draw.normal(size=11),
+            "nearest_factor": "F0",
+        }
     )
     slopes = regress(factor_values(table, known))
     assert set(slopes["n"].astype(int)) <= {5, 0} and ": 5 factors are too few" in slopes["sentence"].iloc[0]

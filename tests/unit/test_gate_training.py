@@ -15,7 +15,7 @@ from tfbs_moe.data.folds import deal_folds, in_calibration_split
 from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.model_list import read_list, write_list
+from tfbs_moe.evaluation.model_list import identity_as_trained, read_list, trained_cells, write_list
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.tables import read_tsv
@@ -326,13 +326,27 @@ def test_the_list_of_models_names_those_left_out_and_nobody_reads_them(
     looked(short_study, tmp_path / "gate_inputs")
     trained((short_study[0][:3], {}), tmp_path / "gate_inputs", tmp_path / "gate")
     folders = {"convnet.C": tmp_path / "C", "convnet.A": short_study[0][1].folder, "moe.softmax": tmp_path / "gate"}
+    taught = {"convnet.C": {"factor": "C", "cell": "K562"}, "convnet.A": {"factor": "A", "cell": "K562"}}
     write_list(
-        ({"model": name, "seed": 0, "folder": str(path)} for name, path in folders.items()), tmp_path / "list.tsv"
+        ({"model": name, "seed": 0, "folder": str(path)} | taught.get(name, {}) for name, path in folders.items()),
+        tmp_path / "list.tsv",
     )
     assert [name for name, *_ in read_list(tmp_path / "list.tsv")] == ["convnet.A", "moe.softmax"]
     assert read_list(tmp_path / "list.tsv", "convnet.C") == []
     table = read_tsv(tmp_path / "list.tsv").set_index("model")
     assert table["left_out"].fillna("").to_dict() == {"convnet.C": "too few peaks.", "convnet.A": "", "moe.softmax": ""}
+    # No expert saw C, whatever the experiments table planned.
+    cells = trained_cells(tmp_path / "list.tsv")
+    assert cells == {"A": {"K562"}}
+    for factor, cell, stratum, expected in (
+        ("C", "K562", "in_distribution", ("unseen", "unseen")),
+        ("C", "K562", "zinc", ("unseen", "zinc")),
+        ("A", "K562", "in_distribution", ("in_distribution", "in_distribution")),
+        ("A", "HepG2", "in_distribution", ("other_cell", "other_cell")),
+    ):
+        planned = {"factor": factor, "cell": cell, "set": "in_distribution", "stratum": stratum}
+        found = identity_as_trained(planned, cells)
+        assert found == planned | {"set": expected[0], "stratum": expected[1]}
     assert table["without"].fillna("").to_dict() == {
         "convnet.C": "",
         "convnet.A": "",

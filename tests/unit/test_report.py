@@ -203,21 +203,24 @@ def test_the_answer_tells_three_sets_apart(run: Run) -> None:
 
 
 def test_a_factor_whose_expert_was_left_out_is_told_apart_from_those_with_one(run: Run) -> None:
-    """Before the mend it was one of "3 factors the experts were trained on" and of "3 factors with an expert"."""
+    """Before the mend it was one of "3 factors with an expert" and stood among those in distribution."""
     models = ["convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3"]
     listed = pd.DataFrame({"model": models, "seed": 0, "folder": "x", "left_out": [None, None, "too few."]})
     listed = pd.concat([listed, listed.assign(seed=1)])
     tables = {f"trained/{protocol}.tsv": listed for protocol in run.study.protocols}
     lacking = Run(run.folder, run.study, run.published, run.tables | tables)
-    assert "on 3 training factors (among them GATA3, without the expert, which was left out)" in answer(lacking)[0]
-    facts = sections._glance(lacking).blocks[0].items
+    glance = sections._glance(lacking).blocks
+    facts = glance[0].items
     assert facts[0] == "2 factors with an expert: ARID3A, FOXM1."
+    assert facts[1].startswith("7 factors no expert saw: GATA3, ")
+    factor, its_set, stratum = (glance[-1].columns.index(name) for name in ("factor", "set", "stratum"))
+    told = {row[factor][0]: (row[its_set][0], row[stratum][0]) for row in glance[-1].rows}
+    assert told["GATA3"] == ("unseen factors", "unseen") and told["FOXM1"] == ("in-distribution", "in distribution")
     assert "1 training factors whose expert was left out: GATA3." in facts
     # One seed or one protocol that has it is enough.
     once = listed.assign(left_out=listed["left_out"].where(listed["seed"] == 1))
     tables["trained/sound.tsv"] = once.astype({"left_out": object})
     partly = Run(run.folder, run.study, run.published, run.tables | tables)
-    assert "on 3 factors the experts were trained on" in answer(partly)[0]
     assert sections._glance(partly).blocks[0].items[0].startswith("3 factors with an expert")
 
 

@@ -57,6 +57,7 @@ def known(table=None):
     factors = list(dict.fromkeys(values["factor"]))
     return pd.DataFrame(
         {
+            "protocol": "sound",
             "factor": factors,
             "nearest_stratum": ["within_family" if name < "o" else None for name in factors],
             "nearest_factor": ["JUND" if name < "o" else None for name in factors],
@@ -197,7 +198,7 @@ def test_a_factor_in_two_cells_is_one_unit_between_strata_and_is_paired_with_its
 def test_regression_is_over_factors_that_no_expert_saw_alone():
     table = in_two_cells()
     factors = table["factor"].unique()
-    similarity = pd.DataFrame({"factor": factors, "similarity": np.arange(len(factors)) % 5.0})
+    similarity = pd.DataFrame({"protocol": "sound", "factor": factors, "similarity": np.arange(len(factors)) % 5.0})
     found = regress(factor_values(table, similarity, datasets=datasets(table))).query("rows == 'all'")
     assert set(found["n"]) == {23} and set(found["set"]) == {"unseen"}
     assert found["sentence"].str.startswith("Over 23 unseen factors").all()
@@ -205,7 +206,7 @@ def test_regression_is_over_factors_that_no_expert_saw_alone():
 
 def test_strata_by_likeness_keep_another_cell_apart():
     """A training factor's nearest training factor is itself, in every cell."""
-    similarity = nearest_training_factors(["JUNX"], ["JUNX"], made_collection())
+    similarity = nearest_training_factors(["JUNX"], ["JUNX"], made_collection()).assign(protocol="sound")
     rows = [("JUNX", "in_distribution", 0.9), ("JUNX", "other_cell", 0.7)]
     table = pd.DataFrame(
         [("sound", "moe.softmax", 0, its_set, name, its_set, its_set, "flanks", "all", "auroc", value, 9)
@@ -320,7 +321,7 @@ def test_every_table_of_where_results_hold():
     found = generalisation_tables(
         table,
         datasets(table),
-        ["JUNX", "MYCX"],
+        {"sound": ["JUNX", "MYCX"]},
         {"sound": "dinucleotide_shuffle"},
         ["moe.softmax"],
         matrices=made_collection(),
@@ -336,10 +337,34 @@ def test_every_table_of_where_results_hold():
     assert set(found["negatives_matrix"]["trained_on"]) == {"dinucleotide_shuffle"}
 
 
+def test_a_factor_is_near_to_those_that_its_protocol_has_experts_of():
+    """JUNX, whose expert the second protocol lacks, is trained on under the first alone."""
+    renamed = {"within_family0": "FOSX", "within_family1": "JUNX", "non_motif0": "POLR2A"}
+    tables = [metrics(strata={"within_family": 2, "non_motif": 1}, protocol=name) for name in ("sound", "poor")]
+    table = pd.concat(tables, ignore_index=True)
+    table["factor"] = table["factor"].map(renamed)
+    trained = {"sound": ["JUNX", "MYCX"], "poor": ["MYCX"]}
+    kinds = dict.fromkeys(trained, "flanks")
+    found = generalisation_tables(table, datasets(table), trained, kinds, ["moe.softmax"], matrices=made_collection())
+    near = found["similarity"].set_index(["protocol", "factor"])
+    assert near["nearest_stratum"].drop("POLR2A", level=1).to_dict() == {
+        ("sound", "FOSX"): "within_family",
+        ("sound", "JUNX"): "in_distribution",
+        ("poor", "FOSX"): "cross_family",
+        ("poor", "JUNX"): "cross_family",
+    }
+    assert near.loc[("poor", "FOSX"), "nearest_factor"] == "MYCX"
+    means = found["strata"].query("strata == 'nearest_factor' and model == 'moe.softmax' and rows == 'all'")
+    assert dict(zip(means["protocol"] + " " + means["name"], means["factors"], strict=True)) == {
+        "sound JUNX": "FOSX, JUNX",
+        "poor MYCX": "FOSX, JUNX",
+    }
+
+
 def test_a_study_of_one_stratum_has_nothing_to_compare():
     table = metrics(strata={"in_distribution": 3}).assign(set="in_distribution")
     found = generalisation_tables(
-        table, datasets(table), ["in_distribution0"], {"sound": "flanks"}, ["moe.softmax"], matrices=[]
+        table, datasets(table), {"sound": ["in_distribution0"]}, {"sound": "flanks"}, ["moe.softmax"], matrices=[]
     )
     assert found["strata_tests"]["p"].isna().all()
     assert found["regression"].empty

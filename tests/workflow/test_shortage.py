@@ -88,6 +88,13 @@ def test_the_study_reaches_its_report_and_says_what_is_missing(short):
     assert set(metrics.experiment) == set(ROWS) - {"CTCF"}
     assert "convnet.GABPA" not in set(metrics.model)
     assert len(metrics.groupby(["experiment", "negatives"])) == 10
+    # No expert saw it, so it counts as unseen wherever that is asked.
+    assert (
+        set(metrics[metrics.experiment == "GABPA"].set) == set(metrics[metrics.experiment == "USF1"].set) == {"unseen"}
+    )
+    similarity = read_tsv(short / "statistics/similarity.tsv").set_index("factor")
+    assert set(similarity.nearest_factor.dropna()) <= {"JUND", "MAX"}
+    assert similarity.loc["MAX", "nearest_stratum"] == "in_distribution" != similarity.loc["GABPA", "nearest_stratum"]
 
     warnings = read_tsv(short / "audit/warnings.tsv")
     said = warnings[warnings.what.isin(["left_out", "smaller"])].sort_values("dataset")

@@ -346,6 +346,14 @@ def listed_models(wildcards):
     return model_files(protocol, seeds, STUDY.trained(protocol)) + calibration_files(protocol, seeds)
 
 
+def taught_by(protocol):
+    """Return the factor and cell that each expert of a protocol is trained on, by its name."""
+    return {
+        f"{kind}.{name}": {column: STUDY.experiments[name][column] for column in ("factor", "cell")}
+        for kind, name in STUDY.experts(protocol)
+    }
+
+
 def mixtures(protocol):
     """Return the names of the mixtures of a protocol."""
     return [f"moe.{gate}" for gate in STUDY.gates(protocol)]

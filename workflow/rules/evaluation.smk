@@ -30,6 +30,7 @@ rule trained_seed:
                 "model": model,
                 "seed": int(wildcards.seed),
                 "folder": model_folder(wildcards.protocol, model, wildcards.seed),
+                **taught_by(wildcards.protocol).get(model, {}),
             }
             for model in STUDY.trained(wildcards.protocol)
         ],

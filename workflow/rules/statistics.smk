@@ -7,6 +7,7 @@ From the metrics, the predictions (for bootstrap resamples) and the authors' pub
 rule paper_statistics:
     input:
         predictions=per_protocol_and_test_set(PREDICTIONS),
+        models=[TRAINED.format(protocol=protocol) for protocol in STUDY.protocols],
         published_draws=PUBLISHED_DRAWS,
     output:
         anova=report(
@@ -84,6 +85,7 @@ rule strata_statistics:
     input:
         metrics=f"{RUN}/evaluation/metrics.tsv",
         datasets=rules.dataset_summary.output[0],
+        models=[TRAINED.format(protocol=protocol) for protocol in STUDY.protocols],
     output:
         similarity=f"{RUN}/statistics/similarity.tsv",
         strata=f"{RUN}/statistics/strata.tsv",
@@ -100,7 +102,6 @@ rule strata_statistics:
         mem_mb=2000,
         runtime=30,
     params:
-        training=[STUDY.experiments[name]["factor"] for name in STUDY.training],
         trained_on={protocol: training_negatives(protocol) for protocol in STUDY.protocols},
         mixtures=sorted({model for protocol in STUDY.protocols for model in mixtures(protocol)}),
         level=config["evaluation"]["confidence"],

@@ -10,7 +10,7 @@ from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
 from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.metrics_with_intervals import evaluate, seed_averages
-from tfbs_moe.evaluation.model_list import read_list
+from tfbs_moe.evaluation.model_list import identity_as_trained, read_list, trained_cells
 from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.scores import overlap_free, read_scores
 from tfbs_moe.models.registry import register_own
@@ -50,9 +50,10 @@ with step(snakemake.log[0]):
     calibrations = {
         (model, seed): read_calibrations(folder) for model, seed, folder in read_list(inputs.models, MIXTURE)
     }
+    trained = trained_cells(inputs.models)
     found = predict_datasets(read_list(inputs.models), datasets, device, params.batch_size, known, params.seed)
     for number, (predictions, subsets) in enumerate(found):
-        identity = params.identities[number]
+        identity = identity_as_trained(params.identities[number], trained)
         write_parquet(predictions, snakemake.output.predictions[number])
         tables = measure(predictions, inputs.audits[number], calibrations, identity)
         tables["subsets"] = subsets.assign(**identity)[[*identity, *subsets.columns]]

@@ -1,5 +1,6 @@
 """Run the paper's ANOVA and Tukey tests on each test set and the authors' draws, with growing numbers of draws."""
 
+from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.draws import paper_tables, read_published_draws
@@ -7,7 +8,11 @@ from tfbs_moe.tables import read_parquet, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
-    predictions = zip(params.identities, snakemake.input.predictions, strict=True)
+    trained = {
+        protocol: trained_cells(path) for protocol, path in zip(params.models, snakemake.input.models, strict=True)
+    }
+    identities = (identity_as_trained(one, trained[one["protocol"]]) for one in params.identities)
+    predictions = zip(identities, snakemake.input.predictions, strict=True)
     tables = paper_tables(
         ((identity, read_scores(read_parquet(path), path)) for identity, path in predictions),
         params.models,

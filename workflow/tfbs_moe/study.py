@@ -3,6 +3,7 @@
 Bookkeeping over names, shared by the Snakefile and the scripts; imports nothing that a bare Snakemake lacks.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,14 +79,12 @@ class Study:
         return list(self.config["protocols"])
 
     def set_of(self, experiment: str) -> str:
-        """Return which of ``SETS`` an experiment belongs to.
+        """Return which of ``SETS`` an experiment belongs to by the experiments table; see ``relation``.
 
-        ``in_distribution``: an expert is trained on the factor in this cell; ``other_cell``: only in other cells;
-        ``unseen``: no expert is trained on the factor.
+        An expert may be left out, so result tables ask again (``evaluation.model_list``).
         """
         row = self.experiments[experiment]
-        cells = self._trained_cells.get(row["factor"])
-        return UNSEEN if cells is None else IN_DISTRIBUTION if row["cell"] in cells else OTHER_CELL
+        return relation(row["factor"], row["cell"], self._trained_cells)
 
     @cached_property
     def _trained_cells(self) -> dict[str, set[str]]:
@@ -313,6 +312,16 @@ class Study:
         if row["format"] == "deepbind":
             return [] if row["role"] == "train" else [SUPPLIED]
         return [kind for kind in self._asked_for if kind != OTHER_PEAKS or self.neighbours(experiment)]
+
+
+def relation(factor: str, cell: str, trained_cells: Mapping[str, Collection[str]]) -> str:
+    """Return which of ``SETS`` a test set belongs to, from the cells in which experts were trained, by factor.
+
+    ``in_distribution``: an expert was trained on the factor in this cell; ``other_cell``: only in other cells;
+    ``unseen``: no expert was trained on the factor.
+    """
+    cells = trained_cells.get(factor, ())
+    return UNSEEN if not cells else IN_DISTRIBUTION if cell in cells else OTHER_CELL
 
 
 def load_study(run_folder: str | Path) -> Study:

@@ -3,7 +3,7 @@
 It is joined from a table per seed, in a folder beside it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
 from tfbs_moe.provenance import sha256_file
+from tfbs_moe.study import relation
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 
 _COLUMNS = ("model", "seed", "folder")
+_TAUGHT = ("factor", "cell")
 LEFT_OUT, WITHOUT = "left_out", "without"
 _DESCRIPTION = "model.json"
 
@@ -22,7 +24,8 @@ _DESCRIPTION = "model.json"
 def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
     """Write name, seed and folder of each model, and the digests of its weights and, for mixtures, calibration.
 
-    ``left_out`` says why a model was not trained, ``without`` which networks a mixture lacks beyond those.
+    ``factor`` and ``cell`` are those that an expert is trained on. ``left_out`` says why a model was not trained,
+    ``without`` which networks a mixture lacks beyond those.
     """
     rows = []
     for model in models:
@@ -35,7 +38,8 @@ def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
             LEFT_OUT: description.get(LEFT_OUT),
             WITHOUT: "; ".join(f"{name}: {reason}" for name, reason in description.get(WITHOUT, {}).items()) or None,
         }
-        rows.append({column: model[column] for column in _COLUMNS} | digests)
+        taught = {column: model.get(column) for column in _TAUGHT}
+        rows.append({column: model[column] for column in _COLUMNS} | taught | digests)
     write_tsv(pd.DataFrame(rows), path)
 
 
@@ -55,3 +59,21 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
         (str(model), int(seed), str(folder))
         for model, seed, folder in zip(table["model"], table["seed"], table["folder"], strict=True)
     ]
+
+
+def trained_cells(path: str | Path) -> dict[str, set[str]]:
+    """Return the cells in which a list has experts of any seed trained on a factor, by factor."""
+    table = read_tsv(path, (*_TAUGHT, LEFT_OUT))
+    experts = table[table["factor"].notna() & table[LEFT_OUT].isna()]
+    return {str(factor): set(cells) for factor, cells in experts.groupby("factor", sort=False)["cell"]}
+
+
+def identity_as_trained(identity: Mapping[str, str], experts_of: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Return a test set's identity with the set that the experts there are (``trained_cells``) give it.
+
+    ``Study.identity`` goes by the experiments table, and an expert may have been left out. The stratum follows where
+    the table names none.
+    """
+    found = relation(identity["factor"], identity["cell"], experts_of)
+    stratum = found if identity["stratum"] == identity["set"] else identity["stratum"]
+    return {**identity, "set": found, "stratum": stratum}

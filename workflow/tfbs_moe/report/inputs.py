@@ -105,20 +105,16 @@ class Run:
         """Return the name of a protocol's model for readers, with its architecture if the protocol has several."""
         return model_label(model, self.study.several_architectures(protocol))
 
-    def without_expert(self, protocol: str) -> list[str]:
-        """Return the training factors of a protocol that no seed has an expert of, all of theirs being left out.
-
-        Sets, strata and similarity go by the experiments table, in which these stay training factors.
-        """
+    def trained_cells(self, protocol: str) -> dict[str, set[str]]:
+        """Return the cells in which some seed has an expert of a factor, by factor; see ``evaluation.model_list``."""
         listed = self.table(trained_list(protocol))
-        if listed is None or LEFT_OUT not in listed:
-            return []
-        out = set(listed.loc[listed[LEFT_OUT].notna(), "model"])
-        out -= set(listed.loc[listed[LEFT_OUT].isna(), "model"])
-        taught: dict[str, list[bool]] = {}
+        there = None if listed is None else set(listed.loc[listed[LEFT_OUT].isna(), "model"])
+        found: dict[str, set[str]] = {}
         for kind, name in self.study.experts(protocol):
-            taught.setdefault(self.study.experiments[name]["factor"], []).append(f"{kind}.{name}" not in out)
-        return [factor for factor, there in taught.items() if not any(there)]
+            if there is None or f"{kind}.{name}" in there:
+                row = self.study.experiments[name]
+                found.setdefault(row["factor"], set()).add(row["cell"])
+        return found
 
     def why_missing(self, path: str) -> str:
         """Say in one sentence why a table is missing from the report."""

@@ -7,7 +7,7 @@ import pandas as pd
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.statistics.between import compare_strata
 from tfbs_moe.statistics.regression import regress
-from tfbs_moe.statistics.similarity import nearest_training_factors
+from tfbs_moe.statistics.similarity import SIMILARITY_COLUMNS, nearest_training_factors
 from tfbs_moe.statistics.strata import factor_values, strata_means
 from tfbs_moe.statistics.units import UNIT, of_metric, over_factors
 
@@ -45,7 +45,7 @@ def negatives_matrix(
 def generalisation_tables(
     metrics: pd.DataFrame,
     datasets: pd.DataFrame,
-    training: Sequence[str],
+    training: Mapping[str, Sequence[str]],
     trained_on: Mapping[str, str],
     mixtures: Sequence[str],
     level: float = 0.95,
@@ -55,11 +55,11 @@ def generalisation_tables(
 
     InputError where the metrics have no AUROC.
 
-    ``datasets`` is from ``data.summary``; ``training`` are the factors that experts were trained on, and ``trained_on``
-    is the kind of training negatives by protocol. Strata are tested and regressions fitted for ``mixtures`` alone;
-    means are of all models. ``matrices`` None means JASPAR's.
+    ``datasets`` is from ``data.summary``; ``training`` are the factors that there are experts of, and ``trained_on`` is
+    the kind of training negatives, by protocol. Strata are tested and regressions fitted for ``mixtures`` alone; means
+    are of all models. ``matrices`` None means JASPAR's.
     """
-    similarity = nearest_training_factors(list(dict.fromkeys(metrics["factor"])), training, matrices)
+    similarity = _similarity(list(dict.fromkeys(metrics["factor"])), training, matrices)
     values = factor_values(metrics, similarity, datasets=datasets)
     return {
         "similarity": similarity,
@@ -68,3 +68,15 @@ def generalisation_tables(
         "regression": regress(values, level, mixtures),
         "negatives_matrix": negatives_matrix(metrics, trained_on, level=level),
     }
+
+
+def _similarity(
+    tested: Sequence[str], training: Mapping[str, Sequence[str]], matrices: Sequence[Matrix] | None
+) -> pd.DataFrame:
+    """Return the nearest training factors by protocol; protocols with the same experts are looked up once."""
+    found: dict[tuple[str, ...], pd.DataFrame] = {}
+    for factors in map(tuple, training.values()):
+        if factors not in found:
+            found[factors] = nearest_training_factors(tested, factors, matrices)
+    tables = [found[tuple(factors)].assign(protocol=protocol) for protocol, factors in training.items()]
+    return pd.concat(tables, ignore_index=True)[["protocol", *SIMILARITY_COLUMNS]]

@@ -41,8 +41,8 @@ def factor_values(
     ``other_cell`` in that set, where the nearest training factor is the factor itself. A factor tested in two strata
     (its own and another cell) has a row in each.
 
-    ``similarity`` is from ``nearest_training_factors`` and ``datasets`` from ``data.summary``; where one is None, its
-    columns are missing.
+    ``similarity`` is from ``nearest_training_factors``, by ``protocol``, and ``datasets`` from ``data.summary``; where
+    one is None, its columns are missing.
     """
     chosen = of_metric(metrics, metric)
     keys = [*GROUPS, "factor", "set", "stratum"]
@@ -52,10 +52,10 @@ def factor_values(
     # Columns of empty tables would have no dtype in common.
     values["factor"] = values["factor"].astype(object)
     values = values.merge(_overlap(chosen, datasets), on=["factor", "stratum", "negatives"], how="left")
-    known = similarity if similarity is not None else pd.DataFrame(columns=["factor"])
-    columns = ["factor", NEAREST, "nearest_factor", "similarity"]
-    known = known.reindex(columns=columns).astype({"factor": object}).drop_duplicates("factor")
-    values = values.merge(known, on="factor", how="left")
+    keys = ["protocol", "factor"]
+    known = similarity if similarity is not None else pd.DataFrame(columns=keys)
+    known = known.reindex(columns=[*keys, NEAREST, "nearest_factor", "similarity"]).astype(dict.fromkeys(keys, object))
+    values = values.astype({"protocol": object}).merge(known.drop_duplicates(keys), on=keys, how="left")
     elsewhere = (values["set"] == OTHER_CELL) & values[NEAREST].notna()
     return values.assign(metric=metric, **{NEAREST: values[NEAREST].mask(elsewhere, OTHER_CELL)})
 

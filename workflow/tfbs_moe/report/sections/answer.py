@@ -99,14 +99,10 @@ def verdict(lower: float, upper: float, p: float, level: float) -> str:
 def _levels(run: Run, metrics: pd.DataFrame, protocol: str, model: str, several: bool) -> str:
     chosen = metrics[(metrics["model"] == model) & (metrics["rows"] == "all")].dropna(subset=["value"])
     means = _means(run, chosen, "set")
-    tested = set(chosen.loc[chosen["set"] == IN_DISTRIBUTION, "factor"])
-    lacking = [factor for factor in run.without_expert(protocol) if factor in tested]
-    among = f"training factors (among them {', '.join(lacking)}, without the expert, which was left out)"
-    set_words = _SET_WORDS | ({IN_DISTRIBUTION: among} if lacking else {})
     parts = [
         f"{interval(means[name]['value'], means[name]['lower'], means[name]['upper'])} on "
         f"{means[name]['n_factors']} {words}"
-        for name, words in set_words.items()
+        for name, words in _SET_WORDS.items()
         if name in means
     ]
     if not parts:

@@ -1,6 +1,6 @@
 """The sections of the report, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,7 @@ from tfbs_moe.report.sections.calibration import calibration
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
-from tfbs_moe.study import OTHER_CELL, UNSEEN
+from tfbs_moe.study import OTHER_CELL, SETS, UNSEEN, relation
 from tfbs_moe.tables import read_json, read_tsv
 
 _QUESTION = (
@@ -91,27 +91,34 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
 
 def _glance(run: Run) -> Section:
     study = run.study
+    taught = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
+    cells: dict[str, set[str]] = {}
+    for protocol in study.protocols:
+        for factor, trained_in in run.trained_cells(protocol).items():
+            cells.setdefault(factor, set()).update(trained_in)
+    sets = {name: relation(row["factor"], row["cell"], cells) for name, row in study.experiments.items()}
+    unseen, elsewhere = (
+        list(dict.fromkeys(study.experiments[name]["factor"] for name, its_set in sets.items() if its_set == which))
+        for which in (UNSEEN, OTHER_CELL)
+    )
+    trained = [factor for factor in taught if factor in cells]
+    without = [factor for factor in taught if factor not in cells]
     rows = [
         {
             "experiment": name,
             "factor": row["factor"],
             "cell": row["cell"],
             "role": _ROLES[row["role"]],
-            "set": aggregate.SETS[study.set_of(name)],
-            "stratum": study.stratum_of(name).replace("_", " "),
+            "set": aggregate.SETS[sets[name]],
+            "stratum": (sets[name] if row["stratum"] in ("", *SETS) else row["stratum"]).replace("_", " "),
         }
         for name, row in study.experiments.items()
     ]
-    unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
-    taught = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
-    left_out = [run.without_expert(protocol) for protocol in study.protocols]
-    trained = [factor for factor in taught if not all(factor in out for out in left_out)]
-    without = [factor for factor in taught if factor not in trained]
     seeds = len(study.config["replicates"])
-    away = f"{', '.join(elsewhere)}{_untested(run, OTHER_CELL)}"
+    away = f"{', '.join(elsewhere)}{_untested(run, OTHER_CELL, elsewhere)}"
     facts = [
         f"{len(trained)} factors with an expert: {', '.join(trained)}.",
-        f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}{_untested(run, UNSEEN)}.",
+        f"{len(unseen)} factors no expert saw: {', '.join(unseen) or 'none'}{_untested(run, UNSEEN, unseen)}.",
         *([f"{len(without)} training factors whose expert was left out: {', '.join(without)}."] if without else []),
         *([f"{len(elsewhere)} training factors in another cell: {away}."] if elsewhere else []),
         f"Protocols: {', '.join(study.protocols)}; {seeds} training seed{'s' if seeds > 1 else ''}, each a full "
@@ -123,9 +130,9 @@ def _glance(run: Run) -> Section:
     return Section("glance", "The study at a glance", [Items(facts), *pictures(run, "schematic"), table])
 
 
-def _untested(run: Run, which: str) -> str:
+def _untested(run: Run, which: str, factors: Sequence[str]) -> str:
     """Say of which factors of a set there are results, if not of all: test sets of too few rows are left out."""
-    metrics, factors = run.table(METRICS), run.study.tested_factors(which)
+    metrics = run.table(METRICS)
     if metrics is None:
         return ""
     found = metrics[(metrics["set"] == which) & metrics["value"].notna()]["factor"].unique()
