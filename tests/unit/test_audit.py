@@ -272,6 +272,15 @@ def test_training_sets_of_few_bound_rows_are_warned_of():
     assert "min_training_positives" not in set(enough.what)
 
 
+@pytest.mark.parametrize(("limit", "kind"), [(0.01, "unmatched"), (0.3, "gc_matched")])
+def test_negatives_match_in_gc_up_to_the_threshold_of_the_config(limit, kind):
+    """Whether they prove to be what is declared goes by the same distance as the warning of it."""
+    found = audit({"set": genomic(random_codes(300, 1, gc=0.45))}, set(), thresholds=AuditThresholds(gc_mismatch=limit))
+    assert found.datasets["negatives_found"].item() == kind and 0.03 < found.datasets["gc_mismatch"].item() < 0.1
+    said = {"gc_mismatch", "negatives_found"} if kind == "unmatched" else set()
+    assert set(found.warnings.what) & {"gc_mismatch", "negatives_found"} == said
+
+
 def test_findings_of_the_papers_files(shared_data):
     (folder,) = shared_data.glob("mirror/raw.githubusercontent.com/lab-rasool/TFBS/*/data")
     datasets: dict[str, Dataset] = {}

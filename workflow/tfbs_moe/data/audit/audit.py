@@ -61,6 +61,7 @@ def audit(
     A common ``k``-mer marks shared sequence; composition is measured on about ``composition_rows`` sequences of each.
     Raises InputError where there is no dataset, lengths differ or a training name is unknown.
     """
+    thresholds = thresholds or AuditThresholds()
     unknown = sorted(set(training) - set(datasets))
     if unknown:
         raise InputError(f"audit: no dataset is called {', '.join(unknown)}")
@@ -83,7 +84,7 @@ def audit(
             {
                 "dataset": name,
                 **_facts(dataset, own),
-                **_negatives(name, datasets, parents),
+                **_negatives(name, datasets, parents, thresholds.gc_mismatch),
                 **_composition(name, dataset, composition_rows, seed),
             }
             for (name, dataset), own in zip(datasets.items(), codes, strict=True)
@@ -95,7 +96,7 @@ def audit(
     table = table.set_index("dataset").loc[list(given)].reset_index()
     # Nullable, as excluded datasets have no counts.
     table = table.astype(dict.fromkeys(_COUNTS, "Int64"))
-    return Audit(table, pairs, audit_warnings(table, pairs, set(training), thresholds or AuditThresholds()))
+    return Audit(table, pairs, audit_warnings(table, pairs, set(training), thresholds))
 
 
 def _counts(dataset: Dataset) -> dict[str, object]:
@@ -126,7 +127,9 @@ def _facts(dataset: Dataset, codes: np.ndarray) -> dict[str, object]:
     }
 
 
-def _negatives(name: str, datasets: Mapping[str, Dataset], parents: Mapping[str, Parents]) -> dict[str, object]:
+def _negatives(
+    name: str, datasets: Mapping[str, Dataset], parents: Mapping[str, Parents], gc_mismatch: float
+) -> dict[str, object]:
     dataset = datasets[name]
     finding = find_negatives(
         dataset,
@@ -136,6 +139,7 @@ def _negatives(name: str, datasets: Mapping[str, Dataset], parents: Mapping[str,
             if key != name and "experiment" in other.attributes
             if other.attributes["experiment"] == dataset.attributes.get("experiment")
         ],
+        gc_mismatch,
     )
     return {
         "negatives_found": finding.kind,

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from tfbs_moe.data.audit.warnings import AuditThresholds
 from tfbs_moe.data.dataset import UNPAIRED, Dataset
 from tfbs_moe.data.negatives.shuffles import BLOCK
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot
@@ -17,7 +18,6 @@ Kind = Literal[
 
 MAJORITY = 0.75  # below this fraction of the largest kind, negatives are a mixture
 FLANK_REACH = 5_000  # bases
-GC_MISMATCH = 0.03
 _BASES = 5
 # A fixed seed, so that the same file gives the same finding; unlike sequences collide once in 2**64.
 _WEIGHTS = np.random.default_rng(2507_09754).integers(2**63, size=(3, _BASES, _BASES), dtype=np.uint64) * 2 + 1
@@ -49,11 +49,14 @@ class Parents(NamedTuple):
         return cls(dinucleotide_signature(codes), block_signatures(codes)[:, -1])
 
 
-def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesFinding:
+def find_negatives(
+    dataset: Dataset, more: Iterable[Parents] = (), gc_mismatch: float = AuditThresholds.gc_mismatch
+) -> NegativesFinding:
     """Classify the negatives of a dataset.
 
     A shuffle is recognised by what it preserves of some positive, so even after sequences were reordered or dropped.
-    ``more`` are further possible parents, such as another split's positives. The paper's test files prove to hold
+    ``more`` are further possible parents, such as another split's positives; other sequence is ``gc_matched`` up to a
+    distance ``gc_mismatch`` from the positives. The paper's test files prove to hold
     paired dinucleotide shuffles, its training negatives block shuffles.
     """
     codes = codes_from_one_hot(dataset.one_hot)
@@ -75,7 +78,7 @@ def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesF
         "block_shuffle": float(block.mean()),
         "base_shuffle": float(letter.mean()),
         "flanks": float(flank.mean()),
-        _unrelated(positives, negatives[rest]): float(rest.mean()),
+        _unrelated(positives, negatives[rest], gc_mismatch): float(rest.mean()),
     }
     largest = max(shares, key=lambda kind: shares[kind])
     common = min(len(positives), len(negatives))
@@ -90,8 +93,8 @@ def find_negatives(dataset: Dataset, more: Iterable[Parents] = ()) -> NegativesF
     )
 
 
-def _unrelated(positives: np.ndarray, negatives: np.ndarray) -> Kind:
-    matched = len(negatives) and _gc_mismatch(positives, negatives) <= GC_MISMATCH
+def _unrelated(positives: np.ndarray, negatives: np.ndarray, most: float) -> Kind:
+    matched = len(negatives) and _gc_mismatch(positives, negatives) <= most
     return "gc_matched" if matched else "unmatched"
 
 
