@@ -295,9 +295,14 @@ def test_rows_with_relatives_in_every_fold_teach_nothing(folded, tmp_path: Path)
         two, {"A": (path, valid)}, tmp_path / "gate_inputs", rows="out_of_fold", seed=0, device=CPU
     )
     assert description["counts"]["training"] == TRAINING - 4, "both windows go, with their pairs"
-    with pytest.raises(InputError, match="experts of folds of A were trained on"):
-        wrong = [replace(two[0], folds=two[0].folds[::-1]), two[1]]
-        write_gate_inputs(wrong, {"A": (path, valid)}, tmp_path / "again", rows="out_of_fold", seed=0, device=CPU)
+    # Fold 1 of as many rows, one of them from its own fold.
+    rows = np.flatnonzero(dealt != 1)
+    rows[-1] = np.flatnonzero(dealt == 1)[-1]
+    train_expert(subset(train, np.sort(rows)), own, folder=tmp_path / "one_off", seed=1, **how)
+    for fold_networks in (two[0].folds[::-1], (str(folds[0]), str(tmp_path / "one_off"))):
+        wrong = [replace(two[0], folds=fold_networks), two[1]]
+        with pytest.raises(InputError, match="experts of folds of A were trained on other rows than .* 1[)]; train"):
+            write_gate_inputs(wrong, {"A": (path, valid)}, tmp_path / "again", rows="out_of_fold", seed=0, device=CPU)
 
 
 def _fold(block: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from tfbs_moe.data.dataset import Dataset, leaders, read_dataset
+from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
 from tfbs_moe.data.folds import POOLED_RANDOM, deal_folds, in_calibration_split, selects_epoch
 from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.motif_scores import motif_prior_scores
@@ -31,7 +31,7 @@ from tfbs_moe.runtime import rng
 from tfbs_moe.tables import atomic, check_space, read_json, write_json
 from tfbs_moe.training.gate_rows import OUT_OF_FOLD, RowChoice, choose_rows
 from tfbs_moe.training.out_of_fold import NOBODY, Embed, Outsider, align, who_looks
-from tfbs_moe.training.record import data_record
+from tfbs_moe.training.record import RowsDigest, data_record
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +125,8 @@ def write_gate_inputs(
     pieces: list[Pieces] = []
     folds: list[np.ndarray] = []
     sizes: list[int] = []
+    # Rows outside each fold, by the experiments that they are of.
+    outside = {each.trained_on: [RowsDigest() for _ in each.folds] for each in gate_experts if rows == OUT_OF_FOLD}
     factors: dict[str, str] = {}
     for name, split in sources:
         dataset = _read(data[name][split], stack.window)
@@ -138,6 +140,10 @@ def write_gate_inputs(
             pieces.append(Pieces.of(dataset))
         if not split:
             folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
+            for taught, digests in outside.items():
+                if name in taught:
+                    for fold, digest in enumerate(digests):
+                        digest.add(subset(dataset, folds[-1] != fold))
     training = sum(sizes[: len(data)])
     leader, excluded = np.concatenate(pairs), np.concatenate(reserved)
     met = csr_array((sum(sizes), len(gate_experts) * number), dtype=np.int32)
@@ -174,7 +180,7 @@ def write_gate_inputs(
     }
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
-        _check_folds(gate_experts, dict(zip(data, folds, strict=True)))
+        _check_folds(gate_experts, {taught: [each.hexdigest() for each in own] for taught, own in outside.items()})
         outsiders, explained = _outsiders(gate_experts, data, stack, device)
         description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, validation])
@@ -326,16 +332,19 @@ def _number_of_folds(gate_experts: Sequence[GateExpert]) -> int:
     return len(gate_experts[0].folds)
 
 
-def _check_folds(gate_experts: Sequence[GateExpert], dealt: Mapping[str, np.ndarray]) -> None:
-    """Raise InputError for fold networks not trained on as many sequences as ``dealt``, folds (N,), gives them."""
+def _check_folds(gate_experts: Sequence[GateExpert], outside: Mapping[tuple[str, ...], Sequence[str]]) -> None:
+    """Raise InputError for fold networks not trained on the rows ``outside`` their folds, digests by experiments."""
     for gate_expert in gate_experts:
-        folds = np.concatenate([dealt[name] for name in gate_expert.trained_on])
-        expected = [int((folds != one).sum()) for one in range(len(gate_expert.folds))]
-        trained = [bundle.describe(folder)["data"]["train"]["rows"] for folder in gate_expert.folds]
-        if trained != expected:
+        trained = [bundle.describe(folder)["data"]["train"]["sha256"] for folder in gate_expert.folds]
+        wrong = [
+            str(fold)
+            for fold, (own, expected) in enumerate(zip(trained, outside[gate_expert.trained_on], strict=True))
+            if own != expected
+        ]
+        if wrong:
             raise InputError(
-                f"the experts of folds of {gate_expert.name} were trained on {trained} rows, and there are {expected} "
-                "outside of their folds; train them again"
+                f"the experts of folds of {gate_expert.name} were trained on other rows than those outside of their "
+                f"folds (folds {', '.join(wrong)}); train them again"
             )
 
 

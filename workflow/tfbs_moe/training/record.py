@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
-from tfbs_moe.data.dataset import Dataset
+from tfbs_moe.data.dataset import UNPAIRED, Dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
 from tfbs_moe.provenance import code_digest
@@ -27,12 +28,32 @@ TIMING = "timing.json"
 _LIBRARY = Path(__file__).resolve().parents[2]
 
 
+class RowsDigest:
+    """SHA-256 of sequences, labels and pairs of datasets one after the other, which need not be in memory together."""
+
+    def __init__(self) -> None:
+        """Begin without rows."""
+        self._content, self._label, self._pair, self._rows = hashlib.sha256(), b"", b"", 0
+
+    def add(self, dataset: Dataset) -> None:
+        """Append a dataset's rows, as ``concatenate`` does."""
+        self._content.update(dataset.one_hot.tobytes())
+        self._label += dataset.label.tobytes()
+        # Fresh negatives are shuffles of the sequence each is paired with.
+        self._pair += np.where(dataset.pair == UNPAIRED, UNPAIRED, dataset.pair + self._rows).astype(np.int32).tobytes()
+        self._rows += len(dataset)
+
+    def hexdigest(self) -> str:
+        """Return the digest of the rows so far."""
+        content = self._content.copy()
+        content.update(self._label + self._pair)
+        return content.hexdigest()
+
+
 def data_record(dataset: Dataset) -> dict[str, Any]:
     """Return what identifies a dataset: a digest of sequences, labels and pairs, counts, and its attributes."""
-    content = hashlib.sha256(dataset.one_hot.tobytes())
-    content.update(dataset.label.tobytes())
-    # Fresh negatives are shuffles of the sequence each is paired with.
-    content.update(dataset.pair.tobytes())
+    content = RowsDigest()
+    content.add(dataset)
     named = {key: value for key, value in dataset.attributes.items() if isinstance(value, str | int | float | bool)}
     return {
         "sha256": content.hexdigest(),
