@@ -25,8 +25,9 @@ class KmerParameters(ExpertParameters):
 class KmerLogistic(Expert):
     """A weight per k-mer, shared with its reverse complement; the logit is their sum over the sequence plus a bias.
 
-    The embedding is that sum without the bias. K-mers with an unknown base are not counted. Counts do not respond to
-    small changes of a column, so the input has no gradient: among attribution methods only mutagenesis works.
+    The embedding is that sum without the bias. K-mers with a column that is no base (unknown, or neutral padding) are
+    not counted. Counts do not respond to small changes of a column, so the input has no gradient: among attribution
+    methods only mutagenesis works.
     """
 
     Parameters = KmerParameters
@@ -64,7 +65,7 @@ class KmerLogistic(Expert):
         # torch's argmax takes ten times as long.
         highest, bases = x.max(1)
         kmers = (bases.unfold(1, k, 1) * self.places).sum(2)
-        known = highest.unfold(1, k, 1).amin(2) > 0
+        known = highest.unfold(1, k, 1).amin(2) == 1
         bag: torch.Tensor = self.weights(self.row[torch.where(known, kmers, ALPHABET_SIZE**k)])
         return bag
 

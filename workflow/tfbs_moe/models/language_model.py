@@ -110,9 +110,10 @@ class LanguageModel(Expert):
         """Return the input embeddings (N, tokens, hidden) of sequences (N, 4, L)."""
         kmer, stride = self.settings.kmer, self.settings.stride
         windows = x.unfold(2, kmer, stride)  # (N, 4, tokens, k)
-        if x.requires_grad:
-            # For a gradient, weigh each k-mer's embedding by the product of its bases' input values: the same result
-            # for one-hot input. What an unknown base leaves over goes to the unknown token.
+        if x.requires_grad or not ((x == 0) | (x == 1)).all():
+            # For a gradient and for mixed columns (neutral ones hold 0.25 of each base), weigh each k-mer's embedding
+            # by the product of its bases' input values: the same result for one-hot input. What an unknown base leaves
+            # over goes to the unknown token.
             shares = torch.ones(*windows.shape[:1], windows.shape[2], 1, dtype=x.dtype, device=x.device)
             for position in range(kmer):
                 bases = windows[..., position].transpose(1, 2)
