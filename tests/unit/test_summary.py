@@ -105,6 +105,9 @@ def test_no_training_begins_where_fewer_than_two_experiments_have_rows(tmp_path)
     assert table[["experiment", "split", "rows"]].to_numpy().tolist() == [
         [name, split, 0 if name == "B" else 4] for name in "ABC" for split in ("train", "validation")
     ]
+    assert len(summarise_datasets(files("flanks", "A", "C"), [], {"gate g": ("flanks", ["A", "B"])})) == 6
+    with pytest.raises(InputError, match="^gate g: every expert of this gate is left out; .*[)][.] B: B has few[.]$"):
+        summarise_datasets(files("flanks", "A", "C"), [], {"gate g": ("flanks", ["B"])})
     with pytest.raises(
         InputError,
         match="at least 2 experts, and with negatives of kind other_peaks only 1 of 3 training experiments have rows. "

@@ -209,6 +209,18 @@ def training_negatives(protocol):
     return config["protocols"][protocol]["training_negatives"]
 
 
+def choosy_gates():
+    """Return training negatives and experiments of each gate that weighs the experts of some experiments alone."""
+    found = {}
+    for protocol in STUDY.protocols:
+        known = STUDY.gate_experts(protocol)
+        for gate in STUDY.gates(protocol):
+            experiments = dict.fromkeys(known[name][1] for name in STUDY.gate_experts_of(protocol, gate))
+            if POOLED not in experiments and len(experiments) < len(STUDY.training):
+                found[f"gate {gate} of the protocol {protocol}"] = (training_negatives(protocol), list(experiments))
+    return found
+
+
 def training_datasets(protocol, *splits):
     """Return splits of every training experiment, in the order of the experiments table."""
     negatives = training_negatives(protocol)

@@ -169,6 +169,7 @@ rule dataset_summary:
         mem_mb=2000,
         runtime=15,
     params:
+        gates=choosy_gates(),
         code=code("dataset_summary.py"),
     message:
         "Summing up every dataset"

@@ -5,4 +5,5 @@ from tfbs_moe.runtime import step
 from tfbs_moe.tables import write_tsv
 
 with step(snakemake.log[0]):
-    write_tsv(summarise_datasets(snakemake.input.datasets, snakemake.input.audits), snakemake.output[0])
+    table = summarise_datasets(snakemake.input.datasets, snakemake.input.audits, snakemake.params.gates)
+    write_tsv(table, snakemake.output[0])

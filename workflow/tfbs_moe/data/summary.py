@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -13,12 +14,17 @@ COLUMNS = ("experiment", "factor", "cell", "negatives", "split", "rows", "positi
 FEWEST_EXPERTS = 2
 
 
-def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Path]) -> pd.DataFrame:
+def summarise_datasets(
+    datasets: Sequence[str | Path],
+    audits: Sequence[str | Path],
+    gates: Mapping[str, tuple[str, Sequence[str]]] = MappingProxyType({}),
+) -> pd.DataFrame:
     """Return one row of ``COLUMNS`` per dataset: ``paired`` counts rows in a pair.
 
     ``overlapping`` counts bound test rows that share sequence with training, by the ``audits`` of test splits,
-    ``<experiment>/<negatives>/rows.parquet``; missing for other splits. Raises InputError where, for a kind of
-    negatives, fewer than two experiments have rows to train on.
+    ``<experiment>/<negatives>/rows.parquet``; missing for other splits. ``gates`` are the training negatives and
+    the experiments of each gate that does not weigh the experts of all. Raises InputError where, for a kind of
+    negatives, fewer than two experiments have rows to train on, or none of a gate's.
     """
     overlap = {Path(path).parts[-3:-1]: path for path in audits}
     rows = []
@@ -41,6 +47,10 @@ def summarise_datasets(datasets: Sequence[str | Path], audits: Sequence[str | Pa
         )
     for kind, of_kind in reasons.items():
         _check_enough_experts(kind, of_kind)
+    for gate, (kind, names) in gates.items():
+        if all(reasons[kind][name] for name in names):
+            said = "; ".join(f"{name}: {reasons[kind][name].rstrip('.')}" for name in names)
+            raise InputError(f"{gate}: every expert of this gate is left out; give it others (factors). {said}.")
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"overlapping": "Int64"})
 
 
