@@ -206,5 +206,5 @@ def test_damaged_prepared_genomes(tmp_path, both):
         file["x"] = [1]
     with pytest.raises(InputError, match="no prepared genome"):
         Genome.open(tmp_path / "other.h5")
-    with pytest.raises(InputError, match="no such genome file"):
+    with pytest.raises(InputError, match="there is no such file"):
         Genome.open(tmp_path / "absent.fa")

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ _DISK_PROBLEMS = {
 }
 _AGAIN = "Delete it and make it again."
 _REASON_LENGTH = 300
+# Characters, of up to four bytes each, of a temporary file's name.
+_KEPT_NAME = 50
 
 
 @contextmanager
@@ -45,7 +48,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     # Random, so that nobody can plant a link there; the suffix stays last, as libraries infer the format from it.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp.{target.name}")
+    # Of the name only the end, or a long one would get too long.
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp.{target.name[-_KEPT_NAME:]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -219,8 +223,7 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
     Raises InputError where it is missing, empty, of another format or falsely named .gz, or its gzip stream is damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+    check_is_file(path)
     try:
         with path.open("rb") as raw:
             start = raw.read(max(map(len, _OTHER_FORMATS)))
@@ -234,6 +237,26 @@ def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} is cut short: the gzip stream ends early. Fetch it again.") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}. Fetch it again.") from None
+
+
+def check_is_file(path: str | Path) -> None:
+    """Raise InputError, which says what is there instead, unless a path is that of a file."""
+    mode = mode_of(path)
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; the name of a file was expected")
+    if mode:
+        raise InputError(f"{path} is a pipe or a device, which can be read once only; save what it gives as a file")
+    raise InputError(f"{path}: there is no such file")
+
+
+def mode_of(path: str | Path) -> int:
+    """Return type and rights of what is at a path, as of ``os.stat``; 0 where nothing is, or can be seen."""
+    try:
+        return Path(path).stat().st_mode
+    except OSError:
+        return 0
 
 
 def _check_start(path: Path, start: bytes) -> None:

@@ -50,6 +50,7 @@ class Logos:
 
 
 HDF5 = ".h5"
+FORMATS = (".tsv", ".tsv.gz", ".parquet", ".bw", HDF5)
 _BASES = np.array([*ALPHABET, "N"], dtype=object)
 # Sequences held in memory with their attributions.
 _ROWS = 2048

@@ -2,7 +2,7 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -62,11 +62,9 @@ def open_sink(
         yield _Text(stream, header=True)
         # Standard output stays open.
         stream.flush()
+        sys.stdout.buffer.flush()
         return
-    path = Path(path)
-    kind = next((suffix for suffix in sorted(FORMATS, key=len, reverse=True) if path.name.endswith(suffix)), None)
-    if kind is None:
-        raise InputError(f"{path}: the name must end with one of {', '.join(FORMATS)}, which says the format")
+    path, kind = Path(path), output_format(path)
     if kind.startswith(".bed") and not placed:
         raise InputError(f"{path}: these sequences have no place on a genome, which BED needs; write .tsv or .parquet")
     lengths = sizes() if sizes and (kind.startswith(".bed") or (kind == ".bw" and tiled)) else {}
@@ -88,6 +86,14 @@ def open_sink(
         # The sink is closed before its file is renamed, and after an error.
         stack.callback(sink.close)
         yield sink
+
+
+def output_format(path: str | Path, formats: Sequence[str] = FORMATS) -> str:
+    """Return which suffix of ``formats`` a file's name ends with; InputError where it is none of them."""
+    found = [suffix for suffix in formats if Path(path).name.endswith(suffix)]
+    if not found:
+        raise InputError(f"{path}: the name must end with one of {', '.join(formats)}, which says the format")
+    return max(found, key=len)
 
 
 class _Text(Sink):

@@ -45,8 +45,6 @@ def read_variants(path: str | Path) -> Iterator[Allele]:
         InputError: the file is missing, damaged or of another format; the message names the line where there is one.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
     with open_bytes(path) as handle:
         binary = handle.read(len(_BCF_MAGIC)) == _BCF_MAGIC
     return _from_bcf(path) if binary else _from_text(path)

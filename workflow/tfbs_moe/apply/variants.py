@@ -34,6 +34,7 @@ MISMATCH = "reference mismatch"
 NOT_DNA = "allele is no DNA"
 TOO_LONG = "longer than the window"
 BATCH_ALLELES = 4096
+FORMATS = (".tsv", ".tsv.gz", ".parquet")
 _SYMBOLS = frozenset("<>[]*")
 
 

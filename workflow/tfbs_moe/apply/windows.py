@@ -20,7 +20,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.genome.fasta import read_fasta
 from tfbs_moe.genome.genome import Genome, padded_windows
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
-from tfbs_moe.tables import open_bytes
+from tfbs_moe.tables import check_is_file, open_bytes
 
 # Windows per block; a multiple of a model's batch.
 BLOCK_ROWS = 16384
@@ -108,6 +108,7 @@ def open_source(
         InputError: the file or the genome is missing or invalid, or options do not fit.
     """
     path = Path(path)
+    check_is_file(path)
     if step is not None and step < 1:
         raise InputError(f"a step of {step} bases was asked for; it must be 1 or more")
     step = step or max(1, window // 2)
@@ -126,8 +127,6 @@ def open_source(
         return _fasta(path, window, step)
     if kind == "dataset":
         return _dataset(path, window)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
     return _table(path, window, step)
 
 
@@ -135,11 +134,8 @@ def guess_format(path: Path) -> Format:
     """Return the format of a file by its name, or by its first byte; InputError where it holds variants."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
     suffix = suffixes[-1] if suffixes else ""
-    begin = b""
-    # A missing file is reported by the reader of its format.
-    if suffix not in _BY_SUFFIX or path.is_file():
-        with open_bytes(path) as handle:
-            begin = handle.read(len(_VCF_MAGIC))
+    with open_bytes(path) as handle:
+        begin = handle.read(len(_VCF_MAGIC))
     if begin == _VCF_MAGIC or suffix in (".vcf", ".bcf"):
         raise InputError(
             f"{path} holds variants, whose alleles are scored by another command: "

@@ -4,51 +4,62 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfbs_moe.errors import InputError
 
+# In place of a file: standard input, or standard output.
+STANDARD = "-"
+
 
 def predict(given: argparse.Namespace) -> int:
     """Score sequences or loci."""
+    from tfbs_moe.apply.outputs import FORMATS
     from tfbs_moe.apply.predict import Columns, predict_file
     from tfbs_moe.apply.windows import open_source
+    from tfbs_moe.cli.files import regular
 
+    _check_output(given, FORMATS)
     scorer = _scorer(given)
-    source = open_source(
-        given.input, scorer.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
-    )
-    _check_genome(given, scorer.description, source.sizes)
-    columns = Columns(given.bound_share, given.best)
-    scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
+    with regular(given.input) as path:
+        source = open_source(
+            path, scorer.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
+        )
+        _check_genome(given, scorer.description, source.sizes)
+        columns = Columns(given.bound_share, given.best)
+        scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
     _say_notes(given, scored, "windows scored", source.notes)
     return 0
 
 
 def attribute(given: argparse.Namespace) -> int:
     """Attribute scores to bases."""
-    from tfbs_moe.apply.explain import Logos, explain_file
+    from tfbs_moe.apply.explain import FORMATS, Logos, explain_file
     from tfbs_moe.apply.windows import open_source
+    from tfbs_moe.cli.files import regular
     from tfbs_moe.models import bundle
 
+    _check_output(given, FORMATS)
     settings = dict(_setting(text) for text in given.set)
     device = _device(given)
     model = bundle.load(given.model, device)
-    source = open_source(
-        given.input, model.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
-    )
-    _check_genome(given, bundle.describe(given.model), source.sizes)
     logos = Logos(given.logos, given.method) if given.logos else None
+    with regular(given.input) as path:
+        source = open_source(
+            path, model.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
+        )
+        _check_genome(given, bundle.describe(given.model), source.sizes)
+        parts = explain_file(model, source, given.method, given.output, device=device, seed=given.seed, **settings)
 
-    def counted() -> Iterator[int]:
-        for part in explain_file(model, source, given.method, given.output, device=device, seed=given.seed, **settings):
-            if logos:
-                logos.add(*part)
-            yield len(part[0])
+        def counted() -> Iterator[int]:
+            for part in parts:
+                if logos:
+                    logos.add(*part)
+                yield len(part[0])
 
-    explained = _shown(counted(), source.total, "windows", given.quiet)
+        explained = _shown(counted(), source.total, "windows", given.quiet)
     if logos:
         logos.draw()
     _say_notes(given, explained, "windows explained", source.notes)
@@ -58,25 +69,28 @@ def attribute(given: argparse.Namespace) -> int:
 def variants(given: argparse.Namespace) -> int:
     """Score variants."""
     from tfbs_moe.apply.variant_table import read_variants
-    from tfbs_moe.apply.variants import SCORED, score_variant_file
+    from tfbs_moe.apply.variants import FORMATS, SCORED, score_variant_file
+    from tfbs_moe.cli.files import regular
     from tfbs_moe.genome.genome import Genome
 
     try:
         offsets = [int(text) for text in given.offsets.split(",")]
     except ValueError:
         raise InputError(f"--offsets is {given.offsets!r}; whole numbers such as -20,0,20 were expected") from None
+    _check_output(given, FORMATS)
     scorer = _scorer(given)
     statuses: dict[str, int] = {}
 
-    def counted() -> Iterator[int]:
+    def counted(path: Path) -> Iterator[int]:
         genome = Genome.open(given.genome)
         _check_genome(given, scorer.description, lambda: genome.sizes)
-        for counts in score_variant_file(scorer, read_variants(given.input), genome, given.output, offsets):
+        for counts in score_variant_file(scorer, read_variants(path), genome, given.output, offsets):
             for status, count in counts.items():
                 statuses[str(status)] = statuses.get(str(status), 0) + int(count)
             yield int(counts.sum())
 
-    total = _shown(counted(), None, "alleles", given.quiet)
+    with regular(given.input) as path:
+        total = _shown(counted(path), None, "alleles", given.quiet)
     left_out = {status: count for status, count in sorted(statuses.items()) if status != SCORED}
     _say_notes(given, total, "alleles read", {"scored": statuses.get(SCORED, 0)} | left_out)
     return 0
@@ -96,10 +110,13 @@ def compare(given: argparse.Namespace) -> int:
     """Compare two runs."""
     import pandas as pd
 
-    from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
-    from tfbs_moe.report.inputs import read_run
-    from tfbs_moe.study import load_study
+    from tfbs_moe.cli.files import check_outputs
+    from tfbs_moe.report.documents.compare import COMPARISON_FILES, compare_runs, summary, write_comparison
+    from tfbs_moe.report.inputs import TABLES, read_run
+    from tfbs_moe.study import CONFIG, EXPERIMENTS, load_study
 
+    inputs = [run / name for run in (given.first, given.second) for name in (CONFIG, EXPERIMENTS, *TABLES)]
+    check_outputs([given.output / name for name in COMPARISON_FILES], inputs)
     first, second = (read_run(folder, load_study(folder), pd.DataFrame()) for folder in (given.first, given.second))
     comparison = compare_runs(first, second)
     write_comparison(comparison, given.output)
@@ -109,9 +126,12 @@ def compare(given: argparse.Namespace) -> int:
 
 def cost(given: argparse.Namespace) -> int:
     """Say what a run took, or what a planned study will take."""
+    from tfbs_moe.cli.files import check_outputs
     from tfbs_moe.report.documents import costs
     from tfbs_moe.tables import write_tsv
 
+    if given.output:
+        check_outputs([given.output], [given.folder / costs.FOLDER, given.plan])
     if given.plan is None:
         if given.rows is not None or given.test_rows is not None:
             raise InputError("--rows and --test-rows are of a planned study: give its plan too, --plan FILE")
@@ -143,12 +163,27 @@ def doctor(given: argparse.Namespace) -> int:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file, or of standard input for ``-``."""
-    if str(path) == "-":
+    if str(path) == STANDARD:
         return sys.stdin.readlines()
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
+    """Look, before any work, at what a command that scores is to write."""
+    from tfbs_moe.apply.outputs import output_format
+    from tfbs_moe.cli.files import check_outputs
+
+    outputs = [given.output]
+    if given.output != STANDARD:
+        output_format(given.output, formats)
+    if getattr(given, "logos", None):
+        from tfbs_moe.figures.style import saved_files
+
+        outputs += saved_files(given.logos)
+    check_outputs(outputs, [given.input, given.genome, given.model])
 
 
 def _scorer(given: argparse.Namespace) -> Any:
@@ -210,5 +245,14 @@ def _shown(counts: Iterable[int], total: int | None, unit: str, quiet: bool) -> 
 def _say_notes(given: argparse.Namespace, count: int, what: str, notes: dict[str, int]) -> None:
     """Report on stderr how much came in and went out."""
     parts = [f"{count} {what}", *(f"{rows} {reason}" for reason, rows in notes.items() if rows)]
-    target = "" if given.output == "-" else f" → {given.output}"
-    sys.stderr.write(f"{'; '.join(parts)}{target}\n")
+    target = "" if given.output == STANDARD else f" → {given.output}"
+    say(f"{'; '.join(parts)}{target}")
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, which may be full or closed: that must not end a command."""
+    try:
+        sys.stderr.write(f"{text}\n")
+    except OSError:
+        # Python would try again at exit, and end with a status of its own.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115

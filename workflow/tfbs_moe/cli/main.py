@@ -28,23 +28,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         top.print_help(sys.stderr)
         return MISUSED
+    if not _has_streams(given):
+        return 1
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     logging.captureWarnings(True)
     # It logs what it cuts from each font that a figure embeds.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     run: Callable[[argparse.Namespace], int] = given.run
     try:
-        return run(given)
+        status = run(given)
+        sys.stdout.flush()
+        return status
     except InputError as error:
-        sys.stderr.write(f"tfbs-moe {given.command}: {error}\n")
+        commands.say(f"tfbs-moe {given.command}: {error}")
         return 1
     except BrokenPipeError:
-        # The reader (such as head) is gone; Python would complain of it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader, such as head, is gone.
+        _abandon_output()
         return _PIPE_CLOSED
+    except OSError as error:
+        from tfbs_moe.tables import disk_problem
+
+        # Files have messages of their own.
+        problem = disk_problem(error)
+        if problem is None or error.filename is not None:
+            raise
+        _abandon_output()
+        commands.say(f"tfbs-moe {given.command}: standard output cannot be written: {problem}")
+        return 1
     except KeyboardInterrupt:
-        sys.stderr.write(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left\n")
+        commands.say(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left")
         return _INTERRUPTED
+
+
+def _has_streams(given: argparse.Namespace) -> bool:
+    """Give closed standard streams a place to write to; return False, with a message, where a result would be lost."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        if getattr(given, "output", None) in (None, commands.STANDARD):
+            advice = "name a file, -o FILE" if hasattr(given, "output") else "open it"
+            commands.say(f"tfbs-moe {given.command}: standard output is closed; {advice}")
+            return False
+    return True
+
+
+def _abandon_output() -> None:
+    """Send what is left of standard output nowhere; Python would complain of it again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +120,9 @@ def _scoring(command: argparse.ArgumentParser) -> None:
 
 def _source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "input", type=Path, help="FASTA, BED or narrowPeak (with --genome), a table or lines of sequences, or a dataset"
+        "input",
+        type=Path,
+        help="FASTA, peaks or BED (with --genome), a table or lines of sequences, or a dataset; - reads a pipe",
     )
     command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="where the name misleads")
     command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) that intervals lie on")
@@ -97,7 +131,9 @@ def _source(command: argparse.ArgumentParser) -> None:
 
 
 def _output(command: argparse.ArgumentParser, formats: str) -> None:
-    command.add_argument("-o", "--output", default="-", help=f"{formats}; its suffix says which. Not given: TSV here")
+    command.add_argument(
+        "-o", "--output", default=commands.STANDARD, help=f"{formats}; its suffix says which. Not given: TSV here"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -131,7 +167,9 @@ def _attribute(found: Any) -> None:
 def _variants(found: Any) -> None:
     command = _command(found, "variants", commands.variants, "Score variants: reference against alternative allele")
     _model(command)
-    command.add_argument("input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt")
+    command.add_argument(
+        "input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt; - reads a pipe"
+    )
     command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome) that they lie on")
     _output(command, ".tsv, .tsv.gz or .parquet")
     _scoring(command)

@@ -188,6 +188,11 @@ def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
     return figure, pd.DataFrame({REASON: [reason]})
 
 
+def saved_files(stem: str | Path) -> list[Path]:
+    """Return the files that ``save`` writes."""
+    return [Path(f"{stem}.{suffix}") for suffix in (*FORMATS, "tsv")]
+
+
 def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
     """Write ``<stem>.pdf``, ``.png`` and ``.svg`` and the numbers drawn as ``<stem>.tsv``.
 

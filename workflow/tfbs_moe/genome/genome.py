@@ -19,7 +19,7 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.fasta import read_fasta
 from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes
-from tfbs_moe.tables import atomic, check_space
+from tfbs_moe.tables import atomic, check_is_file, check_space
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 2"
@@ -62,8 +62,7 @@ class Genome:
         per base.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such genome file")
+        check_is_file(path)
         with path.open("rb") as handle:
             prepared = handle.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC
         if prepared:

@@ -21,6 +21,8 @@ from tfbs_moe.tables import read_json, write_tsv
 
 _KEYS = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
 _HEADLINE = "auroc"
+_TABLES = ("metrics", "sets", "settings", "code")
+COMPARISON_FILES = ("index.html", *(f"{name}.tsv" for name in _TABLES))
 _NOISE = "Differences within the seeds’ spread of either run are what another seed makes."
 _ONE_SEED = (
     "A run of one training seed has no spread: what another seed would change is not known, and a difference may be "
@@ -58,9 +60,9 @@ def compare_runs(first: Run, second: Run) -> Comparison:
 def write_comparison(comparison: Comparison, folder: str | Path) -> None:
     """Write a comparison as ``index.html``, ``metrics.tsv``, ``sets.tsv``, ``settings.tsv`` and ``code.tsv``."""
     folder = Path(folder)
-    for name in ("metrics", "sets", "settings", "code"):
+    for name in _TABLES:
         write_tsv(getattr(comparison, name), folder / f"{name}.tsv")
-    write_page(f"{comparison.first} and {comparison.second}", _sections(comparison), folder / "index.html")
+    write_page(f"{comparison.first} and {comparison.second}", _sections(comparison), folder / COMPARISON_FILES[0])
 
 
 def summary(comparison: Comparison) -> list[str]:
