@@ -68,7 +68,7 @@ def write_result(path: Path, packages: Sequence[str], **result: Any) -> None:
     }
     text = json.dumps(document, indent=2)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n")
+    path.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
@@ -111,6 +111,6 @@ def _processor_seconds() -> float:
 def _processor() -> str:
     """Return the processor's name; only Linux has it in a file."""
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()

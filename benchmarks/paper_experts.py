@@ -43,8 +43,8 @@ def snakemake(config: Path, mirror: str | None, *targets: str) -> float:
 
 def trained(folder: Path) -> dict[str, float]:
     """Return epochs, rows per second of the training, and its seconds, of one expert."""
-    timing = json.loads((folder / "timing.json").read_text())
-    with (folder / "history.tsv").open() as lines:
+    timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))
+    with (folder / "history.tsv").open(encoding="utf-8") as lines:
         epochs = len(list(csv.DictReader(lines, delimiter="\t")))
     return {"epochs": epochs, "seconds": timing["seconds"], "samples_per_second": timing["samples_per_second"]}
 
@@ -61,12 +61,12 @@ def main() -> None:
         factor: experts / "published" / "convnet" / factor / f"seed{given.seed}" / "model.json" for factor in FACTORS
     }
     targets = [str(path.relative_to(ROOT)) for path in paths.values()]
-    settings = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text())
+    settings = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
     settings |= {"run": RUN, "replicates": [given.seed]}
     try:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "experts.yaml"
-            config.write_text(yaml.safe_dump(settings))
+            config.write_text(yaml.safe_dump(settings), encoding="utf-8")
             snakemake(config, given.mirror, *targets)
             seconds = []
             for _ in range(given.repeats):

@@ -19,7 +19,7 @@ from plan_study import ARCHITECTURES, settings, training_rows, write_table  # no
 def plan(config: Path) -> dict[str, float]:
     """Run a dry run from the checkout; return its wall and processor seconds, peak GiB, and number of jobs."""
     command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(config)]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
@@ -44,7 +44,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             table, config = Path(folder) / "many.tsv", Path(folder) / "many.yaml"
             write_table(table, training_rows(count))
-            config.write_text(yaml.safe_dump(settings("many", str(table), given.seeds)))
+            config.write_text(yaml.safe_dump(settings("many", str(table), given.seeds)), encoding="utf-8")
             shape = {"experiments": count, "architectures": len(ARCHITECTURES), "seeds": given.seeds}
             found.append(shape | plan(config))
     write_result(given.output, ["snakemake"], studies=found)

@@ -186,7 +186,7 @@ def main() -> None:
         path = FOLDER / "results" / f"{name}.json"
         if not path.is_file():
             continue
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         machine, versions = found["machine"], ", ".join(f"{key} {value}" for key, value in found["versions"].items())
         text += f"\n## {(rows.__doc__ or name).rstrip('.')}\n\n"
         text += f"`{_command(found['command'])}` on {machine['cpus']} × {machine['processor']}, "
@@ -194,7 +194,7 @@ def main() -> None:
         text += f"Python {machine['python']}, {versions}.\n\n"
         text += "| what | measured | asked for |\n|---|---|---|\n"
         text += "".join(f"| {' | '.join(row)} |\n" for row in rows(found))
-    TARGET.write_text(text)
+    TARGET.write_text(text, encoding="utf-8")
     print(f"wrote {TARGET.name}")
 
 

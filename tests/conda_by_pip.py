@@ -26,7 +26,7 @@ PROGRAMS = {"python", "bedtools", "pip"}
 def requirements(path: Path) -> dict[str, str]:
     """Return what a conda environment file asks for, as pip reads it, by the name in Python's package index."""
     found = {}
-    for entry in yaml.safe_load(path.read_text())["dependencies"]:
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]:
         for line in entry["pip"] if isinstance(entry, dict) else [entry]:
             name, versions = line.split(" ")
             if name not in PROGRAMS:
@@ -37,7 +37,7 @@ def requirements(path: Path) -> dict[str, str]:
 def write_lock(path: Path) -> Path:
     """Write the project's own versions as a file of pip's constraints."""
     locks = [(ROOT / "requirements" / name).read_text().splitlines() for name in ("run.txt", "torch.txt")]
-    path.write_text("\n".join(line for lines in locks for line in lines))
+    path.write_text("\n".join(line for lines in locks for line in lines), encoding="utf-8")
     return path
 
 

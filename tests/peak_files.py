@@ -22,7 +22,7 @@ def as_text(codes: np.ndarray) -> str:
 
 def write_fasta(path: Path, sequences: Mapping[str, str], width: int = 50) -> Path:
     """Write a FASTA file."""
-    with path.open("w") as handle:
+    with path.open("w", encoding="utf-8") as handle:
         for name, sequence in sequences.items():
             handle.write(f">{name}\n")
             handle.writelines(f"{sequence[at : at + width]}\n" for at in range(0, len(sequence), width))
@@ -36,7 +36,7 @@ def make_genome(folder: Path, codes: Mapping[str, np.ndarray]) -> Genome:
 
 def write_lines(path: Path, rows: Sequence[str]) -> Path:
     """Write lines as they are."""
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 

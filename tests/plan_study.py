@@ -24,7 +24,7 @@ def training_rows(count: int) -> list[list[str]]:
 
 def write_table(path: Path, rows: list[list[str]]) -> None:
     """Write an experiments table."""
-    path.write_text("".join("\t".join(row) + "\n" for row in [HEADER, *rows]))
+    path.write_text("".join("\t".join(row) + "\n" for row in [HEADER, *rows]), encoding="utf-8")
 
 
 def settings(run: str, table: str, seeds: int) -> dict[str, object]:

@@ -42,7 +42,7 @@ def logit(model: Path, texts: list[str]) -> np.ndarray:
 
 
 def write_fasta(path: Path, chromosomes: dict[str, str]) -> Path:
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in chromosomes.items()))
+    path.write_text("".join(f">{name}\n{text}\n" for name, text in chromosomes.items()), encoding="utf-8")
     return path
 
 

@@ -210,7 +210,7 @@ def test_a_set_keeps_as_many_bound_rows_as_it_has_partners_for(files, genome, tm
 )
 def test_a_set_that_cannot_be_made_has_no_rows_and_says_why(files, genome, tmp_path, settings, reason):
     if settings.pop("free", None) == 0:
-        with open(files["peaks"], "a") as handle:
+        with open(files["peaks"], "a", encoding="utf-8") as handle:
             handle.writelines(narrow_peak(f"chr{i}", 0, 40_000, 500, signal=0) + "\n" for i in (1, 2, 3))
     if "max_q" in str(settings):
         files["peaks"] = write_lines(

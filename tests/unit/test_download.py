@@ -511,7 +511,7 @@ def test_url_mirror_of_names_with_parentheses(portal, tmp_path):
 
 
 def test_mirror_of_the_paper_is_whole(shared_data, tmp_path):
-    with open(ROOT / "resources" / "paper_files.tsv", newline="") as handle:
+    with open(ROOT / "resources" / "paper_files.tsv", encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
     assert len(rows) == 12
     for row in rows:

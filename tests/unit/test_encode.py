@@ -79,7 +79,7 @@ def rows(*sources_of):
 
 
 def read(path):
-    with open(path, newline="") as handle:
+    with open(path, encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 

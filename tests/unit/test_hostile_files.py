@@ -108,7 +108,7 @@ def _read_description(path: Path) -> None:
 
 
 def _lock(path: Path) -> None:
-    path.write_text("\t".join(LOCK_COLUMNS) + "\n" + "\t".join("x" for _ in LOCK_COLUMNS) + "\n")
+    path.write_text("\t".join(LOCK_COLUMNS) + "\n" + "\t".join("x" for _ in LOCK_COLUMNS) + "\n", encoding="utf-8")
 
 
 def _run_config(path: Path) -> None:

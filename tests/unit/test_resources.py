@@ -18,7 +18,7 @@ KILOBYTES = {"KB": 1, "MB": 1024}
 
 
 def read(name):
-    with open(ROOT / "resources" / name, newline="") as handle:
+    with open(ROOT / "resources" / name, encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 

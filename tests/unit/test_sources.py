@@ -327,9 +327,9 @@ def test_only_the_standard_library_is_imported():
 
 
 def test_paper_table():
-    with open(ROOT / "config" / "paper.tsv", newline="") as handle:
+    with open(ROOT / "config" / "paper.tsv", encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
-    with open(ROOT / "resources" / "paper_files.tsv", newline="") as handle:
+    with open(ROOT / "resources" / "paper_files.tsv", encoding="utf-8", newline="") as handle:
         files = {row["url"]: row for row in csv.DictReader(handle, delimiter="\t")}
     assert [row["role"] for row in rows] == ["train"] * 3 + ["test"] * 3 + ["ood"] * 6
     assert len({row["name"] for row in rows}) == 12

@@ -25,7 +25,7 @@ def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base
     made, outcome = Project(shared / "finished_demo"), shared / "finished_demo.txt"
-    with open(shared / "finished_demo.lock", "w") as lock:
+    with open(shared / "finished_demo.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.folder.exists():
             copy_project(made.folder)

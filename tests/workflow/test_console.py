@@ -82,7 +82,7 @@ def test_a_run_says_one_line_a_step_and_where_its_results_are(study):
     assert lines[-1] == f"The results: {project.folder / 'results/small'}"
     (log,) = re.findall(r"^Finished. The log: (.*)$", made.stdout, flags=re.M)
     # Nothing is lost: Snakemake's own words are there.
-    with open(log) as handle:
+    with open(log, encoding="utf-8") as handle:
         assert len(re.findall(r"\breason: ", handle.read(), flags=re.I)) == total
     changed = project.run("-n", *arguments, "--config", "experts={convnet: {training: {patience: 3}}}")
     assert "(sound, seed 0) — a setting changed: training.patience 5 → 3" in changed.stdout, changed.stdout

@@ -9,6 +9,8 @@ from tfbs_moe.tables import atomic
 
 with step(snakemake.log[0]):
     with atomic(snakemake.output.config) as temporary:
-        temporary.write_text(yaml.safe_dump(snakemake.params.config, sort_keys=True, allow_unicode=True))
+        temporary.write_text(
+            yaml.safe_dump(snakemake.params.config, sort_keys=True, allow_unicode=True), encoding="utf-8"
+        )
     with atomic(snakemake.output.experiments) as temporary:
         temporary.write_bytes(Path(snakemake.input[0]).read_bytes())

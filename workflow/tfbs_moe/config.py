@@ -30,7 +30,7 @@ def load_schema(name: str) -> dict[str, Any]:
 @cache
 def _schema(name: str) -> dict[str, Any]:
     # A job loads it eight times, at a seventh of a second each without the C loader, which not every PyYAML has.
-    text = (SCHEMAS / f"{name}.schema.yaml").read_text()
+    text = (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8")
     schema: dict[str, Any] = yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
     return schema
 

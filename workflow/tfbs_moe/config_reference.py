@@ -64,9 +64,9 @@ def _row(*cells: str) -> str:
 def main() -> None:
     """Rewrite the reference in the file named on the command line."""
     path = Path(sys.argv[1])
-    text = with_reference(path.read_text())
+    text = with_reference(path.read_text(encoding="utf-8"))
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_
     folder = Path(folder).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        starting, runs, jobs = (open(folder / name, "a") for name in ("starting", "runs", "jobs"))  # noqa: SIM115
+        starting, runs, jobs = (open(folder / name, "ab") for name in ("starting", "runs", "jobs"))  # noqa: SIM115
         fcntl.flock(starting, fcntl.LOCK_EX)
         alone = _taken(runs)
     except OSError as error:
@@ -88,7 +88,7 @@ def hold_as_job() -> None:
     if not path:
         return
     try:
-        handle = open(path, "a")  # noqa: SIM115
+        handle = open(path, "ab")  # noqa: SIM115
         fcntl.flock(handle, fcntl.LOCK_SH)
     except OSError as error:
         log.debug("%s cannot be locked (%s)", path, error)

@@ -151,7 +151,7 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
     if log_path:
         try:
             Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(log_path, mode="w"))
+            handlers.append(logging.FileHandler(log_path, mode="w", encoding="utf-8"))
         except OSError as error:
             unwritten = error
     logging.basicConfig(

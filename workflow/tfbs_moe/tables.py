@@ -151,7 +151,7 @@ def read_parquet(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
 def write_json(value: object, path: str | Path) -> None:
     """Write indented JSON with sorted keys."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> Any:

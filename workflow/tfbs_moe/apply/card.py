@@ -91,5 +91,5 @@ def _card(folder: Path) -> str | None:
             kind = {"moe": "model", "experts": "expert"}.get(stage, stage)
             # The last name is the replicate's; replicates share a card.
             path = run / _CARDS / f"{'.'.join([kind, *names[:-1]])}.md"
-            return path.read_text() if path.is_file() else None
+            return path.read_text(encoding="utf-8") if path.is_file() else None
     return None

@@ -77,7 +77,9 @@ def _program(name: str, use: str, advice: str, *, needed: bool = True) -> Check:
     if path is None:
         return Check(WRONG if needed else MISSED, name, f"not on the PATH; wanted to {use}", advice)
     try:
-        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        said = subprocess.run(
+            [path, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return Check(WRONG if needed else MISSED, name, f"{path} does not run: {error}", advice)
     return Check(GOOD, name, (said.stdout or said.stderr).strip().splitlines()[0])

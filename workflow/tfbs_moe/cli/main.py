@@ -4,6 +4,7 @@ Heavy libraries are imported by the sub-commands that need them, so that ``--hel
 """
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISUSED
     if not _has_streams(given):
         return 1
+    # Under a locale without these letters an arrow or a name is a question mark, and no error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     logging.captureWarnings(True)
     # It logs what it cuts from each font that a figure embeds.

@@ -244,7 +244,7 @@ def _no_file(row: Mapping[str, str], refused: Counter[str]) -> str:
 
 
 def _write_lock(rows: Iterable[Mapping[str, str]], lock: str | Path) -> None:
-    with tables.atomic(lock) as temporary, open(temporary, "w", newline="") as handle:
+    with tables.atomic(lock) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, LOCK_COLUMNS, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(rows, key=_key))

@@ -211,7 +211,7 @@ def downloads(files: Iterable[Source]) -> dict[str, Remote]:
 def reference(assembly: str, table: str | Path = REFERENCE) -> dict[str, Remote]:
     """Return the pinned ``fasta`` and ``blacklist`` of an assembly, if any; InputError for an unreadable table."""
     try:
-        with open(table, newline="") as handle:
+        with open(table, encoding="utf-8", newline="") as handle:
             rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["assembly"] == assembly]
         checksums = [tuple(filter(None, [parse_checksum(row["checksum"])])) for row in rows]
         return {row["kind"]: Remote(row["url"], checksums=known) for row, known in zip(rows, checksums, strict=True)}

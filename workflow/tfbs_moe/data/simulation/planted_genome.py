@@ -69,7 +69,7 @@ def write_records(records: Iterable[tuple[str, int, Callable[[slice], np.ndarray
             for start in range(0, length, _BLOCK_LINES * LINE):
                 offset += handle.write(_wrap(letters(slice(start, min(length, start + _BLOCK_LINES * LINE)))))
     with atomic(f"{path}.fai") as temporary:
-        temporary.write_text("".join(index))
+        temporary.write_text("".join(index), encoding="utf-8")
 
 
 def bases_of(lower: bool) -> np.ndarray:

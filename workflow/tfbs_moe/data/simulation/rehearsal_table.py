@@ -57,10 +57,10 @@ def rehearsal_table(root: Path) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as handle:
+    with path.open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
 if __name__ == "__main__":
     with atomic(sys.argv[1]) as temporary:
-        temporary.write_text(rehearsal_table(Path.cwd()))
+        temporary.write_text(rehearsal_table(Path.cwd()), encoding="utf-8")

@@ -44,6 +44,6 @@ def _git(checkout: str | Path, *arguments: str) -> subprocess.CompletedProcess[s
     """Run git in a checkout; None where git is not installed or hangs."""
     command = ["git", "-C", str(checkout), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
