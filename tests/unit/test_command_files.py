@@ -199,7 +199,7 @@ def test_a_folder_and_a_pipe_are_called_what_they_are(model, files, tmp_path, ca
 
 def test_a_full_or_closed_standard_output_is_one_sentence(model, files, capsys, monkeypatch):
     for arguments in (("predict", model, files["sequences"], "--quiet"), ("info", model)):
-        with open("/dev/full", "w") as full:
+        with open("/dev/full", "w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stdout", full)
             said = refused(capsys, *arguments)
             assert "standard output cannot be written: no space left on device; make room on that disk" in said
@@ -211,7 +211,7 @@ def test_a_full_or_closed_standard_output_is_one_sentence(model, files, capsys, 
 
 def test_a_full_or_closed_standard_error_loses_no_result(model, files, tmp_path, monkeypatch):
     # As Python's own, it is written a line at a time; it cannot be closed, as that writes too.
-    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115
+    full = open("/dev/full", "w", encoding="utf-8", buffering=1)  # noqa: SIM115
     for stream in (full, None):
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(sys, "stdout", None)

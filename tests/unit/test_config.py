@@ -88,6 +88,18 @@ def test_command_line_text_is_read_as_the_schema_asks(override, path, expected):
         ({**MINIMAL, "window": {"lenght": 3}}, ["config: window", "'lenght'", "did you mean 'length'"]),
         ({"run": "r"}, ["'experiments' is a required property"]),
         ({**MINIMAL, "run": "../up"}, ["config: run", "'../up'"]),
+        ({**MINIMAL, "run": "up\n"}, ["config: run", r"'up\n' does not match", "at most 100 letters"]),
+        ({**MINIMAL, "run": "r" * 101}, ["config: run", "at most 100 letters"]),
+        ({**MINIMAL, "protocols": {"p" * 51: {}}}, ["config: protocols", "at most 50 letters"]),
+        (
+            {**MINIMAL, "experts": {"my.wide": {"kind": "convnet"}}},
+            ["config: experts", "'my.wide'", "at most 50 letters"],
+        ),
+        (
+            {**MINIMAL, "gates": {"soft max": {"kind": "softmax"}}},
+            ["config: gates", "'soft max'", "at most 50 letters"],
+        ),
+        ({**MINIMAL, "protocols": {"p": {"gates": ["softmax"] * 2}}}, ["protocols.p.gates", "has non-unique elements"]),
         ({**MINIMAL, "replicates": []}, ["config: replicates"]),
         ({**MINIMAL, "statistics": {"draws": "many"}}, ["statistics.draws", "'many' is not of type 'integer'"]),
         ({**MINIMAL, "device": "tpu"}, ["config: device", "'tpu'", "['auto', 'cpu', 'cuda']"]),
@@ -132,6 +144,7 @@ def test_table_is_read_with_comments_crlf_and_byte_order_mark(tmp_path):
         ([row(role="training")], ["line 2: role", "'training'"]),
         ([row(checksum="md5:12")], ["line 2: checksum"]),
         ([row(name="a/b")], ["line 2: name"]),
+        ([row(name="a" * 101)], ["line 2: name", "at most 100 letters"]),
         ([row() + "\textra"], ["line 2: 9 fields where the header has 8"]),
         ([], ["no row below its header"]),
     ],
@@ -238,6 +251,16 @@ def test_an_experiments_own_settings_win_and_the_protocols_quirks_are_added(tmp_
             {"genome": {"assembly": "hg19"}},
             "planted sources and the assembly 'planted' go together",
         ),
+        ((*TRAINED, row("Pooled", role="ood")), {}, "an experiment cannot be called Pooled"),
+        ((*TRAINED, row("T" + "ab" * 20, role="ood")), {}, "the end of the name Tabab"),
+        ((*TRAINED, row("pooled.convnet", role="ood")), {}, "an experiment cannot be called pooled.convnet"),
+        (
+            (*TRAINED, row("o", role="ood")),
+            {"experts": {"moe": {"kind": "convnet"}}, "protocols": {"s": {"architectures": ["moe"]}}},
+            "experts.moe: this name has a meaning of its own",
+        ),
+        ((*TRAINED, row("o", role="ood", source="a{b}.gz")), {}, "o: source: a{b}.gz holds a brace"),
+        ((*TRAINED, row("o", role="ood")), {"genome": {"fasta": "{x}/g.fa"}}, "genome.fasta: {x}/g.fa holds a brace"),
     ],
 )
 def test_config_and_table_must_fit(tmp_path, rows, settings, part):

@@ -259,7 +259,11 @@ def test_every_config_stands_in_the_table_of_studies():
 
 def test_every_text_that_is_read_or_written_names_its_encoding():
     """Ruff's PLW1514 sees what is opened; of a path in a variable it does not know that it is one."""
-    for path in [*MODULES, *SCRIPTS, *(ROOT / "benchmarks").glob("*.py")]:
+    for path in [
+        *MODULES,
+        *SCRIPTS,
+        *(path for folder in ("benchmarks", "docs", "envs") for path in (ROOT / folder).glob("*.py")),
+    ]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             if isinstance(called, ast.Attribute) and called.attr in ("read_text", "write_text"):

@@ -125,6 +125,35 @@ def test_one_more_experiment_plans_its_own_jobs(finished):
     assert jobs["gate_inputs"] == jobs["gate"] == 2 and jobs["evaluate_supplied"] == 1
 
 
+def test_every_name_that_the_schema_allows_can_be_planned(project, monkeypatch, tmp_path):
+    rows = [
+        [name, name, "cell", role, "", "deepbind", "a.seq.gz", ""]
+        for name, role in (
+            ("JU-ND", "train"),
+            ("a.b_c-" + "de" * 15 + "fgh" * 18 + "ijklmnopqr", "train"),
+            ("9", "ood"),
+        )
+    ]
+    (project.folder / "a.seq.gz").write_text("never read")
+    write_table(project.folder / "config/odd.tsv", rows)
+    # Asked for, so that its rules are planned.
+    (tmp_path / "modisco").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    config = project.config(
+        "odd",
+        run="r-" + "uv" * 49,
+        experiments="config/odd.tsv",
+        experts={"my-wide": {"kind": "convnet"}, "9": {"kind": "convnet"}},
+        gates={"s-" + "0123_4567-89ab" * 3: {"kind": "softmax", "pooled": ["my-wide"]}},
+        protocols={
+            "9-p": {"architectures": ["my-wide", "9"], "gates": ["s-" + "0123_4567-89ab" * 3], "pooled": ["my-wide"]}
+        },
+        attribution={"modisco_seqlets": 100},
+    )
+    jobs, _ = planned(project, config)
+    assert jobs["expert"] == 2 * 2 * 3 + 3 and jobs["modisco"] == 5
+
+
 def test_a_file_that_was_replaced_by_an_older_one_is_read_again(finished):
     project, config, _ = finished
     path = project.folder / "A.seq.gz"

@@ -66,14 +66,14 @@ def figure_inputs(names):
 
 wildcard_constraints:
     experiment=any_of([*STUDY.experiments, POOLED]),
-    protocol="|".join(STUDY.protocols),
+    protocol=any_of(STUDY.protocols),
     negatives="[a-z_]+",
     split="train|validation|test",
-    architecture="[A-Za-z0-9_]+",
-    gate="[A-Za-z0-9_]+",
+    architecture=any_of(config["experts"]),
+    gate=any_of(config["gates"]),
     seed="[0-9]+",
     fold="[0-9]+",
-    model="[A-Za-z0-9_.]+",
+    model=any_of(model for protocol in STUDY.protocols for model in STUDY.explained(protocol)),
 
 
 def library_file(path):

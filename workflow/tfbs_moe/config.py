@@ -6,6 +6,7 @@ For the Snakefile under a bare Snakemake: standard library, PyYAML and jsonschem
 import copy
 import csv
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -185,9 +186,18 @@ def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]
         yield number, dict(zip(header, (cell.strip() for cell in cells), strict=True))
 
 
+def _matches(_validator: object, pattern: str, value: object, _schema: object) -> Iterator[jsonschema.ValidationError]:
+    """Check a pattern as JSON Schema means it: in Python's own, ``$`` lets a line end follow."""
+    if isinstance(value, str) and not re.search(pattern.replace("$", r"\Z"), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _matches})
+
+
 def _faults(value: object, schema: dict[str, Any], where: str) -> Iterator[str]:
     """Yield one sentence for each violation of a schema."""
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _Validator(schema)
     for error in sorted(validator.iter_errors(value), key=lambda fault: [str(part) for part in fault.absolute_path]):
         place = ".".join(str(part) for part in error.absolute_path)
         subject = f"{where}: {place}" if place else where

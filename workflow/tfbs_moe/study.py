@@ -3,6 +3,7 @@
 Bookkeeping over names, shared by the Snakefile and the scripts; imports nothing that a bare Snakemake lacks.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,10 @@ SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
 # Takes the place of an experiment's name for networks trained on all training experiments together.
 POOLED = "pooled"
 BASELINE = "baseline."
+# What Snakemake takes for a pattern that applies to its own result for ever.
+_REPEATS = re.compile(r"(.+?)\1{19}$")
+# First parts of names of models that are no architectures.
+_KINDS = frozenset({"moe", "baseline", POOLED})
 POOLED_BASELINE = f"{BASELINE}{POOLED}_"
 # Untrained baselines of every study: from the experts, the factor's matrix and the base composition.
 BASELINES = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
@@ -371,9 +376,41 @@ def _mismatches(study: Study) -> list[str]:
             )
     for protocol in config["protocols"]:
         faults += _protocol_faults(study, protocol)
+    faults += _name_faults(study)
     faults += _set_faults(study)
     faults += _source_faults(study)
     return faults
+
+
+def _name_faults(study: Study) -> list[str]:
+    """Return a sentence for each name with another meaning, and each path that Snakemake reads as a pattern."""
+    config, table = study.config, study.config["experiments"]
+    faults = [
+        f"{table}: an experiment cannot be called {name}: that is the name of networks trained on all experiments"
+        for name in study.experiments
+        if name.casefold().split(".")[0] == POOLED
+    ]
+    faults += [
+        f"config: experts.{name}: this name has a meaning of its own ({', '.join(sorted(_KINDS))}); give another"
+        for name in config["experts"]
+        if name.casefold() in _KINDS
+    ]
+    named = {table: study.experiments}
+    named |= {f"config: {part}": config[part] for part in ("protocols", "experts", "gates")}
+    faults += [
+        f"{where}: the end of the name {name} repeats, which Snakemake takes for an endless recursion; give another"
+        for where, names in named.items()
+        for name in names
+        if _REPEATS.search(name)
+    ]
+    paths = {"config: experiments": table, "config: synthetic.shape": config["synthetic"]["shape"]}
+    paths |= {f"config: genome.{name}": config["genome"][name] for name in ("fasta", "blacklist")}
+    paths |= {f"{table}: {name}: source": row["source"] for name, row in study.experiments.items()}
+    return faults + [
+        f"{where}: {path} holds a brace, which opens a wildcard in Snakemake's paths; rename the file or folder"
+        for where, path in paths.items()
+        if isinstance(path, str) and set("{}") & set(path) and not path.startswith(("http://", "https://"))
+    ]
 
 
 def _set_faults(study: Study) -> list[str]:

@@ -255,4 +255,4 @@ def say(text: str) -> None:
         sys.stderr.write(f"{text}\n")
     except OSError:
         # Python would try again at exit, and end with a status of its own.
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _has_streams(given: argparse.Namespace) -> bool:
     """Give closed standard streams a place to write to; return False, with a message, where a result would be lost."""
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         if getattr(given, "output", None) in (None, commands.STANDARD):
             advice = "name a file, -o FILE" if hasattr(given, "output") else "open it"
             commands.say(f"tfbs-moe {given.command}: standard output is closed; {advice}")
