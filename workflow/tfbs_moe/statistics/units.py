@@ -1,5 +1,6 @@
 """The observations of every comparison over factors: one number per factor and model."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ GROUPS = ("protocol", "set", "negatives", "rows")
 # The best expert by the test labels: an upper bound on choosing one, not a model.
 ORACLE = "baseline.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
-# Prefixes of metrics that are not bounded by 0 and 1.
-_UNBOUNDED = ("log_loss", "enrichment", "ism_rank", "gradient_rank", "site_distance", "matrix_distance")
+# How the names of metrics begin or end that are bounded by 0 and 1.
+_FRACTION = re.compile(
+    r"(auroc|auprc|brier|calibration_error|sensitivity_at|infidelity).*"
+    r"|.*_(average_precision|auroc|peak_hit|share|overlap|same)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ def mean_interval(values: np.ndarray, level: float, metric: str = "") -> tuple[f
     half = np.nan
     if varies(values):
         half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))
-    least, most = (-np.inf, np.inf) if not metric or metric.startswith(_UNBOUNDED) else (0.0, 1.0)
+    least, most = (0.0, 1.0) if _FRACTION.fullmatch(metric) else (-np.inf, np.inf)
     return mean, float(np.clip(mean - half, least, most)), float(np.clip(mean + half, least, most))
 
 
