@@ -1,6 +1,6 @@
-"""Write ``docs/reference.md``: the options of ``tfbs-moe`` as its parser says them, its Python API as docstrings do.
+"""Write ``docs/reference.md``: the options of ``tfbs-moe`` from its parser, its Python API from docstrings.
 
-``python docs/make_reference.py docs/reference.md`` writes it anew; ``make docs`` calls it.
+``python docs/make_reference.py docs/reference.md`` rewrites it; ``make docs`` calls it.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from griffe2md import render_object_docs
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What somebody needs who uses a trained model from Python; all else is for those who change the code.
+# What users of a trained model need from Python; the rest is for those who change the code.
 PUBLIC = {
     "Models on disk": ["models.bundle.load", "models.bundle.describe", "models.bundle.load_experts"],
     "Input": ["apply.windows.open_source", "apply.windows.Source", "apply.windows.Windows"],
@@ -31,9 +31,9 @@ PUBLIC = {
 
 HEAD = """# Reference
 
-Keys of a config and columns of its tables: [config/README.md](../config/README.md). Files of a run:
-[architecture.md](architecture.md). Here: the options of `tfbs-moe`, and the Python behind it. How to use both:
-[predict.md](predict.md). `make docs` writes this page from the parser and the docstrings; do not edit it.
+The options of `tfbs-moe` and its Python API; [predict.md](predict.md) shows how to use both. `make docs` writes this
+page; do not edit it. Config keys and table columns: [config/README.md](../config/README.md). Files of a run:
+[architecture.md](architecture.md).
 """
 
 SHOWN = {
@@ -53,7 +53,7 @@ def reference() -> str:
 
 
 def _commands() -> list[str]:
-    """Return what ``--help`` of each command prints."""
+    """Return what ``--help`` of each command prints, without its usage line, which says the same again."""
     # argparse wraps its help to the width of whoever asks.
     os.environ["COLUMNS"] = "100"
     from tfbs_moe.cli.main import parser
@@ -62,7 +62,9 @@ def _commands() -> list[str]:
     found = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
     lines = []
     for name, command in found.choices.items():
-        lines += [f"### tfbs-moe {name}", "", "```text", command.format_help().rstrip(), "```", ""]
+        shown = command.format_help().partition("\n\n")[2]
+        shown = re.sub(r"^ +-h, --help .*\n", "", shown, flags=re.M)
+        lines += [f"### tfbs-moe {name}", "", "```text", shown.rstrip(), "```", ""]
     return lines
 
 
@@ -73,11 +75,14 @@ def _api() -> list[str]:
     for heading, names in PUBLIC.items():
         lines += [f"### {heading}", ""]
         for name in names:
-            told = package[name]
-            for own in [key for key, member in told.members.items() if member.is_attribute and not member.docstring]:
-                # The docstring of its class has the field already, with its meaning.
-                told.del_member(own)
-            text = render_object_docs(told, SHOWN)
+            public = package[name]
+            for key, member in list(public.members.items()):
+                # The docstring of its class has such a field already, with its meaning.
+                if member.is_attribute and not member.docstring:
+                    public.del_member(key)
+            text = render_object_docs(public, SHOWN)
+            # The signature has the types already.
+            text = re.sub(r"^(- \*\*\w+\*\*) \(<code>.*?</code>\)", r"\1", text, flags=re.M)
             # Links lead to anchors of types that this page does not hold; signatures are no code to run.
             text = re.sub(r"\[([^\[\]]*)\]\(#[^)]*\)", r"\1", text).replace("```python", "```py")
             lines += [text.strip(), ""]

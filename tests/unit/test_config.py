@@ -140,7 +140,7 @@ def test_table_is_read_with_comments_crlf_and_byte_order_mark(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "parts"),
     [
-        ([row(), row("A")], ["line 3", "'A' stands already in line 2"]),
+        ([row(), row("A")], ["line 3", "'A' is already in line 2"]),
         ([row(role="training")], ["line 2: role", "'training'"]),
         ([row(checksum="md5:12")], ["line 2: checksum"]),
         ([row(name="a/b")], ["line 2: name"]),
@@ -276,6 +276,19 @@ def test_the_reference_is_in_step_with_the_schema():
     assert with_reference(text) == text, "run `make docs`"
 
 
+def test_every_key_has_a_whole_sentence():
+    """An unquoted comma in a flow mapping of YAML would cut a description."""
+
+    def described(schema):
+        for key, sub in schema.get("properties", {}).items():
+            yield key, sub["description"]
+            yield from described(sub)
+        if isinstance(schema.get("additionalProperties"), dict):
+            yield from described(schema["additionalProperties"])
+
+    assert not [key for key, text in described(load_schema("config")) if not text.strip().endswith(".")]
+
+
 def test_the_page_of_options_and_functions_is_in_step_with_the_code():
     from pathlib import Path
 
@@ -338,7 +351,7 @@ def test_a_variant_has_the_keys_of_its_kind_and_a_misspelt_kind_is_named():
     ("settings", "part"),
     [
         ({"protocols": {"sound": {"folds": 1}}}, "1 fold leaves nothing to train on"),
-        ({"protocols": {"sound": {"gate_rows": "out_of_fold"}}}, "needs experts of folds"),
+        ({"protocols": {"sound": {"gate_rows": "out_of_fold"}}}, "needs fold experts"),
         ({"gates": {"softmax": {"pooled": ["kmer"]}}}, "gates.softmax.pooled: 'kmer' is not among those"),
         ({"gates": {"softmax": {"factors": ["C"]}}}, "gates.softmax.factors: 'C' is not among those"),
         (
@@ -347,7 +360,7 @@ def test_a_variant_has_the_keys_of_its_kind_and_a_misspelt_kind_is_named():
                 "protocols": {"sound": {"training_negatives": "gc_matched"}},
                 "genome": {"assembly": "hg19"},
             },
-            "only dinucleotide_shuffle and block_shuffle can be drawn anew",
+            "only dinucleotide_shuffle and block_shuffle can be redrawn",
         ),
     ],
 )
