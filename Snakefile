@@ -84,7 +84,7 @@ if (
     and not Path(RUN, "report/index.html").is_file()
 ):
     raise WorkflowError(
-        f"--report packs up a study that is finished, and {RUN}/report/index.html is not there yet: give the same command "
+        f"--report packages a finished study, and {RUN}/report/index.html does not exist yet: give the same command "
         "without --report first, or name what is finished before the options, as in `snakemake evaluation … --report`"
     )
 
@@ -109,16 +109,16 @@ onsuccess:
     places = {"build_report": f"{RUN}/report/index.html", "summary": f"{RUN}/summary.md", None: RUN}
     place = next(place for rule, place in places.items() if rule in made or rule is None)
     for console in CONSOLES:
-        console.told_the_end = True
+        console.announced_end = True
     logger.info(f"\nFinished. The log: {', '.join(log)}\nThe results: {Path(place).resolve()}")
 
 
 onerror:
     if INTERRUPTION.status:
         for console in CONSOLES:
-            console.told_the_end = True
+            console.announced_end = True
         logger.error(
-            "interrupted; the same command goes on: finished steps are kept, trainings go on from their checkpoints"
+            "interrupted; the same command resumes it: finished steps are kept, trainings resume from their checkpoints"
         )
         # Otherwise Snakemake would add that jobs failed.
         sys.exit(INTERRUPTION.status)

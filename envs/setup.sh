@@ -49,7 +49,7 @@ within() {
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
         within "$PYTHON" $oldest_minor $newest_minor ||
-            fail "PYTHON=$PYTHON is no Python 3.$oldest_minor to 3.$newest_minor."
+            fail "PYTHON=$PYTHON is not Python 3.$oldest_minor to 3.$newest_minor."
         say "$PYTHON"
         return
     fi

@@ -1,7 +1,7 @@
 """Says in one sentence what is wrong with the config files of a command, before Snakemake reads them.
 
 The profiles run this, as nothing else of this project is read before the config files: Snakemake itself shows a
-traceback where one is missing, and no line where one is no YAML.
+traceback where one is missing, and no line where one is not YAML.
 """
 
 import sys

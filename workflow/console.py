@@ -29,14 +29,14 @@ _LONGEST_CHANGE = 80
 _DIGEST = re.compile(r"[0-9a-f]{16,}")
 # What Snakemake's reasons open with, and what is said of them. One that has nothing yet needs no reason.
 _REASONS = {
-    "Forced execution": "asked for, or left half-made",
-    "Incomplete output files": "left half-made",
+    "Forced execution": "requested, or left unfinished",
+    "Incomplete output files": "left unfinished",
     "Params have changed": "",
     "Code has changed": "its code changed",
     "Software environment definition has changed": "its environment changed",
-    "Set of input files has changed": "what it reads was other files",
-    "Updated input files": "what it reads has changed",
-    "Input files updated by another job": "what it reads is made anew",
+    "Set of input files has changed": "its set of input files changed",
+    "Updated input files": "its input changed",
+    "Input files updated by another job": "its input is rebuilt",
 }
 
 
@@ -81,11 +81,11 @@ class Console(DefaultFormatter):
     """Says each step in one line when it starts: the time, how many steps are done, its message, a short reason."""
 
     def __init__(self, usual: DefaultFormatter, dry_run: Callable[[], bool]) -> None:
-        """Take over from the formatter that was there; whether jobs are run is asked when the first is told."""
+        """Take over from the formatter that was there; whether jobs are run is asked when the first record comes."""
         super().__init__(usual.quiet, usual.show_failed_logs)
         self._dry_run = dry_run
-        # Set once the end has been told: Snakemake then adds nothing to it.
-        self.told_the_end = self._told_to_exit = False
+        # Set once the end is announced: Snakemake then adds nothing to it.
+        self.announced_end = self._announced_exit = False
         self._done = self._total = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -99,10 +99,10 @@ class Console(DefaultFormatter):
             return False
         if event is None and str(record.msg).startswith("Will exit after"):
             # Said again whenever a running job ends.
-            self._told_to_exit, told = True, self._told_to_exit
-            return not told
+            self._announced_exit, before = True, self._announced_exit
+            return not before
         if event is None:
-            return not str(record.msg).startswith(_LEFT_OUT_TEXTS + (_END_TEXTS if self.told_the_end else ()))
+            return not str(record.msg).startswith(_LEFT_OUT_TEXTS + (_END_TEXTS if self.announced_end else ()))
         return event not in _LEFT_OUT
 
     def format_job_info(self, msg: dict[str, Any]) -> str:

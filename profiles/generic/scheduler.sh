@@ -27,7 +27,7 @@ LOGS=.snakemake/scheduler
 
 set -eu
 
-# A scheduler that does not answer says nothing of the job: it is taken for running and asked after again.
+# A scheduler that does not answer says nothing about the job: it is taken for running and asked after again.
 
 # --- LSF
 

@@ -121,13 +121,13 @@ def test_the_study_gives_what_it_gives_without_a_scheduler(slurm, local, tmp_pat
     slurm.run("scancel", cancelled.id)
     assert state(slurm, left) == "RUNNING"
     refused = finish(start(slurm, tmp_path, *SLURM, *STUDY, "--", str(METRICS)), tmp_path, well=False)
-    assert "jobs of a run that was killed are still at work" in refused
+    assert "jobs of a run that was killed are still running" in refused
     slurm.run("scancel", left.id, waiting.id)
     wait(lambda: state(slurm, left) != "RUNNING", "the end of a job that was cancelled", PATIENCE)
     before = {job.id for job in slurm.jobs()}
     snakemake(slurm, tmp_path, *SLURM, *STUDY, "--", str(METRICS))
     assert digests(tmp_path) == digests(local)
-    assert "going on from epoch" in training_log(tmp_path, factor(cancelled))
+    assert "resuming from epoch" in training_log(tmp_path, factor(cancelled))
 
     jobs = [job for job in slurm.jobs() if job.id not in earlier]
     assert {job.state for job in jobs if job.id not in before} == {"COMPLETED"}
@@ -176,8 +176,8 @@ def test_interrupted_trainings_go_on_where_they_were(slurm, local, untrained):
     )
     for job in (too_long, waiting):
         log = training_log(untrained, factor(job))
-        resumed = re.search(r"going on from epoch (\d+)", log)
+        resumed = re.search(r"resuming from epoch (\d+)", log)
         assert int(resumed[1]) > 1 and "epoch 1:" not in log
-    assert "going on from" not in training_log(untrained, factor(drained))
+    assert "resuming from" not in training_log(untrained, factor(drained))
     made = digests(untrained)
     assert len(made) == 6 and made.items() <= digests(local).items()

@@ -160,7 +160,7 @@ def test_a_second_run_while_one_works_and_after_it_died(study, wanted, trying):
         first.wait()
         again = study.run(target)
         if again.returncode:
-            assert_one_message(again, "jobs of a run that was killed are still at work")
+            assert_one_message(again, "jobs of a run that was killed are still running")
             wait_for(lambda: not processes_in(study.project.folder))
         assert_partly_same(study, target, wanted, fault)
     kill_all(study.project.folder)

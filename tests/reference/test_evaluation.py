@@ -207,7 +207,7 @@ def test_a_twentieth_of_new_rows_of_a_known_law_is_out_of_distribution(rows: int
         draw = np.random.default_rng(seed)
         embedded = [draw.normal(size=(count, 2, size)).astype(np.float32) for count in (rows, 1000)]
         fitted = fit_ood_score(embedded[0], ["a", "unbound"] * (rows // 2))
-        shares.append(float((fitted.of(torch.from_numpy(embedded[1])) < 0.05).float().mean()))
+        shares.append(float((fitted.p_value(torch.from_numpy(embedded[1])) < 0.05).float().mean()))
     error = np.std(shares, ddof=1) / np.sqrt(len(shares))
     assert np.mean(shares) == pytest.approx(0.05, abs=max(4 * error, 0.005)), shares
     assert error < 0.01

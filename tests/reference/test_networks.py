@@ -46,7 +46,7 @@ def test_kmers_are_counted_where_every_column_is_a_base(text: str) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("stride", [1, K])
 def test_a_token_of_mixed_columns_is_the_mean_over_their_bases(text: str, stride: int) -> None:
-    """With a gradient and without; before the mend a neutral column was an A where none was asked for."""
+    """With a gradient and without; before the mend a neutral column was an A where none was requested."""
     words = torch.randn(len(ALL) + 3, 5, generator=torch.Generator().manual_seed(1))
     model = SimpleNamespace(
         settings=SimpleNamespace(kmer=K, stride=stride), tokens=torch.arange(len(ALL)), special=torch.arange(64, 67)

@@ -433,7 +433,7 @@ def test_what_is_not_trained_has_no_part_in_the_mixed_model() -> None:
         assert fit is not None and fit.models == names[:2]
         rejected += fit.p < 0.05
     assert 0.02 < rejected / studies < 0.09
-    # One training each says nothing of who was trained; nor do trainings that all came out the same.
+    # One training each says nothing about who was trained; nor do trainings that all came out the same.
     for seeds in (values[:, :, :1], np.repeat(values[:, :, :1], 3, axis=2)):
         fit = fit_mixed(metrics(seeds, names), list(names))
         assert fit is not None and fit.models == names

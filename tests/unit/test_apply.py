@@ -121,11 +121,11 @@ def test_every_kind_of_file_gives_the_same_scores(model, letters, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "parts"),
     [
-        ("a.txt", "ACGT\n\nACXT\n", ["line 3", "'X'", "no base"]),
+        ("a.txt", "ACGT\n\nACXT\n", ["line 3", "'X'", "not a base"]),
         ("a.tsv", "name\tsequence\na\n", ["line 2", "1 column"]),
         ("a.tsv", "name\tsequence\na\t\n", ["line 2", "empty"]),
         ("a.tsv", "name\tsequence\n", ["holds no sequence"]),
-        ("a.fa", ">a\nACGT\n>a\nACGT\n", ["line 3", "comes twice"]),
+        ("a.fa", ">a\nACGT\n>a\nACGT\n", ["line 3", "occurs twice"]),
         ("a.bed", "chr1\t5\t9\n", ["--genome"]),
     ],
 )
@@ -180,7 +180,7 @@ def test_windows_around_summits_and_over_the_ends(model, genome, tmp_path):
     assert np.allclose(table["logit"][0], expected(model, [chromosome[92:123]]), atol=1e-6)
     assert source.notes["on a chromosome that the genome lacks"] == 1
     peaks.write_text("1\t100\t200\n")
-    with pytest.raises(InputError, match="one assembly"):
+    with pytest.raises(InputError, match="the right assembly"):
         open_source(peaks, WINDOW, genome=genome, format="intervals")
 
 
@@ -216,7 +216,7 @@ def test_both_strands_are_the_mean_of_both(model, tmp_path, letters):
     assert np.allclose(both["logit"], mean, atol=1e-6)
     # They were fitted to logits of forward sequences, which scatter more than means of two.
     assert not any(column.startswith("calibrated_") or column == "ood_p" for column in both)
-    with pytest.raises(InputError, match="forward sequences alone"):
+    with pytest.raises(InputError, match="only for forward sequences"):
         scored(Scorer.load(model, strands="both"), tmp_path / "s.txt", Columns(share=0.5))
     symmetric = calibrated_mixture(tmp_path / "symmetric", reverse_complement="average")
     both, forward = (scored(Scorer.load(symmetric, strands=each), tmp_path / "s.txt") for each in ("both", "forward"))
@@ -247,9 +247,9 @@ def test_a_factor_is_looked_up_in_the_group_of_the_species(model, tmp_path):
     known = Scorer.load(tmp_path / "fly", factor="zen").motif_prior
     assert known.matrix_ids == ("MA0256.1",)
     assert known.similarity["ftz"] > known.similarity["Cf2"]
-    with pytest.raises(InputError, match=r"no JASPAR matrix is known of the factor CTCFX \(insects\)"):
+    with pytest.raises(InputError, match=r"no JASPAR matrix is known for the factor CTCFX \(insects\)"):
         Scorer.load(tmp_path / "fly", factor="CTCFX")
-    with pytest.raises(InputError, match=r"of the factor zen \(vertebrates\)"):
+    with pytest.raises(InputError, match=r"for the factor zen \(vertebrates\)"):
         Scorer.load(tmp_path / "silent", factor="zen")
 
 
@@ -284,7 +284,9 @@ def test_a_name_that_would_break_a_line_is_made_safe(model, tmp_path, letters):
     assert pd.read_csv(tmp_path / "o.tsv", sep="\t")["name"].tolist() == ["_a_b_"]
 
 
-@pytest.mark.parametrize(("output", "part"), [("o.xyz", "must end with"), ("o.bed", "no place"), ("o.bw", "tile")])
+@pytest.mark.parametrize(
+    ("output", "part"), [("o.xyz", "must end with"), ("o.bed", "genomic coordinates"), ("o.bw", "tile")]
+)
 def test_an_output_that_does_not_fit_is_one_message(model, tmp_path, letters, output, part):
     (tmp_path / "s.txt").write_text("\n".join(letters))
     with pytest.raises(InputError, match=part):
@@ -358,7 +360,7 @@ def test_every_odd_variant_has_a_defined_result(model, genome):
         (Allele("chr9", 200, ".", "A", "C"), "chromosome not in the genome"),
         (Allele("chr1", 0, ".", "A", "C"), "beyond the end of the chromosome"),
         (Allele("chr1", CHROMOSOME, ".", text[-1] + "A", "C"), "beyond the end of the chromosome"),
-        (Allele("chr1", 200, ".", text[199], "AXC"), "allele is no DNA"),
+        (Allele("chr1", 200, ".", text[199], "AXC"), "allele is not DNA"),
         (Allele("chr1", 200, ".", text[199], text[199] + "A" * WINDOW + "CT"), "longer than the window"),
         (Allele("chr1", 1, ".", text[0], "A" if text[0] != "A" else "C"), "scored"),
         (Allele("chr1", CHROMOSOME, ".", text[-1], "A" if text[-1] != "A" else "C"), "scored"),
@@ -368,7 +370,7 @@ def test_every_odd_variant_has_a_defined_result(model, genome):
     # The last two stand at the ends of the chromosome.
     assert table["unknown"].dropna().tolist() == [15, 15] and table["unknown"].isna().sum() == len(cases) - 2
     assert (table["delta"].notna() == (table["status"] == "scored")).all()
-    with pytest.raises(InputError, match="one assembly"):
+    with pytest.raises(InputError, match="the right assembly"):
         alleles_scored(model, genome, [Allele("1", 200, ".", "A", "C")])
     with pytest.raises(InputError, match="half a window"):
         alleles_scored(model, genome, [cases[-1][0]], offsets=(20,))
@@ -555,8 +557,8 @@ def test_a_genome_of_another_assembly_is_warned_of(human_model, model, genome, t
 @pytest.mark.parametrize(
     ("trained", "genome", "said"),
     [
-        ("hg38", "hg19", "places and the sequence around them differ between assemblies"),
-        ("hg38", "mm10", "the factors of another species may bind otherwise"),
+        ("hg38", "hg19", "coordinates and the sequence around them differ between assemblies"),
+        ("hg38", "mm10", "the factors of another species may bind differently"),
         ("hg38", "hg38", None),
         ("planted", "hg38", None),
     ],

@@ -36,20 +36,20 @@ def peaks(chrom, summits) -> pd.DataFrame:
 
 def test_a_stated_assembly_that_the_genome_does_not_have(tmp_path):
     with pytest.raises(
-        InputError, match="a.bed: the peaks are said to be of hg19, but genome.fa .* sizes of hg38 .GRCh38."
+        InputError, match="a.bed: the table says that the peaks are on hg19, but genome.fa .* sizes of hg38 .GRCh38."
     ):
         check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), name="a.bed", assembly="hg19")
     check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), assembly="hg38")
     check_assembly(peaks("chr1", [500]), Sizes(full("hg38")), assembly="GRCh38")
     check_assembly(peaks("chr1", [500]), Sizes(full("hg19")), assembly="GRCh37")
-    with pytest.raises(InputError, match="said to be of dm6, but genome.fa .* sizes of mm39 .GRCm39.*, or peaks of"):
+    with pytest.raises(InputError, match="the peaks are on dm6, but genome.fa .* sizes of mm39 .GRCm39.*, or peaks on"):
         check_assembly(peaks("chr1", [500]), Sizes(full("mm39")), assembly="dm6")
 
 
 @pytest.mark.parametrize(("in_peaks", "in_genome"), [("chr1", "1"), ("1", "chr1")])
 def test_names_with_and_without_chr(in_peaks, in_genome):
     with pytest.raises(
-        InputError, match="9 of 9 peaks lie on chromosomes .* without 'chr'; say .* genome.names: ucsc or ensembl"
+        InputError, match="9 of 9 peaks lie on chromosomes .* without 'chr'; give .* genome.names: ucsc or ensembl"
     ):
         check_assembly(peaks(in_peaks, range(9)), Sizes({in_genome: 1000}))
 

@@ -82,7 +82,9 @@ def test_rows_that_lie_nowhere_are_one_message(rows: Dataset, genome: Genome) ->
     chrom, start, end = rows.chrom.copy(), rows.start.copy(), rows.end.copy()
     chrom[2], start[2], end[2] = "", -1, -1
     homeless = replace(rows, chrom=chrom, start=start, end=end)
-    with pytest.raises(InputError, match=r"dataset X: row 12 has no place .* 1 of 4 rows .*attribution\.methods"):
+    with pytest.raises(
+        InputError, match=r"dataset X: row 12 has no genomic coordinates .1 of 4 rows .*attribution\.methods"
+    ):
         real_flanks(homeless, genome, SHIFTS, np.arange(10, 14))
     moved = replace(rows, start=rows.start + 1, end=rows.end + 1)
     with pytest.raises(InputError, match=r"row 0, chr2:101-141, is not the sequence .*codes\.h5 .*4 of 4 rows differ"):
@@ -92,5 +94,5 @@ def test_rows_that_lie_nowhere_are_one_message(rows: Dataset, genome: Genome) ->
     far = replace(rows, start=rows.start + 5000, end=rows.end + 5000)
     with pytest.raises(InputError, match="4 of 4 rows differ"):
         real_flanks(far, genome, SHIFTS)
-    with pytest.raises(InputError, match="shiftsmooth_flanks shifts into .* takes the genome; none is given"):
+    with pytest.raises(InputError, match="shiftsmooth_flanks shifts into .* needs the genome; none was given"):
         request(rows, np.arange(4), None, None, **OPTIONS)

@@ -210,7 +210,7 @@ def test_gpu_gives_what_the_cpu_gives():
         ({"method": "shiftsmooth_flanks"}, "go together"),
         ({"method": "shiftsmooth_flanks", "flanks": sequences(5, LENGTH + 2)}, "flanks must have shape"),
         ({"method": "shiftsmooth_flanks", "flanks": sequences(5, LENGTH + 4)}, "in their middle"),
-        ({"method": "shiftsmooth_flanks", "flanks": sequences(4, LENGTH + 4)}, "flanks hold 4 sequences beside 5"),
+        ({"method": "shiftsmooth_flanks", "flanks": sequences(4, LENGTH + 4)}, "flanks hold 4 sequences, X holds 5"),
         ({"method": "shiftsmooth_inside"}, "Linear sets 0 for shifts of up to 2 bases"),
         ({"method": "smoothgrad", "draws": 0}, "draws must be at least 1"),
         ({"method": "smoothgrad", "sd": float("nan")}, "sd finite"),

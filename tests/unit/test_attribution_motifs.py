@@ -66,7 +66,7 @@ def test_discovery_finds_the_planted_word_on_both_strands(known):
     assert matched["matched"].all()
     # TGACTCA is the site of AP-1.
     assert matched["matrix_name"].str.contains("JUN|FOS|BATF").any()
-    assert "1 motif was found; pos_1 is like " in sentence(motifs, matched)
+    assert "1 motif was found; pos_1 resembles " in sentence(motifs, matched)
     again = discover_motifs(attribution, X)
     assert (again[0].counts == motifs[0].counts).all()
 
@@ -89,7 +89,7 @@ def test_nothing_found_is_a_sentence(known):
         assert sentence(motifs, matches).startswith("No motif was found")
     assert discover_motifs(np.zeros((0, 4, LENGTH), dtype=np.float32), X[:0]) == []
     assert call_seqlets(np.random.default_rng(0).normal(size=(3, 5)), Discovery()).empty
-    with pytest.raises(InputError, match="beside sequences of shape"):
+    with pytest.raises(InputError, match="for sequences of shape"):
         discover_motifs(np.zeros((1, 4, 5)), X)
 
 
@@ -144,7 +144,7 @@ def test_a_motif_unlike_any_matrix_is_said_so(known):
     motif = Motif("pos_1", counts, np.zeros_like(counts), 100)
     matches = match_motifs([motif], known)
     assert not matches["matched"].any()
-    assert sentence([motif], matches) == "1 motif was found; none is like a known matrix."
+    assert sentence([motif], matches) == "1 motif was found; none resembles a known matrix."
 
 
 def test_jaspar_offline(known):
@@ -239,7 +239,7 @@ def test_filters_show_what_excites_them():
     assert has_filters(flat) and not has_filters(nn.Linear(3, 3))
     with pytest.raises(InputError, match="no convolution over the four bases"):
         filter_motifs(nn.Linear(3, 3), X)
-    with pytest.raises(InputError, match="cannot be laid over"):
+    with pytest.raises(InputError, match="do not fit sequences"):
         filter_motifs(model, X[:, :, :4])
 
 
@@ -277,7 +277,7 @@ def test_modisco_reads_what_is_written(tmp_path):
     modisco.write_inputs(attribution, X, tmp_path)
     np.testing.assert_array_equal(np.load(tmp_path / "sequences.npy"), X)
     np.testing.assert_array_equal(np.load(tmp_path / "attributions.npy"), attribution)
-    with pytest.raises(InputError, match="beside sequences"):
+    with pytest.raises(InputError, match="for sequences of shape"):
         modisco.write_inputs(attribution[:1], X, tmp_path)
 
 

@@ -79,7 +79,7 @@ def test_site_tables_that_cannot_be_used():
     none = np.array([], dtype=str)
     with pytest.raises(InputError, match="lacks the column.*end"):
         site_mask(pd.DataFrame({"chrom": ["c"], "start": [1]}), none, none, none, 5)
-    with pytest.raises(InputError, match="row 0: the end must lie behind the start"):
+    with pytest.raises(InputError, match="row 0: the end must lie after the start"):
         site_mask(pd.DataFrame({"chrom": ["c"], "start": [4], "end": [4]}), none, none, none, 5)
 
 
@@ -240,9 +240,9 @@ def test_arrays_that_do_not_belong_together():
     X = sequences()
     with pytest.raises(InputError, match="row has shape"):
         make_attributions(X, X, np.arange(5), np.ones(6), {})
-    with pytest.raises(InputError, match="beside one_hot"):
+    with pytest.raises(InputError, match="for one_hot"):
         make_attributions(X[:, :, 1:], X, np.arange(6), np.ones(6), {})
-    with pytest.raises(InputError, match="beside sequences of shape"):
+    with pytest.raises(InputError, match="for sequences of shape"):
         position_score(X[:, :, 1:], X)
 
 

@@ -209,7 +209,7 @@ def test_what_a_dataset_says_of_its_negatives_is_checked():
     told = warnings[warnings.what == "negatives_found"].set_index("dataset")
     assert told.severity.to_dict() == {"lying": "warning", "honest": "warning", "far": "warning", "silent": "note"}
     assert "150 of 150 in the order of the positives: they are pairs" in told.sentence["silent"]
-    assert "prove to be other sequence whose GC content differs" in told.sentence["far"]
+    assert "turn out to be other sequence whose GC content differs" in told.sentence["far"]
     by_what = warnings.groupby("dataset").what.agg(set)
     assert {"gc_mismatch", "auroc_1mers", "auroc_2mers"} <= by_what["far"]
 

@@ -204,7 +204,7 @@ def test_a_set_keeps_as_many_bound_rows_as_it_has_partners_for(files, genome, tm
             {"peak_settings": PeakSettings(length=90_000)},
             "no positive for train: no row is left. Rows were lost to: 38 reaches over",
         ),
-        ({"peak_settings": PeakSettings(max_q=0.1)}, "peaks with q up to 0.1 were asked for, but the file has no q"),
+        ({"peak_settings": PeakSettings(max_q=0.1)}, "peaks with q up to 0.1 were requested, but the file has no q"),
     ],
     ids=["below the minimum", "no free place", "no positive", "no q-values"],
 )

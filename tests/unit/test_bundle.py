@@ -63,7 +63,7 @@ def test_weights_that_are_no_numbers_are_neither_written_nor_read(tmp_path: Path
     bundle.save(expert, tmp_path / "good")
     with torch.no_grad():
         expert.head.weight[0, 0] = torch.nan
-    with pytest.raises(InputError, match="was not written: head.weight holds values that are infinite or no numbers"):
+    with pytest.raises(InputError, match="was not written: head.weight holds values that are infinite or NaN"):
         bundle.save(expert, tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
     tensors = load_file(tmp_path / "good" / "model.safetensors")
@@ -154,7 +154,7 @@ def test_damage_is_refused_with_the_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "pickle"}, "describes no model"),
+        ({"kind": "pickle"}, "does not describe a model"),
         ({"format": 99}, "is of format 99"),
         ({"hyperparameters": {"motif_width": 9}}, "does not match model.json: tensor 'scan.convolution.weight'"),
         ({"architecture": "os.system"}, "a bundle does not import code by itself"),
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / bundle.WEIGHTS).write_bytes(b"\x80\x04not a tensor")
     digest = bundle.sha256_file(tmp_path / bundle.WEIGHTS)
     change_json(tmp_path, weights={"file": bundle.WEIGHTS, "sha256": digest})
-    with pytest.raises(InputError, match="no safetensors file"):
+    with pytest.raises(InputError, match="not a safetensors file"):
         bundle.load(tmp_path)
 
 
@@ -198,11 +198,11 @@ def test_an_expert_elsewhere_is_refused(mixture_folder: Path, place: str) -> Non
 @pytest.mark.parametrize("name", ["../A", "a/b", "..", "", "a\\b", "a\0b"])
 def test_an_expert_is_named_by_a_plain_name(mixture_folder: Path, tmp_path: Path, name: str) -> None:
     gate = build_gate("softmax", 1, 32, {}, seed=0)
-    with pytest.raises(InputError, match="must be a plain name"):
+    with pytest.raises(InputError, match="must be a plain folder name"):
         bundle.save_mixture(gate, {name: mixture_folder / "experts" / "A"}, tmp_path / "deep" / "mixture")
     assert not (tmp_path / "deep").exists()
     change_entry(mixture_folder, name=name, folder=f"experts/{name}")
-    with pytest.raises(InputError, match="must be a plain name"):
+    with pytest.raises(InputError, match="must be a plain folder name"):
         bundle.load(mixture_folder)
 
 

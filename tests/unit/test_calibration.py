@@ -69,16 +69,18 @@ def test_the_out_of_distribution_score_is_even_where_all_is_known_and_nought_far
     draw = np.random.default_rng(0)
     rows = np.concatenate([embedded(2000, middle, draw) for middle in (0, 5)])
     fitted = fit_ood_score(rows, ["A"] * 2000 + ["unbound"] * 2000)
-    known = fitted.of(torch.from_numpy(embedded(4000, 5, draw))).numpy()
+    known = fitted.p_value(torch.from_numpy(embedded(4000, 5, draw))).numpy()
     assert np.abs(np.quantile(known, [0.05, 0.5, 0.95]) - [0.05, 0.5, 0.95]).max() < 0.04
     # Between two classes is no class.
-    assert fitted.of(torch.from_numpy(embedded(100, 2.5, draw))).max() < 0.01
+    assert fitted.p_value(torch.from_numpy(embedded(100, 2.5, draw))).max() < 0.01
     fitted.save(tmp_path)
     again = OodScore.read(tmp_path)
-    assert again is not None and torch.equal(again.of(torch.from_numpy(rows)), fitted.of(torch.from_numpy(rows)))
+    assert again is not None and torch.equal(
+        again.p_value(torch.from_numpy(rows)), fitted.p_value(torch.from_numpy(rows))
+    )
     assert OodScore.read(tmp_path / "elsewhere") is None
     (tmp_path / OOD_FILE).write_bytes(b"no")
-    with pytest.raises(InputError, match="no safetensors"):
+    with pytest.raises(InputError, match="not a safetensors"):
         OodScore.read(tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_a_large_file_without_an_index(tmp_path, monkeypatch):
     path.write_text(">chr1\nACGTACGT\n")
     assert fasta_sizes(path) is None
     (fault,) = genome_faults(completed(assembly="x", fasta=str(path), jaspar_group="plants"))
-    assert "cannot be known before the file is read (an index beside it, `samtools faidx`, would do)" in fault
+    assert "are unknown until the file is read (or indexed by `samtools faidx`)" in fault
     # Of a known assembly the names are known; either way of writing them may be the file's.
     for named in (["chr1"], ["1"]):
         assert genome_faults(completed({"test_chromosomes": named}, assembly="hg38", fasta=str(path))) == []
@@ -131,7 +131,7 @@ def test_sizes_of_a_small_file_and_of_an_index(tmp_path):
         ({"test_chromosomes": ["chr30"]}, "splits: the genome has no chr30; it has chr1, chr2"),
         ({"test_chromosomes": ["chr8"], "validation_chromosomes": ["chr8"]}, "chr8 is named twice"),
         ({"test_chromosomes": ["chr8:1-500", "chr8"]}, "two parts of chr8 overlap at base 1"),
-        ({"test_chromosomes": ["chr21:1-50,000,000"]}, "chr21:1-50,000,000 is no part of chr21, which has bases 1 to"),
+        ({"test_chromosomes": ["chr21:1-50,000,000"]}, "chr21:1-50,000,000 is not a part of chr21, which has bases"),
     ],
 )
 def test_splits_that_cannot_be_are_refused_before_any_job(splits, said):
@@ -151,7 +151,7 @@ def test_a_split_that_leaves_nothing(tmp_path):
 def test_a_genome_that_is_not_known(tmp_path):
     typo, group = genome_faults(completed(assembly="GCRh38"))
     assert "'GCRh38' is not known, so its sequence cannot be fetched; did you mean 'GRCh38'? Known are hg19" in typo
-    assert "genome.jaspar_group: say for 'GCRh38', which is not known here" in group
+    assert "genome.jaspar_group: 'GCRh38' is not a known assembly" in group
     (fault,) = genome_faults(completed(assembly="hg38", fasta=str(tmp_path / "gone.fa")))
     assert f"genome.fasta: there is no file {tmp_path / 'gone.fa'}" in fault
 

@@ -119,7 +119,7 @@ def test_results_do_not_overwrite_each_other(model, files, tmp_path, capsys):
     [
         ("folder.tsv", "is a folder; give the name of a file in it"),
         ("x" * 300 + ".tsv", "a name in it is longer than 255 bytes"),
-        ("places.bed/out.tsv", "move the file that stands where a folder is needed"),
+        ("places.bed/out.tsv", "move the file that is where a folder is needed"),
         ("scores.xlsx", "the name must end with one of .tsv, .tsv.gz"),
         ("pipe.tsv", "but a device or a pipe"),
     ],
@@ -140,7 +140,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    with pytest.raises(InputError, match="permission denied; give yourself the right to write there"):
+    with pytest.raises(InputError, match="permission denied; give yourself write permission there"):
         check_outputs([tmp_path / "new" / "a.tsv"], [])
 
 
@@ -177,7 +177,7 @@ def test_standard_input_and_pipes_are_read_as_files_are(model, files, tmp_path, 
 
 def test_messages_about_standard_input_name_it(model, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", _Stream(b"ACGT\nAC!T\n"))
-    assert "standard input, line 2: '!' in 'AC!T' is no base" in refused(capsys, "predict", model, "-", "--quiet")
+    assert "standard input, line 2: '!' in 'AC!T' is not a base" in refused(capsys, "predict", model, "-", "--quiet")
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input is closed; name a file" in refused(capsys, "predict", model, "-", "--quiet")
 

@@ -122,7 +122,7 @@ def test_file_with_inconsistent_columns_is_refused(tmp_path):
     with h5py.File(path, "a") as file:
         del file["label"]
         file["label"] = np.zeros(5, dtype=np.uint8)
-    with pytest.raises(InputError, match=r"wrong\.h5 cannot be used as a dataset: label has shape \(5,\) beside 6"):
+    with pytest.raises(InputError, match=r"wrong\.h5 cannot be used as a dataset: label has shape \(5,\) for 6"):
         read_dataset(path)
     with h5py.File(path, "a") as file:
         del file["label"]
@@ -151,12 +151,12 @@ def test_failed_write_leaves_nothing(tmp_path):
         ({"pair": np.array([0, 1, 2, 0, 1, 4], dtype=np.int32)}, "row 5 is paired with row 4"),
         ({"pair": np.array([0, 0, 2, 0, 0, 2], dtype=np.int32)}, "row 1 is paired with row 0"),
         ({"pair": np.array([-1, 1, 2, 0, 1, 2], dtype=np.int32)}, "row 3 is paired with row 0"),
-        ({"end": np.full(6, 5000)}, r"row 0 lies at chr1:\d+-5000; a place is .* an end 12 bases on"),
+        ({"end": np.full(6, 5000)}, r"row 0 lies at chr1:\d+-5000; expected .* an end 12 bases on"),
         ({"chrom": np.full(6, "")}, "no chromosome"),
         ({"strand": np.full(6, "x")}, "row 0 has strand 'x'"),
         ({"source": np.full(6, b"x")}, "source must be an array of str"),
         ({"attributes": {"a": [1]}}, "attribute a is a list"),
-        ({"source": np.full(5, "x")}, r"source has shape \(5,\) beside 6 sequences"),
+        ({"source": np.full(5, "x")}, r"source has shape \(5,\) for 6 sequences"),
     ],
 )
 def test_arrays_that_make_no_dataset_are_refused(change, message):
@@ -180,9 +180,9 @@ def test_concatenation_shifts_pairs_and_keeps_common_attributes():
 
 def test_subset_refuses_rows_that_do_not_exist_or_repeat():
     data = paired(3)
-    with pytest.raises(InputError, match="rows 0 to 6 were asked for; the dataset has 6"):
+    with pytest.raises(InputError, match="rows 0 to 6 were requested; the dataset has 6"):
         subset(data, np.array([0, 6]))
-    with pytest.raises(InputError, match="asked for twice"):
+    with pytest.raises(InputError, match="requested twice"):
         subset(data, np.array([1, 1]))
     with pytest.raises(InputError, match="mask of 4 values"):
         subset(data, np.ones(4, dtype=bool))

@@ -62,8 +62,8 @@ GOOD = ("A" * LENGTH, 1)
         (text([GOOD]) + "A\tx\t" + "A" * LENGTH + "\t1\t7\n", "line 3: 5 tab-separated columns; 4 were expected"),
         (text([GOOD]) + "\n" + text([GOOD]).split("\n")[1], "line 3: 1 tab-separated columns"),
         (text([GOOD, ("A" * 39, 1)]), "line 3: the sequence has 39 bases; 40 were expected"),
-        (text([GOOD, ("A" * 39 + "X", 1)]), "line 3: 'X' in the sequence is no base"),
-        (text([GOOD, ("A" * 39 + "ü", 1)]), "line 3: 'Ü' in the sequence is no base"),
+        (text([GOOD, ("A" * 39 + "X", 1)]), "line 3: 'X' in the sequence is not a base"),
+        (text([GOOD, ("A" * 39 + "ü", 1)]), "line 3: 'Ü' in the sequence is not a base"),
         (text([GOOD, ("A" * 40, 2)]), "line 3: Bound is '2'; it must be 0 or 1"),
     ],
 )
@@ -83,12 +83,12 @@ def test_damaged_files_are_one_message(tmp_path):
     with pytest.raises(InputError, match="damaged|no text"):
         read_deepbind(path, LENGTH)
     path.write_text(text([GOOD]))
-    with pytest.raises(InputError, match="is no gzip file"):
+    with pytest.raises(InputError, match="is not a gzip file"):
         read_deepbind(path, LENGTH)
     with pytest.raises(InputError, match="there is no such file"):
         read_deepbind(tmp_path / "none.gz", LENGTH)
     path.write_bytes(gzip.compress(b"\x80\x81\x82", mtime=0))
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="is not text"):
         read_deepbind(path, LENGTH)
 
 

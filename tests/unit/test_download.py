@@ -134,7 +134,7 @@ def test_an_endless_answer_is_cut_off(portal, tmp_path, known, monkeypatch):
     url = portal.put("/endless.gz", PAYLOAD)
     portal.misbehave("/endless.gz", *[Fault(no_length=True, endless=True)] * 3)
     most = known.get("size", 3 * len(PAYLOAD))
-    with pytest.raises(InputError, match=f"more came than the {most} bytes that were said or make sense"):
+    with pytest.raises(InputError, match=f"more bytes came than the {most} announced or allowed"):
         fetch([url], tmp_path / "a.gz", policy=FAST, **known)
     assert list(tmp_path.iterdir()) == []
 
@@ -291,7 +291,7 @@ def test_retry_after_as_a_date():
 def test_slow_drip_counts_as_a_stall(portal, url, tmp_path):
     portal.misbehave("/data/A_(x).gz", *[Fault(drip_seconds=0.2)] * 3)
     policy = Policy(attempts=1, stall_timeout=0.5, least_rate=1e9)
-    with pytest.raises(InputError, match="the line stalls"):
+    with pytest.raises(InputError, match="the connection stalls"):
         fetch([url], tmp_path / "a.gz", policy=policy)
 
 
@@ -413,7 +413,7 @@ def test_certificates_are_checked_and_https_stays_https(certificate, tmp_path, m
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate[0])
         assert fetch([url], tmp_path / "a.gz", policy=FAST).read_bytes() == PAYLOAD
         portal.misbehave("/a.gz", Fault(location=f"{portal.storage_url}/a.gz"))
-        with pytest.raises(InputError, match="it leads from https to an unprotected address"):
+        with pytest.raises(InputError, match="it redirects from https to an unprotected address"):
             fetch([url], tmp_path / "b.gz", policy=FAST)
 
 
@@ -569,7 +569,7 @@ def test_get_json(portal):
         status, answer = transport.get_json(http, f"{portal.url}/search/?type=Nothing", FAST)
         assert (status, answer["notification"]) == (404, "No results found")
         portal.misbehave("/search/", Fault(corrupt=True))
-        with pytest.raises(SourceError, match="something else than JSON"):
+        with pytest.raises(SourceError, match="something other than JSON"):
             transport.get_json(http, f"{portal.url}/search/?type=File", FAST)
 
 

@@ -159,7 +159,7 @@ def test_what_may_not_be_chosen_is_counted(portal):
     assert [file.accession for file in candidates] == ["ENCFF001AAA"]
     assert refused == {
         "status archived": 1,
-        "the file itself is not to be had": 2,
+        "the file itself is not available": 2,
         "output type IDR ranked peaks": 1,
         "no md5 or no size": 1,
         "the portal and its storage disagree on the md5": 1,
@@ -296,7 +296,7 @@ def test_a_portal_that_stumbles_and_one_that_is_none(portal, tmp_path):
     portal.misbehave("/search/", Fault(status=503), Fault(status=429, retry_after="0"))
     update_lock(rows("encode"), tmp_path / "a.tsv", "GRCh38", portal=portal.url, today=TODAY, policy=FAST)
     portal.misbehave("/search/", Fault(corrupt=True))
-    with pytest.raises(InputError, match="the portal does not answer: .* something else than JSON"):
+    with pytest.raises(InputError, match="the portal does not answer: .* something other than JSON"):
         update_lock(rows("encode"), tmp_path / "b.tsv", "GRCh38", portal=portal.url, policy=FAST)
     portal.misbehave("/search/", *[Fault(status=500)] * 3)
     with pytest.raises(InputError, match="500.*given up after 3 attempts"):

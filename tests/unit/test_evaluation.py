@@ -107,7 +107,7 @@ def test_overlap_free_keeps_unpaired_rows_apart():
 
 def test_an_audit_that_misses_rows_is_refused():
     audit = pd.DataFrame({"row": np.arange(5), "overlaps_training": False})
-    with pytest.raises(InputError, match="says nothing of row 5"):
+    with pytest.raises(InputError, match="lacks row 5"):
         overlap_free(audit, read_scores(predictions(pairs=3)))
 
 
@@ -125,7 +125,7 @@ def test_an_empty_row_set_and_a_missing_class_give_missing_values():
     [
         (lambda t: t.drop(columns="pair"), "lack the column.s. pair"),
         (lambda t: t.drop(index=t.index[-1]), "has 119 rows, not the 120 rows"),
-        (lambda t: t.assign(label=t["label"].where(t.index != 130, 1 - t["label"])), "another label at row 10"),
+        (lambda t: t.assign(label=t["label"].where(t.index != 130, 1 - t["label"])), "a different label at row 10"),
         (lambda t: t.assign(logit=t["logit"].where(t.index != 5, np.nan)), "not finite at row 5"),
         (lambda t: pd.concat([t, t.iloc[:1]]), "has a row twice"),
     ],

@@ -135,7 +135,7 @@ def test_a_file_that_was_cut_or_blanked_is_named(tmp_path, name):
     half = len(whole) // 2
     for damaged in (whole[:half], whole[:half] + bytes(len(whole) - half), bytes(len(whole))):
         (tmp_path / name).write_bytes(damaged)
-        with pytest.raises(InputError, match=rf"{name} .* Delete it and make it again"):
+        with pytest.raises(InputError, match=rf"{name} .* Delete it and rebuild it"):
             read(tmp_path / name)
 
 
@@ -169,7 +169,7 @@ def test_named_seeds_are_stable_and_apart():
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="a GPU was asked for"):
+    with pytest.raises(InputError, match="a GPU was requested"):
         runtime.select_device("cuda")
     assert runtime.select_device("auto").type == "cpu"
 

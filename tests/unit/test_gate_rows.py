@@ -301,7 +301,7 @@ def test_rows_with_relatives_in_every_fold_teach_nothing(folded, tmp_path: Path)
     train_expert(subset(train, np.sort(rows)), own, folder=tmp_path / "one_off", seed=1, **how)
     for fold_networks in (two[0].folds[::-1], (str(folds[0]), str(tmp_path / "one_off"))):
         wrong = [replace(two[0], folds=fold_networks), two[1]]
-        with pytest.raises(InputError, match="experts of folds of A were trained on other rows than .* 1[)]; train"):
+        with pytest.raises(InputError, match="fold experts of A were trained on other rows than .* 1[)]; train"):
             write_gate_inputs(wrong, {"A": (path, valid)}, tmp_path / "again", rows="out_of_fold", seed=0, device=CPU)
 
 

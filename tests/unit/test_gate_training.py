@@ -238,7 +238,7 @@ def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
     labels = plain.label[:800]
     seen, expert_dropout = (auroc(labels, (part[:800, 0] @ weight + bias).detach().numpy()) for part in (first, second))
     assert 0.6 < expert_dropout < seen + 0.01
-    with pytest.raises(InputError, match="A has no experts of folds"):
+    with pytest.raises(InputError, match="A has no fold experts"):
         looked(
             ([replace(gate_expert, folds=()) for gate_expert in study[0]], study[1]), tmp_path / "none", "out_of_fold"
         )

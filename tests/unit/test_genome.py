@@ -58,14 +58,14 @@ def test_plain_gzip_and_bgzip_read_alike_and_as_pyfaidx_reads_them(tmp_path):
         (b"", "it has no bytes"),
         (b"\n\n", "holds no sequence"),
         (b"ACGT\n", "line 1: a FASTA file opens with a line such as '>chr1'"),
-        (b">chr1\nACGT\n>chr1\nAC\n", "line 3: the sequence chr1 comes twice"),
+        (b">chr1\nACGT\n>chr1\nAC\n", "line 3: the sequence chr1 occurs twice"),
         (b">chr1\n>chr2\nAC\n", "the sequence chr1 is empty"),
         (b">chr1\nAC\n>\nAC\n", "line 3: a sequence without a name"),
-        (b">chr1\nACGT\nACXT\n", "line 3: 'X' is no base"),
+        (b">chr1\nACGT\nACXT\n", "line 3: 'X' is not a base"),
         (b">ch\0r1\nAC\n", "line 1: the name .* holds a control character"),
-        (b">prot\nMKL*\n", r"line 2: 'L' is no base"),
-        (b">chr1\nAC\0T\n", "line 2: .* is no base"),
-        (b"<html>oops</html>", "line 1: '<' is no base"),
+        (b">prot\nMKL*\n", r"line 2: 'L' is not a base"),
+        (b">chr1\nAC\0T\n", "line 2: .* is not a base"),
+        (b"<html>oops</html>", "line 1: '<' is not a base"),
     ],
 )
 @pytest.mark.parametrize("block", [3, 1 << 22])
@@ -204,7 +204,7 @@ def test_damaged_prepared_genomes(tmp_path, both):
         Genome.open(tmp_path / "packed.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = [1]
-    with pytest.raises(InputError, match="no prepared genome"):
+    with pytest.raises(InputError, match="not a prepared genome"):
         Genome.open(tmp_path / "other.h5")
     with pytest.raises(InputError, match="there is no such file"):
         Genome.open(tmp_path / "absent.fa")

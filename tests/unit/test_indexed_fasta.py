@@ -40,10 +40,10 @@ ODD = {
     "longer last line": (b">a\nAC\nACGT\n>b\nTT\n", {"a": "ACACGT", "b": "TT"}, "not regular"),
     "longer last line at the end": (b">a\nAC\nACGTACGT\n", {"a": "ACACGTACGT"}, "not regular"),
     "BOM": (b"\xef\xbb\xbf>a\nACGT\n", {"a": "ACGT"}, "before the first sequence"),
-    "blanks within lines": (b">a\nAC GT\nAC GT\n>b\nTT\n", {"a": "ACGTACGT", "b": "TT"}, "blanks within"),
-    "a blank in place of a base": (b">a\nACGT\nA TT\nCCCC\n", {"a": "ACGTATTCCCC"}, "blanks within"),
-    "blanks at the end of lines": (b">a\nACGT \nACGT\t\n", {"a": "ACGTACGT"}, "blanks within"),
-    "mixed ends": (b">a\nACGTA\nACGT\r\nCCCCC\n", {"a": "ACGTAACGTCCCCC"}, "do not all end alike"),
+    "blanks within lines": (b">a\nAC GT\nAC GT\n>b\nTT\n", {"a": "ACGTACGT", "b": "TT"}, "spaces within"),
+    "a blank in place of a base": (b">a\nACGT\nA TT\nCCCC\n", {"a": "ACGTATTCCCC"}, "spaces within"),
+    "blanks at the end of lines": (b">a\nACGT \nACGT\t\n", {"a": "ACGTACGT"}, "spaces within"),
+    "mixed ends": (b">a\nACGTA\nACGT\r\nCCCCC\n", {"a": "ACGTAACGTCCCCC"}, "its line endings differ"),
     "empty line below the name": (b">a\n\nACGT\n>b\nTT\n", {"a": "ACGT", "b": "TT"}, "is not consistent"),
     "Latin-1 in a description": (b">a caf\xe9\nACGT\n", {"a": "ACGT"}, "not regular enough"),
 }
@@ -126,7 +126,7 @@ def test_gzip_is_read_whole_with_advice(tmp_path, caplog, sequences):
     path = tmp_path / "a.fa.gz"
     path.write_bytes(gzip.compress(write_fasta(tmp_path / "a.fa", sequences).read_bytes()))
     assert texts(Genome.open(path)) == sequences
-    assert "packed with bgzip it would be read by place, which is faster" in caplog.text
+    assert "bgzip files are read by position, which is faster" in caplog.text
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.fa", "a.fa.gz"]
 
 
@@ -136,7 +136,7 @@ def test_a_large_file_says_that_its_index_is_made_and_only_once(tmp_path, caplog
     path = write_fasta(tmp_path / "a.fa", sequences)
     for _ in range(2):
         Genome.open(path)
-    assert caplog.text.count(f"{path}: making its index, which is done once") == 1
+    assert caplog.text.count(f"{path}: indexing it, which is done once") == 1
 
 
 def edited(path: Path, old: bytes, new: bytes) -> None:
@@ -295,21 +295,21 @@ def test_bad_letters_are_refused_where_they_are_met(tmp_path):
     genome = Genome.open(path)
     assert as_text(genome.codes("chr1")) == "ACGTACGTAC" * 30
     assert as_text(genome.windows(["chr2"], np.array([0]), 5)[0]) == "ACGTA"
-    with pytest.raises(InputError, match="a.fa, line 34: 'X' is no base"):
+    with pytest.raises(InputError, match="a.fa, line 34: 'X' is not a base"):
         genome.windows(["chr2"], np.array([3]), 3)
-    with pytest.raises(InputError, match="line 34: 'X' is no base"):
+    with pytest.raises(InputError, match="line 34: 'X' is not a base"):
         prepare_genome(path, tmp_path / "genome.h5")
     assert not (tmp_path / "genome.h5").exists()
 
 
 NO_FASTA = {
-    "name twice": (b">a\nACGT\n>b\nAC\n>a\nACGT\n", "line 5: the sequence a comes twice"),
+    "name twice": (b">a\nACGT\n>b\nAC\n>a\nACGT\n", "line 5: the sequence a occurs twice"),
     "empty record": (b">a\n>b\nAC\n", "the sequence a is empty"),
     "empty last record": (b">a\nAC\n>b\n", "the sequence b is empty"),
     "no name": (b">a\nAC\n>\nAC\n", "line 3: a sequence without a name"),
-    "comment": (b"; a comment\n>a\nAC\n", "line 1: ';' is no base"),
+    "comment": (b"; a comment\n>a\nAC\n", "line 1: ';' is not a base"),
     "control character": (b">a\0b\nAC\n", "line 1: the name .* holds a control character"),
-    "HTML": (b"<html>", "line 1: '<' is no base"),
+    "HTML": (b"<html>", "line 1: '<' is not a base"),
 }
 
 

@@ -72,7 +72,7 @@ def test_jobs_of_a_dead_run_are_waited_for_and_named(folders, child):
     job = child("job")
     run_locks._HELD.pop().close()
     folders[1].mkdir(exist_ok=True)
-    with pytest.raises(InputError, match="jobs of a run that was killed are still at work"):
+    with pytest.raises(InputError, match="jobs of a run that was killed are still running"):
         run_locks.start_run(*folders, patience=0.0)
     assert folders[1].exists()
     job.kill()

@@ -199,7 +199,7 @@ def test_a_users_network_by_dotted_path(tmp_path, monkeypatch: pytest.MonkeyPatc
     assert len(source_digest("own_networks.Sum")) == 64
     with pytest.raises(InputError, match="cannot be imported"):
         register("own_networks.Product")
-    with pytest.raises(InputError, match="no subclass"):
+    with pytest.raises(InputError, match="not a subclass"):
         register("torch.nn.Linear")
 
 
@@ -341,5 +341,5 @@ def test_models_refuse_what_is_no_list_of_sequences() -> None:
         expert.predict([1, 2])
     with pytest.raises(InputError, match="takes sequences"):
         expert.predict(["ACGT"])
-    with pytest.raises(InputError, match="'U' is no base"):
+    with pytest.raises(InputError, match="'U' is not a base"):
         expert.predict(["U" * WINDOW])

@@ -125,13 +125,13 @@ def test_every_odd_row_is_counted_by_its_reason(tmp_path):
     odd = {
         "chr1\t-5\t100\t.\t0\t.\t1\t-1\t-1\t7": "start below 0",
         "chr1\t100\t100\t.\t0\t.\t1\t-1\t-1\t7": "start not below end",
-        "chr1\t100\t1x0\t.\t0\t.\t1\t-1\t-1\t7": "start or end is no whole number",
-        "chr1\t100\t1_0\t.\t0\t.\t1\t-1\t-1\t7": "start or end is no whole number",
-        "chr1\t100\t150.5\t.\t0\t.\t1\t-1\t-1\t7": "start or end is no whole number",
+        "chr1\t100\t1x0\t.\t0\t.\t1\t-1\t-1\t7": "start or end is not a whole number",
+        "chr1\t100\t1_0\t.\t0\t.\t1\t-1\t-1\t7": "start or end is not a whole number",
+        "chr1\t100\t150.5\t.\t0\t.\t1\t-1\t-1\t7": "start or end is not a whole number",
         "chr1\t100\t99999999999999\t.\t0\t.\t1\t-1\t-1\t7": "end beyond any chromosome",
         "\t100\t200\t.\t0\t.\t1\t-1\t-1\t7": "no chromosome name",
-        "chr1\t100\t200\t.\t0\t.\tstrong\t-1\t-1\t7": "score, signal, p or q is no number",
-        "chr1\t100\t200\t.\t0\t.\t1\t-1\t-1\tmiddle": "summit is no whole number",
+        "chr1\t100\t200\t.\t0\t.\tstrong\t-1\t-1\t7": "score, signal, p or q is not a number",
+        "chr1\t100\t200\t.\t0\t.\t1\t-1\t-1\tmiddle": "summit is not a whole number",
     }
     cut = ["chr1\t100", "chr1\t100\t200\t."]
     header = ["track name=peaks", "browser position chr1", "# a comment", "", "   "]
@@ -141,7 +141,7 @@ def test_every_odd_row_is_counted_by_its_reason(tmp_path):
     assert lost(counts) == {
         "comment, header or blank line": 5,
         **dict.fromkeys(odd.values(), 1),
-        "start or end is no whole number": 3,
+        "start or end is not a whole number": 3,
         "fewer than 3 columns": 1,
         "another number of columns than most rows": 1,
         "same place and summit as a stronger row": 1,
@@ -204,12 +204,12 @@ def _compressed() -> bytes:
         ("a.bed.gz", gzip.compress(b"", mtime=0), "holds no peak"),
         ("a.bed.gz", _compressed()[:-400], "a.bed.gz is cut short"),
         ("a.bed.gz", _compressed()[:60] + b"garbage" + _compressed()[67:], "a.bed.gz is damaged"),
-        ("a.bed.gz", b"chr1\t1\t2\n", "named .gz but is no gzip file"),
+        ("a.bed.gz", b"chr1\t1\t2\n", "named .gz but is not a gzip file"),
         ("a.bed", b"chr1\0\t1\t2\n", "is binary"),
         ("a.bed", b"\xeb\xf2\x89\x87" + bytes(40), "is a bigBed"),
         ("a.bed", "chr1\t1\t2\n".encode("utf-16"), "is UTF-16 text"),
         ("a.bed", b"<html>\n<body>not found</body>\n</html>\n", "most rows have 1 column"),
-        ("a.bed", b"one two three\nfour five six\n", r"line 1: 'one two three' is no peak .* 2 of 2 rows"),
+        ("a.bed", b"one two three\nfour five six\n", r"line 1: 'one two three' is not a peak .* 2 of 2 rows"),
         ("a.xls", b"chr\tstart\tend\tlength\tabs_summit\nchr1\t1\t9\t9\t4\n", "MACS .xls table, which counts from 1"),
         (
             "a.narrowPeak",
@@ -233,7 +233,7 @@ def test_a_missing_file(tmp_path):
 
 def test_intervals_must_all_be_right(tmp_path):
     path = write_lines(tmp_path / "list.bed", ["chr1\t0\t50\tHigh Signal Region", "chr1\t70\t60\tLow Mappability"])
-    with pytest.raises(InputError, match="line 2: .* is no peak .start not below end"):
+    with pytest.raises(InputError, match="line 2: .* is not a peak .start not below end"):
         read_intervals(path)
     path = write_lines(tmp_path / "list.bed", ["chr1\t0\t50\tHigh Signal Region", "chr1\t70\t90\tLow Mappability"])
     assert read_intervals(path).to_numpy().tolist() == [["chr1", 0, 50], ["chr1", 70, 90]]

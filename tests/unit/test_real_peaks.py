@@ -133,7 +133,7 @@ def test_grch38_peaks_on_hg19_are_refused(folder, genome, accession):
 
 def test_no_dataset_is_built_from_grch38_peaks_on_hg19(folder, genome, tmp_path):
     whole = portal_file(folder, "ENCFF011QFM")
-    with pytest.raises(InputError, match="6552 of 7149 peaks lie on chromosomes that .* the genome is a part only"):
+    with pytest.raises(InputError, match="6552 of 7149 peaks lie on chromosomes that .* the genome is incomplete"):
         build_peaks(whole, "train", "flanks", genome, SPLIT)
     cut = tmp_path / "cut.bed"
     lines = gzip.decompress(whole.read_bytes()).decode().splitlines()

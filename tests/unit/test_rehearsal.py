@@ -213,8 +213,8 @@ def test_settings_that_make_no_rehearsal_are_refused(tmp_path, change, message):
     ("rows", "message"),
     [
         ("", "names no chromosome"),
-        ("chr1\t1000\tyes\t10-2000\n", "chr1: '10-2000' is no run of N"),
-        ("chr1\t1000\tyes\tsome\n", "chr1: 'some' is no run of N"),
+        ("chr1\t1000\tyes\t10-2000\n", "chr1: '10-2000' is not a run of N"),
+        ("chr1\t1000\tyes\tsome\n", "chr1: 'some' is not a run of N"),
         ("chr1\t1000\tmaybe\t\n", "chr1: size '1000', peaks 'maybe'; a number of bases was expected, and yes"),
         ("chr1\t1e6\tyes\t\n", "chr1: size '1e6', peaks 'yes'; a number of bases"),
     ],

@@ -170,7 +170,7 @@ def test_the_gate_section_says_where_it_collapsed_and_what_it_misses(run: Run) -
         and "on 1 of 9 test sets, 1 of 9 times with each seed counted (CTCF)" in notes[0]
     )
     said = next(block for block in section.blocks if isinstance(block, Items)).items
-    assert any("weighs 1.7 experts a sequence" in sentence for sentence in said)
+    assert any("uses 1.7 experts per sequence" in sentence for sentence in said)
     losses = run.table("statistics/gate_losses.tsv")
     assert losses is not None
     here = losses[(losses["protocol"] == "sound") & (losses["set"] == "unseen")]
@@ -239,7 +239,7 @@ def test_no_difference_is_claimed_whose_interval_includes_zero(run: Run) -> None
     behind = Run(run.folder, run.study, run.published, run.tables | {FACTOR_STATISTICS: tests})
     sentence = answer(behind)[1]
     assert "mixture − rival is −0.0" in sentence
-    assert "no interval, for too few factors or the same difference on each" in sentence
+    assert "no interval: too few factors, or the same difference on each" in sentence
 
 
 def test_a_mixture_below_its_own_expert_is_named_with_both_numbers(run: Run) -> None:
@@ -362,7 +362,7 @@ def test_methods_and_parameters_come_from_the_config(run: Run) -> None:
     """Every key of the config has a row with the schema's own words; prose names seeds, draws and negatives."""
     table = parameters(run.study.config).set_index("parameter")
     assert table.loc["evaluation.bootstrap", "value"] == "1000"
-    assert table.loc["evaluation.bootstrap", "meaning"] == "Draws of the bootstrap."
+    assert table.loc["evaluation.bootstrap", "meaning"] == "Bootstrap resamples."
     assert set(defaults(load_schema("config"))) <= {name.split(".")[0] for name in table.index}
     text = " ".join(methods(run.study))
     assert "seeds 0, 1" in text and "1,000 bootstrap draws" in text and "permute non-overlapping pairs" in text
@@ -381,7 +381,7 @@ def test_of_a_long_table_the_page_has_the_first_rows_and_the_file_all():
     frame = pd.DataFrame({"row": np.arange(MOST_ROWS + 1), "kind": "a"})
     table = make_table(frame, "Rows.", "long")
     assert (
-        table.caption == "Rows. Throughout, kind: a. Shown are the first 1,000 of 1,001 rows; the file to save has all."
+        table.caption == "Rows. Throughout, kind: a. The first 1,000 of 1,001 rows are shown; the saved file has all."
     )
     assert len(table.rows) == MOST_ROWS
     packed = base64.b64decode(table.download.data.partition(",")[2])
@@ -455,7 +455,7 @@ def test_many_warnings_of_one_kind_are_one_and_a_fold(run: Run, tmp_path: Path) 
     write_tsv(table, tmp_path / data_and_results.WARNINGS)
     shown, fold, serious = data_and_results._warnings(read_run(tmp_path, run.study, run.published))
     assert (shown.text, shown.style, serious.text, serious.style) == ("S5 shares rows.", "note", "T is S0.", "bad")
-    assert fold.title == "5 more like it"
+    assert fold.title == "5 more like this"
     assert len(fold.blocks[0].items) == 5
 
 

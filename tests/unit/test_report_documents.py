@@ -237,7 +237,7 @@ def test_what_one_run_has_alone_is_said(run: Run, tmp_path: Path) -> None:
     alone = [text for text in summary(compare_runs(first, second)) if "alone" in text]
     count = (aggregate.over_seeds(tables[0])["model"] == lacking).sum()
     assert count > 0
-    assert alone == [f"{count:,} metrics stand in made alone, of {model_label(lacking)}."]
+    assert alone == [f"{count:,} metrics are only in made, of {model_label(lacking)}."]
 
 
 def _on_disk(run: Run, folder: Path, **changes: object) -> Path:

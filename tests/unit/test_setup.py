@@ -234,7 +234,7 @@ def test_no_python(machine, variables):
     status, said, _ = machine.setup()
     assert status == 1
     assert len(said.splitlines()) == 1
-    assert "Python 3.11 to 3.14" in said or "PYTHON=python9 is no Python 3.11 to 3.14" in said
+    assert "Python 3.11 to 3.14" in said or "PYTHON=python9 is not Python 3.11 to 3.14" in said
 
 
 def test_no_venv_module(machine):

@@ -65,29 +65,29 @@ def test_parse_source(text, expected):
         ("ftp://hgdownload.cse.ucsc.edu/a.gz", "ftp addresses cannot be fetched"),
         ("s3://encode-public/a.gz", "s3 addresses cannot be fetched"),
         ("planted:CTCF", "names no JASPAR matrix; give its id with the version"),
-        ("planted:MA0139.2:many", "'many' is no number of peaks"),
-        ("planted:MA0139.2:0", "'0' is no number of peaks"),
+        ("planted:MA0139.2:many", "'many' is not a number of peaks"),
+        ("planted:MA0139.2:0", "'0' is not a number of peaks"),
         ("https://host.org/", "the address of a folder"),
         ("https://host.org/a/../b.gz", r"holds a \.\. step"),
         ("https://host.org/a/%2e%2e/b.gz", r"holds a \.\. step"),
         ("https://user:word@host.org/a.gz", "keep credentials out of tables"),
         ("https:///a.gz", "not an http.s. address with a host"),
-        ("https://host.org/a b.gz", "holds white space .* a blank as %20"),
-        ("https://host.org/a\0.gz", "character that cannot be printed"),
-        ("https://\0/a.gz", "character that cannot be printed"),
-        ("https://host.org\x85/a.gz", "white space or a character that cannot be printed"),
-        ("https://../a.gz", "'..' is no host to fetch from"),
-        ("https://./a.gz", "'.' is no host to fetch from"),
-        ("https://a..org/a.gz", "is no host to fetch from"),
-        ("https://a$b/a.gz", "is no host to fetch from"),
-        ("https://müller.de/a.gz", "international name in its form xn--"),
-        (r"https://a\b/a.gz", "is no host to fetch from"),
-        ("https://[::g]/a.gz", "is not a well-formed address|is no host"),
-        ("https://[v1.a]/a.gz", "is no host to fetch from"),
+        ("https://host.org/a b.gz", "holds whitespace .* a space as %20"),
+        ("https://host.org/a\0.gz", "unprintable character"),
+        ("https://\0/a.gz", "unprintable character"),
+        ("https://host.org\x85/a.gz", "whitespace or an unprintable character"),
+        ("https://../a.gz", "'..' is not a host to fetch from"),
+        ("https://./a.gz", "'.' is not a host to fetch from"),
+        ("https://a..org/a.gz", "is not a host to fetch from"),
+        ("https://a$b/a.gz", "is not a host to fetch from"),
+        ("https://müller.de/a.gz", "international name as xn--"),
+        (r"https://a\b/a.gz", "is not a host to fetch from"),
+        ("https://[::g]/a.gz", "is not a well-formed address|is not a host"),
+        ("https://[v1.a]/a.gz", "is not a host to fetch from"),
         ("https://host.org:0/a.gz", "a port from 1 to 65535"),
         ("https://host.org:65536/a.gz", "is not a well-formed address"),
         ("https://host.org:-1/a.gz", "is not a well-formed address"),
-        ("planted:MA0139.2:" + "9" * 5000, "is no number of peaks"),
+        ("planted:MA0139.2:" + "9" * 5000, "is not a number of peaks"),
         ("file://[x/a.gz", "is not a well-formed address"),
         ("https://host.org:x/a.gz", "not a well-formed address"),
     ],
@@ -131,7 +131,7 @@ def test_redacted():
 
 
 def test_a_signed_address_of_any_length_has_a_file_name():
-    """The signature is no part of it, and another signature is another name: it may be of another file."""
+    """The signature is not a part of it, and another signature is another name: it may be of another file."""
     signed = "https://b.s3.amazonaws.com/peaks.bed.gz?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=" + "0a" * 150
     path = resource_path(signed)
     assert re.fullmatch(r"peaks~[0-9a-f]{16}\.bed\.gz", path.name)
@@ -207,7 +207,7 @@ def test_parse_checksum_of_other_kinds():
     assert parse_checksum("  ") is None
     assert parse_checksum("sha256:" + "0" * 64) == Checksum("sha256", "0" * 64)
     for text in (MD5, "md5:" + MD5[:-1], "sha1:" + "0" * 40, "sha256:" + MD5, "md5:" + "g" * 32):
-        with pytest.raises(InputError, match="is no checksum"):
+        with pytest.raises(InputError, match="is not a checksum"):
             parse_checksum(text)
 
 
@@ -282,7 +282,7 @@ def test_locked_says_how_to_make_the_lock(lock, tmp_path):
     with pytest.raises(InputError, match="lacks the column.s. md5"):
         locked(lock, "JUND", "HepG2", "GRCh38")
     lock.write_text(lock.read_text().replace("\tsum\t", "\tmd5\t").replace("727603", "large"))
-    with pytest.raises(InputError, match="'large' is no size in bytes"):
+    with pytest.raises(InputError, match="'large' is not a size in bytes"):
         locked(lock, "JUND", "HepG2", "GRCh38")
 
 

@@ -40,8 +40,8 @@ def test_part_of_a_chromosome_is_held_out_and_the_rest_of_it_trains():
         (("chr1",), ("chr2",), "ood", "one of train, validation, test; 'ood' was"),
         (("chr1:1-100",), ("chr1:100-200",), "test", "two parts of chr1 overlap at base 100"),
         (("chr1:1-100",), ("chr1",), "train", "two parts of chr1 overlap"),
-        (("chr1:5-4",), (), "train", "chr1:5-4 is no part of chr1, which has bases 1 to 900"),
-        (("chr1:1-901",), (), "train", "is no part of chr1"),
+        (("chr1:5-4",), (), "train", "chr1:5-4 is not a part of chr1, which has bases 1 to 900"),
+        (("chr1:1-901",), (), "train", "is not a part of chr1"),
     ],
 )
 def test_what_cannot_be_split(validation, test, asked, message):

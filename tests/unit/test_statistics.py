@@ -195,7 +195,7 @@ def test_a_model_missing_on_a_factor_is_compared_by_itself_and_costs_the_others_
     found = compare_models(table, "moe.softmax")
     partial = found["comparison"].str.contains("convnet.B")
     assert partial.any() and set(found.loc[partial, "n"]) == {7} and set(found.loc[~partial, "n"]) == {8}
-    assert found.loc[partial, "check"].str.contains("left out, for want of a model: F3").all()
+    assert found.loc[partial, "check"].str.contains("left out, for lack of a model: F3").all()
     without = compare_models(table[table["model"] != "convnet.B"], "moe.softmax")
     columns = ["test", "comparison", "n", "statistic", "p", "effect"]
     pd.testing.assert_frame_equal(found.loc[~partial, columns].reset_index(drop=True), without[columns])

@@ -150,7 +150,7 @@ def test_games_howell_intervals_reach_to_the_quantile_of_the_studentized_range()
 def test_strata_that_cannot_be_compared_have_a_defined_result():
     found = compare_strata(factor_values(metrics(strata={"within_family": 5, "non_motif": 1})))
     assert found["p"].isna().all()
-    assert found["sentence"].str.contains("not two strata").all()
+    assert found["sentence"].str.contains("Fewer than two strata").all()
 
 
 def in_two_cells(loss=0.02, factors=7, unseen=23):
@@ -227,7 +227,7 @@ def test_regression_agrees_with_statsmodels():
     fit = sm.OLS(used["value"], sm.add_constant(used[["similarity", "overlap"]])).fit(cov_type="HC3", use_t=True)
     assert rows["effect"].to_numpy() == pytest.approx(fit.params[["similarity", "overlap"]].to_numpy(), rel=1e-6)
     assert rows["p"].to_numpy() == pytest.approx(fit.pvalues[["similarity", "overlap"]].to_numpy(), rel=1e-6)
-    assert rows["check"].str.contains("for want of similarity or overlap: ").all()
+    assert rows["check"].str.contains("for lack of similarity or overlap: ").all()
 
 
 def test_regression_on_too_few_factors_has_no_numbers():

@@ -178,7 +178,7 @@ def test_a_checkpoint_of_something_else_is_left_aside(tmp_path: Path, caplog: py
     with pytest.raises(StopError):
         train(tmp_path / "a", settings=chosen, report=crash_at(2))
     changed = train(tmp_path / "a", settings=chosen, seed=7)
-    assert "is of other data, settings or code" in caplog.text
+    assert "is from other data, settings or code" in caplog.text
     assert changed["weights"] == train(tmp_path / "b", settings=chosen, seed=7)["weights"]
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / CHECKPOINT).write_bytes(b"half a checkpoi")
@@ -200,7 +200,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     damaged[int(len(damaged) * place)] ^= 1
     newest.write_bytes(damaged)
     train(tmp_path / "parts", settings=chosen)
-    assert "is damaged and cannot be read" in caplog.text and "going on from epoch" in caplog.text
+    assert "is damaged and cannot be read" in caplog.text and "resuming from epoch" in caplog.text
     for file in ("model.safetensors", "model.json", "history.tsv"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "parts" / file).read_bytes()
     assert not list((tmp_path / "parts").glob(f"*{CHECKPOINT}"))
@@ -494,7 +494,7 @@ def test_negatives_are_drawn_anew_for_each_epoch() -> None:
     for drawn in codes:
         assert (dinucleotide_counts(drawn) == dinucleotide_counts(codes_from_one_hot(plain.one_hot[:100]))).all()
     assert (codes[0] != codes[1]).any(axis=1).mean() > 0.9
-    with pytest.raises(InputError, match="fresh_negatives draws shuffles anew, and the negatives .* are gc_matched"):
+    with pytest.raises(InputError, match="fresh_negatives redraws shuffles, and the negatives .* are gc_matched"):
         fresh_negatives(replace(shuffled, attributes={"negatives": "gc_matched"}), CPU, seed=3)
 
 

@@ -63,7 +63,7 @@ def test_what_ran_when_snakemake_was_asked_to_end_is_kept(study, number):
     (project.folder / "go").touch()
     assert process.wait() == 128 + number
     said = log.read_text()
-    assert said.splitlines()[-1].startswith("interrupted; the same command goes on: finished steps are kept"), said
+    assert said.splitlines()[-1].startswith("interrupted; the same command resumes it: finished steps are kept"), said
     assert said.count("Will exit after") == 1 and "At least one job" not in said and "Traceback" not in said
     again = project.run(*arguments)
     assert again.returncode == 0 and "Training" not in again.stdout, again.stdout

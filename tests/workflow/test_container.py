@@ -1,7 +1,7 @@
 """One image with every environment: what Snakemake asks of it, and what its recipe puts there.
 
 No image is built here: stand-ins take the place of Apptainer and conda. Apptainer's runs on this machine what it was
-asked to run in the image, with a folder in the place of the image's; conda's writes down what it was asked for.
+asked to run in the image, with a folder in the place of the image's; conda's writes down what it was requested.
 """
 
 import hashlib

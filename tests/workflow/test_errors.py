@@ -41,11 +41,11 @@ def test_a_config_file_that_cannot_be_read(project):
     assert_one_message(said, f"no config file config/dmo.yaml in {project.folder}; did you mean config/demo.yaml?")
     assert_one_message(project.run("-n", "--configfile", "config/demo.yaml", "experts"), "put targets first")
     (project.folder / "bad.yaml").write_text("run: x\nprotocols: [a\n  b: c\n")
-    assert_one_message(project.run("--configfile", "bad.yaml"), "bad.yaml, line 3, column 4: this is no YAML")
+    assert_one_message(project.run("--configfile", "bad.yaml"), "bad.yaml, line 3, column 4: this is not YAML")
     (project.folder / "bad.yaml").write_text("only words")
     assert_one_message(project.run("--configfile=bad.yaml"), "bad.yaml: keys with values were expected")
     (project.folder / "config/config.yaml").write_text("run: [")
-    assert_one_message(project.run("-n"), "config/config.yaml, line 1, column 7: this is no YAML")
+    assert_one_message(project.run("-n"), "config/config.yaml, line 1, column 7: this is not YAML")
 
 
 def test_every_profile_checks_config_files(project):
@@ -59,12 +59,12 @@ def test_every_profile_checks_config_files(project):
     [
         (
             {"methods": ["gradient", "gradiant"]},
-            "methods: 'gradiant' is no method; did you mean 'gradient'?",
+            "methods: 'gradiant' is not a method; did you mean 'gradient'?",
         ),
-        ({"motif_method": "shiftsmoth_corrected"}, "attribution.motif_method: 'shiftsmoth_corrected' is no method"),
+        ({"motif_method": "shiftsmoth_corrected"}, "attribution.motif_method: 'shiftsmoth_corrected' is not a method"),
         (
             {"sanity_methods": ["smoothgrd"]},
-            "sanity_methods: 'smoothgrd' is no method; did you mean 'smoothgrad",
+            "sanity_methods: 'smoothgrd' is not a method; did you mean 'smoothgrad",
         ),
     ],
     ids=["methods", "motif_method", "sanity_methods"],
@@ -83,7 +83,7 @@ def test_a_genome_that_is_not_there(project):
 
 def test_a_report_of_what_is_not_finished(project):
     said = project.run("--configfile", "config/demo.yaml", "--report", "report.zip")
-    assert_one_message(said, "packs up a study that is finished, and results/demo/report/index.html is not there")
+    assert_one_message(said, "packages a finished study, and results/demo/report/index.html does not exist")
 
 
 def test_missing_table(project):
@@ -96,7 +96,7 @@ def test_duplicate_names_and_wrong_columns(project):
     table = project.table("twice", row, row)
     config = project.config("twice", run="twice", experiments=table)
     assert_one_message(
-        project.run("-n", "--configfile", config), "config/twice.tsv, line 3", "'A' stands already in line 2"
+        project.run("-n", "--configfile", config), "config/twice.tsv, line 3", "'A' is already in line 2"
     )
     (project.folder / "config/twice.tsv").write_text("name\tfactr\n")
     assert_one_message(project.run("-n", "--configfile", config), "wrong columns", "did you mean 'factor'?")
@@ -165,7 +165,7 @@ def test_the_mirror_list_holds_what_is_fetched_and_no_more(project, local_genome
         (
             "shiftsmooth_flanks",
             {},
-            ("shiftsmooth_flanks shifts into the genome", "1 of 1 explained experiments", "take the method out"),
+            ("shiftsmooth_flanks shifts into the genome", "1 of 1 explained experiments", "remove the method"),
         ),
         (
             "shiftsmooth_inside_corrected",
@@ -173,7 +173,7 @@ def test_the_mirror_list_holds_what_is_fetched_and_no_more(project, local_genome
                 "experts": {"words": {"kind": "kmer"}},
                 "protocols": {"sound": {"architectures": ["convnet", "words"]}},
             },
-            ("shiftsmooth_inside_corrected shifts within the neutral columns", "words does not", "take the method"),
+            ("shiftsmooth_inside_corrected shifts within the neutral columns", "words does not", "remove the method"),
         ),
     ],
     ids=["no places in a genome", "no padding of its own"],

@@ -180,13 +180,13 @@ def test_a_model_that_was_deleted_is_made_again_by_the_same_command(finished):
             trained, 1
         )
         assert jobs["trained_seed"] == jobs["evaluate_supplied"] == 1
-        assert re.search(rf"^Gone since they were made, .*: results/small/{named}$", said, flags=re.M), lost
+        assert re.search(rf"^Deleted since they were made, .*: results/small/{named}$", said, flags=re.M), lost
         (results / "aside").rename(results / lost)
     shutil.rmtree(results / expert)
     jobs, said = planned(project, config, "--nolock", "data")
-    assert not jobs and "Gone since" not in said, "what asks for no model trains one"
+    assert not jobs and "Deleted since" not in said, "what asks for no model trains one"
     made = project.run("--configfile", config)
     assert made.returncode == 0, made.stdout[-3000:]
     assert (results / expert / "model.json").exists()
     jobs, said = planned(project, config)
-    assert not jobs and "Gone since" not in said
+    assert not jobs and "Deleted since" not in said

@@ -348,7 +348,7 @@ def make_lost_models_again(protocol, seed):
         lost = list(lost_models(protocol, seed))
         workflow.dag.forcefiles.update(lost)
         if lost:
-            logger.warning(f"Gone since they were made, and made again with what depends on them: {', '.join(lost)}")
+            logger.warning(f"Deleted since they were made, and rebuilt with what depends on them: {', '.join(lost)}")
 
 
 def listed_models(wildcards):

@@ -16,8 +16,8 @@ UNPLACED = [name for name in EXPLAINED if not has_peaks(name)]
 if INTO_FLANKS and UNPLACED:
     raise WorkflowError(
         f"attribution: {INTO_FLANKS[0]} shifts into the genome around each sequence, and the sequences of {UNPLACED[0]} "
-        f"({len(UNPLACED)} of {len(EXPLAINED)} explained experiments) come from a prepared file, without places: take "
-        "the method out, or explain experiments of format peaks alone"
+        f"({len(UNPLACED)} of {len(EXPLAINED)} explained experiments) come from a prepared file, without coordinates: "
+        "remove the method, or explain only experiments of format peaks"
     )
 
 INSIDE_PADDING = [method for method in EXPLAINING_AT_ALL if needs_padding(method)]
@@ -29,8 +29,8 @@ UNPADDED = [
 ]
 if INSIDE_PADDING and UNPADDED:
     raise WorkflowError(
-        f"attribution: {INSIDE_PADDING[0]} shifts within the neutral columns that a network sets beside a sequence "
-        f"itself, as {', '.join(PADS_ITSELF)} do and {UNPADDED[0]} does not: take the method or the architecture out"
+        f"attribution: {INSIDE_PADDING[0]} shifts within the neutral columns that a network adds to a sequence "
+        f"itself, as {', '.join(PADS_ITSELF)} do and {UNPADDED[0]} does not: remove the method or the architecture"
     )
 
 
@@ -83,7 +83,7 @@ def modisco_files():
         return []
     if not workflow.deployment_settings.deployment_method and not shutil.which("modisco"):
         raise WorkflowError(
-            "config: attribution.modisco_seqlets asks for TF-MoDISco, which has an environment of its own: add "
+            "config: attribution.modisco_seqlets asks for TF-MoDISco, which has its own environment: add "
             "--use-conda, or put the program modisco (modisco-lite 3) on the PATH, or set it to 0"
         )
     return [

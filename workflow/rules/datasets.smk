@@ -172,7 +172,7 @@ rule dataset_summary:
         gates=choosy_gates(),
         code=code("dataset_summary.py"),
     message:
-        "Summing up every dataset"
+        "Summarising every dataset"
     script:
         "../scripts/dataset_summary.py"
 

@@ -127,7 +127,7 @@ rule costs:
     params:
         code=code("costs.py"),
     message:
-        "Adding up what each step took: {output.document}"
+        "Summing the cost of each step: {output.document}"
     script:
         "../scripts/costs.py"
 

@@ -81,7 +81,7 @@ rule lock:
         experiments=list(STUDY.experiments.values()),
         assembly=STUDY.genome.assembly,
     message:
-        "Asking the ENCODE portal which files stand for the experiments"
+        "Asking the ENCODE portal which files belong to the experiments"
     script:
         "../scripts/update_lock.py"
 

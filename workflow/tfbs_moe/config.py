@@ -45,9 +45,7 @@ def check_config_file(path: str | Path) -> None:
     except FileNotFoundError:
         beside = sorted(str(found) for folder in {path.parent, Path("config")} for found in folder.glob("*.yaml"))
         near = difflib.get_close_matches(str(path), beside, n=1, cutoff=0.75)
-        hint = (
-            f"did you mean {near[0]}?" if near else "what stands after --configfile is read as one: put targets first"
-        )
+        hint = f"did you mean {near[0]}?" if near else "everything after --configfile is read as one: put targets first"
         raise InputError(f"there is no config file {path} in {Path.cwd()}; {hint}") from None
     except OSError as error:
         raise InputError(f"{path}: the config file cannot be read ({error.strerror})") from None
@@ -58,11 +56,11 @@ def check_config_file(path: str | Path) -> None:
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = ", ".join(filter(None, (error.context, error.problem)))
         raise InputError(
-            f"{path}{place}: this is no YAML ({said}); look at the colons, brackets, quotes and the indentation "
-            "(blanks, no tabs) there and in the line above"
+            f"{path}{place}: this is not YAML ({said}); check the colons, brackets, quotes and indentation "
+            "(spaces, not tabs) there and in the line above"
         ) from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: this is no YAML ({error})") from None
+        raise InputError(f"{path}: this is not YAML ({error})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: keys with values were expected (key: value), and there are none")
 
@@ -141,7 +139,7 @@ def read_experiments(path: str | Path) -> list[Experiment]:
         name = row["name"].casefold()
         if name in first_line:
             faults.append(
-                f"{path}, line {line}: the name {row['name']!r} stands already in line {first_line[name]}; "
+                f"{path}, line {line}: the name {row['name']!r} is already in line {first_line[name]}; "
                 "names must differ (in more than case)"
             )
         first_line.setdefault(name, line)
@@ -172,7 +170,7 @@ def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]
     if missing or unknown or len(set(header)) != len(header):
         parts = [f"missing: {', '.join(missing)}"] if missing else []
         parts += [_unknown_key(column, columns, "column") for column in unknown]
-        parts += ["a column stands twice"] if len(set(header)) != len(header) else []
+        parts += ["a column is repeated"] if len(set(header)) != len(header) else []
         raise InputError(
             f"{path}, line {lines[0][0]}: wrong columns ({'; '.join(parts)}); "
             f"expected, separated by tabs: {', '.join(columns)}"

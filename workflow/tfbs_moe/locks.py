@@ -58,7 +58,7 @@ def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_
     if alone:
         if not _taken(jobs, patience):
             raise InputError(
-                f"jobs of a run that was killed are still at work in {Path.cwd()}; wait until they have ended, or end "
+                f"jobs of a run that was killed are still running in {Path.cwd()}; wait until they have ended, or end "
                 "them (a cluster's queue lists them), and give the same command again"
             )
         if Path(locks).is_dir():
@@ -77,8 +77,8 @@ def check_writable(folder: str | Path) -> None:
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(
-            f"{folder} cannot be written: {place} is read-only for you; give yourself the right to write there, "
-            "or mount it so that it can be written, and give the same command again"
+            f"{folder} cannot be written: {place} is read-only for you; give yourself write permission there, "
+            "or mount it writable, and give the same command again"
         )
 
 

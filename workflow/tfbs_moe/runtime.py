@@ -72,7 +72,7 @@ def select_device(request: DeviceRequest = "auto") -> "torch.device":
         return torch.device("cpu")
     if not found:
         raise InputError(
-            f"a GPU was asked for (device: cuda) but torch {torch.__version__}, {build}, finds none. "
+            f"a GPU was requested (device: cuda) but torch {torch.__version__}, {build}, finds none. "
             "Check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES, install a CUDA build of torch, "
             "or set device: auto or device: cpu in the config."
         )

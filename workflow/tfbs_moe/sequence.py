@@ -22,7 +22,7 @@ _CODE[ord("N")] = _CODE[ord("n")] = UNKNOWN
 def encode(sequences: Sequence[str]) -> np.ndarray:
     """Encode sequences of one length, in either case, as uint8 (N, L): 0 to 3 as in ``ALPHABET``, 4 for N.
 
-    Raises InputError naming the first sequence with another length or a letter that is no base.
+    Raises InputError naming the first sequence with another length or a letter that is not a base.
     """
     if not len(sequences):
         return np.zeros((0, 0), dtype=np.uint8)
@@ -35,7 +35,7 @@ def encode(sequences: Sequence[str]) -> np.ndarray:
     if (codes == 255).any():
         row, column = np.argwhere(codes == 255)[0]
         raise InputError(
-            f"sequence {row}, position {column + 1}: {sequences[row][column]!r} is no base (A, C, G, T or N)"
+            f"sequence {row}, position {column + 1}: {sequences[row][column]!r} is not a base (A, C, G, T or N)"
         )
     return codes
 

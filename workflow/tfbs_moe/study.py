@@ -278,8 +278,8 @@ class Study:
         if not wanted or self.genome.blacklisted:
             return []
         return [
-            f"no window is left out for lying at an odd place: there is no ENCODE blacklist of {self.genome.stated} "
-            "(genome.blacklist takes a BED file of yours; false says that none is wanted)"
+            f"no window is excluded by a blacklist: there is no ENCODE blacklist of {self.genome.stated} "
+            "(genome.blacklist takes a BED file of yours; false turns this message off)"
         ]
 
     @property
@@ -304,7 +304,7 @@ class Study:
             there, most = len(self._experts_of_first_gate(protocol)), limits["max_experts"]
             if most is not None and there > most:
                 said.append(
-                    f"{protocol}: {most} of {there} experts are explained beside the mixture (attribution.max_experts)"
+                    f"{protocol}: {most} of {there} experts are explained besides the mixture (attribution.max_experts)"
                 )
         return said
 
@@ -430,7 +430,7 @@ def _set_faults(study: Study) -> list[str]:
             )
         if row["stratum"] in SETS and row["stratum"] != truly:
             faults.append(
-                f"{table}: {name} has the stratum {row['stratum']}, and by its factor and cell it is {truly}; "
+                f"{table}: {name} has the stratum {row['stratum']}, but by its factor and cell it is {truly}; "
                 "leave the stratum empty, or give it a name of your own"
             )
     return faults
@@ -448,7 +448,7 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
     if settings["folds"] == 1:
         faults.append(f"{where}.folds: 1 fold leaves nothing to train on; give 0 or at least 2")
     if settings["gate_rows"] == OUT_OF_FOLD and not settings["folds"]:
-        faults.append(f"{where}.gate_rows: {OUT_OF_FOLD} needs experts of folds; set folds to 2 or more")
+        faults.append(f"{where}.gate_rows: {OUT_OF_FOLD} needs fold experts; set folds to 2 or more")
     if faults:
         return faults
     for gate in study.gates(protocol):
@@ -470,7 +470,7 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
         if any(own.get("fresh_negatives") for own in trainings) and settings["training_negatives"] not in SHUFFLES:
             faults.append(
                 f"config: experts.{name}.training.fresh_negatives: protocol {protocol} trains on "
-                f"{settings['training_negatives']}, and only {' and '.join(SHUFFLES)} can be drawn anew"
+                f"{settings['training_negatives']}, and only {' and '.join(SHUFFLES)} can be redrawn"
             )
     return faults
 
@@ -495,7 +495,7 @@ def _source_faults(study: Study) -> list[str]:
             if row["format"] == "peaks" and kind == OTHER_PEAKS and not study.neighbours(name):
                 faults.append(
                     f"config: protocols.{protocol}.training_negatives: {kind} needs peaks of another factor in "
-                    f"{row['cell']}, and {table} has none beside {name}"
+                    f"{row['cell']}, and {table} has none besides {name}"
                 )
             if row["format"] == "deepbind" and kind not in SHUFFLES:
                 faults.append(

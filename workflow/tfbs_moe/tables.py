@@ -27,14 +27,14 @@ _DISK_PROBLEMS = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room within your quota",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or make room",
-    errno.EROFS: "mount the file system so that it can be written, or give results another place",
-    errno.EACCES: "give yourself the right to write there, or give results another place",
-    errno.EPERM: "give yourself the right to write there, or give results another place",
-    errno.EEXIST: "move the file that stands where a folder is needed, or give results another place",
-    errno.ENOTDIR: "move the file that stands where a folder is needed, or give results another place",
-    errno.EIO: "look after the disk, which does not work",
+    errno.EROFS: "mount the file system writable, or put the results elsewhere",
+    errno.EACCES: "give yourself write permission there, or put the results elsewhere",
+    errno.EPERM: "give yourself write permission there, or put the results elsewhere",
+    errno.EEXIST: "move the file that is where a folder is needed, or put the results elsewhere",
+    errno.ENOTDIR: "move the file that is where a folder is needed, or put the results elsewhere",
+    errno.EIO: "check the disk, which does not work",
 }
-_AGAIN = "Delete it and make it again."
+_AGAIN = "Delete it and rebuild it."
 _REASON_LENGTH = 300
 # Characters, of up to four bytes each, of a temporary file's name.
 _KEPT_NAME = 50
@@ -266,4 +266,4 @@ def _check_start(path: Path, start: bytes) -> None:
         if start.startswith(magic):
             raise InputError(f"{path} is {name}; plain text or gzip was expected. Convert it first.")
     if path.suffix == ".gz" and not start.startswith(GZIP_MAGIC):
-        raise InputError(f"{path} is named .gz but is no gzip file: it starts with {start!r}. Fetch it again.")
+        raise InputError(f"{path} is named .gz but is not a gzip file: it starts with {start!r}. Fetch it again.")

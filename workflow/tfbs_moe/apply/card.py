@@ -46,7 +46,7 @@ def model_card(description: Mapping[str, Any]) -> str:
     if description["card"]:
         lines += ["", "---", "", description["card"].rstrip("\n")]
     else:
-        lines += ["", "Its run is not here; metrics on test sets are in the report of the run."]
+        lines += ["", "The folder of its run was not found; metrics on test sets are in the report of the run."]
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +79,7 @@ def _weights(description: Mapping[str, Any]) -> str:
     digest = f"SHA-256 {description['weights']['sha256']}"
     if description["kind"] != "mixture":
         return f"{own} ({digest})"
-    return f"{own} of the gate ({digest}), beside those of its experts"
+    return f"{own} of the gate ({digest}), besides those of its experts"
 
 
 def _card(folder: Path) -> str | None:

@@ -66,7 +66,7 @@ def open_sink(
         return
     path, kind = Path(path), output_format(path)
     if kind.startswith(".bed") and not placed:
-        raise InputError(f"{path}: these sequences have no place on a genome, which BED needs; write .tsv or .parquet")
+        raise InputError(f"{path}: BED needs genomic coordinates, which these sequences lack; write .tsv or .parquet")
     lengths = sizes() if sizes and (kind.startswith(".bed") or (kind == ".bw" and tiled)) else {}
     if kind == ".bw" and not lengths:
         raise InputError(
@@ -92,7 +92,7 @@ def output_format(path: str | Path, formats: Sequence[str] = FORMATS) -> str:
     """Return which suffix of ``formats`` a file's name ends with; InputError where it is none of them."""
     found = [suffix for suffix in formats if Path(path).name.endswith(suffix)]
     if not found:
-        raise InputError(f"{path}: the name must end with one of {', '.join(formats)}, which says the format")
+        raise InputError(f"{path}: the name must end with one of {', '.join(formats)}, which sets the format")
     return max(found, key=len)
 
 
@@ -187,8 +187,8 @@ class Middles:
         wrong = np.flatnonzero((number < number_before) | (same & (start <= start_before)))
         if len(wrong):
             raise InputError(
-                f"bigWig wants windows in the order of the genome, and none twice; {chrom[wrong[0]]}:{start[wrong[0]]} "
-                "comes after another that lies behind it. Sort and merge the intervals (bedtools sort -g, bedtools "
+                f"bigWig needs windows in genomic order, each once; {chrom[wrong[0]]}:{start[wrong[0]]} "
+                "follows one that lies at or after it. Sort and merge the intervals (bedtools sort -g, bedtools "
                 "merge), or write .bed"
             )
         if len(number):

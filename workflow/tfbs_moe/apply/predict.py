@@ -68,7 +68,7 @@ def predict(
     if columns.share is not None and not scorer.calibration:
         raise InputError(
             "a share of bound sequences was given, but there is no calibration: the target `moe` makes one for a "
-            "mixture, and it is of forward sequences alone (strands: forward)"
+            "mixture, and it holds only for forward sequences (strands: forward)"
         )
     carried = pd.DataFrame()
     for windows, scores in scorer.stream(source.blocks()):

@@ -48,9 +48,9 @@ def warn_of_other_genome(description: Mapping[str, Any], sizes: Mapping[str, int
         return None
     given = known_assemblies()[name]
     risk = (
-        "the factors of another species may bind otherwise"
+        "the factors of another species may bind differently"
         if given.species != trained.species
-        else "places and the sequence around them differ between assemblies"
+        else "coordinates and the sequence around them differ between assemblies"
     )
     message = (
         f"{genome} has the chromosome sizes of {given.label}, {given.species}; the model was trained on "
@@ -152,15 +152,15 @@ class Scorer:
         if factor is not None:
             if description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
                 raise InputError(
-                    f"{folder} uses the sequence alone: leave the factor {factor} out, or take a mixture "
+                    f"{folder} uses only the sequence: leave the factor {factor} out, or take a mixture "
                     "with the gate 'motif'"
                 )
-            taught = sorted({one for expert in description["experts"] for one in expert["factors"]})
+            trained_on = sorted({one for expert in description["experts"] for one in expert["factors"]})
             group = genome_facts(description).get("jaspar_group", GROUP)
-            motif_prior = motif_priors_of([factor], taught, group)[factor]
+            motif_prior = motif_priors_of([factor], trained_on, group)[factor]
             if not motif_prior.matrix_ids:
                 raise InputError(
-                    f"no JASPAR matrix is known of the factor {factor} ({group}); is its name a gene symbol?"
+                    f"no JASPAR matrix is known for the factor {factor} ({group}); is its name a gene symbol?"
                 )
         calibration, ood_score = read_calibrations(folder), OodScore.read(folder)
         if strands == "both" and not _reads_both_strands_alike(model):
@@ -292,7 +292,7 @@ def _forward(
     if isinstance(model, MixtureOfExperts):
         embeddings = model.experts(x)
         logit, weights = model.gate(embeddings, motif_scores)
-        known = ood_score.of(embeddings) if ood_score else torch.full_like(logit, torch.nan)
+        known = ood_score.p_value(embeddings) if ood_score else torch.full_like(logit, torch.nan)
         return logit, weights, known
     logit = model(x)
     return logit, logit.new_empty((len(x), 0)), torch.full_like(logit, torch.nan)

@@ -49,7 +49,7 @@ def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarra
             empty = False
             yield _read(path, batch, separator, sequence, name)
     if empty:
-        raise InputError(f"{path} holds no sequence; one a line, or a table with a column 'sequence', was expected")
+        raise InputError(f"{path} holds no sequence; one per line, or a table with a column 'sequence', was expected")
 
 
 def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
@@ -83,7 +83,7 @@ def _codes(path: Path, batch: list[Numbered], sequences: list[str]) -> list[np.n
         row = int(np.searchsorted(ends, np.flatnonzero(codes > UNKNOWN)[0], side="right"))
         letter = next(one for one in sequences[row] if base_codes(one.encode("ascii", "replace"))[0] > UNKNOWN)
         raise InputError(
-            f"{path}, line {batch[row][0]}: {letter!r} in {sequences[row][:_SHOWN]!r} is no base; a sequence of DNA "
+            f"{path}, line {batch[row][0]}: {letter!r} in {sequences[row][:_SHOWN]!r} is not a base; a DNA sequence "
             "was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
         )
     if (lengths == lengths[0]).all():

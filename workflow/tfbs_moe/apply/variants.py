@@ -31,7 +31,7 @@ SYMBOLIC = "symbolic allele"
 NO_CHROMOSOME = "chromosome not in the genome"
 BEYOND = "beyond the end of the chromosome"
 MISMATCH = "reference mismatch"
-NOT_DNA = "allele is no DNA"
+NOT_DNA = "allele is not DNA"
 TOO_LONG = "longer than the window"
 BATCH_ALLELES = 4096
 FORMATS = (".tsv", ".tsv.gz", ".parquet")
@@ -72,7 +72,7 @@ def score_variants(
             if first and (table["status"] == NO_CHROMOSOME).all():
                 raise InputError(
                     f"no variant lies on a chromosome of {genome.path}: they name {batch[0].chrom!r}, it has "
-                    f"{', '.join(list(genome.sizes)[:3])}. Are they of one assembly, with names of one style?"
+                    f"{', '.join(list(genome.sizes)[:3])}. Is it the right assembly, with the same naming style?"
                 )
             first = False
             waiting.append((table, scored))

@@ -27,7 +27,7 @@ BLOCK_ROWS = 16384
 
 _SHORT = "shorter than a window, with unknown bases on both sides"
 _VCF_MAGIC = b"##fileformat=VCF"
-_EMPTY = "windows left out that hold unknown bases alone"
+_EMPTY = "windows left out that hold only unknown bases"
 _BEYOND = "windows left out that lie beyond the end of the chromosome"
 
 Format = Literal["fasta", "intervals", "table", "dataset"]
@@ -110,7 +110,7 @@ def open_source(
     path = Path(path)
     check_is_file(path)
     if step is not None and step < 1:
-        raise InputError(f"a step of {step} bases was asked for; it must be 1 or more")
+        raise InputError(f"a step of {step} bases was requested; it must be 1 or more")
     step = step or max(1, window // 2)
     kind = format or guess_format(path)
     if kind not in get_args(Format):
@@ -119,7 +119,7 @@ def open_source(
         raise InputError(f"a genome was given, but {path} holds sequences itself; leave the genome out")
     if kind == "intervals":
         if genome is None:
-            raise InputError(f"{path} holds places on a genome; say which: --genome FASTA")
+            raise InputError(f"{path} holds genomic intervals; name their genome: --genome FASTA")
         return _intervals(path, Genome.open(genome), window, step, tile)
     if tile:
         raise InputError(f"only intervals can be tiled; longer sequences of {path} are covered with windows anyway")
@@ -137,10 +137,7 @@ def guess_format(path: Path) -> Format:
     with open_bytes(path) as handle:
         begin = handle.read(len(_VCF_MAGIC))
     if begin == _VCF_MAGIC or suffix in (".vcf", ".bcf"):
-        raise InputError(
-            f"{path} holds variants, whose alleles are scored by another command: "
-            f"tfbs-moe variants MODEL {path} --genome FASTA"
-        )
+        raise InputError(f"{path} holds variants; score them with: tfbs-moe variants MODEL {path} --genome FASTA")
     return _BY_SUFFIX.get(suffix) or ("fasta" if begin.startswith(b">") else "table")
 
 
@@ -312,7 +309,7 @@ def _intervals(path: Path, genome: Genome, window: int, step: int, tile: bool) -
     if not known.any():
         odd = ", ".join(sorted(set(peaks["chrom"]))[:3])
         raise InputError(
-            f"{path}: no interval lies on a chromosome of {genome.path}; it names {odd}. Are they of one assembly?"
+            f"{path}: no interval lies on a chromosome of {genome.path}; it names {odd}. Is this the right assembly?"
         )
     notes |= _new_notes() | {_BEYOND: 0, "on a chromosome that the genome lacks": int((~known).sum())}
     peaks = peaks[known].reset_index(drop=True)

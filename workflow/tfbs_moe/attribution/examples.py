@@ -60,8 +60,8 @@ def real_flanks(dataset: Dataset, genome: Genome, n: int, row: np.ndarray | None
     lost = np.flatnonzero((dataset.chrom == "") | (dataset.start < 0))
     if len(lost):
         raise InputError(
-            f"{whose} {named[lost[0]]} has no place in a genome, as {len(lost):,} of {len(dataset):,} rows have none: "
-            "take the methods that shift into flanks out of attribution.methods, or explain rows cut from peaks"
+            f"{whose} {named[lost[0]]} has no genomic coordinates ({len(lost):,} of {len(dataset):,} rows lack them): "
+            "remove the methods that shift into flanks from attribution.methods, or explain rows cut from peaks"
         )
     codes = np.empty((len(dataset), dataset.length + 2 * n), dtype=np.uint8)
     for chrom in dict.fromkeys(dataset.chrom.tolist()):

@@ -145,7 +145,7 @@ def request(
     wanting = [method for method in (*options["methods"], *options["sanity_methods"]) if needs_flanks(method)]
     if wanting and flanks is None:
         raise InputError(
-            f"{wanting[0]} shifts into the sequence around each row, which takes the genome; none is given"
+            f"{wanting[0]} shifts into the sequence around each row, which needs the genome; none was given"
         )
     return Request(dataset=part, row=rows, sites=mask, matches=found, placed=placed, flanks=flanks, **options)
 

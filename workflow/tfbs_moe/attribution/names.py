@@ -67,7 +67,7 @@ def check_methods(attribution: Mapping[str, Any]) -> None:
         "motif_method": [attribution["motif_method"]]
     }
     faults = [
-        f"config: attribution.{key}: {name!r} is no method; did you mean "
+        f"config: attribution.{key}: {name!r} is not a method; did you mean "
         f"{difflib.get_close_matches(name, METHOD_LABELS, n=1, cutoff=0.0)[0]!r}?"
         for key, names in asked.items()
         for name in names
@@ -75,7 +75,7 @@ def check_methods(attribution: Mapping[str, Any]) -> None:
     ]
     if faults:
         known = ", ".join(name for name in METHOD_LABELS if not name.endswith(CORRECTED))
-        raise InputError("\n".join([*faults, f"Known are {known}, and each of them followed by {CORRECTED}"]))
+        raise InputError("\n".join([*faults, f"Known are {known}, each also with the suffix {CORRECTED}"]))
 
 
 def needs_flanks(method: str) -> bool:

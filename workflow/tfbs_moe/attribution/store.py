@@ -42,10 +42,12 @@ class Attributions:
             if getattr(self, name).dtype != dtype:
                 raise InputError(f"{name} must be {np.dtype(dtype).name}; it is {getattr(self, name).dtype}")
         if self.attribution.shape != self.one_hot.shape:
-            raise InputError(f"attribution has shape {self.attribution.shape} beside one_hot {self.one_hot.shape}")
+            raise InputError(
+                f"attribution has shape {self.attribution.shape} for one_hot of shape {self.one_hot.shape}"
+            )
         for name in ("row", "logit"):
             if getattr(self, name).shape != (len(self.one_hot),):
-                raise InputError(f"{name} has shape {getattr(self, name).shape} beside {len(self.one_hot)} sequences")
+                raise InputError(f"{name} has shape {getattr(self, name).shape} for {len(self.one_hot)} sequences")
 
     def __len__(self) -> int:
         return len(self.row)
@@ -104,7 +106,7 @@ def read_attributions(path: str | Path) -> Attributions:
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
-            "Delete it and make it again."
+            "Delete it and rebuild it."
         ) from None
 
 

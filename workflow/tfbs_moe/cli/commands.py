@@ -134,7 +134,7 @@ def cost(given: argparse.Namespace) -> int:
         check_outputs([given.output], [given.folder / costs.FOLDER, given.plan])
     if given.plan is None:
         if given.rows is not None or given.test_rows is not None:
-            raise InputError("--rows and --test-rows are of a planned study: give its plan too, --plan FILE")
+            raise InputError("--rows and --test-rows describe a planned study: give its plan too, with --plan FILE")
         table = costs.measured(given.folder)
         text = costs.in_words(table, str(given.folder))
     else:

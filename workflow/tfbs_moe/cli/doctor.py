@@ -15,7 +15,7 @@ _GIGABYTE = 10**9
 # In GB: a prepared genome, and the datasets and models of a small study.
 _LEAST_DISK = 20
 _HOSTS = {
-    "https://www.encodeproject.org/": "peaks of ENCODE",
+    "https://www.encodeproject.org/": "ENCODE peaks",
     "https://hgdownload.soe.ucsc.edu/": "genomes",
 }
 _PACKAGES = ("torch", "numpy", "pandas", "h5py", "scipy", "pyarrow", "pysam", "safetensors", "snakemake")
@@ -61,21 +61,21 @@ def _gpu() -> Check:
     try:
         import torch
     except ImportError:
-        return Check(WRONG, "GPU", "not known without torch", "run `make setup`")
+        return Check(WRONG, "GPU", "unknown without torch", "run `make setup`")
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return Check(GOOD, "GPU", f"{len(names)} × {names[0]}, CUDA {torch.version.cuda}")
-    build = f"a build for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs alone"
+    build = f"a build for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU-only build"
     if shutil.which("nvidia-smi"):
         advice = "there is a driver (nvidia-smi): `make setup TORCH=cu130` installs a build of torch for it"
         return Check(MISSED, "GPU", f"torch finds none; it is {build}", advice)
-    return Check(MISSED, "GPU", f"none; torch is {build}. A CPU does all, more slowly")
+    return Check(MISSED, "GPU", f"none; torch is {build}. A CPU does everything, more slowly")
 
 
 def _program(name: str, use: str, advice: str, *, needed: bool = True) -> Check:
     path = shutil.which(name)
     if path is None:
-        return Check(WRONG if needed else MISSED, name, f"not on the PATH; wanted to {use}", advice)
+        return Check(WRONG if needed else MISSED, name, f"not on the PATH; needed to {use}", advice)
     try:
         said = subprocess.run(
             [path, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT, check=True
@@ -88,8 +88,8 @@ def _program(name: str, use: str, advice: str, *, needed: bool = True) -> Check:
 def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free / _GIGABYTE
     if free < _LEAST_DISK:
-        advice = "a human genome and its study want that much; the demo less than 1 GB"
-        return Check(MISSED, "disk", f"{free:.0f} GB free in {folder.resolve()}; {_LEAST_DISK} GB are wanted", advice)
+        advice = "a human genome and its study need that much; the demo needs less than 1 GB"
+        return Check(MISSED, "disk", f"{free:.0f} GB free in {folder.resolve()}; {_LEAST_DISK} GB are needed", advice)
     return Check(GOOD, "disk", f"{free:.0f} GB free in {folder.resolve()}")
 
 
@@ -99,9 +99,7 @@ def _writable(folder: Path) -> Check:
         probe.touch(exist_ok=True)
         probe.unlink()
     except OSError as error:
-        return Check(
-            WRONG, "folder", f"{folder.resolve()} cannot be written: {error.strerror}", "work in another folder"
-        )
+        return Check(WRONG, "folder", f"{folder.resolve()} cannot be written: {error.strerror}", "use another folder")
     return Check(GOOD, "folder", f"{folder.resolve()} can be written")
 
 

@@ -85,7 +85,7 @@ def _check_writable(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; give the name of a file in it")
     if mode and not stat.S_ISREG(mode):
-        raise InputError(f"{path} is no file that could be replaced, but a device or a pipe; leave -o out, or use |")
+        raise InputError(f"{path} is not a file that could be replaced, but a device or a pipe; leave -o out, or use |")
     folder = path.absolute().parent
     while not mode_of(folder) and folder != folder.parent:
         folder = folder.parent

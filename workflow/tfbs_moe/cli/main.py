@@ -110,16 +110,18 @@ def _command(found: Any, name: str, run: Callable[[argparse.Namespace], int], te
 
 def _model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, help="folder of a mixture or an expert: it holds model.json")
-    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto takes a GPU if any")
+    command.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto uses a GPU if there is one"
+    )
 
 
 def _scoring(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--threads", type=int, default=None, help="on a CPU; all cores where not given")
-    command.add_argument("--batch-size", type=int, default=1024, help="windows per pass; scores do not hang on it")
+    command.add_argument("--threads", type=int, default=None, help="on a CPU (default: all cores)")
+    command.add_argument("--batch-size", type=int, default=1024, help="windows per pass; scores do not depend on it")
     command.add_argument(
         "--strands", choices=["forward", "both"], default="forward", help="both: the mean over both strands"
     )
-    command.add_argument("--factor", help="that is asked for; only for a mixture whose gate uses JASPAR's matrices")
+    command.add_argument("--factor", help="the factor to score; only for a mixture whose gate uses JASPAR matrices")
 
 
 def _source(command: argparse.ArgumentParser) -> None:
@@ -128,43 +130,45 @@ def _source(command: argparse.ArgumentParser) -> None:
         type=Path,
         help="FASTA, peaks or BED (with --genome), a table or lines of sequences, or a dataset; - reads a pipe",
     )
-    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="where the name misleads")
-    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) that intervals lie on")
-    command.add_argument("--tile", action="store_true", help="cover intervals with windows, not one around each summit")
-    command.add_argument("--step", type=int, help="bases between windows of what is longer; half a window if not given")
+    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="if its name misleads")
+    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) of the intervals")
+    command.add_argument("--tile", action="store_true", help="tile intervals instead of one window around each summit")
+    command.add_argument("--step", type=int, help="bases between windows of longer input (default: half a window)")
 
 
 def _output(command: argparse.ArgumentParser, formats: str) -> None:
     command.add_argument(
-        "-o", "--output", default=commands.STANDARD, help=f"{formats}; its suffix says which. Not given: TSV here"
+        "-o", "--output", default=commands.STANDARD, help=f"{formats}, by its suffix (default: TSV to standard output)"
     )
-    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _predict(found: Any) -> None:
     command = _command(
-        found, "predict", commands.predict, "Score sequences or places: logit, probability, gate weights"
+        found, "predict", commands.predict, "Score sequences or intervals: logit, probability, gate weights"
     )
     _model(command)
     _source(command)
     _output(command, ".tsv, .tsv.gz, .bed, .bed.gz, .parquet or .bw")
     _scoring(command)
-    command.add_argument("--best", action="store_true", help="the best window of each sequence alone")
+    command.add_argument("--best", action="store_true", help="only the best window of each sequence")
     command.add_argument(
-        "--bound-share", type=float, help="of all that is scored; for calibrated probabilities, half where not given"
+        "--bound-share",
+        type=float,
+        help="fraction of the input that is bound, for calibrated probabilities (default: half)",
     )
 
 
 def _attribute(found: Any) -> None:
-    command = _command(found, "attribute", commands.attribute, "Say which bases a score comes from")
+    command = _command(found, "attribute", commands.attribute, "Attribute a score to the bases of a sequence")
     _model(command)
     _source(command)
     _output(command, ".tsv, .tsv.gz, .parquet, .bw or .h5")
-    command.add_argument("--method", default="shiftsmooth_corrected", help="name of a method, see docs/shiftsmooth.md")
+    command.add_argument("--method", default="shiftsmooth_corrected", help="name of a method, see docs/predict.md")
     command.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the method, such as n=2"
     )
-    command.add_argument("--seed", type=int, default=0, help="of methods that draw")
+    command.add_argument("--seed", type=int, default=0, help="of random methods")
     command.add_argument("--logos", type=Path, help="stem of figures: logos of the best, median and worst sequence")
 
 
@@ -174,46 +178,44 @@ def _variants(found: Any) -> None:
     command.add_argument(
         "input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt; - reads a pipe"
     )
-    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome) that they lie on")
+    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome); required")
     _output(command, ".tsv, .tsv.gz or .parquet")
     _scoring(command)
     command.add_argument(
-        "--offsets", default="0", help="bases by which windows are moved, such as -20,0,20; scores are means over them"
+        "--offsets", default="0", help="bases by which windows are moved, such as -20,0,20; scores are means over these"
     )
 
 
 def _info(found: Any) -> None:
-    command = _command(found, "info", commands.info, "Say what a model is: training data, metrics, limits")
+    command = _command(found, "info", commands.info, "Describe a model: training data, metrics, limits")
     command.add_argument("model", type=Path, help="folder of a mixture or an expert")
-    command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _compare(found: Any) -> None:
     command = _command(found, "compare", commands.compare, "Two runs side by side: what differs, and by how much")
     command.add_argument("first", type=Path, help="folder of a run, such as results/demo")
     command.add_argument("second", type=Path, help="folder of another")
-    command.add_argument("-o", "--output", type=Path, required=True, help="folder for the comparison")
+    command.add_argument("-o", "--output", type=Path, required=True, help="folder for the comparison; required")
 
 
 def _cost(found: Any) -> None:
     command = _command(
-        found, "cost", commands.cost, "Say what the steps of a run took, or what a planned study will take"
+        found, "cost", commands.cost, "Show the cost of each step of a run, or estimate that of a planned study"
     )
-    command.add_argument(
-        "folder", type=Path, help="folder of a finished run: its times and sizes are what is counted with"
-    )
+    command.add_argument("folder", type=Path, help="folder of a finished run, whose times and sizes the estimate uses")
     command.add_argument("--plan", type=Path, help="what `snakemake -n` prints for the study; - reads it from a pipe")
-    command.add_argument("--rows", type=float, help="rows of a training set of the plan; as in the run where not given")
+    command.add_argument("--rows", type=float, help="rows of a training set of the plan (default: as in the run)")
     command.add_argument(
-        "--test-rows", type=float, help="rows of a test set of the plan; where not given, they grow as --rows do"
+        "--test-rows", type=float, help="rows of a test set of the plan (default: in proportion to --rows)"
     )
-    command.add_argument("-o", "--output", type=Path, help="write the table there, as TSV; else it is printed")
+    command.add_argument("-o", "--output", type=Path, help="write the table to this TSV file instead of printing it")
 
 
 def _doctor(found: Any) -> None:
     command = _command(found, "doctor", commands.doctor, "Check the installation: programs, GPU, disk, network")
     command.add_argument("--offline", action="store_true", help="do not ask the data hosts")
-    command.add_argument("--folder", type=Path, default=Path(), help="of the study; results and downloads go there")
+    command.add_argument("--folder", type=Path, default=Path(), help="of the study, for results and downloads")
 
 
 if __name__ == "__main__":

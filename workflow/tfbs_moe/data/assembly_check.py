@@ -58,8 +58,8 @@ def check_assembly(
     stated = find_assembly(assembly or "")
     if recognised and stated and recognised != stated.label:
         raise InputError(
-            f"{name}: the peaks are said to be of {assembly}, but {genome.path} has the chromosome sizes of "
-            f"{recognised}. Take the {assembly} genome, or peaks of {recognised}."
+            f"{name}: the table says that the peaks are on {assembly}, but {genome.path} has the chromosome sizes of "
+            f"{recognised}. Use the {assembly} genome, or peaks on {recognised}."
         )
     placed = _check_names(peaks, genome, name)
     looked_up = placed if chroms is None else placed & peaks.chrom.isin(list(chroms)).to_numpy()
@@ -76,12 +76,12 @@ def _check_names(peaks: pd.DataFrame, genome: Genome, name: str) -> np.ndarray:
     examples = f"{', '.join(absent[:3])} in the peaks, {', '.join(list(genome.sizes)[:3])} in the genome"
     if translation(absent, genome.sizes):
         raise InputError(
-            f"{name}: {facts}: {examples}. One of them names chromosomes without 'chr'; say how the genome does in the "
-            "config, genome.names: ucsc or ensembl, and the other is translated."
+            f"{name}: {facts}: {examples}. One of them names chromosomes without 'chr'; give the genome's style in "
+            "the config, genome.names: ucsc or ensembl, and the other is translated."
         )
     raise InputError(
-        f"{name}: {facts}: {examples}. The peaks are of another assembly or species, or the genome is a part only; "
-        "take the right genome, or cut the peaks to its chromosomes."
+        f"{name}: {facts}: {examples}. The peaks are of another assembly or species, or the genome is incomplete; "
+        "use the right genome, or restrict the peaks to its chromosomes."
     )
 
 
@@ -124,6 +124,4 @@ def _fitting(peaks: pd.DataFrame, recognised: str | None) -> str:
         if known.label != recognised and all(position < size for position, size in zip(last, room, strict=True)):
             fitting.append(known.label)
     advice = f"the peaks would fit {' or '.join(fitting)}" if fitting else "they fit no assembly known here"
-    return (
-        f"Peaks and genome are of different assemblies, or the genome is a part only ({advice}); take a matching pair."
-    )
+    return f"Peaks and genome are of different assemblies, or the genome is incomplete ({advice}); use a matching pair."

@@ -155,7 +155,7 @@ def read_dataset(path: str | Path) -> Dataset:
         with h5py.File(path, "r") as file:
             missing = [name for name in (*_NUMBERS, *_TEXTS) if not isinstance(file.get(name), h5py.Dataset)]
             if missing:
-                raise InputError(f"it is HDF5 but no dataset of this project: it lacks {', '.join(missing)}")
+                raise InputError(f"it is HDF5 but not a dataset of this project: it lacks {', '.join(missing)}")
             numbers = {name: file[name][()] for name in _NUMBERS}
             texts = {name: _as_text(name, file[name]) for name in _TEXTS}
             attributes = {str(key): _as_attribute(key, value) for key, value in file.attrs.items()}
@@ -165,7 +165,7 @@ def read_dataset(path: str | Path) -> Dataset:
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
-            "Delete it and make it again."
+            "Delete it and rebuild it."
         ) from None
 
 
@@ -179,7 +179,7 @@ def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute]
         raise InputError("no dataset was given to concatenate")
     lengths = sorted({dataset.length for dataset in datasets})
     if len(lengths) > 1:
-        raise InputError(f"datasets of different sequence lengths cannot be put together: {lengths} bases")
+        raise InputError(f"datasets of different sequence lengths cannot be concatenated: {lengths} bases")
     offsets = np.cumsum([0, *(len(dataset) for dataset in datasets[:-1])])
     pairs = [
         np.where(dataset.pair == UNPAIRED, UNPAIRED, dataset.pair + offset)
@@ -207,9 +207,9 @@ def subset(dataset: Dataset, rows: np.ndarray) -> Dataset:
         rows = np.flatnonzero(rows)
     rows = rows.astype(np.int64)
     if len(rows) and (rows.min() < 0 or rows.max() >= len(dataset)):
-        raise InputError(f"rows {rows.min()} to {rows.max()} were asked for; the dataset has {len(dataset)}")
+        raise InputError(f"rows {rows.min()} to {rows.max()} were requested; the dataset has {len(dataset)}")
     if len(np.unique(rows)) != len(rows):
-        raise InputError("a row was asked for twice; a dataset holds each row once")
+        raise InputError("a row was requested twice; a dataset holds each row once")
     # One entry more than rows: UNPAIRED (-1) indexes the last and stays UNPAIRED.
     new_row = np.full(len(dataset) + 1, UNPAIRED, dtype=np.int32)
     new_row[rows] = np.arange(len(rows), dtype=np.int32)
@@ -235,7 +235,7 @@ def _check_columns(dataset: Dataset) -> None:
     for name in (*_NUMBERS, *_TEXTS):
         values = getattr(dataset, name)
         if len(values) != count or (name != "one_hot" and values.ndim != 1):
-            raise InputError(f"{name} has shape {values.shape} beside {count} sequences")
+            raise InputError(f"{name} has shape {values.shape} for {count} sequences")
     if count and dataset.label.max() > 1:
         row = int(np.flatnonzero(dataset.label > 1)[0])
         raise InputError(f"row {row} has label {dataset.label[row]}; labels are 0 and 1")
@@ -250,8 +250,7 @@ def _check_pairs(label: np.ndarray, pair: np.ndarray) -> None:
     if wrong.any():
         row = int(paired[wrong][0])
         raise InputError(
-            f"row {row} is paired with row {pair[row]}; a pair is the row of a positive that names itself, "
-            "and a positive's pair is its own row"
+            f"row {row} is paired with row {pair[row]}; pair must name a positive, and a positive's pair is its own row"
         )
 
 
@@ -265,7 +264,7 @@ def _check_places(dataset: Dataset) -> None:
         row = int(np.flatnonzero(wrong)[0])
         place = f"{dataset.chrom[row] or '(no chromosome)'}:{dataset.start[row]}-{dataset.end[row]}"
         raise InputError(
-            f"row {row} lies at {place}; a place is a chromosome, a start from 0 and an end {dataset.length} bases on, "
+            f"row {row} lies at {place}; expected a chromosome, a start from 0 and an end {dataset.length} bases on, "
             "or none of the three (empty, -1, -1)"
         )
     strange = ~np.isin(dataset.strand, STRANDS)

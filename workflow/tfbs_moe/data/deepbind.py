@@ -115,7 +115,7 @@ def build_deepbind(
             held_out = draw_groups(groups, validation_fraction, runtime.rng(seed, "split", name))
             part = subset(part, held_out if split == "validation" else ~held_out)
             how = "pairs and repeats stay together" if grouped else "drawn row by row"
-            counts.drop("split", len(codes) - len(part), f"fall to the other part ({how})")
+            counts.drop("split", len(codes) - len(part), f"go to the other part ({how})")
         require_minimum(part, minimum_rows)
     except LeftOutError as error:
         counts.drop("left out", counts.rows, str(error))
@@ -143,7 +143,7 @@ def _text(path: str | Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text; a DeepBind file, plain or gzip, was expected") from None
+        raise InputError(f"{path} is not text; a DeepBind file, plain or gzip, was expected") from None
 
 
 def _check_row(path: str | Path, number: int, row: list[str], length: int) -> None:
@@ -156,7 +156,7 @@ def _check_row(path: str | Path, number: int, row: list[str], length: int) -> No
     strange = set(sequence.upper()) - set(ALPHABET + "N")
     if strange:
         raise InputError(
-            f"{path}, line {number}: {min(strange)!r} in the sequence is no base (A, C, G, T or N, in either case)"
+            f"{path}, line {number}: {min(strange)!r} in the sequence is not a base (A, C, G, T or N, in either case)"
         )
     if len(sequence) != length:
         raise InputError(
@@ -169,11 +169,11 @@ def _check_row(path: str | Path, number: int, row: list[str], length: int) -> No
 
 def _check_request(split: str, negatives: str, validation_fraction: float) -> None:
     if split not in SPLITS:
-        raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")
+        raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was requested")
     if negatives not in get_args(Negatives):
         raise InputError(
             f"a DeepBind file has no coordinates: its negatives are one of {', '.join(get_args(Negatives))}; "
-            f"{negatives!r} was asked for"
+            f"{negatives!r} was requested"
         )
     if not 0 < validation_fraction < 1:
         raise InputError(f"validation_fraction must lie between 0 and 1; it is {validation_fraction}")
@@ -192,15 +192,15 @@ def _supplied(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if len(np.unique(label)) < 2:
         raise LeftOutError(
-            f"the file holds {'positives' if label.any() else 'negatives'} alone, so its negatives cannot be the "
-            "supplied ones; choose another kind for it"
+            f"the file holds {'positives' if label.any() else 'negatives'} alone, so it cannot supply its own "
+            "negatives; choose another kind for it"
         )
     order = np.argsort(label == 0, kind="stable")
     codes, label, source = codes[order], label[order], source[order]
     pair = exact_pairs(codes, label)
     if pair is None:
         pair = np.full(len(label), UNPAIRED)
-        counts.note("pairs", len(label), "not paired: negatives are no shuffles of the positives in their order")
+        counts.note("pairs", len(label), "not paired: negatives are not shuffles of the positives in the same order")
     else:
         counts.note("pairs", len(label), "paired: the i-th negative has the dinucleotides of the i-th positive")
     return codes, label, source, pair

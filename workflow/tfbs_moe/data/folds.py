@@ -23,7 +23,7 @@ def deal_folds(dataset: Dataset, folds: int) -> np.ndarray:
     Raises InputError for fewer than 2 folds.
     """
     if folds < SMALLEST_NUMBER:
-        raise InputError(f"{folds} fold(s) were asked for; at least {SMALLEST_NUMBER} are needed")
+        raise InputError(f"{folds} fold(s) were requested; at least {SMALLEST_NUMBER} are needed")
     return (row_numbers(dataset, BLOCK_BASES) % folds).astype(np.int64)
 
 

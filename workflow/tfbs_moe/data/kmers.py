@@ -122,7 +122,7 @@ def _blocks(codes: np.ndarray, k: int) -> Iterator[tuple[slice, np.ndarray, np.n
 
 def _check(codes: np.ndarray, k: int) -> None:
     if not 1 <= k <= MAX_K:
-        raise InputError(f"k-mers of {k} bases were asked for; k must be 1 to {MAX_K}")
+        raise InputError(f"k-mers of {k} bases were requested; k must be 1 to {MAX_K}")
     if codes.ndim != 2 or codes.dtype != np.uint8:
         raise InputError(f"codes must be uint8 (N, L); they are {codes.dtype} {codes.shape}")
 

@@ -55,8 +55,8 @@ def read_motif_priors(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Motif
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"what is known of the factors cannot be read ({type(error).__name__}: {error}); "
-            "delete motif_priors.json and make it again"
+            f"the motif priors cannot be read ({type(error).__name__}: {error}); "
+            "delete motif_priors.json and rebuild it"
         ) from None
 
 

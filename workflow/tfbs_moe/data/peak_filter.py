@@ -46,7 +46,7 @@ def _significant(peaks: pd.DataFrame, max_q: float, counts: Counts) -> pd.DataFr
     if not 0 < max_q <= 1:
         raise InputError(f"max_q is {max_q}; a q-value above 0 and up to 1 was expected")
     if len(peaks) and peaks.q.isna().all():
-        raise LeftOutError(f"peaks with q up to {max_q} were asked for, but the file has no q-values; use top instead")
+        raise LeftOutError(f"peaks with q up to {max_q} were requested, but the file has no q-values; use top instead")
     wanted = (peaks.q >= -math.log10(max_q)).to_numpy()
     counts.drop("select", int((~wanted).sum()), f"q-value above {max_q:g} or missing")
     return peaks[wanted]
@@ -54,9 +54,9 @@ def _significant(peaks: pd.DataFrame, max_q: float, counts: Counts) -> pd.DataFr
 
 def _strongest(peaks: pd.DataFrame, top: int, counts: Counts) -> pd.DataFrame:
     if top < 1:
-        raise InputError(f"top is {top}; a number of peaks from 1 was expected")
+        raise InputError(f"top is {top}; at least 1 peak was expected")
     if len(peaks) > top and peaks[["signal", "p", "q", "score"]].isna().all(axis=None):
-        raise LeftOutError(f"the strongest {top} peaks were asked for, but the file has no column to rank them by")
+        raise LeftOutError(f"the strongest {top} peaks were requested, but the file has no column to rank them by")
     kept = np.sort(strength_order(peaks)[:top])
     counts.drop("select", len(peaks) - len(kept), f"weaker than the strongest {top}")
     return peaks.iloc[kept]

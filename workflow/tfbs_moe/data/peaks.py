@@ -58,13 +58,13 @@ _SHOWN = 80
 
 _WRONG_WIDTH = "another number of columns than most rows"
 _TOO_NARROW = "fewer than 3 columns"
-_NO_NUMBER = "start or end is no whole number"
+_NO_NUMBER = "start or end is not a whole number"
 _NEGATIVE = "start below 0"
 _NOT_BEFORE = "start not below end"
 _TOO_FAR = "end beyond any chromosome"
 _NO_NAME = "no chromosome name"
-_BAD_STRENGTH = "score, signal, p or q is no number"
-_BAD_SUMMIT = "summit is no whole number"
+_BAD_STRENGTH = "score, signal, p or q is not a number"
+_BAD_SUMMIT = "summit is not a whole number"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class _Fault:
     shown: str
 
     def __str__(self) -> str:
-        return f"{self.line}: {self.shown!r} is no peak ({self.reason})"
+        return f"{self.line}: {self.shown!r} is not a peak ({self.reason})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def read_peaks(path: str | Path) -> tuple[pd.DataFrame, Counts]:
         counts.drop("read", number, reason)
     if len(parsed.faults) > MAX_UNUSABLE * parsed.rows:
         raise InputError(
-            f"{path}, line {parsed.faults[0]}, and so are {len(parsed.faults)} of {parsed.rows} rows. "
+            f"{path}, line {parsed.faults[0]}; {len(parsed.faults)} of {parsed.rows} rows have faults. "
             "A narrowPeak or BED file was expected: chromosome, 0-based start, end, and more columns separated by tabs."
         )
     table = _with_summits(parsed.table, path, counts)
@@ -116,7 +116,7 @@ def read_intervals(path: str | Path) -> pd.DataFrame:
     """Read intervals, possibly overlapping, that must all be valid: ``chrom``, ``start``, ``end``; else InputError."""
     parsed = _parse(Path(path))
     if parsed.faults:
-        raise InputError(f"{path}, line {parsed.faults[0]}. Mend the row or remove it.")
+        raise InputError(f"{path}, line {parsed.faults[0]}. Correct the row or remove it.")
     return parsed.table[["chrom", "start", "end"]]
 
 

@@ -30,7 +30,7 @@ class ChromosomeSplit:
         Raises InputError where the split is unknown or empty, splits overlap, or the genome lacks a named region.
         """
         if split not in SPLITS:
-            raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was asked for")
+            raise InputError(f"a split is one of {', '.join(SPLITS)}; {split!r} was requested")
         held_out = held_out_regions(self.validation, self.test, sizes)
         taken = sorted([*held_out["validation"], *held_out["test"]])
         chosen = held_out[split] if split in held_out else _between(taken, sizes)

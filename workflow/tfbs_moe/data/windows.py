@@ -122,7 +122,7 @@ def cut_windows(
     ``peak_end`` of the peak, and codes uint8 (N, L).
     """
     if min_distance < 0:
-        raise InputError(f"min_distance is {min_distance}; a distance in bases from 0 was expected")
+        raise InputError(f"min_distance is {min_distance}; a distance of at least 0 bases was expected")
     start = window_start(peaks.summit.to_numpy(), length)
     table = peaks.assign(peak_start=peaks.start, peak_end=peaks.end, start=start, end=start + length)
     table = _sorted(table, genome)

@@ -57,7 +57,7 @@ def calibrate_mixture(
     if not isinstance(mixture, MixtureOfExperts):
         raise InputError(f"{folder} holds an expert; only mixtures are calibrated")
     description = bundle.describe(folder)
-    taught = [expert["factors"] for expert in description["experts"]]
+    trained_on = [expert["factors"] for expert in description["experts"]]
     motif_conditioned = GATES[description["gate"]].motif_conditioned
     width = len(mixture.names) * mixture.experts.embedding_size
     calibrations, fitted = [], False
@@ -82,7 +82,7 @@ def calibrate_mixture(
                 _embed(
                     mixture,
                     dataset,
-                    None if known is None else motif_prior_scores(known, dataset.one_hot, taught),
+                    None if known is None else motif_prior_scores(known, dataset.one_hot, trained_on),
                     batch_size,
                     device,
                 )
@@ -112,12 +112,12 @@ def _unknown(
 ) -> dict[str, list[np.ndarray]]:
     """Return the masks (N,) of reserved examples unrelated to any used for training or model selection."""
     own = next(iter(validation))
-    taught = [Pieces.of(read_dataset(path)) for path in train]
-    taught += [Pieces.of(rows).take(~kept) for rows, kept in zip(validation[own], reserved[own], strict=True)]
+    used = [Pieces.of(read_dataset(path)) for path in train]
+    used += [Pieces.of(rows).take(~kept) for rows, kept in zip(validation[own], reserved[own], strict=True)]
     sets = [
         (kind, rows, kept) for kind in validation for rows, kept in zip(validation[kind], reserved[kind], strict=True)
     ]
-    related = are_related([Pieces.of(rows).take(kept) for _, rows, kept in sets], taught)
+    related = are_related([Pieces.of(rows).take(kept) for _, rows, kept in sets], used)
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in validation}
     for (kind, rows, kept), known in zip(sets, related, strict=True):
         leader = leaders(rows)

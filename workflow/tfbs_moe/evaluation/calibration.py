@@ -69,7 +69,7 @@ class Calibration:
         except TypeError:
             odd = True
         if odd:
-            raise InputError(f"{FILE} is damaged: {dict(given)} is no calibration. Make it again.")
+            raise InputError(f"{FILE} is damaged: {dict(given)} is not a calibration. Rebuild it.")
         return found
 
 
@@ -80,7 +80,7 @@ def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
     try:
         return {one["negatives"]: Calibration.from_json(one) for one in given.get("calibrations", [])}
     except (AttributeError, KeyError, TypeError):
-        raise InputError(f"{path} is damaged: it holds no list of calibrations. Make it again.") from None
+        raise InputError(f"{path} is damaged: it holds no list of calibrations. Rebuild it.") from None
 
 
 def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibration:
@@ -100,9 +100,9 @@ def calibrate(label: np.ndarray, logits: np.ndarray, negatives: str) -> Calibrat
         if scale < 0:
             # The likelihood is concave: of the scales that do not reverse the ranking, 0 is the most likely.
             scale, shift = 0.0, float(scipy.special.logit(share))
-            log.warning("negatives %s: validation rows that are bound have the lower logits", negatives)
+            log.warning("negatives %s: bound validation rows have lower logits than unbound ones", negatives)
     else:
-        log.warning("negatives %s: no calibration, for %d validation rows lack a class", negatives, len(label))
+        log.warning("negatives %s: no calibration, as %d validation rows lack a class", negatives, len(label))
     return Calibration(
         negatives,
         scale,

@@ -16,7 +16,7 @@ from tfbs_moe.study import relation
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 
 _COLUMNS = ("model", "seed", "folder")
-_TAUGHT = ("factor", "cell")
+_TRAINED_ON = ("factor", "cell")
 LEFT_OUT, WITHOUT = "left_out", "without"
 _DESCRIPTION = "model.json"
 
@@ -38,8 +38,8 @@ def write_list(models: Iterable[Mapping[str, Any]], path: str | Path) -> None:
             LEFT_OUT: description.get(LEFT_OUT),
             WITHOUT: "; ".join(f"{name}: {reason}" for name, reason in description.get(WITHOUT, {}).items()) or None,
         }
-        taught = {column: model.get(column) for column in _TAUGHT}
-        rows.append({column: model[column] for column in _COLUMNS} | taught | digests)
+        trained_on = {column: model.get(column) for column in _TRAINED_ON}
+        rows.append({column: model[column] for column in _COLUMNS} | trained_on | digests)
     write_tsv(pd.DataFrame(rows), path)
 
 
@@ -53,7 +53,7 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
     for folder in table["folder"]:
         if not (Path(folder) / _DESCRIPTION).is_file():
             raise InputError(
-                f"{path} lists {folder}, where no model is any more. Give the same command again: it is trained again."
+                f"{path} lists {folder}, which no longer holds a model. Give the same command again to retrain it."
             )
     return [
         (str(model), int(seed), str(folder))
@@ -63,7 +63,7 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
 
 def trained_cells(path: str | Path) -> dict[str, set[str]]:
     """Return the cells in which a list has experts of any seed trained on a factor, by factor."""
-    table = read_tsv(path, (*_TAUGHT, LEFT_OUT))
+    table = read_tsv(path, (*_TRAINED_ON, LEFT_OUT))
     experts = table[table["factor"].notna() & table[LEFT_OUT].isna()]
     return {str(factor): set(cells) for factor, cells in experts.groupby("factor", sort=False)["cell"]}
 

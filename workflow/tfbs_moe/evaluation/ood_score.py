@@ -50,7 +50,7 @@ class OodScore:
         # The faster matrix product has larger rounding errors.
         return torch.cdist(at, self.classes, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
 
-    def of(self, embeddings: torch.Tensor) -> torch.Tensor:
+    def p_value(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return the conformal p-value (N,) of embeddings (N, K, E), from 0 to 1."""
         nearer = torch.searchsorted(self.distances, self.distance(embeddings).contiguous())
         return 1 - nearer.to(torch.float32) / len(self.distances)
@@ -73,9 +73,9 @@ class OodScore:
         try:
             found = load_file(path)
         except SafetensorError as error:
-            raise InputError(f"{path} is no safetensors file: {error}. Make it again.") from None
+            raise InputError(f"{path} is not a safetensors file: {error}. Rebuild it.") from None
         if {name: tensor.ndim for name, tensor in found.items()} != _SHAPES:
-            raise InputError(f"{path} is damaged: it holds {', '.join(sorted(found)) or 'nothing'}. Make it again.")
+            raise InputError(f"{path} is damaged: it holds {', '.join(sorted(found)) or 'nothing'}. Rebuild it.")
         return cls(*(found[name] for name in _SHAPES))
 
 
@@ -99,7 +99,8 @@ def fit_ood_score(embeddings: np.ndarray, classes: Sequence[object] | np.ndarray
     apart = within % _KEPT_APART == _KEPT_APART - 1
     if not apart.any():
         log.warning(
-            "out-of-distribution score: too few validation rows to hold some out; known sequences get p-values too low"
+            "out-of-distribution score: too few validation rows to hold some out; p-values of known sequences will "
+            "be too low"
         )
         apart[:] = True
     elsewhere = embeddings[apart].astype(np.float32)

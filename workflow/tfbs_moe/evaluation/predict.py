@@ -168,7 +168,7 @@ def _predict_batch(
     for name, model in models.items():
         if isinstance(model, MixtureOfExperts):
             embedding = embedded(stacks[name][0])
-            ood_p = ood_score[name].of(embedding) if name in ood_score else None
+            ood_p = ood_score[name].p_value(embedding) if name in ood_score else None
             tried = subset_logits(model.gate, embedding, known.get(name), away[name]).T if name in away else None
             yield name, *model.gate(embedding, known.get(name)), ood_p, tried
         elif name in stacks:

@@ -105,7 +105,7 @@ def overlap_free(audit: pd.DataFrame, scores: Scores, name: str = "the audit") -
     overlaps = audit.set_index("row")[flags].any(axis=1)
     absent = ~np.isin(scores.row, overlaps.index.to_numpy())
     if absent.any():
-        raise InputError(f"{name} says nothing of row {scores.row[absent][0]}, which was predicted; audit again")
+        raise InputError(f"{name} lacks row {scores.row[absent][0]}, which was predicted; run the audit again")
     own = overlaps.loc[scores.row].to_numpy(dtype=bool)
     tainted = np.unique(scores.pair[own & (scores.pair != UNPAIRED)])
     return ~(own | np.isin(scores.pair, tainted))
@@ -126,4 +126,4 @@ def _check_same_rows(group: pd.DataFrame, reference: dict[str, np.ndarray], name
         differs = group[column].to_numpy() != reference[column]
         if differs.any():
             row = reference["row"][np.flatnonzero(differs)[0]]
-            raise InputError(f"{name} has another {column} at row {row} than the first model")
+            raise InputError(f"{name} has a different {column} at row {row} from the first model")

@@ -134,8 +134,8 @@ def genome_faults(config: Mapping[str, Any]) -> list[str]:
             )
         if not genome["jaspar_group"]:
             faults.append(
-                f"config: genome.jaspar_group: say for {assembly!r}, which is not known here, whose matrices JASPAR "
-                "shall be asked for, such as vertebrates, insects, nematodes, fungi or plants"
+                f"config: genome.jaspar_group: {assembly!r} is not a known assembly; give the JASPAR group of its "
+                "species, such as vertebrates, insects, nematodes, fungi or plants"
             )
     if genome["fasta"] and not Path(genome["fasta"]).is_file():
         faults.append(f"config: genome.fasta: there is no file {genome['fasta']}; paths are relative to {Path.cwd()}")
@@ -147,12 +147,12 @@ def genome_faults(config: Mapping[str, Any]) -> list[str]:
         if len(odd) == sum(not is_organelle(name) for name in sizes):
             faults.append(
                 f"config: genome.names: {genome['names']} writes {in_style(odd[0], genome['names'])}, the genome has "
-                f"{', '.join(odd[:3])}; say how the genome itself names its chromosomes, whatever the peaks do"
+                f"{', '.join(odd[:3])}; give the style of the genome, whatever that of the peaks"
             )
     unnamed = [f"splits.{split}_chromosomes" for split in HELD_OUT if not splits[f"{split}_chromosomes"]]
     if unnamed:
         why = (
-            "the chromosomes cannot be known before the file is read (an index beside it, `samtools faidx`, would do)"
+            "the chromosomes are unknown until the file is read (or indexed by `samtools faidx`)"
             if sizes is None
             else f"none can be chosen by size of {', '.join(list(sizes)[:8])}; name parts such as chr1:1-500,000"
         )
@@ -205,7 +205,7 @@ def _region(name: str, sizes: Mapping[str, int] | None) -> Region:
     if sizes is not None and chrom not in sizes:
         raise InputError(
             f"splits: the genome has no {chrom}; it has {', '.join(list(sizes)[:30])}"
-            " (chromosome names must agree to the letter)"
+            " (chromosome names must match exactly)"
         )
     size = _UNBOUNDED if sizes is None else sizes[chrom]
     if not part:
@@ -213,7 +213,7 @@ def _region(name: str, sizes: Mapping[str, int] | None) -> Region:
     start, end = int(part[2].replace(",", "")) - 1, int(part[3].replace(",", ""))
     if not 0 <= start < end <= size:
         known = "" if sizes is None else f", which has bases 1 to {size}"
-        raise InputError(f"splits: {name} is no part of {chrom}{known}")
+        raise InputError(f"splits: {name} is not a part of {chrom}{known}")
     return chrom, start, end
 
 
@@ -259,7 +259,7 @@ def read_shapes(path: str | Path, scale: float = 1.0) -> tuple[Shape, ...]:
             start, _, end = text.partition("-")
             if not (_BASES.fullmatch(start) and _BASES.fullmatch(end) and int(start) < int(end) <= full):
                 raise InputError(
-                    f"{path}: {name}: {text!r} is no run of N; start-end within its {full} bases was expected"
+                    f"{path}: {name}: {text!r} is not a run of N; start-end within its {full} bases was expected"
                 )
             runs.append((round(int(start) * size / full), round(int(end) * size / full)))
         shapes.append(Shape(name, size, tuple(runs), peaks == "yes"))

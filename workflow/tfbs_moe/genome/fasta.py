@@ -37,8 +37,8 @@ def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and codes of each record, uint8 (S,), 0 to 3 for A, C, G, T and 4 for N; one in memory at a time.
 
     Soft-masked bases read as upper case, ambiguous ones such as R as N. A name ends at its first blank. Raises
-    InputError where the file is missing, damaged or no FASTA, a record is empty or comes twice, or a letter is no base;
-    a message about a name or a letter gives the line.
+    InputError where the file is missing, damaged or not FASTA, a record is empty or occurs twice, or a letter is not a
+    base; a message about a name or a letter gives the line.
     """
     seen: set[str] = set()
     name: str | None = None
@@ -51,7 +51,7 @@ def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
         if letters:
             parts.append(_encode(path, line, letters))
         if name is None and any(parts):
-            raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is no FASTA")
+            raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is not FASTA")
     if name is None:
         raise InputError(f"{path} holds no sequence; a FASTA file was expected")
     yield name, _record(path, name, parts)
@@ -100,9 +100,9 @@ def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
     if not words:
         raise InputError(f"{path}, line {line}: a sequence without a name")
     if not words[0].isprintable():
-        raise InputError(f"{path}, line {line}: the name {words[0]!r} holds a control character; this is no FASTA")
+        raise InputError(f"{path}, line {line}: the name {words[0]!r} holds a control character; this is not FASTA")
     if words[0] in seen:
-        raise InputError(f"{path}, line {line}: the sequence {words[0]} comes twice; names must differ")
+        raise InputError(f"{path}, line {line}: the sequence {words[0]} occurs twice; names must differ")
     seen.add(words[0])
     return words[0]
 
@@ -113,7 +113,7 @@ def _encode(path: str | Path, line: int, letters: bytes) -> bytes:
         place = next(index for index, letter in enumerate(letters) if _is_invalid(letter))
         line += letters.count(b"\n", 0, place)
         raise InputError(
-            f"{path}, line {line}: {chr(letters[place])!r} is no base; "
+            f"{path}, line {line}: {chr(letters[place])!r} is not a base; "
             "a FASTA file of DNA was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
         )
     return codes

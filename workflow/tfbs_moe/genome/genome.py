@@ -78,7 +78,7 @@ class Genome:
         try:
             with h5py.File(path, "r") as file:
                 if file.attrs.get("format") != _FORMAT:
-                    raise InputError(f"{path} is HDF5 but no prepared genome of this version; make it again")
+                    raise InputError(f"{path} is HDF5 but not a prepared genome of this version; rebuild it")
                 names = [str(name) for name in file["chrom"].asstr()[()]]
                 records = [file[f"codes/{number}"] for number in range(len(names))]
                 places = {name: (_offset(each), len(each)) for name, each in zip(names, records, strict=True)}
@@ -172,7 +172,7 @@ class Genome:
     def _blocks(self, chrom: Chroms, start: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the rows and codes of some thousand windows at a time, chromosome by chromosome."""
         if length < 1:
-            raise InputError(f"windows of {length} bases were asked for; the length must be 1 or more")
+            raise InputError(f"windows of {length} bases were requested; the length must be 1 or more")
         start = np.asarray(start, dtype=np.int64)
         number, names = _numbered(chrom)
         size = self._sizes.reindex(names, fill_value=0).to_numpy(np.int64)[number]

@@ -117,7 +117,7 @@ def open_indexed(path: str | Path) -> IndexedFasta | None:
         start = handle.read(_BGZIP_START)
     zipped = start.startswith(GZIP_MAGIC)
     if zipped and not (len(start) == _BGZIP_START and start[3] & 4 and start[12:] == b"BC"):
-        log.info("%s is gzip, which is read whole; packed with bgzip it would be read by place, which is faster", path)
+        log.info("%s is gzip, which is read whole; bgzip files are read by position, which is faster", path)
         return None
     if zipped and path.suffix.lower() not in _BGZIP_SUFFIXES:
         log.info("%s is bgzip, but not named .gz: it is read whole, which takes more time and memory", path)
@@ -131,7 +131,7 @@ def open_indexed(path: str | Path) -> IndexedFasta | None:
         return IndexedFasta(path, _made(path, places, zipped))
     except _ODD as error:
         reason = error if isinstance(error, pyfaidx.FastaIndexingError) else _IRREGULAR
-        log.info("%s is read whole, which takes more time and memory than by place: %s", path, reason)
+        log.info("%s is read whole, which takes more time and memory than by position: %s", path, reason)
         return None
 
 
@@ -206,7 +206,7 @@ class _Lines:
             found = lines.count(b"\r"), lines.count(b"\r\n")
             usual = (0, 0) if not found[0] else (lines.count(b"\n"),) * 2
             if found != usual or returns not in (None, bool(found[0])):
-                raise pyfaidx.FastaIndexingError("its lines do not all end alike")
+                raise pyfaidx.FastaIndexingError("its line endings differ")
             returns = bool(found[0])
             yield from self._without_blanks(lines)
         yield from self._without_blanks(rest)
@@ -215,7 +215,7 @@ class _Lines:
         suspicious = b" " in lines or b"\t" in lines
         for line in io.BytesIO(lines):
             if suspicious and not line.startswith(b">") and (b" " in line or b"\t" in line):
-                raise pyfaidx.FastaIndexingError("it has blanks within lines of letters")
+                raise pyfaidx.FastaIndexingError("it has spaces within lines of sequence")
             yield line
 
 
@@ -223,7 +223,7 @@ class _Lines:
 def _lines(path: Path, zipped: bool) -> Iterator[_Lines]:
     size = path.stat().st_size
     if size > _LARGE:
-        log.info("%s: making its index, which is done once", path)
+        log.info("%s: indexing it, which is done once", path)
     with (
         path.open("rb") as raw,
         tqdm(total=size, unit="B", unit_scale=True, desc=f"index of {path.name}", delay=1, disable=None) as bar,
@@ -294,7 +294,7 @@ def _made(path: Path, places: list[Path], zipped: bool) -> _Faidx:
             except (OSError, InputError):
                 continue
             return faidx
-    log.info("%s: its index cannot be kept: its folder cannot be written, nor can the cache (XDG_CACHE_HOME)", path)
+    log.info("%s: its index cannot be kept: neither its folder nor the cache (XDG_CACHE_HOME) is writable", path)
     return faidx
 
 

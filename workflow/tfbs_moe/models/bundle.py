@@ -39,8 +39,8 @@ _REASON_LENGTH = 300
 # How deep below a run's folder a model can lie (moe/<protocol>/<gate>/seed<k>), and how many a message names.
 _DEPTH = 5
 _SHOWN = 6
-_AGAIN = "Delete this folder and make the bundle again."
-_KINDS: dict[type, str] = {str: "text", dict: "mapping", int: "whole number", list: "list"}
+_AGAIN = "Delete this folder and rebuild the bundle."
+_KINDS: dict[type, str] = {str: "string", dict: "mapping", int: "whole number", list: "list"}
 Built = TypeVar("Built")
 
 _REQUIRED = {
@@ -126,9 +126,9 @@ def describe(folder: str | Path) -> dict[str, Any]:
     description = read_json(path)
     kind = description.get("kind") if isinstance(description, dict) else None
     if not isinstance(kind, str) or kind not in _REQUIRED:
-        raise InputError(f"{path} describes no model of this software: kind is {kind!r}, not 'expert' or 'mixture'")
+        raise InputError(f"{path} does not describe a model: kind is {kind!r}, not 'expert' or 'mixture'")
     if description.get("format") != FORMAT:
-        raise InputError(f"{path} is of format {description.get('format')!r}; this version reads {FORMAT}. Train anew.")
+        raise InputError(f"{path} is of format {description.get('format')!r}; this version reads {FORMAT}. Retrain it.")
     missing = [key for key in _REQUIRED[kind] if key not in description]
     if missing:
         raise InputError(f"{path} lacks {', '.join(missing)}; the bundle is damaged. {_AGAIN}")
@@ -222,33 +222,33 @@ def _check_types(description: Mapping[str, Any], path: Path) -> None:
     }
     for key, kind in wanted.items():
         if key in description and not isinstance(description[key], kind):
-            raise InputError(f"{path}: {key} is no {_KINDS[kind]}; the bundle is damaged. Make it again.")
+            raise InputError(f"{path}: {key} is not a {_KINDS[kind]}; the bundle is damaged. Rebuild it.")
     for key in ("window", "embedding_size"):
         if not 0 < description.get(key, 1) <= _LARGEST:
             raise InputError(f"{path}: {key} is {description[key]}; a number from 1 to {_LARGEST} was expected")
     if not isinstance(description["weights"].get("sha256"), str):
-        raise InputError(f"{path}: weights name no sha256; the bundle is damaged. Make it again.")
+        raise InputError(f"{path}: weights name no sha256; the bundle is damaged. Rebuild it.")
     names = []
     for entry in description.get("experts", []):
         fields = ("name", "folder", "weights_sha256")
         if not isinstance(entry, dict) or not all(isinstance(entry.get(field), str) for field in fields):
-            raise InputError(f"{path}: an expert lacks one of {', '.join(fields)}. Make the bundle again.")
+            raise InputError(f"{path}: an expert lacks one of {', '.join(fields)}. Rebuild the bundle.")
         _check_name(entry["name"], str(path))
         if entry["folder"] != f"{GATE_EXPERTS}/{entry['name']}":
             raise InputError(
-                f"{path}: the expert {entry['name']!r} is said to lie in {entry['folder']!r}; the experts of a mixture "
+                f"{path}: the expert {entry['name']!r} is recorded in {entry['folder']!r}; the experts of a mixture "
                 f"lie below it, this one in '{GATE_EXPERTS}/{entry['name']}'. Do not use a bundle that you "
                 "cannot vouch for."
             )
         names.append(entry["name"])
     if len(set(names)) != len(names):
-        raise InputError(f"{path} names an expert twice. Make the bundle again.")
+        raise InputError(f"{path} names an expert twice. Rebuild the bundle.")
 
 
 def _check_name(name: str, where: str) -> None:
     """Raise InputError for a name that is not a plain folder name: a bundle must not reach outside its folder."""
     if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
-        raise InputError(f"{where}: {name!r} cannot name an expert; it names its folder, and must be a plain name")
+        raise InputError(f"{where}: {name!r} cannot name an expert; it must be a plain folder name")
 
 
 def _write(model: nn.Module, folder: Path, facts: dict[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def _fill(model: nn.Module, folder: Path, description: Mapping[str, Any]) -> Non
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is no safetensors file: {error}") from None
+        raise InputError(f"{path} is not a safetensors file: {error}") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != given:
@@ -317,7 +317,7 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], what: str) -> None:
     """Raise InputError for weights that are infinite or NaN: their scores would be silent nonsense."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise InputError(f"{what}: {name} holds values that are infinite or no numbers; its training diverged")
+            raise InputError(f"{what}: {name} holds values that are infinite or NaN; its training diverged")
 
 
 def _load_expert(folder: Path, entry: Mapping[str, Any]) -> Expert:
@@ -333,6 +333,6 @@ def _load_expert(folder: Path, entry: Mapping[str, Any]) -> Expert:
     if found != entry["weights_sha256"]:
         raise InputError(
             f"the expert {entry['name']!r} in {place} is not the one this mixture was trained with: its weights have "
-            f"SHA-256 {found}, the mixture wants {entry['weights_sha256']}. Train the gate again on these experts."
+            f"SHA-256 {found}, the mixture expects {entry['weights_sha256']}. Train the gate again on these experts."
         )
     return expert

@@ -25,8 +25,8 @@ class KmerParameters(ExpertParameters):
 class KmerLogistic(Expert):
     """A weight per k-mer, shared with its reverse complement; the logit is their sum over the sequence plus a bias.
 
-    The embedding is that sum without the bias. K-mers with a column that is no base (unknown, or neutral padding) are
-    not counted. Counts do not respond to small changes of a column, so the input has no gradient: among attribution
+    The embedding is that sum without the bias. K-mers with a column that is not a base (unknown, or neutral padding)
+    are not counted. Counts do not respond to small changes of a column, so the input has no gradient: among attribution
     methods only mutagenesis works.
     """
 

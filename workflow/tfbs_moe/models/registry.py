@@ -58,7 +58,7 @@ def register(dotted: str) -> type[Expert]:
             "Its module must be on the Python path (PYTHONPATH), and the class in it."
         ) from None
     if not (inspect.isclass(kind) and issubclass(kind, Expert)):
-        raise InputError(f"architecture {dotted!r} is no subclass of tfbs_moe.models.expert.Expert")
+        raise InputError(f"architecture {dotted!r} is not a subclass of tfbs_moe.models.expert.Expert")
     ARCHITECTURES[dotted] = kind
     return kind
 

@@ -184,7 +184,7 @@ def make_table(frame: pd.DataFrame, caption: str, name: str) -> Table:
     shown, said = _without_constants(frame.astype(dict.fromkeys(counts, "Int64")))
     numeric = [_is_number(shown[column]) for column in shown.columns]
     if len(shown) > MOST_ROWS:
-        said += f" Shown are the first {MOST_ROWS:,} of {len(shown):,} rows; the file to save has all."
+        said += f" The first {MOST_ROWS:,} of {len(shown):,} rows are shown; the saved file has all."
     rows = [
         [
             _cell(value, is_number, name in _SMALL_NUMBERS)

@@ -115,7 +115,7 @@ def _sentence(found: Comparison, level: float) -> str:
         return f"{comes}, but they are not shown to differ: {interval}."
     if not significant(found.p_adjusted, level):
         return (
-            f"{first} comes out {verdict} than {reference} {what}: {interval}; with every method compared "
-            f"allowed for it is not shown (Wilcoxon's p by Holm {found.p_adjusted:.2g})."
+            f"{first} comes out {verdict} than {reference} {what}: {interval}; adjusted for "
+            f"every method compared, this is not shown (Wilcoxon's p by Holm {found.p_adjusted:.2g})."
         )
     return f"{first} is {verdict} than {reference} {what}: {interval}."

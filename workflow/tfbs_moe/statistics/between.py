@@ -71,7 +71,7 @@ def between_groups(parts: dict[str, np.ndarray], metric: str, level: float, agai
     common = Result(test="", comparison=" / ".join(usable), design=DESIGN, unit=UNIT, n=count, check=left_out)
     everything = np.concatenate(list(usable.values())) if usable else np.empty(0)
     if len(usable) < 2 or not varies(everything):
-        sentence = "There are not two strata of two factors each that could be compared."
+        sentence = "Fewer than two strata have two factors, so none can be compared."
         return [replace(common, test="Welch's ANOVA", headline=True, sentence=sentence)]
     groups = list(usable.values())
     normal, alike = normality_within(groups), homogeneity(groups)
@@ -226,7 +226,7 @@ def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, lev
         a, b = parts[first], parts[second]
         higher, lower, upper = probability_of_superiority(a, b, level)
         few = min(len(a), len(b)) < FEWEST_FOR_MEANS
-        told = f"{higher:.2f}" if few else f"{higher:.2f} [{lower:.2f}, {upper:.2f}]"
+        probability = f"{higher:.2f}" if few else f"{higher:.2f} [{lower:.2f}, {upper:.2f}]"
         results.append(
             replace(
                 common,
@@ -244,7 +244,7 @@ def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, lev
                 effect_upper=math.nan if few else upper,
                 sentence=(
                     f"A factor of {first} has a higher {metric} than one of {second} with probability "
-                    f"{told} ({p_words(float(adjusted_p))})."
+                    f"{probability} ({p_words(float(adjusted_p))})."
                 ),
             )
         )

@@ -197,7 +197,7 @@ def _undefined(models: Sequence[str], unit: str, count: int, sentence: str) -> R
 
 
 def _value(statistic: float) -> str:
-    return "is not defined, for draws of a model do not differ" if np.isnan(statistic) else f"= {statistic:.1f}"
+    return "is not defined, as draws of a model do not differ" if np.isnan(statistic) else f"= {statistic:.1f}"
 
 
 def _design(unit: str) -> str:

@@ -43,7 +43,7 @@ def regress(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | N
 def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, level: float) -> list[Result]:
     used = by_factor.dropna(subset=["value", *terms])
     absent = sorted(set(by_factor.index) - set(used.index))
-    left_out = f"left out, for want of {' or '.join(terms)}: {', '.join(map(str, absent))}" if absent else ""
+    left_out = f"left out, for lack of {' or '.join(terms)}: {', '.join(map(str, absent))}" if absent else ""
     common = Result(
         test="linear regression (HC3)",
         comparison=f"{metric} ~ {' + '.join(terms)}",

@@ -53,7 +53,7 @@ def factor_table(metrics: pd.DataFrame, models: Sequence[str]) -> FactorTable:
     wide = experiments.groupby(["factor", "model"], observed=True).mean().unstack("model").reindex(columns=list(models))
     partial = wide.index[wide.isna().any(axis=1)]
     complete = wide.dropna()
-    note = f"left out, for want of a model: {', '.join(map(str, partial))}" if len(partial) else ""
+    note = f"left out, for lack of a model: {', '.join(map(str, partial))}" if len(partial) else ""
     return FactorTable(settled(complete.to_numpy()), tuple(map(str, complete.index)), tuple(models), note)
 
 

@@ -55,11 +55,11 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, torch.Tenso
         try:
             tensors, state = _read(file)
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            log.warning("%s is damaged and cannot be read (%s); the checkpoint before it is looked for", file, error)
+            log.warning("%s is damaged and cannot be read (%s); trying the one before it", file, error)
             continue
         return _of_this_training(file, tensors, state, fingerprint)
     if path.is_file():
-        log.warning("%s: no sound checkpoint is left: training starts from the beginning", path)
+        log.warning("%s: no intact checkpoint is left: training starts from the beginning", path)
     return None
 
 
@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         header = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if _digest(header[_KEY], tensors) != header[_DIGEST]:
-        raise ValueError("its content does not have the digest that it names")
+        raise ValueError("its content does not match its digest")
     return tensors, json.loads(header[_KEY])
 
 
@@ -90,7 +90,7 @@ def _of_this_training(
     path: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any], fingerprint: str
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     if state.pop("fingerprint", None) != fingerprint:
-        log.info("%s is of other data, settings or code: training starts from the beginning", path)
+        log.info("%s is from other data, settings or code: training starts from the beginning", path)
         return None
     return tensors, state
 

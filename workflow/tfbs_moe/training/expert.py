@@ -36,7 +36,7 @@ def fresh_negatives(train: Dataset, device: torch.device, seed: int) -> Callable
     remade = np.flatnonzero((train.label == 0) & (train.pair != UNPAIRED))
     if kind not in SHUFFLES or not len(remade):
         raise InputError(
-            f"fresh_negatives draws shuffles anew, and the negatives of this training set are {kind or 'not named'}; "
+            f"fresh_negatives redraws shuffles, and the negatives of this training set are {kind or 'not named'}; "
             f"take one of {', '.join(SHUFFLES)} as training_negatives, or set it to false"
         )
     codes = codes_from_one_hot(train.one_hot[train.pair[remade]])

@@ -184,7 +184,7 @@ def _check_experts(gate_inputs: GateInputs, experts: Mapping[str, str | Path]) -
         if found != seen[name]:
             raise InputError(
                 f"the gate inputs of {name!r} were made with other weights (SHA-256 {seen[name]}) than {path} has "
-                f"({found}); make them again"
+                f"({found}); rebuild them"
             )
 
 

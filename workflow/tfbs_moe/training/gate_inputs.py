@@ -140,8 +140,8 @@ def write_gate_inputs(
             pieces.append(Pieces.of(dataset))
         if not split:
             folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
-            for taught, digests in outside.items():
-                if name in taught:
+            for names, digests in outside.items():
+                if name in names:
                     for fold, digest in enumerate(digests):
                         digest.add(subset(dataset, folds[-1] != fold))
     training = sum(sizes[: len(data)])
@@ -180,7 +180,7 @@ def write_gate_inputs(
     }
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
-        _check_folds(gate_experts, {taught: [each.hexdigest() for each in own] for taught, own in outside.items()})
+        _check_folds(gate_experts, {names: [each.hexdigest() for each in own] for names, own in outside.items()})
         outsiders, explained = _outsiders(gate_experts, data, stack, device)
         description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, validation])
@@ -231,9 +231,9 @@ def read_gate_inputs(folder: str | Path) -> GateInputs:
         # Copy on write: nothing is written back.
         mapped = np.load(folder / ARRAY, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be read as gate inputs ({error}); delete it and make it again") from None
+        raise InputError(f"{folder} cannot be read as gate inputs ({error}); delete it and rebuild it") from None
     if _crc32(mapped) != description.get("crc32"):
-        raise InputError(f"{folder / ARRAY} is damaged: its checksum is not the one noted; delete it and make it again")
+        raise InputError(f"{folder / ARRAY} is damaged: its checksum does not match; delete it and rebuild it")
     experts = description["experts"]
     end = len(experts) * description["embedding_size"]
     hidden = [[set(expert["factors"]) == {factor} for expert in experts] for factor in description["factors"]]
@@ -328,7 +328,7 @@ def motif_scores_of_rows(
 def _number_of_folds(gate_experts: Sequence[GateExpert]) -> int:
     for gate_expert in gate_experts:
         if not gate_expert.folds:
-            raise InputError(f"{gate_expert.name} has no experts of folds; set folds, or other gate_rows")
+            raise InputError(f"{gate_expert.name} has no fold experts; set folds, or choose other gate_rows")
     return len(gate_experts[0].folds)
 
 
@@ -343,7 +343,7 @@ def _check_folds(gate_experts: Sequence[GateExpert], outside: Mapping[tuple[str,
         ]
         if wrong:
             raise InputError(
-                f"the experts of folds of {gate_expert.name} were trained on other rows than those outside of their "
+                f"the fold experts of {gate_expert.name} were trained on other rows than those outside of their "
                 f"folds (folds {', '.join(wrong)}); train them again"
             )
 
@@ -377,14 +377,16 @@ def _outsiders(
         # The calibration split must not influence a gate's inputs.
         one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
         if not len(one_hot):
-            raise InputError(f"{gate_expert.name}: no validation row is left to match the experts of its folds by")
+            raise InputError(f"{gate_expert.name}: no validation row is left to align its fold experts")
         target = _alone(stack.expert(place), device)(one_hot)
         networks = bundle.load_experts(dict(zip(gate_expert.folds, gate_expert.folds, strict=True)), device).values()
         pairs = [align(_alone(network, device), one_hot, target) for network in networks]
         found.append([outsider for outsider, _ in pairs])
         explained[gate_expert.name] = 1.0 - float(np.mean([left for _, left in pairs]))
         log.info(
-            "%s: the maps from its folds explain %.3f of its embeddings", gate_expert.name, explained[gate_expert.name]
+            "%s: the maps from its fold experts explain %.3f of its embeddings",
+            gate_expert.name,
+            explained[gate_expert.name],
         )
     return found, explained
 

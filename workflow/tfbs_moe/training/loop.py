@@ -316,7 +316,7 @@ class _Training:
             self._write()
         if interrupted:
             log.info(
-                "stopped by a signal in epoch %d, batch %d of %d; start the same step again to go on from there",
+                "stopped by a signal in epoch %d, batch %d of %d; run the same command again to resume from there",
                 self.progress.epoch + 1, self.progress.batch, self.batches,
             )  # fmt: skip
             raise self.watch.end()
@@ -359,4 +359,4 @@ class _Training:
         torch.set_rng_state(tensors["rng/cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng/cuda"], self.device)
-        log.info("going on from epoch %d, batch %d of %d", self.progress.epoch + 1, self.progress.batch, self.batches)
+        log.info("resuming from epoch %d, batch %d of %d", self.progress.epoch + 1, self.progress.batch, self.batches)

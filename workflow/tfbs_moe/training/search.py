@@ -172,7 +172,7 @@ def collect_search(folder: str | Path, name: str, search: SearchSettings) -> tup
     complete = table[table["state"] == "complete"]
     best: dict[str, Any] = {"network": {}, "training": {}, "trial": None, "validation_auroc": None}
     if complete.empty:
-        log.warning("no trial of the search in %s was completed; the values of the config hold", folder)
+        log.warning("no trial of the search in %s was completed; the config's values are used", folder)
     else:
         winner = complete.iloc[int(complete["validation_auroc"].to_numpy().argmax())]
         params = study.get_trials(deepcopy=False)[int(winner["trial"])].params
@@ -249,7 +249,7 @@ def _next_trial(study: "optuna.Study", worker: int) -> "optuna.Trial":
     import optuna
 
     for unfinished in _own(study, worker, finished=False):
-        log.info("trial %d was not finished and is taken up again", unfinished.number)
+        log.info("trial %d was not finished and is resumed", unfinished.number)
         return optuna.Trial(study, unfinished._trial_id)
     trial = study.ask()
     trial.set_user_attr(_WORKER, worker)

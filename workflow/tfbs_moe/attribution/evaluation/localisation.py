@@ -14,7 +14,7 @@ METRICS = ("average_precision", "auroc", "peak_hit", "distance")
 def position_score(attribution: np.ndarray, X: np.ndarray) -> np.ndarray:
     """Return the score of each position (N, L): |attribution × input| of the base that is present."""
     if attribution.shape != X.shape:
-        raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
+        raise InputError(f"attribution has shape {attribution.shape} for sequences of shape {X.shape}")
     return np.abs((attribution * X).sum(axis=1))
 
 
@@ -25,7 +25,7 @@ def site_mask(sites: pd.DataFrame, chrom: np.ndarray, start: np.ndarray, strand:
         raise InputError(f"the table of known sites lacks the column(s) {', '.join(missing)}")
     wrong = sites.index[sites["end"] <= sites["start"]]
     if len(wrong):
-        raise InputError(f"the table of known sites, row {wrong[0]}: the end must lie behind the start")
+        raise InputError(f"the table of known sites, row {wrong[0]}: the end must lie after the start")
     mask = np.zeros((len(chrom), length), dtype=bool)
     for name, group in sites.groupby("chrom", sort=False):
         ordered = group.sort_values(["start", "end"])

@@ -158,7 +158,7 @@ def _tell(model: nn.Module, explained: Tensor, difference: Tensor) -> None:
     if missing > INCOMPLETE:
         log.warning(
             "DeepLIFT leaves %.1f %% of the score's differences of %s unexplained: it takes as linear what it has no "
-            "rule for (recurrent layers, functions that are no modules)",
+            "rule for (recurrent layers, functions that are not modules)",
             100 * float(missing),
             type(model).__name__,
         )

@@ -1,4 +1,7 @@
-"""Every attribution method behind one interface, (model, X) → (N, 4, L), by name."""
+"""Every attribution method behind one interface, (model, X) → (N, 4, L), by name.
+
+CONTRIBUTING.md, "How to add an attribution method", has the steps for a new one.
+"""
 
 import difflib
 import inspect
@@ -78,7 +81,7 @@ def attribute(
     flanks = arguments.pop("flanks", None)
     wide = None if flanks is None else _checked_columns(flanks, "flanks")
     if wide is not None and len(wide) != len(x):
-        raise InputError(f"flanks hold {len(wide)} sequences beside {len(x)} in X")
+        raise InputError(f"flanks hold {len(wide)} sequences, X holds {len(x)}")
     if "base" in arguments:
         arguments["base"] = _base(arguments["base"], arguments.pop("base_settings", None) or {})
     result = np.zeros(x.shape, dtype=np.float32)
@@ -163,7 +166,7 @@ def _checked_columns(values: np.ndarray, name: str) -> np.ndarray:
         raise InputError(f"{name} must hold numbers; it holds {x.dtype}")
     if x.size and not (np.isfinite(x).all() and x.min() >= 0 and x.sum(axis=1).max() <= 1 + COLUMN_TOLERANCE):
         raise InputError(
-            f"{name} is no sequence: values must be finite, not negative, and add up to at most 1 a column"
+            f"{name} is not a sequence: values must be finite, not negative, and add up to at most 1 per column"
         )
     return x
 

@@ -131,14 +131,14 @@ def _filters_said(responding: int, compared: int, best: pd.DataFrame) -> str:
     if not responding:
         return "No filter of the first layer can be drawn: the network has none over the four bases, or none responds."
     if not compared:
-        return f"None of the {responding} filters of the first layer that respond is picky enough to be a motif."
+        return f"None of the {responding} filters of the first layer that respond is selective enough to be a motif."
     these = (
-        f"{responding} filters of the first layer respond, {compared} of them saying as much as three certain bases "
-        f"within {WITHIN};"
+        f"{responding} filters of the first layer respond, {compared} of them with the information of three certain "
+        f"bases within {WITHIN};"
     )
     if best.empty:
-        return f"{these} none of these is like a known matrix."
+        return f"{these} none of these resembles a known matrix."
     surest = best.drop_duplicates("matrix_name").head(_NAMED)
     what = ", ".join(f"{row.matrix_name} ({row.motif}, q = {row.q:.1e})" for row in surest.itertuples())
-    verb = "is" if len(best) == 1 else "are"
-    return f"{these} {len(best)} of these {verb} like a known matrix, first of all {what}."
+    verb = "resembles" if len(best) == 1 else "resemble"
+    return f"{these} {len(best)} of these {verb} a known matrix, most clearly {what}."

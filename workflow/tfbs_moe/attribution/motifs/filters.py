@@ -19,7 +19,7 @@ def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d | nn.Conv2d]:
             continue
         if len(layer.kernel_size) == 1 or layer.kernel_size[0] == 1:
             return name, layer
-    raise InputError(f"{type(model).__name__} has no convolution over the four bases to draw filters of")
+    raise InputError(f"{type(model).__name__} has no convolution over the four bases whose filters could be drawn")
 
 
 def has_filters(model: nn.Module) -> bool:
@@ -42,7 +42,7 @@ def filter_motifs(model: nn.Module, X: np.ndarray, *, share: float = SHARE_OF_LA
     weight = layer.weight.detach().cpu().flatten(2)
     width = weight.shape[2]
     if X.shape[2] < width or set(layer.dilation) != {1}:
-        raise InputError(f"filters of {width} bases cannot be laid over sequences of {X.shape[2]} bases")
+        raise InputError(f"filters of {width} bases do not fit sequences of {X.shape[2]} bases")
     bias = None if layer.bias is None else layer.bias.detach().cpu()
     with torch.no_grad():
         hits = nn.functional.conv1d(torch.from_numpy(X.astype(np.float32)), weight, bias).numpy()

@@ -22,7 +22,7 @@ _SIGNS = {"pos_patterns": "pos", "neg_patterns": "neg"}
 def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> None:
     """Write modisco's inputs, both (N, 4, L): one-hot ``X``, and attributions of all four bases."""
     if attribution.shape != X.shape:
-        raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
+        raise InputError(f"attribution has shape {attribution.shape} for sequences of shape {X.shape}")
     for name, values in ((SEQUENCES, X.astype(np.int8)), (ATTRIBUTIONS, attribution.astype(np.float32))):
         with atomic(Path(folder) / name) as temporary:
             np.save(temporary, values, allow_pickle=False)
@@ -31,7 +31,7 @@ def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> 
 def read_motifs(path: str | Path) -> list[Motif]:
     """Read the patterns that modisco found, those of most seqlets first; an empty list where there are none."""
     if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; modisco was to write it")
+        raise InputError(f"{path}: there is no such file; modisco should have written it")
     try:
         with h5py.File(path, "r") as file:
             if "window_size" not in file.attrs:

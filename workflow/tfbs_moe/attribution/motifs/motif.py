@@ -126,8 +126,8 @@ def sentence(motifs: Sequence[Motif], matches: pd.DataFrame) -> str:
         return "No motif was found: too few stretches of the explained sequences stand out together."
     named = matches[(matches["rank"] == 1) & matches["matched"]] if len(matches) else matches
     if not len(named):
-        return f"{_counted(len(motifs))} found; none is like a known matrix."
-    what = "; ".join(f"{row.motif} is like {row.matrix_name} (q = {row.q:.1e})" for row in named.itertuples())
+        return f"{_counted(len(motifs))} found; none resembles a known matrix."
+    what = "; ".join(f"{row.motif} resembles {row.matrix_name} (q = {row.q:.1e})" for row in named.itertuples())
     return f"{_counted(len(motifs))} found; {what}."
 
 

@@ -73,7 +73,7 @@ def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | Non
     """Find motifs ``pos_<k>`` that raise the logit, and ``neg_<k>`` that lower it, by decreasing number of seqlets."""
     how = how or Discovery()
     if attribution.shape != X.shape:
-        raise InputError(f"attribution has shape {attribution.shape} beside sequences of shape {X.shape}")
+        raise InputError(f"attribution has shape {attribution.shape} for sequences of shape {X.shape}")
     contribution = attribution * X
     seqlets = call_seqlets(contribution.sum(axis=1), how)
     motifs = []

@@ -24,7 +24,7 @@ _IN_WORDS = {
     "dinucleotide_shuffle": "exact dinucleotide shuffles of its positives",
     "block_shuffle": "positives cut into pairs of bases and shuffled, which does not keep their dinucleotides",
     "base_shuffle": "positives with their bases shuffled, which does not keep their dinucleotides",
-    "flanks": "sequence from beside its positives",
+    "flanks": "sequence from the flanks of its positives",
     "gc_matched": "other sequence with the GC content of its positives",
     "unmatched": "other sequence whose GC content differs from that of its positives",
     "mixture": "a mixture of several kinds",
@@ -136,7 +136,7 @@ def _repeats(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
             "contradictions",
             row["contradictions"],
             0,
-            f"{row['contradictions']} of its positives also stand among its negatives.",
+            f"{row['contradictions']} of its positives are also among its negatives.",
         )
     for what, words in (("exact_duplicates", "equal another of its rows"), ("near_duplicates", "nearly equal others")):
         share, limit = row[what] / max(row["rows"], 1), getattr(limits, what)
@@ -148,7 +148,7 @@ def _repeats(row: dict, limits: AuditThresholds) -> Iterator[dict[str, object]]:
 
 def _kind(row: dict) -> Iterator[dict[str, object]]:
     declared, found = row["negatives"], row["negatives_found"]
-    sentence = f"its negatives ({declared or 'undeclared'}) prove to be {_IN_WORDS[found]}"
+    sentence = f"its negatives ({declared or 'undeclared'}) turn out to be {_IN_WORDS[found]}"
     if found in ("none", "base_shuffle", "block_shuffle"):
         yield _finding("warning", row, "negatives_found", found, "", f"{sentence}.")
     elif found not in _COMPATIBLE.get(declared, (found,)):
@@ -171,7 +171,7 @@ def _composition(row: dict, limits: AuditThresholds) -> Iterator[dict[str, objec
                 f"auroc_{k}mers",
                 auroc,
                 limits.composition_auroc,
-                f"counts of {words} alone tell its classes apart with AUROC {auroc:.2f}; "
+                f"counts of {words} alone separate its classes with AUROC {auroc:.2f}; "
                 "a model need not learn a motif to do well on it.",
             )
     if row["gc_mismatch"] > limits.gc_mismatch and row["negatives_found"] not in _SHUFFLES:
@@ -196,7 +196,7 @@ def _of_pairs(pairs: pd.DataFrame, training: Collection[str]) -> Iterator[dict[s
             "rows_overlapping",
             row["rows_overlapping"],
             0,
-            f"{row['rows_overlapping']} of its {row['rows']} rows lie where rows of {row['other']} lie, "
-            "which models were trained on.",
+            f"{row['rows_overlapping']} of its {row['rows']} rows overlap rows of {row['other']}, "
+            "on which models were trained.",
             other=row["other"],
         )

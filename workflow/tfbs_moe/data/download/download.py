@@ -95,7 +95,7 @@ def fetch(
                 part.publish()
                 # Without a known digest, the file's own is logged, to compare later copies with.
                 checked = " and ".join(expected.digests) or f"length alone; its sha256 is {sha256_file(target)}"
-                log.info("%s is there (checked by %s)", target, checked)
+                log.info("%s exists (checked by %s)", target, checked)
                 return target
     raise InputError(_all_failed(target, reasons, addresses))
 
@@ -105,15 +105,15 @@ def _is_there(target: Path, expected: Expected) -> bool:
         return False
     problem = expected.problem(target, target.name)
     if problem:
-        log.warning("%s is there but %s; it is fetched again", target, problem)
+        log.warning("%s exists but %s; fetching it again", target, problem)
         return False
-    log.info("%s is there already", target)
+    log.info("%s exists already", target)
     return True
 
 
 def _from_source(address: str, part: PartialFile, expected: Expected, policy: Policy) -> None:
     """Fill the unfinished file from one source; on return it is whole and correct."""
-    log.info("getting %s from %s", part.target.name, redacted(address))
+    log.info("fetching %s from %s", part.target.name, redacted(address))
     if urlsplit(address).scheme in ("http", "https"):
         with transport.session() as http:
             _download(http, address, part, expected, policy)
@@ -155,7 +155,7 @@ def _download(http: requests.Session, url: str, part: PartialFile, expected: Exp
         mismatches += 1
         if mismatches > MISMATCHES_ALLOWED:
             raise SourceError(problem)
-        log.warning("%s: %s; getting it again from the start", redacted(url), problem)
+        log.warning("%s: %s; fetching it again from the start", redacted(url), problem)
 
 
 def _is_complete(part: PartialFile, expected: Expected) -> bool:
@@ -179,7 +179,7 @@ def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Exp
             raise SourceError(f"it is {total} bytes long where {expected.size} were expected")
         if response.status_code == 200:
             if part.length:
-                log.info("the server starts from the beginning: it knows no ranges, or the file changed")
+                log.info("the server starts from the beginning: it does not support ranges, or the file changed")
             part.restart(url, _validator(response), total)
         _check_space(part, total)
         progress = _Progress(part.target.name, part.length, total)
@@ -187,11 +187,11 @@ def _transfer(http: requests.Session, url: str, part: PartialFile, expected: Exp
         for block in transport.blocks(response, policy):
             if part.length + len(block) > most:
                 part.empty()
-                raise TransientError(f"more came than the {most} bytes that were said or make sense")
+                raise TransientError(f"more bytes came than the {most} announced or allowed")
             part.append(block)
             progress.add(len(block))
         if total is not None and part.length < total:
-            raise TransientError(f"the line broke off at {part.length} of {total} bytes")
+            raise TransientError(f"the connection broke off at {part.length} of {total} bytes")
         progress.end()
 
 
@@ -225,7 +225,7 @@ def _total(url: str, response: requests.Response, part: PartialFile) -> int | No
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if response.status_code == 206 and (not match or match[1] is None or int(match[1]) != part.length):
         part.empty()
-        raise TransientError("the server sent another part of the file than was asked for")
+        raise TransientError("the server sent a different part of the file from the one requested")
     total = int(match[2]) if match and match[2] != "*" else None
     if response.status_code == 206 and _changed(url, response, part, total):
         part.empty()
@@ -259,7 +259,7 @@ class _Progress:
         self._name, self._start, self._done, self._total = name, start, start, total
         self._began = self._said = time.monotonic()
         if start:
-            log.info("%s: going on at %.1f MB", name, start / MEGABYTE)
+            log.info("%s: resuming at %.1f MB", name, start / MEGABYTE)
 
     def add(self, count: int) -> None:
         self._done += count
@@ -277,7 +277,7 @@ class _Progress:
 
 
 def _all_failed(target: Path, reasons: list[str], addresses: Sequence[str | Path]) -> str:
-    told = "; ".join(reasons) if reasons else "no address is known"
+    found = "; ".join(reasons) if reasons else "no address is known"
     if addresses and all(urlsplit(str(address)).scheme not in ("http", "https") for address in addresses):
         advice = "the mirror must hold the file at exactly this path"
     else:
@@ -285,4 +285,4 @@ def _all_failed(target: Path, reasons: list[str], addresses: Sequence[str | Path
             "check the network and the proxy; where there is none, fill a folder laid out <host>/<path> "
             "(snakemake mirror_list prints what is needed) and give it with --config mirror=<folder>"
         )
-    return f"{target.name} could not be downloaded from any source. {told}. What to do: {advice}."
+    return f"{target.name} could not be downloaded from any source. {found}. What to do: {advice}."

@@ -119,7 +119,7 @@ def opened(
     with response:
         _check_status(response, accepted)
         if url.startswith("https:") and response.url.startswith("http:"):
-            raise SourceError(f"it leads from https to an unprotected address ({redacted(response.url)})")
+            raise SourceError(f"it redirects from https to an unprotected address ({redacted(response.url)})")
         yield response
 
 
@@ -138,7 +138,7 @@ def blocks(response: requests.Response, policy: Policy) -> Iterator[bytes]:
         elapsed = time.monotonic() - window_start
         if elapsed >= policy.stall_timeout:
             if window_bytes < policy.least_rate * elapsed:
-                raise TransientError(f"the line stalls: {window_bytes} bytes in {elapsed:.0f} s")
+                raise TransientError(f"the connection stalls: {window_bytes} bytes in {elapsed:.0f} s")
             window_start, window_bytes = time.monotonic(), 0
 
 
@@ -152,7 +152,7 @@ def get_json(http: requests.Session, url: str, policy: Policy) -> tuple[int, Any
         except TransientError as error:
             patience.wait(error)
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{redacted(url)} answered with something else than JSON: {error}") from error
+            raise SourceError(f"{redacted(url)} answered with something other than JSON: {error}") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             patience.wait(_as_transient(_in_words(error)))
 
@@ -224,13 +224,13 @@ def _in_words(error: Exception) -> TransientError | SourceError:
         if isinstance(cause, requests.ConnectTimeout):
             return TransientError("the connection did not open in time")
         if isinstance(cause, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
-            return TransientError("the line stalls: no byte came in time")
+            return TransientError("the connection stalls: no byte came in time")
         if isinstance(cause, urllib3.exceptions.IncompleteRead):
-            return TransientError("the line broke off before the end")
+            return TransientError("the connection broke off before the end")
     for cause in reversed(causes):
         if isinstance(cause, OSError) and cause.strerror:
             return TransientError(f"no connection, or it broke: {cause.strerror}")
-    return TransientError("the line broke off")
+    return TransientError("the connection broke off")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -82,7 +82,7 @@ def refusal(item: Mapping[str, Any], assembly: str, pinned: bool = False) -> str
     if item.get("status") not in (PINNED_STATUS if pinned else STATUS):
         return f"status {item.get('status')}"
     if item.get("restricted") or item.get("no_file_available"):
-        return "the file itself is not to be had"
+        return "the file itself is not available"
     if (item.get("file_format"), item.get("file_format_type")) != PEAKS:
         return f"format {item.get('file_format')} {item.get('file_format_type', '')}".rstrip()
     if item.get("assembly") != assembly:

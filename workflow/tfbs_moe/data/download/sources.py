@@ -149,7 +149,7 @@ def parse_source(text: str) -> Source:
     if text.startswith(PLANTED_PREFIX):
         matrices, colon, peaks = text.removeprefix(PLANTED_PREFIX).partition(":")
         if colon and not (_SIZE.fullmatch(peaks) and int(peaks)):
-            raise InputError(f"{text}: {peaks!r} is no number of peaks; planted:MA0139.2:20000 was expected")
+            raise InputError(f"{text}: {peaks!r} is not a number of peaks; planted:MA0139.2:20000 was expected")
         return Planted(tuple(map(_matrix_id, matrices.split("+"))), int(peaks) if colon else None)
     if scheme := _SCHEME.match(text):
         return _by_scheme(scheme[1].lower(), text)
@@ -257,7 +257,7 @@ def parse_checksum(text: str) -> Checksum | None:
     algorithm, _, digest = text.partition(":")
     length = _DIGEST_LENGTH.get(algorithm.lower())
     if length is None or not re.fullmatch(rf"[0-9a-fA-F]{{{length}}}", digest):
-        raise InputError(f"{text!r} is no checksum; md5:<32 hexadecimal digits> or sha256:<64> was expected")
+        raise InputError(f"{text!r} is not a checksum; md5:<32 hexadecimal digits> or sha256:<64> was expected")
     return Checksum(algorithm.lower(), digest.lower())
 
 
@@ -343,13 +343,13 @@ def read_lock(lock: str | Path) -> list[dict[str, str]]:
             missing = [column for column in LOCK_COLUMNS if column not in (rows.fieldnames or ())]
             found = list(rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{lock} cannot be read ({error}); make it again with `snakemake lock`") from None
+        raise InputError(f"{lock} cannot be read ({error}); rebuild it with `snakemake lock`") from None
     if missing:
-        raise InputError(f"{lock} lacks the column(s) {', '.join(missing)}; make it again with `snakemake lock`")
+        raise InputError(f"{lock} lacks the column(s) {', '.join(missing)}; rebuild it with `snakemake lock`")
     for number, row in enumerate(found, start=2):
         if None in row or None in row.values():
             raise InputError(
-                f"{lock}, line {number}: it has not as many fields as the header; make it again with `snakemake lock`"
+                f"{lock}, line {number}: its fields do not match the header; rebuild it with `snakemake lock`"
             )
     return found
 
@@ -385,8 +385,7 @@ def _split(url: str) -> SplitResult:
     """Split an http(s) address, its host in lower case; InputError for what cannot be a file's address."""
     if any(character.isspace() or not character.isprintable() for character in url):
         raise InputError(
-            f"{redacted(url)!r} holds white space or a character that cannot be printed; write it percent-encoded, a "
-            "blank as %20"
+            f"{redacted(url)!r} holds whitespace or an unprintable character; percent-encode it, a space as %20"
         )
     try:
         parts = urlsplit(url)
@@ -397,9 +396,9 @@ def _split(url: str) -> SplitResult:
         raise InputError(f"{redacted(url)} is not an http(s) address with a host")
     if not (_is_ip6(host) if "[" in parts.netloc else _HOST.fullmatch(host)) or port == 0:
         raise InputError(
-            f"{redacted(url)}: {parts.netloc.rpartition('@')[2]!r} is no host to fetch from; a name of ASCII letters, "
-            "digits, -, _ and single dots (an international name in its form xn--…) was expected, after it perhaps a "
-            "port from 1 to 65535"
+            f"{redacted(url)}: {parts.netloc.rpartition('@')[2]!r} is not a host to fetch from; expected a name of "
+            "ASCII letters, digits, -, _ and single dots (an international name as xn--…), optionally with a port "
+            "from 1 to 65535"
         )
     if parts.username is not None:
         raise InputError(f"an address for {host} holds a user name; keep credentials out of tables (~/.netrc is read)")
@@ -457,7 +456,7 @@ def _on_mirror(url: str, mirror: str) -> str:
 
 def _from_lock(row: dict[str, str], lock: str | Path) -> Remote:
     if not _SIZE.fullmatch(row["size"]):
-        raise InputError(f"{lock}, {row['accession']}: {row['size']!r} is no size in bytes")
+        raise InputError(f"{lock}, {row['accession']}: {row['size']!r} is not a size in bytes")
     return Remote(
         url=row["url"],
         accession=row["accession"],

@@ -28,11 +28,11 @@ class NegativeSettings:
             raise InputError(f"negatives: gc_tolerance is {self.gc_tolerance}; a share from 0 to 1 was expected")
         if not 0 < self.flank_nearest <= self.flank_farthest:
             raise InputError(
-                f"negatives: flanks from {self.flank_nearest} to {self.flank_farthest} bases were asked for; "
+                f"negatives: flanks from {self.flank_nearest} to {self.flank_farthest} bases were requested; "
                 "flank_nearest must be above 0 and no larger than flank_farthest"
             )
         if self.minimum_rows < 1:
-            raise InputError(f"negatives: minimum_rows is {self.minimum_rows}; a number of rows from 1 was expected")
+            raise InputError(f"negatives: minimum_rows is {self.minimum_rows}; at least 1 row was expected")
 
 
 @dataclass(frozen=True, eq=False)

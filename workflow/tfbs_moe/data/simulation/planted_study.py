@@ -87,7 +87,7 @@ class StudySettings:
         short = [name for name, length in self.chromosomes.items() if length < 4 * max(SLOT, self.unknown_run)]
         if short or not self.chromosomes:
             raise InputError(
-                f"made chromosomes must have at least {4 * max(SLOT, self.unknown_run)} bases, four times "
+                f"simulated chromosomes must have at least {4 * max(SLOT, self.unknown_run)} bases, four times "
                 f"an unknown_run or a slot; too short: {', '.join(short) or 'there is none'}"
             )
         if self.peaks < 1 or self.unknown_run < 0 or self.site_offset < 0:

@@ -368,8 +368,8 @@ def _write_sites(
 
 def _write_gzip(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
     # Formatting here is ten times as fast as in pandas.
-    told = {name: [f"{value:.6f}" for value in table[name]] for name in columns if table[name].dtype == np.float64}
-    text = table.assign(**told)[list(columns)].to_csv(sep="\t", header=False, index=False, lineterminator="\n")
+    texts = {name: [f"{value:.6f}" for value in table[name]] for name in columns if table[name].dtype == np.float64}
+    text = table.assign(**texts)[list(columns)].to_csv(sep="\t", header=False, index=False, lineterminator="\n")
     with atomic(path) as temporary:
         # A gzip header may hold the time of writing; 0 keeps the bytes the same.
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))

@@ -235,7 +235,7 @@ def _dataset_card(run: Run) -> Card:
         Items([f"{name.replace('_', ' ')}: {NEGATIVES[name]}." for name in tested]),
         Text("How many rows", style="heading"),
         _counts(run),
-        Text("What to beware of", style="heading"),
+        Text("Caveats", style="heading"),
         Items(_caveats(tested)),
     ]
     return Card("datasets", "Dataset card", blocks)
@@ -249,7 +249,7 @@ def _caveats(tested: list[str]) -> list[str]:
         "are marked in the audit and left out of the overlap-free results.",
     ]
     if SUPPLIED in tested:
-        caveats.append("Supplied negatives are whatever their makers put there; the audit says what they are.")
+        caveats.append("Supplied negatives are whatever their authors chose; the audit says what they are.")
     return caveats
 
 

@@ -81,7 +81,7 @@ def summary(comparison: Comparison) -> list[str]:
         alone = comparison.metrics[only]
         if len(alone):
             models = ", ".join(labels[model] for model in alone["model"].unique())
-            sentences.append(f"{len(alone):,} metrics stand in {name} alone, of {models}.")
+            sentences.append(f"{len(alone):,} metrics are only in {name}, of {models}.")
     both = comparison.metrics.dropna(subset=["difference"])
     changed = both[both["difference"] != 0]
     if changed.empty:

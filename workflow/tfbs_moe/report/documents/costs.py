@@ -191,12 +191,12 @@ def in_words(table: pd.DataFrame, run: str) -> str:
     """Return measured costs as a Markdown document."""
     longest = table["longest"].max()
     lines = [
-        f"# What {run} took",
+        f"# Cost of {run}",
         "",
         f"{int(table['jobs'].sum())} jobs, {table['seconds'].sum() / HOUR:.2f} hours of jobs, "
         f"{table['processor_seconds'].sum() / HOUR:.2f} hours of processors; the longest job {longest / 60:.1f} "
         f"minutes; peak memory of one job {np.nanmax(table['memory_mb']) / 1024:.2f} GiB. "
-        "Measured by Snakemake on the machine that ran each job; jobs of a moment are not measured.",
+        "Measured by Snakemake on the machine that ran each job; very short jobs are not measured.",
         "",
         "| rule | jobs | time, s | longest, s | processor, s | peak memory, MB |",
         "|---|---:|---:|---:|---:|---:|",
@@ -214,7 +214,7 @@ def estimate_in_words(table: pd.DataFrame, disk: pd.DataFrame, run: str | Path) 
     on_gpu = table["gpu"].astype(bool)
     unknown = table.loc[table["hours"].isna() & (table["rule"] != "all"), "rule"]
     lines = [
-        f"# What the plan will take, reckoned from {run}",
+        f"# Estimated cost of the plan, from {run}",
         "",
         f"- {int(table['jobs'].sum())} jobs",
         f"- {table.loc[on_gpu, 'hours'].sum():.1f} hours of jobs that take a GPU where there is one, "
@@ -225,7 +225,7 @@ def estimate_in_words(table: pd.DataFrame, disk: pd.DataFrame, run: str | Path) 
         f"{', '.join(f'{row.folder} ({row.gib:.1f})' for row in disk.head(3).itertuples())}",
     ]
     if len(unknown):
-        lines.append(f"- not reckoned, as that run did not measure them: {', '.join(unknown)}")
+        lines.append(f"- not estimated, as that run did not measure them: {', '.join(unknown)}")
     lines += ["", "| rule | jobs | hours | longest, h | memory, GiB | GPU |", "|---|---:|---:|---:|---:|---|"]
     for row in table.dropna(subset="hours").itertuples(index=False):
         lines.append(

@@ -104,7 +104,7 @@ def _told(study: Study, gate: str) -> str:
         else []
     )
     parts += ["conditioned on the factor’s motif prior"] if study.uses_motif_prior(gate) else []
-    parts += [f"experts trained on for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
+    parts += [f"experts fine-tuned for {settings['fine_tune_epochs']} epochs"] if settings["fine_tune_epochs"] else []
     return f" ({'; '.join(parts)})" if parts else ""
 
 
@@ -130,7 +130,7 @@ def _evaluation(study: Study) -> str:
         f"{evaluation['overlap_k']}-mer, on either strand, with a bound row that trained an expert or chose its "
         "epoch. Models are compared with the factor as the unit, seeds averaged "
         f"within it; differences of up to {settings['margin']:g} were set beforehand not to matter. The paper’s ANOVA "
-        f"is computed beside it over {settings['draws']} draws per model. "
+        f"is also computed, over {settings['draws']} draws per model. "
         f"Baselines on the same rows: {', '.join(name.replace('_', ' ') for name in BASELINES)}"
         + "".join(f", {name.replace('_', ' ')} gate" for name in study.config["baselines"])
         + "; the oracle chooses an expert by the test labels and takes part in no test."

@@ -36,7 +36,7 @@ def _commit(checkout: str | Path) -> str:
     """Return the commit of a checkout, marked where files differ from it, or say that there is none."""
     done = _git(checkout, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     if done is None:
-        return "unknown (git is not at hand)"
+        return "unknown (git is not installed)"
     return done.stdout.strip() if done.returncode == 0 else "unknown (not a git checkout)"
 
 

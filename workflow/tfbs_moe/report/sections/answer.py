@@ -143,9 +143,9 @@ def _strongest_rival(run: Run, protocol: str, model: str, several: bool) -> str:
     if judged == "not shown to differ":
         why = "an interval that includes zero"
         if not (np.isfinite(lower) and np.isfinite(upper)):
-            why = "no interval, for too few factors or the same difference on each"
+            why = "no interval: too few factors, or the same difference on each"
         elif lower > 0 or upper < 0:
-            why = f"with {p_words(p)} when every rival compared is allowed for"
+            why = f"with {p_words(p)} adjusted for every rival compared"
         return (
             f"Its strongest trained rival, the {label}, is not shown to differ from it {scope}: mean AUROC {theirs} "
             f"against its {ours}; mixture − rival is {gap} {usually}, {why}.{above}"

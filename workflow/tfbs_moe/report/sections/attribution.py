@@ -28,18 +28,18 @@ _BLIND = (
     "sequence at the window’s ends changes a best match."
 )
 _INSIDE = (
-    " Shifted within the neutral columns that the network sets beside a sequence itself, so that no base leaves and "
-    "none comes in, ShiftSmooth has a rank correlation of {} with the gradient{}"
+    " Shifted within the neutral columns that the network itself adds to a sequence, so that no base leaves or "
+    "enters, ShiftSmooth has a rank correlation of {} with the gradient{}"
 )
 _EQUAL = ": it is the gradient, and any other difference comes from the window’s ends."
 _SEEING = "Shifts change its gradient, so ShiftSmooth averages over something; the comparison says whether that helps."
 _MATRIX = (
     "No site is known for certain in real DNA. Attributions are compared with the best match of the factor’s JASPAR "
     "matrix in each sequence that has one, and, as a control, against that of the matrix with its columns shuffled; "
-    "factors without a matrix are not judged so."
+    "factors without a matrix are not evaluated in this way."
 )
 _PLANTED = (
-    "Sites were planted in this study’s sequences at known places, so attributions can be judged against the truth."
+    "Sites were planted in this study’s sequences at known places, so attributions can be compared with the truth."
 )
 
 

@@ -44,7 +44,7 @@ def _taught(run: Run) -> list[Block]:
     named = [name for name in run.study.protocols if recipes[name]["gate_rows"] == POOLED_RANDOM]
     text = (
         f"Of the protocol {', '.join(named)} the rows that calibrate may have trained the gate, which was trained on "
-        "rows of all splits (pooled_random): its calibrated probabilities may be too sure."
+        "rows of all splits (pooled_random): its calibrated probabilities may be overconfident."
     )
     return [Text(text)] if named else []
 
@@ -87,16 +87,16 @@ def _out_of_distribution(run: Run) -> list[str]:
                 parts[0] += f" (difference of the first two {gap})"
             if pd.notna(row["rank_correlation"]):
                 rho = number(row["rank_correlation"], sign=True)
-                told = ": it does not predict the mixture’s performance"
+                meaning = ": it does not predict the mixture’s performance"
                 if significant(row["p"], confidence(run)):
-                    told = (
+                    meaning = (
                         ""
                         if row["rank_correlation"] > 0
                         else ": the mixture does better on what is further from its training data"
                     )
                 parts.append(
                     f"over {row['n']} factors, the p-value and AUROC have a rank correlation of {rho} "
-                    f"({p_words(row['p'])}){told}"
+                    f"({p_words(row['p'])}){meaning}"
                 )
             if parts:
                 said.append(f"{row['protocol']}, {_words(row['negatives'])}: {'; '.join(parts)}.")

@@ -28,13 +28,13 @@ def caveats(run: Run) -> list[str]:
 def _tests(run: Run, table: pd.DataFrame, protocol: str) -> list[tuple[str, list[str], pd.DataFrame]]:
     """Return each test set of a training factor: its name, the factor's training experiments, its rows of a table."""
     study, own = run.study, table[table["protocol"] == protocol]
-    taught: dict[str, list[str]] = {}
+    trained: dict[str, list[str]] = {}
     for name in study.training:
-        taught.setdefault(study.experiments[name]["factor"], []).append(name)
+        trained.setdefault(study.experiments[name]["factor"], []).append(name)
     return [
-        (f"{experiment} ({str(negatives).replace('_', ' ')})", taught[str(rows["factor"].iloc[0])], rows)
+        (f"{experiment} ({str(negatives).replace('_', ' ')})", trained[str(rows["factor"].iloc[0])], rows)
         for (experiment, negatives), rows in own.groupby(["experiment", "negatives"], sort=False)
-        if rows["factor"].iloc[0] in taught
+        if rows["factor"].iloc[0] in trained
     ]
 
 

@@ -36,7 +36,7 @@ _FILES = {
     "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
     "evaluation/seed_averages.tsv": "spread over training seeds, and AUROC of the mean of their logits",
     "evaluation/calibration.tsv": "probabilities, uncalibrated and calibrated; out-of-distribution p-values",
-    "statistics/calibration.tsv, ood_score.tsv": "what both tell, over factors",
+    "statistics/calibration.tsv, ood_score.tsv": "what both show, over factors",
     "statistics/gate_losses.tsv, gate_numbers.tsv, gate_similarity.tsv": "what gates do, over factors",
     "attributions/summary.tsv": "attribution results, compared with mutagenesis and known sites",
     "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
@@ -51,7 +51,7 @@ _FILES = {
     "statistics/ablation.tsv": "every mixture against the first: what each part is worth",
     "statistics/power.tsv": "how many factors a difference would take to be seen",
     "statistics/strata.tsv, strata_tests.tsv": "means in strata of factors, and tests between them",
-    "statistics/similarity.tsv, regression.tsv": "similarity to training factors, and whether AUROC goes with it",
+    "statistics/similarity.tsv, regression.tsv": "similarity to training factors, and whether AUROC depends on it",
     "statistics/negatives_matrix.tsv": "negatives trained on against negatives tested on",
     "statistics/paper_anova.tsv": "the paper's ANOVA over draws",
     "statistics/published_anova.tsv": "the same from the authors' own draws",
@@ -91,7 +91,7 @@ def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
 
 def _glance(run: Run) -> Section:
     study = run.study
-    taught = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
+    factors = list(dict.fromkeys(study.experiments[name]["factor"] for name in study.training))
     cells: dict[str, set[str]] = {}
     for protocol in study.protocols:
         for factor, trained_in in run.trained_cells(protocol).items():
@@ -101,8 +101,8 @@ def _glance(run: Run) -> Section:
         list(dict.fromkeys(study.experiments[name]["factor"] for name, its_set in sets.items() if its_set == which))
         for which in (UNSEEN, OTHER_CELL)
     )
-    trained = [factor for factor in taught if factor in cells]
-    without = [factor for factor in taught if factor not in cells]
+    trained = [factor for factor in factors if factor in cells]
+    without = [factor for factor in factors if factor not in cells]
     rows = [
         {
             "experiment": name,
@@ -148,7 +148,7 @@ def _published(run: Run) -> Section:
         caption = "AUROC of the paper’s own evaluation beside ours on the same test files."
         blocks.append(make_table(comparison.drop(columns="set"), caption, "published-comparison"))
     shown = run.published.drop(columns="our_model").dropna(axis="columns", how="all")
-    every = make_table(shown, "Published numbers and where they stand.", "published")
+    every = make_table(shown, "Published numbers and their places in the paper.", "published")
     blocks.append(Fold("Every published number", [every]))
     return Section("published", "Ours beside the published numbers", blocks)
 
@@ -230,7 +230,7 @@ def _provenance(run: Run, provenance: Mapping[str, str]) -> Section:
     ]
     if provenance:
         facts = pd.DataFrame(list(provenance.items()), columns=["what", "value"])
-        blocks.append(make_table(facts, "What made this run.", "provenance"))
+        blocks.append(make_table(facts, "The software of this run.", "provenance"))
     blocks.append(make_table(sources, "Where the data come from.", "sources"))
     return Section("provenance", "Provenance and how to reproduce", blocks)
 

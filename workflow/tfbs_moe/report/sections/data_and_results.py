@@ -194,8 +194,8 @@ def negatives(run: Run) -> Section:
     if len(kinds) == 1:
         blocks.append(
             Text(
-                f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; how its "
-                "models do against others is not known from it.",
+                f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; it does "
+                "not show how its models do against others.",
                 style="note",
             )
         )
@@ -252,5 +252,5 @@ def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
     sentences = warnings.loc[order, "sentence"].tolist()
     if len(sentences) <= _MOST_ALIKE:
         return [Text(sentence, style=style) for sentence in sentences]
-    rest = Fold(f"{len(sentences) - 1} more like it", [Items(sentences[1:])])
+    rest = Fold(f"{len(sentences) - 1} more like this", [Items(sentences[1:])])
     return [Text(sentences[0], style=style), rest]

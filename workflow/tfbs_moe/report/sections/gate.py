@@ -45,7 +45,7 @@ def _collapsed(run: Run) -> list[str]:
         said.append(
             f"Under the protocol “{protocol}” the {model_label(str(model))} has collapsed onto one expert on "
             f"{len(times)} of {tests.nunique()} test sets, {collapsed.sum()} of {len(group)} times with each seed "
-            f"counted ({'; '.join(each)}): there it is no mixture. An entropy bonus or a higher temperature works "
+            f"counted ({'; '.join(each)}): there it is not a mixture. An entropy bonus or a higher temperature works "
             "against it."
         )
     return said
@@ -57,7 +57,7 @@ def _evenness(run: Run) -> list[str]:
         return []
     factors = by_factor(first_kind(table), ["protocol", "model"], ["effective_experts", "entropy"])
     return [
-        f"{protocol}: the {model_label(str(model))} weighs {group['effective_experts'].mean():.1f} experts a sequence "
+        f"{protocol}: the {model_label(str(model))} uses {group['effective_experts'].mean():.1f} experts per sequence "
         f"(e to the entropy; {group['entropy'].mean():.0%} of the entropy of equal weights), mean over {len(group)} "
         "factors."
         for (protocol, model), group in factors.groupby(["protocol", "model"], sort=False)

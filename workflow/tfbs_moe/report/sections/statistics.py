@@ -32,7 +32,7 @@ _PAIR_COLUMNS = [
 ]  # fmt: skip
 _PAPER_ANOVA = (
     "The paper compares models on each test set by a one-way ANOVA whose replicates are draws of one trained model. "
-    "The number of draws is the analyst’s choice, and F grows with it: such an F says nothing of other trainings, "
+    "The number of draws is the analyst’s choice, and F grows with it: such an F says nothing about other trainings, "
     "test sets or factors. It is shown so that the paper’s numbers can be compared with it."
 )
 _BY = {
@@ -94,8 +94,8 @@ def _generalisation(run: Run) -> list[Block]:
     sentences = []
     if tests is not None:
         # Only pairs of strata with the same factors: training factors in their own cell and in another.
-        told = ~tests["comparison"].fillna("").str.contains("−") | tests["test"].isin((PAIRED, WILCOXON))
-        omnibus = tests[tests["headline"].astype(bool) & told]
+        eligible = ~tests["comparison"].fillna("").str.contains("−") | tests["test"].isin((PAIRED, WILCOXON))
+        omnibus = tests[tests["headline"].astype(bool) & eligible]
         sentences += [
             f"{row['protocol']}, {row['negatives'].replace('_', ' ')}, {_BY[row['strata']]}: {row['sentence']}"
             for row in omnibus.to_dict("records")

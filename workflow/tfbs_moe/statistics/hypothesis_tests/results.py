@@ -111,17 +111,17 @@ def difference_sentence(
         if math.isnan(effect):
             return f"{first} and {second} cannot be compared: no unit has both."
         return (
-            f"{_comes_out(first, second, what, effect)}: {signed(effect)}, which cannot be compared with chance, for "
+            f"{_comes_out(first, second, what, effect)}: {signed(effect)}, which cannot be compared with chance, as "
             "there are too few units for an interval, or all differ by the same amount."
         )
     numbers, words = interval_words(effect, lower, upper), adjusted_words(p, adjustment)
-    told = f"{numbers} ({words})" if words else numbers
+    support = f"{numbers} ({words})" if words else numbers
     if lower <= 0 <= upper:
-        return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {told}, which includes zero."
+        return f"{_comes_out(first, second, what, effect)}, but no difference is shown: {support}, which includes zero."
     if not significant(p, level):
-        why = f"{p_words(p)}, so" if math.isnan(p) else "with all comparisons allowed for"
-        return f"{_comes_out(first, second, what, effect)}: {told}; {why} no difference is shown."
-    return f"{first} has a {'higher' if lower > 0 else 'lower'} {what} than {second}: {told}."
+        why = f"{p_words(p)}, so" if math.isnan(p) else "adjusted for all comparisons,"
+        return f"{_comes_out(first, second, what, effect)}: {support}; {why} no difference is shown."
+    return f"{first} has a {'higher' if lower > 0 else 'lower'} {what} than {second}: {support}."
 
 
 def _comes_out(first: str, second: str, what: str, effect: float) -> str:
