@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simulated_run import simulated_study, write_simulated_run
-from tfbs_moe.figures.catalogue import figure_item
+from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
@@ -40,7 +40,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, study, published = tmp_path_factory.mktemp("browser"), simulated_study(), read_published(PUBLISHED)
     write_simulated_run(folder, study)
     for name in DRAWN:
-        save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
+        save(*draw(figure_items(study)[name], Source(folder, study, published)), folder / "figures" / name)
     save(*nothing_to_draw("No site is known."), folder / "figures" / "localisation")
     build_report(folder, study, published, folder / "report" / "index.html", {"commit": "abc"})
     return folder / "report" / "index.html"

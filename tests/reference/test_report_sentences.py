@@ -26,7 +26,7 @@ from tfbs_moe.data.dataset import make_dataset, subset, write_dataset
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.motif_scores import best_hit, occupancy
 from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
-from tfbs_moe.figures import attribution, attribution_methods, comparison, mixtures, performance, published
+from tfbs_moe.figures import attribution, comparison, logos, mixtures, performance, published
 from tfbs_moe.figures.draw import read_explained
 from tfbs_moe.figures.item import (
     ATTRIBUTION_SUMMARY,
@@ -267,8 +267,8 @@ def test_methods_are_averaged_over_factors_in_sentences_tables_and_figures(level
         every = by_hand(table[table["method"] == method])
         for _, drawn in (
             attribution.localisation(table, level),
-            attribution_methods.cost_against_quality(table, level),
-            attribution_methods.shift_curves(table[table["method"] == method], level),
+            attribution.cost_against_quality(table, level),
+            attribution.shift_curves(table[table["method"] == method], level),
         ):
             own = drawn[drawn["method"] == method] if "method" in drawn else drawn
             row = own.iloc[0]
@@ -292,7 +292,8 @@ def test_cards_and_figures_have_the_intervals_of_the_study(level: float) -> None
     frame = pd.DataFrame([[text for text, _ in row] for row in card.rows], columns=card.columns)
     row = frame[(frame["stratum"] == UNSEEN) & (frame["negatives"] == MATCHED) & (frame["rows"] == "all")].iloc[0]
     assert f"{row['mean']} [{row['lower']}, {row['upper']}]" == matched and row["factors"] == "3"
-    _, drawn = comparison.negatives_matrix(metrics, {"sound": SHUFFLE}, level)
+    study = SimpleNamespace(config={"protocols": {"sound": {"training_negatives": SHUFFLE}}})
+    _, drawn = comparison.negatives_matrix(metrics, study, level)
     row = drawn[(drawn["set"] == UNSEEN) & (drawn["negatives"] == MATCHED)].iloc[0]
     assert f"{row['value']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == matched
     first = three(by_hand(own), level)
@@ -528,8 +529,8 @@ def test_the_letters_beside_a_logo_are_those_of_the_sequence() -> None:
     one_hot = one_hot_from_codes(np.array([[3, 3, 4, 2, 1, 0]], np.uint8))
     values = np.zeros((1, 4, 6), np.float32)
     values[0, :, 0] = 1
-    explained = attribution.Explained(one_hot, np.array([0]), np.array([1.0]), {"gradient": values})
-    _, table = attribution.logos(explained)
+    explained = logos.Explained(one_hot, np.array([0]), np.array([1.0]), {"gradient": values})
+    _, table = logos.logos(explained)
     for _, track in table.groupby("track"):
         assert "".join(track["base"]) == "TTNGCA"
     assert list(table.loc[table["track"] == "gradient", "height"]) == [1, 0, 0, 0, 0, 0]

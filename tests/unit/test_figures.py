@@ -1,5 +1,6 @@
 """Figures: the numbers drawn, their files, and the catalogue that says which there are."""
 
+import inspect
 import re
 import shutil
 from dataclasses import replace
@@ -17,16 +18,29 @@ from simulated_run import LENGTH, TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
+from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
-from tfbs_moe.figures import aggregate, attribution, comparison, curves, mixtures, performance, study, style
-from tfbs_moe.figures.catalogue import _tried, figure_item, figure_items
-from tfbs_moe.figures.draw import METRIC_COLUMNS, Source, draw, read_metrics
+from tfbs_moe.figures import (
+    aggregate,
+    attribution,
+    catalogue,
+    comparison,
+    curves,
+    logos,
+    mixtures,
+    performance,
+    style,
+    training,
+)
+from tfbs_moe.figures.catalogue import _tried, figure_items
+from tfbs_moe.figures.draw import FUNCTIONS, Source, draw
 from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.schematic import _fate
 from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, new_figure, nothing_to_draw, save
 from tfbs_moe.report.page import Picture, make_picture
 from tfbs_moe.statistics.draws import growth
+from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.tables import read_json, read_tsv, write_json, write_tsv
 
@@ -55,7 +69,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 )  # fmt: skip
 def test_every_kind_of_figure_draws_numbers_from_its_own_files(source: Source, name: str) -> None:
     """Each figure has axes with something on them and a table that is no excuse."""
-    figure, table = draw(figure_item(source.study, name), source)
+    figure, table = draw(figure_items(source.study)[name], source)
     assert len(table) > 0
     assert list(table.columns) != [REASON]
     assert any(axes.has_data() or axes.patches for axes in figure.axes)
@@ -65,18 +79,35 @@ def test_a_figure_names_the_file_it_lacks(source: Source, tmp_path: Path) -> Non
     """The message says which file, and that its stage is to be run."""
     empty = Source(tmp_path, source.study, source.published)
     with pytest.raises(InputError, match=r"auroc\.sound.*metrics\.tsv.*not there"):
-        draw(figure_item(source.study, "auroc.sound"), empty)
+        draw(figure_items(source.study)["auroc.sound"], empty)
 
 
 def test_the_catalogue_names_every_figure_once_and_inputs_exist(source: Source) -> None:
     """Names are unique, each protocol has its own figures, and every input is a file of the run."""
-    items = figure_items(source.study)
-    names = [item.name for item in items]
-    assert len(set(names)) == len(names)
-    assert {"auroc.published", "auroc.sound"} <= set(names)
+    named = figure_items(source.study)
+    items = named.values()
+    assert {"auroc.published", "auroc.sound"} <= set(named)
     assert sum(item.kind == "logos" for item in items) == 2 * 9
     assert all((source.folder / path).is_file() for item in items for path in item.inputs)
     assert all(item.caption.endswith(".") and item.alt for item in items)
+
+
+def test_every_entry_of_the_catalogue_names_a_function_that_takes_its_arguments() -> None:
+    """Also of figures that few studies have, such as those of searches."""
+    for entry in catalogue._catalogue().values():
+        inspect.signature(FUNCTIONS[entry.draw]).bind_partial(**dict.fromkeys(entry.arguments))
+
+
+@pytest.mark.parametrize(
+    "change", [{"captoin": "Misspelt."}, {"for_each": "model"}, {"title": "{protocol}"}, {"caption": None}], ids=str
+)
+def test_a_fault_in_the_catalogue_is_an_error(monkeypatch: pytest.MonkeyPatch, change: dict[str, str | None]) -> None:
+    """An unknown field, repetition or name, or a missing field."""
+    fields = vars(catalogue._catalogue()["schematic"]) | change
+    given = {name: value for name, value in fields.items() if value is not None}
+    monkeypatch.setattr(catalogue, "_catalogue", lambda: {"schematic": catalogue._Entry(**given)})
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        figure_items(simulated_study())
 
 
 def test_saved_files_are_the_same_bytes_each_time_and_leave_nothing_else(tmp_path: Path) -> None:
@@ -98,7 +129,7 @@ def test_a_figure_taller_than_a_picture_may_be_has_fewer_dots_and_its_size_on_th
     save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figures/tall")
     with Image.open(tmp_path / "figures/tall.png") as image:
         assert image.size == (75, MOST_PIXELS)
-    picture = make_picture(tmp_path, FigureItem("tall", "study", "Tall", "Tall.", "A tall figure.", (), {}))
+    picture = make_picture(tmp_path, FigureItem("tall", "tall", "Tall", "Tall.", "A tall figure.", (), "training.tall"))
     assert isinstance(picture, Picture)
     assert picture.size == pytest.approx((130, 400 * 130), rel=0.01)
 
@@ -145,8 +176,9 @@ def test_bars_of_the_rank_diagram_join_what_is_not_told_apart() -> None:
     ranks = pd.DataFrame(
         {"model": ["moe.softmax", "convnet.A", "baseline.mean"], "mean_rank": [1.2, 1.9, 2.9], "n": 9}
         | {"critical_difference": 1.1, "groups": ["1", "1,2", "2"]}
+        | {"metric": "auroc", "set": ALL_SETS, "rows": "all", "negatives": "supplied"}
     )
-    figure, _ = comparison.critical_difference(ranks, "ranks")
+    figure, _ = comparison.critical_difference(ranks)
     bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.2]
     spans = [tuple(np.round(line.get_xdata(), 2)) for line in bars]
     assert spans == [(1.16, 1.94), (1.86, 2.94)]
@@ -154,7 +186,7 @@ def test_bars_of_the_rank_diagram_join_what_is_not_told_apart() -> None:
 
 def test_the_matrix_of_negatives_crosses_training_with_test(source: Source) -> None:
     """One row per protocol under what it trained against, and the mean over the factors of the set."""
-    _, table = draw(figure_item(source.study, "negatives"), source)
+    _, table = draw(figure_items(source.study)["negatives"], source)
     assert set(zip(table["protocol"], table["trained_on"], strict=True)) == {
         ("published", "block_shuffle"),
         ("sound", "dinucleotide_shuffle"),
@@ -164,7 +196,7 @@ def test_the_matrix_of_negatives_crosses_training_with_test(source: Source) -> N
 
 def test_the_schematic_holds_the_names_of_the_study(source: Source) -> None:
     """Factors, negatives, experts, gate and seeds come from the config, and every arrow ends at a step."""
-    _, table = draw(figure_item(source.study, "schematic"), source)
+    _, table = draw(figure_items(source.study)["schematic"], source)
     words = " ".join(table["words"])
     assert "3 training factors" in words
     assert "ARID3A expert" in words
@@ -186,7 +218,7 @@ def test_captions_say_what_becomes_of_experts_and_which_subsets_are_tried(source
     recipe = config["protocols"]["sound"] | {"gates": ["softmax", "logit"]}
     both = trained_on.config | {"protocols": config["protocols"] | {"sound": recipe}}
     assert _fate(replace(trained_on, config=both)).startswith("trained, then on with some gates (softmax):")
-    assert "over all subsets of that size" in figure_item(source.study, "gate_subsets.sound").caption
+    assert "over all subsets of that size" in figure_items(source.study)["gate_subsets.sound"].caption
     assert _tried(MOST_WHOLE) == "all subsets of that size" and str(DRAWN_PER_SIZE) in _tried(MOST_WHOLE + 1)
 
 
@@ -199,7 +231,7 @@ def test_the_ring_marks_the_weights_kept_also_where_experts_learnt_on(source: So
     write_tsv(history, path / "history.tsv")
     described = read_json(path / "model.json")
     write_json(described | {"metrics": described["metrics"] | {"best_epoch": 4}}, path / "model.json")
-    item = figure_item(source.study, "learning_curves.sound")
+    item = figure_items(source.study)["learning_curves.sound"]
     figure, table = draw(item, replace(source, folder=tmp_path))
     own = table[(table["model"] == "moe.softmax") & (table["seed"] == 0)]
     assert own.loc[own["kept"], "validation_auroc"].tolist() == [0.85]
@@ -266,7 +298,7 @@ def test_overlap_counts_bound_rows_only() -> None:
         | {"overlaps_training": [True, True, False, False, False, False]}
         | {"shares_kmer_X": [True, False, False, False, False, False]}
     )
-    shares = study.overlap_shares(rows).set_index("training")["share"]
+    shares = training.overlap_shares(rows).set_index("training")["share"]
     assert shares.to_dict() == {"X": 0.25, "any": 0.5}
 
 
@@ -292,8 +324,8 @@ def test_logos_choose_by_rule_and_box_sites() -> None:
     sites = np.zeros((5, LENGTH), dtype=bool)
     sites[:, 10:18] = True
     values = {"gradient": np.ones((5, 4, LENGTH))}
-    explained = attribution.Explained(one_hot, np.arange(10, 15), np.array([0.0, 3.0, 1.0, -2.0, 2.0]), values, sites)
-    figure, table = attribution.logos(explained)
+    explained = logos.Explained(one_hot, np.arange(10, 15), np.array([0.0, 3.0, 1.0, -2.0, 2.0]), values, sites)
+    figure, table = logos.logos(explained)
     assert table.drop_duplicates("rule").set_index("rule")["row"].to_dict() == {
         "highest logit": 11,
         "median logit": 12,
@@ -314,7 +346,7 @@ def test_every_kind_of_model_keeps_its_hue_whatever_stands_beside_it() -> None:
 
 def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> None:
     """The paper's MoE on CTCF, .934, stands beside our mixture on CTCF and nothing else."""
-    table = compare(read_metrics(source.folder / "evaluation/metrics.tsv"), source.published)
+    table = compare(read_tsv(source.folder / "evaluation/metrics.tsv"), source.published)
     row = table[(table["model"] == "moe.softmax") & (table["name"] == "CTCF") & (table["protocol"] == "sound")]
     assert row["published"].tolist() == [0.934]
     assert {"in-distribution", "unseen factors"} <= set(table["name"])
@@ -322,7 +354,7 @@ def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> Non
 
 def test_a_mean_over_other_factors_is_not_held_against_the_papers(source: Source) -> None:
     """Without STAT3 the unseen factors mean is not the paper's mean."""
-    metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
+    metrics = read_tsv(source.folder / "evaluation/metrics.tsv")
     fewer = metrics[metrics["factor"] != "STAT3"]
     assert "unseen factors" not in set(compare(fewer, source.published)["name"])
     assert reproduction(fewer, source.published, "published", "moe.softmax")["set"].tolist() == ["in_distribution"]
@@ -330,7 +362,7 @@ def test_a_mean_over_other_factors_is_not_held_against_the_papers(source: Source
 
 def test_reproduction_is_judged_by_the_tolerance(source: Source) -> None:
     """0.702 + 0.029 counts as reproduced, 0.686 + 0.031 does not."""
-    metrics = read_metrics(source.folder / "evaluation/metrics.tsv")
+    metrics = read_tsv(source.folder / "evaluation/metrics.tsv")
     metrics["value"] = np.where(metrics["set"] == "in_distribution", 0.731, 0.717)
     table = reproduction(metrics, source.published, "published", "moe.softmax").set_index("set")
     assert table["within"].to_dict() == {"in_distribution": True, "unseen": False}
@@ -377,7 +409,7 @@ def test_motifs_are_drawn_with_the_matrix_they_are_like() -> None:
     matches = pd.DataFrame(
         {"motif": ["motif 1"], "members": 40, "rank": 1, "matrix_name": "CTCF", "q": 0.001, "matched": True}
     )
-    figure, table = attribution.motif_logos(motif_table([motif]), matches)
+    figure, table = logos.motif_logos(motif_table([motif]), matches)
     assert figure.axes[0].get_title() == "motif 1 (40 seqlets)\nlike CTCF, q = 0.001"
     tops = [patch.get_path().get_extents().y1 for patch in figure.axes[0].patches]
     assert max(tops) == pytest.approx(information(motif.probabilities).max(), abs=1e-6)
@@ -386,7 +418,7 @@ def test_motifs_are_drawn_with_the_matrix_they_are_like() -> None:
 
 def test_no_motif_is_a_sentence() -> None:
     """An empty result is a sentence, not an empty figure."""
-    _, table = attribution.motif_logos(motif_table([]), pd.DataFrame())
+    _, table = logos.motif_logos(motif_table([]), pd.DataFrame())
     assert table[REASON].iloc[0].startswith("No motif was found")
 
 
@@ -403,8 +435,8 @@ def test_settled_letters_lie_where_they_were_on_the_grid(tmp_path: Path) -> None
     """Saving moves no letter by more than half a tenth of a point, and writes no more decimals than needed."""
     letters = np.zeros((1, 4, 12))
     letters[0, [0, 1, 2, 3] * 3, np.arange(12)] = np.linspace(0.1, 1, 12)
-    explained = attribution.Explained(np.ones((1, 4, 12)), np.array([0]), np.array([1.0]), {"gradient": letters})
-    figure, table = attribution.logos(explained)
+    explained = logos.Explained(np.ones((1, 4, 12)), np.array([0]), np.array([1.0]), {"gradient": letters})
+    figure, table = logos.logos(explained)
     figure.canvas.draw()
     figure.set_layout_engine("none")
     inches = figure.dpi_scale_trans.inverted()
@@ -421,8 +453,8 @@ def test_low_letters_of_a_logo_are_bars(tmp_path: Path) -> None:
     """A letter too low to be read is four corners in its colour; the higher ones are letters still."""
     heights = np.zeros((1, 4, 3))
     heights[0, 0, :] = [1.0, -0.05, 0.001]
-    explained = attribution.Explained(np.ones((1, 4, 3)), np.array([0]), np.array([1.0]), {"gradient": heights})
-    figure, _ = attribution.logos(explained)
+    explained = logos.Explained(np.ones((1, 4, 3)), np.array([0]), np.array([1.0]), {"gradient": heights})
+    figure, _ = logos.logos(explained)
     track = next(ax for ax in figure.axes if "vanilla" in ax.get_ylabel())
     assert track.get_ylabel() == "vanilla\ngradient\n× input"
     outlines = [patch.get_path().to_polygons() for patch in track.patches]
@@ -470,13 +502,13 @@ def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> 
     )
     for name in TRAINING:
         write_tsv(trials, tmp_path / f"search/sound/convnet/{name}/trials.tsv")
-    figure, table = draw(figure_item(study, "search.sound"), Source(tmp_path, study, read_published(PUBLISHED)))
+    figure, table = draw(figure_items(study)["search.sound"], Source(tmp_path, study, read_published(PUBLISHED)))
     assert len(table) == 12
     panels = [ax for ax in figure.axes if ax.has_data()]
     assert len(panels) == 3
     hollow, full, _, ring = panels[0].lines
     assert list(hollow.get_xdata()) == [1] and list(full.get_xdata()) == [0, 2] and list(ring.get_xdata()) == [2]
-    assert not any(item.kind == "search" for item in figure_items(simulated_study()))
+    assert not any(item.kind == "search" for item in figure_items(simulated_study()).values())
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -12,7 +12,7 @@ import pytest
 
 from simulated_run import degrade_simulated_run, simulated_study, write_simulated_run
 from tfbs_moe.config import defaults, load_schema
-from tfbs_moe.figures.catalogue import figure_item, figure_items
+from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_simulated_run(folder, study)
     published = read_published(PUBLISHED)
     for name in DRAWN:
-        save(*draw(figure_item(study, name), Source(folder, study, published)), folder / "figures" / name)
+        save(*draw(figure_items(study)[name], Source(folder, study, published)), folder / "figures" / name)
     save(*nothing_to_draw("No site is known."), folder / "figures" / NONE_TO_DRAW)
     return read_run(folder, study, published)
 
@@ -278,7 +278,7 @@ def test_a_run_that_lacks_much_has_its_figures_and_its_report(tmp_path: Path) ->
     write_simulated_run(tmp_path, study)
     degrade_simulated_run(tmp_path, study, gone="CTCF", flat="STAT3")
     # Every kind once; both protocols have the same.
-    for item in figure_items(study):
+    for item in figure_items(study).values():
         if item.parameters.get("protocol") != "published":
             draw(item, Source(tmp_path, study, published))
     draws = read_tsv(tmp_path / "statistics/draws.tsv").assign(statistic=np.nan)

@@ -44,7 +44,7 @@ PUBLISHED_DRAWS = "resources/published_draws.tsv"
 DOCUMENTS = document_files(STUDY)
 
 PRIORITY_DATA = 100
-FIGURES = {item.name: item for item in figure_items(STUDY)}
+FIGURES = figure_items(STUDY)
 FIGURE_FILES = [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")]
 FIGURE_BATCHES = {}
 for item in FIGURES.values():

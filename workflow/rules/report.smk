@@ -20,6 +20,7 @@ rule build_report:
         attributions=lambda wildcards: ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,
+        catalogue=library_file("tfbs_moe/figures/catalogue.yaml"),
         templates=[
             library_file(f"tfbs_moe/report/templates/{name}") for name in ("index.html.j2", "style.css", "script.js")
         ],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.figures.catalogue import figure_item
+from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.draw import Source, draw
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import save
@@ -12,5 +12,6 @@ from tfbs_moe.study import load_study
 with step(snakemake.log[0]):
     run = Path(snakemake.input.config).parent
     source = Source(run, load_study(run), read_published(snakemake.input.published))
+    items = figure_items(source.study)
     for name in snakemake.params.names:
-        save(*draw(figure_item(source.study, name), source), run / "figures" / name)
+        save(*draw(items[name], source), run / "figures" / name)

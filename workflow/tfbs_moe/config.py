@@ -30,10 +30,15 @@ def load_schema(name: str) -> dict[str, Any]:
 
 @cache
 def _schema(name: str) -> dict[str, Any]:
-    # A job loads it eight times, at a seventh of a second each without the C loader, which not every PyYAML has.
-    text = (SCHEMAS / f"{name}.schema.yaml").read_text(encoding="utf-8")
-    schema: dict[str, Any] = yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
-    return schema
+    return load_yaml(SCHEMAS / f"{name}.schema.yaml")
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Return a mapping that the library itself holds as YAML."""
+    text = path.read_text(encoding="utf-8")
+    # Without the C loader, which not every PyYAML has, the schema takes a seventh of a second.
+    content: dict[str, Any] = yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
+    return content
 
 
 def check_config_file(path: str | Path) -> None:

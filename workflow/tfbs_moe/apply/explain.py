@@ -15,7 +15,7 @@ from tfbs_moe.apply.outputs import Middles, open_sink
 from tfbs_moe.apply.windows import Source, Windows
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.errors import InputError
-from tfbs_moe.figures.attribution import Explained, logos
+from tfbs_moe.figures.logos import Explained, logos
 from tfbs_moe.figures.style import save
 from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
 from tfbs_moe.tables import atomic, check_space

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY
 from tfbs_moe.statistics import units
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
@@ -12,7 +13,9 @@ ROWS = {"all": "all rows", "overlap_free": "overlap-free rows"}
 STRATA = (IN_DISTRIBUTION, OTHER_CELL, UNSEEN, "within_family", "cross_family", "non_motif")
 _CHANCE = 0.5
 _MARGIN = 0.06
-_TEST_SET = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
+TEST_SET = list(IDENTITY[1:])
+"""Columns that identify a test set in every table, besides ``protocol``."""
+_MEASURED = ["protocol", "model", *TEST_SET, "rows", "metric"]
 
 
 def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -20,7 +23,7 @@ def over_seeds(metrics: pd.DataFrame) -> pd.DataFrame:
 
     ``value`` ``lower`` ``upper`` are means over seeds, ``lowest`` ``highest`` the extremes over seeds.
     """
-    return metrics.groupby(_TEST_SET, sort=False, dropna=False, as_index=False).agg(
+    return metrics.groupby(_MEASURED, sort=False, dropna=False, as_index=False).agg(
         value=("value", "mean"),
         lower=("lower", "mean"),
         upper=("upper", "mean"),
@@ -58,7 +61,7 @@ def paired_differences(metrics: pd.DataFrame, model: str) -> pd.DataFrame:
     ``metrics`` holds rows of ``evaluation/metrics.tsv`` of one metric.
     """
     table = over_seeds(metrics)
-    keys = [column for column in _TEST_SET if column != "model"]
+    keys = [column for column in _MEASURED if column != "model"]
     ours = table.loc[table["model"] == model, [*keys, "value"]]
     rivals = table.loc[table["model"] != model, [*keys, "model", "value"]]
     joined = rivals.merge(ours, on=keys, suffixes=("_rival", "_model"))
@@ -78,8 +81,7 @@ def ordered_tests(table: pd.DataFrame) -> pd.DataFrame:
     The label is the factor, or the experiment if the factor has several, and the kind of negatives if the experiment
     has several.
     """
-    columns = ["experiment", "factor", "cell", "set", "stratum", "negatives"]
-    tests = table[columns].drop_duplicates().reset_index(drop=True)
+    tests = table[TEST_SET].drop_duplicates().reset_index(drop=True)
     strata, sets = ordered_strata(tests), list(SETS)
     order = tests["set"].map(sets.index) * len(strata) + tests["stratum"].map(strata.index)
     tests = tests.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.performance import AUROC, CHANCE, dots, name_rows, stripes
+from tfbs_moe.figures.performance import AUROC, CHANCE, dot_panels, dots
+from tfbs_moe.figures.published import compare
 from tfbs_moe.figures.style import (
     INK,
     MUTED,
@@ -24,8 +25,9 @@ from tfbs_moe.figures.style import (
     styled,
 )
 from tfbs_moe.statistics.draws import PUBLISHED
+from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.statistics.units import first_kind, over_factors
-from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
+from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN, Study
 
 _MOST_PANELS_PER_ROW = 4
 _MOST_DRAW_PANELS = 3
@@ -33,18 +35,17 @@ _SET_COLOURS = {IN_DISTRIBUTION: "#E69F00", OTHER_CELL: "#009E73", UNSEEN: "#007
 
 
 @styled
-def published_comparison(comparison: pd.DataFrame) -> Drawing:
-    """Draw published numbers beside ours, a panel per model, from ``tfbs_moe.figures.published.compare``."""
+def published_comparison(metrics: pd.DataFrame, published: pd.DataFrame) -> Drawing:
+    """Draw published numbers beside ours, a panel per model, from ``evaluation/metrics.tsv`` of all protocols."""
+    comparison = compare(metrics, published)
     if comparison.empty:
         return nothing_to_draw("No published number belongs to a model and test set of this study.")
     models = ordered_models(comparison["model"])
     styles = model_styles(models)
     protocols = list(dict.fromkeys(comparison["protocol"]))
     names = list(dict.fromkeys(comparison["name"]))
-    figure = new_figure(TWO_COLUMNS, 0.9 + 0.2 * len(names))
-    axes = grid_of_axes(figure, len(models), len(models), alike="x")
+    figure, axes = dot_panels([styles[model].label for model in models], names, 0.9 + 0.2 * len(names))
     for ax, model in zip(axes, models, strict=True):
-        stripes(ax, len(names))
         part = comparison[comparison["model"] == model]
         places = part["name"].map(names.index)
         ax.plot(part["published"], places, "|", color=INK, markersize=9, markeredgewidth=1.6, label="published")
@@ -53,9 +54,8 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
             filled = protocol == protocols[0]
             style = styles[model]
             dots(ax, ours, ours["name"].map(names.index) + offset, style, filled=filled, label=f"ours, {protocol}")
-        ax.set(title=styles[model].label, xlabel="AUROC")
+        ax.set_xlabel("AUROC")
     same_limits(axes, x=None)
-    name_rows(axes, names)
     handles = [Line2D([], [], marker="|", color=INK, linestyle="", markersize=9, markeredgewidth=1.6)]
     for protocol in protocols:
         face = MUTED if protocol == protocols[0] else "white"
@@ -67,48 +67,45 @@ def published_comparison(comparison: pd.DataFrame) -> Drawing:
 
 
 @styled
-def strata(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
-    """Draw a metric by stratum from one protocol's ``evaluation/metrics.tsv``: test sets and the mean over factors."""
-    chosen = metrics[(metrics["metric"] == metric) & (metrics["rows"] == "all")]
+def strata(metrics: pd.DataFrame, confidence: float) -> Drawing:
+    """Draw AUROC by stratum from one protocol's ``evaluation/metrics.tsv``: test sets and the mean over factors."""
+    chosen = metrics[(metrics["metric"] == AUROC) & (metrics["rows"] == "all")]
     single = aggregate.over_seeds(first_kind(chosen))
     if single.empty:
-        return nothing_to_draw(f"No {metric} was measured.")
+        return nothing_to_draw(f"No {AUROC} was measured.")
     models = ordered_models(single["model"])
     styles = model_styles(models)
     shown = aggregate.ordered_strata(single)
     means = over_factors(single, ["stratum", "model", "metric"], confidence).drop(columns="metric")
-    figure = new_figure(TWO_COLUMNS, 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW))
-    axes = grid_of_axes(figure, len(shown), min(_MOST_PANELS_PER_ROW, len(shown)), alike="x")
+    counts = single.groupby("stratum")["factor"].nunique()
+    titles = [f"{stratum.replace('_', ' ')} (n = {counts[stratum]})" for stratum in shown]
+    height = 0.7 + 0.2 * len(models) * -(-len(shown) // _MOST_PANELS_PER_ROW)
+    columns = min(_MOST_PANELS_PER_ROW, len(shown))
+    figure, axes = dot_panels(titles, [styles[model].label for model in models], height, columns, line=CHANCE)
     for ax, stratum in zip(axes, shown, strict=True):
-        stripes(ax, len(models))
-        ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
         for place, model in enumerate(models):
             marks = single[(single["stratum"] == stratum) & (single["model"] == model)]
             mean = means[(means["stratum"] == stratum) & (means["model"] == model)]
             ax.plot(marks["value"], np.full(len(marks), place + 0.22), "|", color=styles[model].colour, ms=5, alpha=0.8)
-            dots(ax, mean, np.full(len(mean), place - 0.1), styles[model], size=4.5)
-        count = single.loc[single["stratum"] == stratum, "factor"].nunique()
-        ax.set(title=f"{stratum.replace('_', ' ')} (n = {count})", xlabel="AUROC" if metric == AUROC else metric)
+            dots(ax, mean, place - 0.1, styles[model], size=4.5)
+        ax.set_xlabel("AUROC")
     # With two factors an interval can exceed the axis: the figure clips it, the table has it whole.
     same_limits(axes, x=aggregate.range_of(single["value"].to_numpy()))
-    name_rows(axes, [styles[model].label for model in models])
     marks = single[["stratum", "model", "experiment", "factor", "value"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=["stratum", "model"])
 
 
 @styled
-def negatives_matrix(
-    metrics: pd.DataFrame, trained_on: dict[str, str], confidence: float, metric: str = AUROC
-) -> Drawing:
-    """Draw the mixtures' mean metric as a heat map: protocols (with training negatives) by kind of test negatives.
+def negatives_matrix(metrics: pd.DataFrame, study: Study, confidence: float) -> Drawing:
+    """Draw the mixtures' mean AUROC as a heat map: protocols (with training negatives) by kind of test negatives.
 
-    ``metrics`` is ``evaluation/metrics.tsv`` of all protocols; ``trained_on`` maps protocol to training negatives.
+    ``metrics`` is ``evaluation/metrics.tsv`` of all protocols.
     """
-    chosen = metrics[
-        (metrics["metric"] == metric) & (metrics["rows"] == "all") & metrics["model"].str.startswith("moe.")
-    ]
+    shown = (metrics["metric"] == AUROC) & (metrics["rows"] == "all") & metrics["model"].str.startswith("moe.")
+    chosen = metrics[shown]
     if chosen.empty:
-        return nothing_to_draw(f"No mixture has a {metric}.")
+        return nothing_to_draw(f"No mixture has a {AUROC}.")
+    trained_on = {name: recipe["training_negatives"] for name, recipe in study.config["protocols"].items()}
     means = aggregate.over_factors(chosen, confidence)
     means["trained_on"] = means["protocol"].map(trained_on)
     means["row"] = means["protocol"] + " · " + means["trained_on"].str.replace("_", " ")
@@ -128,13 +125,15 @@ def negatives_matrix(
 
 
 @styled
-def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
+def critical_difference(ranks: pd.DataFrame) -> Drawing:
     """Draw the critical-difference diagram of Demšar (2006): mean ranks; bars join models not significantly different.
 
-    ``ranks`` is from ``statistics.hypothesis_tests.ranks.rank_table``, the best model first.
+    ``ranks`` holds one protocol's rows of ``statistics/ranks.tsv``, the best model first.
     """
+    chosen = (ranks["metric"] == AUROC) & (ranks["set"] == ALL_SETS) & (ranks["rows"] == "all")
+    ranks = first_kind(ranks[chosen], "set")
     if len(ranks) < 2:
-        return nothing_to_draw("Ranks need at least two models with values on the same factors.")
+        return nothing_to_draw("Ranks need at least two models with values on the same two factors.")
     styles = model_styles(ranks["model"])
     width, count = float(ranks["critical_difference"].iloc[0]), len(ranks)
     half = -(-count // 2)
@@ -165,7 +164,7 @@ def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
     for place, members in enumerate(groups.values()):
         level = -0.25 - 0.16 * place
         ax.plot([min(members) - 0.04, max(members) + 0.04], [level, level], color=INK, linewidth=2.2)
-    ax.set_title(title)
+    ax.set_title(f"Mean rank by AUROC over {ranks['n'].iloc[0]} factors (1 is best)")
     return figure, ranks
 
 
@@ -173,7 +172,7 @@ def critical_difference(ranks: pd.DataFrame, title: str) -> Drawing:
 def f_against_draws(draws: pd.DataFrame) -> Drawing:
     """Draw F against the number of bootstrap or dropout draws, with the F of factors, which is independent of it.
 
-    ``draws`` is from ``statistics.draws.growth``, with a panel per ``source`` and ``protocol``.
+    ``draws`` holds rows of ``statistics/draws.tsv``; a panel per ``source`` and ``protocol``.
     """
     table = draws[draws["statistic"].gt(0)]
     counted = table[table["draws"].notna()]

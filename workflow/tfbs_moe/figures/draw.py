@@ -1,8 +1,9 @@
 """Drawing the figures of the catalogue from the files of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,32 +13,67 @@ from tfbs_moe.attribution.store import read_attributions
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, reliability
+from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS
 from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import (
     attribution,
-    attribution_methods,
     comparison,
     curves,
+    logos,
     mixtures,
     performance,
-    published,
     schematic,
-    study,
+    training,
 )
-from tfbs_moe.figures.item import FigureItem, first_test_sets, search_folders, training_folders
-from tfbs_moe.figures.style import Drawing, nothing_to_draw
-from tfbs_moe.statistics.draws import OURS, PUBLISHED
-from tfbs_moe.statistics.factors import ALL_SETS
+from tfbs_moe.figures.item import (
+    ABLATION,
+    ATTRIBUTION_SHIFTS,
+    ATTRIBUTION_SUMMARY,
+    CURVES,
+    DRAWS,
+    GATE_LOSSES,
+    GATE_NUMBERS,
+    GATE_WEIGHTS,
+    METRICS,
+    RANKS,
+    SITE_PROFILES,
+    FigureItem,
+    first_test_sets,
+    search_folders,
+    training_folders,
+)
+from tfbs_moe.figures.style import Drawing
+from tfbs_moe.statistics.draws import DRAWS_COLUMNS, PUBLISHED
+from tfbs_moe.statistics.mixtures import ABLATION_COLUMNS, LOSS_COLUMNS, NUMBER_COLUMNS
+from tfbs_moe.statistics.units import GROUPS
 from tfbs_moe.study import Study
 from tfbs_moe.tables import joined, read_json, read_parquet, read_tsv
 
-_RANK_COLUMNS = (
-    "protocol", "set", "negatives", "rows", "metric", "model", "mean_rank", "n", "critical_difference", "groups",
-)  # fmt: skip
-_DRAWS_COLUMNS = ("source", "experiment", "protocol", "set", "draws", "statistic")
+_MODULES = (attribution, comparison, curves, logos, mixtures, performance, schematic, training)
+FUNCTIONS: dict[str, Callable[..., Drawing]] = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": function
+    for module in _MODULES
+    for name, function in vars(module).items()
+    if callable(function)
+}
+"""Drawing functions by their names in the catalogue."""
+_COLUMNS: dict[str, Sequence[str]] = {
+    METRICS: METRIC_COLUMNS,
+    CURVES: CURVE_COLUMNS,
+    GATE_WEIGHTS: GATE_COLUMNS,
+    GATE_LOSSES: LOSS_COLUMNS,
+    GATE_NUMBERS: NUMBER_COLUMNS,
+    ABLATION: ABLATION_COLUMNS,
+    DRAWS: DRAWS_COLUMNS,
+    RANKS: (*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"),
+    ATTRIBUTION_SUMMARY: ("protocol", "model", "experiment", "method", "passes", "metric", "value"),
+    ATTRIBUTION_SHIFTS: ("protocol", "model", "experiment", "shifts", "metric", "value"),
+    SITE_PROFILES: ("protocol", "model", "experiment", "method", "offset", "value"),
+}
 _TRIAL_COLUMNS = ("trial", "state", "validation_auroc")
 _HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
+_MOTIF_KEYS = ["protocol", "model", "method"]
 
 
 @dataclass(frozen=True)
@@ -62,15 +98,79 @@ def draw(item: FigureItem, source: Source) -> Drawing:
                 f"figure {item.name} is drawn from {source.folder / path}, which is not there; "
                 "run the stage that makes it"
             )
-    return _KINDS[item.kind](item, source)
+    known = {"study": source.study, "published": source.published, "confidence": source.confidence} | item.parameters
+    arguments = {name: known[name] for name in item.arguments}
+    return FUNCTIONS[item.draw](*_READERS.get(item.kind, _read_tables)(item, source), **arguments)
 
 
-def read_metrics(path: str | Path) -> pd.DataFrame:
-    """Read ``evaluation/metrics.tsv``."""
-    return read_tsv(path, METRIC_COLUMNS)
+def _read_tables(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    """Return the inputs as tables: the rows of the figure's protocol, if it has one."""
+    tables = [read_tsv(source.folder / path, _COLUMNS[path]) for path in item.inputs]
+    if "protocol" not in item.parameters:
+        return tables
+    return [table[table["protocol"] == item.parameters["protocol"]] for table in tables]
 
 
-def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path | None) -> attribution.Explained:
+def _read_draws(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    """Return the F of the figure's protocol, and those of the authors' draws."""
+    draws = read_tsv(source.folder / item.inputs[0], _COLUMNS[DRAWS])
+    return [draws[(draws["protocol"] == item.parameters["protocol"]) | (draws["source"] == PUBLISHED)]]
+
+
+def _read_motifs(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    """Return the motifs of one model and method, and their matches to known matrices."""
+    tables = [read_tsv(source.folder / path, (*_MOTIF_KEYS, "motif")) for path in item.inputs]
+    wanted = pd.Series({key: item.parameters[key] for key in _MOTIF_KEYS})
+    return [table[(table[_MOTIF_KEYS] == wanted).all(axis=1)].drop(columns=_MOTIF_KEYS) for table in tables]
+
+
+def _read_reliability(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    tables = []
+    for path, test in zip(item.inputs, first_test_sets(source.study), strict=True):
+        predictions = read_parquet(source.folder / path)
+        scores = read_scores(predictions[predictions["model"] == item.parameters["model"]])
+        identity = {"protocol": item.parameters["protocol"]} | source.study.identity(test)
+        bins = source.study.config["evaluation"]["calibration_bins"]
+        tables.append(reliability(scores, identity, bins=bins, level=source.confidence))
+    return [pd.concat(tables, ignore_index=True)]
+
+
+def _read_overlap(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    """Return the audits of all test sets with the labels of their rows."""
+    tests, parts = first_test_sets(source.study), []
+    for test, audit, dataset in zip(tests, item.inputs[: len(tests)], item.inputs[len(tests) :], strict=True):
+        rows = read_parquet(source.folder / audit, ("row", "overlaps_training"))
+        label = read_dataset(source.folder / dataset).label[rows["row"]]
+        parts.append(rows.assign(label=label, **source.study.identity(test)))
+    return [joined(parts)]
+
+
+def _read_histories(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    parts = []
+    for folder, (model, seed) in training_folders(source.study, item.parameters["protocol"]):
+        history = read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS)
+        # Written by the same job as the history, so no input of its own.
+        kept = read_json(source.folder / folder / "model.json")["metrics"]["best_epoch"]
+        parts.append(history.assign(model=model, seed=seed, kept=history["epoch"] == kept))
+    return [joined(parts)]
+
+
+def _read_trials(item: FigureItem, source: Source) -> list[pd.DataFrame]:
+    searches = search_folders(source.study, item.parameters["protocol"])
+    parts = [
+        read_tsv(source.folder / folder / "trials.tsv", _TRIAL_COLUMNS).assign(model=model)
+        for folder, model in searches
+    ]
+    return [pd.concat(parts, ignore_index=True)]
+
+
+def _read_explained(item: FigureItem, source: Source) -> list[logos.Explained]:
+    methods = {Path(path).stem: source.folder / path for path in item.inputs if path.startswith("attributions/")}
+    known = {Path(path).name: source.folder / path for path in item.inputs}
+    return [read_explained(methods, known.get("test.h5"), known.get("sites.tsv"))]
+
+
+def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path | None) -> logos.Explained:
     """Read attributions of the same sequences by several methods, and the known sites in them.
 
     ``paths`` maps methods to HDF5 files; ``dataset`` is the test set and ``sites`` a table with ``experiment``
@@ -89,203 +189,18 @@ def read_explained(paths: Mapping[str, Path], dataset: Path | None, sites: Path 
         # Attributions are evaluated on the experiment's own sites, not on those of other factors in the same window.
         mask = site_mask(known[known["experiment"] == rows.attributes["experiment"]], *places, rows.length)
     values = {method: item.attribution for method, item in found.items()}
-    return attribution.Explained(first.one_hot, first.row, first.logit, values, mask)
+    return logos.Explained(first.one_hot, first.row, first.logit, values, mask)
 
 
-def _auroc(item: FigureItem, source: Source) -> Drawing:
-    return performance.auroc_by_factor(_metrics(item, source))
-
-
-def _set_means(item: FigureItem, source: Source) -> Drawing:
-    return performance.set_means(_metrics(item, source), source.confidence)
-
-
-def _differences(item: FigureItem, source: Source) -> Drawing:
-    return performance.factor_differences(_metrics(item, source), item.parameters["model"], source.confidence)
-
-
-def _curves(item: FigureItem, source: Source) -> Drawing:
-    curves_table = read_tsv(source.folder / item.inputs[0], CURVE_COLUMNS)
-    mine = curves_table[curves_table["protocol"] == item.parameters["protocol"]]
-    return curves.curve_panels(mine, item.parameters["curve"])
-
-
-def _calibration(item: FigureItem, source: Source) -> Drawing:
-    protocol, model = item.parameters["protocol"], item.parameters["model"]
-    tables = []
-    for path, test in zip(item.inputs, first_test_sets(source.study), strict=True):
-        predictions = read_parquet(source.folder / path)
-        scores = read_scores(predictions[predictions["model"] == model])
-        identity = {"protocol": protocol} | source.study.identity(test)
-        bins = source.study.config["evaluation"]["calibration_bins"]
-        tables.append(reliability(scores, identity, bins=bins, level=source.confidence))
-    return curves.reliability_panels(pd.concat(tables, ignore_index=True), model)
-
-
-def _schematic(item: FigureItem, source: Source) -> Drawing:
-    del item
-    return schematic.schematic(source.study)
-
-
-def _strata(item: FigureItem, source: Source) -> Drawing:
-    return comparison.strata(_metrics(item, source), source.confidence)
-
-
-def _negatives(item: FigureItem, source: Source) -> Drawing:
-    protocols = source.study.config["protocols"]
-    trained_on = {name: str(recipe["training_negatives"]) for name, recipe in protocols.items()}
-    return comparison.negatives_matrix(read_metrics(source.folder / item.inputs[0]), trained_on, source.confidence)
-
-
-def _critical_difference(item: FigureItem, source: Source) -> Drawing:
-    ranks = read_tsv(source.folder / item.inputs[0], _RANK_COLUMNS)
-    mine = ranks[(ranks["protocol"] == item.parameters["protocol"]) & (ranks["metric"] == "auroc")]
-    chosen = mine[(mine["set"] == ALL_SETS) & (mine["rows"] == "all")]
-    if chosen.empty:
-        return nothing_to_draw("Ranks need at least two models with values on the same two factors.")
-    first = chosen[chosen["negatives"] == chosen["negatives"].iloc[0]]
-    return comparison.critical_difference(first, f"Mean rank by AUROC over {first['n'].iloc[0]} factors (1 is best)")
-
-
-def _draws(item: FigureItem, source: Source) -> Drawing:
-    draws = read_tsv(source.folder / item.inputs[0], _DRAWS_COLUMNS)
-    mine = (draws["source"] == OURS) & (draws["protocol"] == item.parameters["protocol"])
-    return comparison.f_against_draws(draws[mine | (draws["source"] == PUBLISHED)])
-
-
-def _grid(item: FigureItem, source: Source) -> Drawing:
-    summary = read_tsv(source.folder / item.inputs[0])
-    return attribution.agreement_grid(summary[summary["protocol"] == item.parameters["protocol"]])
-
-
-def _shift_curves(item: FigureItem, source: Source) -> Drawing:
-    shifts = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "experiment", "shifts", "metric", "value"))
-    return attribution_methods.shift_curves(
-        shifts[shifts["protocol"] == item.parameters["protocol"]], source.confidence
-    )
-
-
-def _site_profiles(item: FigureItem, source: Source) -> Drawing:
-    profiles = read_tsv(
-        source.folder / item.inputs[0], ("protocol", "model", "experiment", "method", "offset", "value")
-    )
-    return attribution_methods.site_profiles(profiles[profiles["protocol"] == item.parameters["protocol"]])
-
-
-def _cost(item: FigureItem, source: Source) -> Drawing:
-    summary = read_tsv(source.folder / item.inputs[0], ("protocol", "model", "method", "passes", "metric", "value"))
-    own = summary[summary["protocol"] == item.parameters["protocol"]]
-    return attribution_methods.cost_against_quality(own, source.confidence)
-
-
-def _motifs(item: FigureItem, source: Source) -> Drawing:
-    return attribution.motif_logos(*_motif_tables(item, source))
-
-
-def _filters(item: FigureItem, source: Source) -> Drawing:
-    return attribution.filter_logos(*_motif_tables(item, source))
-
-
-def _motif_tables(item: FigureItem, source: Source) -> list[pd.DataFrame]:
-    """Return the motifs of one model and method, and their matches to known matrices."""
-    keys = ["protocol", "model", "method"]
-    tables = [read_tsv(source.folder / path, (*keys, "motif")) for path in item.inputs]
-    wanted = pd.Series({key: item.parameters[key] for key in keys})
-    return [table[(table[keys] == wanted).all(axis=1)].drop(columns=keys) for table in tables]
-
-
-def _gate_subsets(item: FigureItem, source: Source) -> Drawing:
-    columns = ("protocol", "model", "set", "negatives", "value", "n")
-    tables = [read_tsv(source.folder / path, columns) for path in item.inputs]
-    losses, numbers = (table[table["protocol"] == item.parameters["protocol"]] for table in tables)
-    return mixtures.gate_subsets(losses, numbers, item.parameters["model"])
-
-
-def _ablation(item: FigureItem, source: Source) -> Drawing:
-    columns = ("protocol", "model", "set", "negatives", "rows", "difference", "n")
-    return mixtures.ablation(read_tsv(source.folder / item.inputs[0], columns))
-
-
-def _published(item: FigureItem, source: Source) -> Drawing:
-    metrics = read_metrics(source.folder / item.inputs[0])
-    return comparison.published_comparison(published.compare(metrics, source.published))
-
-
-def _overlap(item: FigureItem, source: Source) -> Drawing:
-    half = len(item.inputs) // 2
-    tests = first_test_sets(source.study)
-    parts = []
-    for test, audit, dataset in zip(tests, item.inputs[:half], item.inputs[half:], strict=True):
-        rows = read_parquet(source.folder / audit, ("row", "overlaps_training"))
-        label = read_dataset(source.folder / dataset).label[rows["row"]]
-        parts.append(rows.assign(label=label, **source.study.identity(test)))
-    return study.overlap_overview(joined(parts))
-
-
-def _learning_curves(item: FigureItem, source: Source) -> Drawing:
-    trainings = training_folders(source.study, item.parameters["protocol"])
-    parts = []
-    for folder, (model, seed) in trainings:
-        history = read_tsv(source.folder / folder / "history.tsv", _HISTORY_COLUMNS)
-        # Written by the same job as the history, so no input of its own.
-        kept = read_json(source.folder / folder / "model.json")["metrics"]["best_epoch"]
-        parts.append(history.assign(model=model, seed=seed, kept=history["epoch"] == kept))
-    return study.learning_curves(joined(parts))
-
-
-def _search(item: FigureItem, source: Source) -> Drawing:
-    parts = [
-        read_tsv(source.folder / folder / "trials.tsv", _TRIAL_COLUMNS).assign(model=model)
-        for folder, model in search_folders(source.study, item.parameters["protocol"])
-    ]
-    return study.searches(pd.concat(parts, ignore_index=True))
-
-
-def _gate_weights(item: FigureItem, source: Source) -> Drawing:
-    weights = read_tsv(source.folder / item.inputs[0], ("protocol", "experiment", "expert"))
-    return study.gate_weights(weights[weights["protocol"] == item.parameters["protocol"]], item.parameters["model"])
-
-
-def _logos(item: FigureItem, source: Source) -> Drawing:
-    explained = [path for path in item.inputs if path.startswith("attributions/")]
-    attribution_methods = {Path(path).stem: source.folder / path for path in explained}
-    known = {Path(path).name: source.folder / path for path in item.inputs if path not in explained}
-    return attribution.logos(read_explained(attribution_methods, known.get("test.h5"), known.get("sites.tsv")))
-
-
-def _localisation(item: FigureItem, source: Source) -> Drawing:
-    return attribution.localisation(read_tsv(source.folder / item.inputs[0]), source.confidence)
-
-
-def _metrics(item: FigureItem, source: Source) -> pd.DataFrame:
-    metrics = read_metrics(source.folder / item.inputs[0])
-    return metrics[metrics["protocol"] == item.parameters["protocol"]]
-
-
-_KINDS: dict[str, Callable[[FigureItem, Source], Drawing]] = {
-    "auroc": _auroc,
-    "set_means": _set_means,
-    "differences": _differences,
-    "curves": _curves,
-    "calibration": _calibration,
-    "schematic": _schematic,
-    "strata": _strata,
-    "negatives": _negatives,
-    "critical_difference": _critical_difference,
-    "attribution_grid": _grid,
-    "site_profiles": _site_profiles,
-    "shift_curves": _shift_curves,
-    "cost": _cost,
-    "motifs": _motifs,
-    "filters": _filters,
-    "draws": _draws,
-    "ablation": _ablation,
-    "published": _published,
-    "overlap": _overlap,
-    "learning_curves": _learning_curves,
-    "search": _search,
-    "gate_weights": _gate_weights,
-    "gate_subsets": _gate_subsets,
-    "logos": _logos,
-    "localisation": _localisation,
+_READERS: dict[str, Callable[[FigureItem, Source], list[Any]]] = {
+    "calibration": _read_reliability,
+    "draws": _read_draws,
+    "filters": _read_motifs,
+    "learning_curves": _read_histories,
+    "logos": _read_explained,
+    "modisco": _read_motifs,
+    "motifs": _read_motifs,
+    "overlap": _read_overlap,
+    "search": _read_trials,
 }
+"""Functions that read the inputs of figures that are not tables, or not to be filtered by protocol alone."""

@@ -36,12 +36,14 @@ class FigureItem:
     """A figure of a study."""
 
     name: str  # file stem below ``figures/``
-    kind: str  # selects the function that draws it, see ``tfbs_moe.figures.draw``
+    kind: str  # key in ``catalogue.yaml``, which explains the other fields
     title: str
     caption: str
-    alt: str  # the form of the figure, for readers who cannot see it
-    inputs: tuple[str, ...]  # files it is drawn from, relative to the run's folder
-    parameters: dict[str, str] = field(default_factory=dict)  # distinguish it from others of its kind
+    alt: str
+    inputs: tuple[str, ...]
+    draw: str
+    arguments: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 def explaining(config: Mapping[str, Any]) -> list[str]:
@@ -84,8 +86,3 @@ def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
 def percent(share: float) -> str:
     """Format a fraction as ``95%`` or ``97.5%``, not rounded to another confidence level."""
     return f"{100 * share:g}%"
-
-
-def words(text: str) -> str:
-    """Join the lines of a text."""
-    return " ".join(text.split())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.style import (
@@ -33,71 +34,63 @@ _ROW_HEIGHT = 0.105
 
 
 @styled
-def auroc_by_factor(metrics: pd.DataFrame, metric: str = AUROC) -> Drawing:
-    """Draw a metric with its interval per test set and model, for all and for overlap-free sequences.
+def auroc_by_factor(metrics: pd.DataFrame) -> Drawing:
+    """Draw AUROC with its interval per test set and model, for all and for overlap-free sequences.
 
     ``metrics`` holds one protocol's rows of ``evaluation/metrics.tsv``, here and below.
     """
-    table = aggregate.over_seeds(metrics[metrics["metric"] == metric])
+    table = aggregate.over_seeds(metrics[metrics["metric"] == AUROC])
     if table.empty:
-        return nothing_to_draw(f"No {metric} was measured.")
+        return nothing_to_draw(f"No {AUROC} was measured.")
     models = ordered_models(table["model"])
     styles = model_styles(models)
     tests = aggregate.ordered_tests(table)
     panels = [rows for rows in aggregate.ROWS if (table["rows"] == rows).any()]
     height = 0.9 + len(tests) * max(0.22, _ROW_HEIGHT * len(models) * 0.8) + 0.14 * len(models) / 4
-    figure = new_figure(TWO_COLUMNS, height)
-    axes = grid_of_axes(figure, len(panels), len(panels), alike="x")
+    figure, axes = dot_panels([aggregate.ROWS[rows] for rows in panels], list(tests["label"]), height, line=CHANCE)
     for ax, rows in zip(axes, panels, strict=True):
-        stripes(ax, len(tests))
-        ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
         for offset, model in zip(row_offsets(len(models), 0.66), models, strict=True):
             part = tests.merge(table[(table["rows"] == rows) & (table["model"] == model)], how="left")
             dots(ax, part, np.arange(len(tests)) + offset, styles[model])
-        ax.set(title=aggregate.ROWS[rows], xlabel=metric_label(metric))
+        ax.set_xlabel("AUROC")
+        # A line between the test sets of different sets.
+        for place in np.flatnonzero(tests["set"].to_numpy()[1:] != tests["set"].to_numpy()[:-1]):
+            ax.axhline(place + 0.5, color=INK, linewidth=0.8)
     same_limits(axes, x=None)
-    name_rows(axes, list(tests["label"]))
-    _divide_sets(axes, tests)
     shared_legend(figure, axes[0], columns=4)
     return figure, table
 
 
 @styled
-def set_means(metrics: pd.DataFrame, confidence: float, metric: str = AUROC) -> Drawing:
-    """Draw each model's mean of a metric over the factors of each set, with the factor as the unit."""
-    chosen = metrics[metrics["metric"] == metric]
-    table = aggregate.over_factors(chosen, confidence)
+def set_means(metrics: pd.DataFrame, confidence: float) -> Drawing:
+    """Draw each model's mean AUROC over the factors of each set, with the factor as the unit."""
+    table = aggregate.over_factors(metrics[metrics["metric"] == AUROC], confidence)
     if table.empty:
-        return nothing_to_draw(f"No {metric} was measured.")
+        return nothing_to_draw(f"No {AUROC} was measured.")
     models = ordered_models(table["model"])
     styles = model_styles(models)
     panels = list(table[["set", "negatives", "rows"]].drop_duplicates().itertuples(index=False, name=None))
     panels.sort(key=lambda panel: (list(aggregate.SETS).index(panel[0]), panel[1], panel[2]))
+    titles = [f"{aggregate.SETS[set_name]}\n{aggregate.ROWS[rows]}" for set_name, _, rows in panels]
+    if table["negatives"].nunique() > 1:
+        titles = [f"{title}\n{kind.replace('_', ' ')}" for title, (_, kind, _) in zip(titles, panels, strict=True)]
     columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = new_figure(TWO_COLUMNS, rows * (0.65 + 0.19 * len(models)))
-    axes = grid_of_axes(figure, len(panels), columns, alike="x")
-    several = table["negatives"].nunique() > 1
-    for ax, (set_name, negatives, row_set) in zip(axes, panels, strict=True):
-        here = table[(table["set"] == set_name) & (table["negatives"] == negatives) & (table["rows"] == row_set)]
-        stripes(ax, len(models))
-        ax.axvline(CHANCE, color=MUTED, linewidth=0.7, linestyle=":")
+    height = -(-len(panels) // columns) * (0.65 + 0.19 * len(models))
+    figure, axes = dot_panels(titles, [styles[model].label for model in models], height, columns, line=CHANCE)
+    for ax, (set_name, negatives, rows) in zip(axes, panels, strict=True):
+        here = table[(table["set"] == set_name) & (table["negatives"] == negatives) & (table["rows"] == rows)]
         for place, model in enumerate(models):
-            part = here[here["model"] == model]
-            dots(ax, part, np.full(len(part), place), styles[model], size=4.5)
-        title = f"{aggregate.SETS[set_name]}\n{aggregate.ROWS[row_set]}"
-        ax.set_title(f"{title}\n{negatives.replace('_', ' ')}" if several else title)
-        ax.set_xlabel(f"mean {metric_label(metric)}")
+            dots(ax, here[here["model"] == model], place, styles[model], size=4.5)
+        ax.set_xlabel("mean AUROC")
     # With few factors an interval can exceed the axis: the figure clips it, the table has it whole.
     same_limits(axes, x=aggregate.range_of(table[["lowest", "highest"]].to_numpy()))
-    name_rows(axes, [styles[model].label for model in models])
     return figure, table
 
 
 @styled
-def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, metric: str = AUROC) -> Drawing:
+def factor_differences(metrics: pd.DataFrame, model: str, confidence: float) -> Drawing:
     """Draw one model minus each rival: a mark per test set, and the mean over factors with its paired-t interval."""
-    marks = first_kind(aggregate.paired_differences(metrics[metrics["metric"] == metric], model))
+    marks = first_kind(aggregate.paired_differences(metrics[metrics["metric"] == AUROC], model))
     if marks.empty:
         return nothing_to_draw(f"There is no rival to compare {model} with.")
     kept = ["rival", "set", "rows"]
@@ -111,11 +104,10 @@ def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, met
         if ((marks["set"] == name) & (marks["rows"] == rows)).any()
     ]
     columns = min(2, len(panels))
-    figure = new_figure(TWO_COLUMNS, -(-len(panels) // columns) * (0.6 + 0.24 * len(rivals)))
-    axes = grid_of_axes(figure, len(panels), columns, alike="x")
+    titles = [f"{aggregate.SETS[name]}, {aggregate.ROWS[rows]}" for name, rows in panels]
+    height = -(-len(panels) // columns) * (0.6 + 0.24 * len(rivals))
+    figure, axes = dot_panels(titles, [styles[rival].label for rival in rivals], height, columns, line=0)
     for ax, (name, rows) in zip(axes, panels, strict=True):
-        stripes(ax, len(rivals))
-        ax.axvline(0, color=INK, linewidth=0.7)
         for place, rival in enumerate(rivals):
             singles, mean = (
                 part[(part["set"] == name) & (part["rows"] == rows) & (part["rival"] == rival)]
@@ -123,20 +115,54 @@ def factor_differences(metrics: pd.DataFrame, model: str, confidence: float, met
             )
             colour = styles[rival].colour
             ax.plot(singles["difference"], np.full(len(singles), place + 0.2), "|", color=colour, ms=5, alpha=0.8)
-            dots(ax, mean, np.full(len(mean), place - 0.12), styles[rival], size=5)
-        ax.set(title=f"{aggregate.SETS[name]}, {aggregate.ROWS[rows]}")
+            dots(ax, mean, place - 0.12, styles[rival], size=5)
     for ax in axes[-columns:]:
-        ax.set_xlabel(f"{metric_label(metric)}: {styles[model].label} − rival")
+        ax.set_xlabel(f"AUROC: {styles[model].label} − rival")
     same_limits(axes, x=None)
-    name_rows(axes, [styles[rival].label for rival in rivals])
     marks = marks[[*kept, "negatives", "experiment", "factor", "difference"]]
     return figure, marks.merge(means.rename(columns={"value": "mean"}), on=kept, how="left")
+
+
+def dot_panels(
+    titles: Sequence[str],
+    names: Sequence[str],
+    height: float,
+    columns: int | None = None,
+    *,
+    line: float | None = None,
+    alike: str = "x",
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a dot plot per title, each with ``dot_rows``; side by side without a number of columns."""
+    figure = new_figure(TWO_COLUMNS, height)
+    axes = grid_of_axes(figure, len(titles), columns or len(titles), alike)
+    for ax, title in zip(axes, titles, strict=True):
+        dot_rows(ax, names, line)
+        ax.set_title(title)
+    return figure, axes
+
+
+def dot_rows(ax: Axes, names: Sequence[str], line: float | None = None) -> None:
+    """Set up the rows of a dot plot, the first on top, with names in the first column of a grid and shaded in turn.
+
+    ``line`` is where no difference (0) or chance is marked.
+    """
+    for row in range(0, len(names), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.45, linewidth=0)
+    if line is not None:
+        ax.axvline(line, color=MUTED if line else INK, linewidth=0.7, linestyle=":" if line else "-")
+    place = ax.get_subplotspec()
+    shown = names if place is None or place.is_first_col() else ()
+    ax.set_yticks(range(len(shown)), shown)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    # Automatic placement of the label, even if empty, inspects every tick.
+    ax.yaxis.set_label_coords(0, 0.5)
 
 
 def dots(
     ax: Axes,
     part: pd.DataFrame,
-    places: "np.ndarray | pd.Series[float]",
+    places: "float | np.ndarray | pd.Series[float]",
     style: ModelStyle,
     size: float = 3.6,
     filled: bool = True,
@@ -144,12 +170,11 @@ def dots(
 ) -> None:
     """Draw ``value`` with a bar from ``lower`` to ``upper`` at the given vertical positions."""
     values = part["value"].to_numpy(dtype=float)
-    low = np.clip(values - part["lower"].to_numpy(dtype=float), 0, None)
-    high = np.clip(part["upper"].to_numpy(dtype=float) - values, 0, None)
+    bounds = [values - part["lower"].to_numpy(dtype=float), part["upper"].to_numpy(dtype=float) - values]
     ax.errorbar(
         values,
-        places,
-        xerr=np.vstack([low, high]),
+        np.broadcast_to(places, values.shape),
+        xerr=np.clip(bounds, 0, None),
         fmt=style.marker,
         color=style.colour,
         markerfacecolor=style.colour if filled else "white",
@@ -157,33 +182,3 @@ def dots(
         elinewidth=0.9,
         label=label or style.label,
     )
-
-
-def name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
-    """Label the rows of dot plots, the first on top, left of the first panel of each line of a grid."""
-    for ax in axes:
-        place = ax.get_subplotspec()
-        shown = names if place is None or place.is_first_col() else ()
-        ax.set_yticks(range(len(shown)), shown)
-        ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.tick_params(axis="y", length=0)
-        # Automatic placement of the label, even if empty, inspects every tick.
-        ax.yaxis.set_label_coords(0, 0.5)
-
-
-def stripes(ax: Axes, rows: int) -> None:
-    """Shade every other row of a dot plot."""
-    for row in range(0, rows, 2):
-        ax.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.45, linewidth=0)
-
-
-def _divide_sets(axes: Sequence[Axes], tests: pd.DataFrame) -> None:
-    """Draw a line between the test sets of different sets."""
-    for place in np.flatnonzero(tests["set"].to_numpy()[1:] != tests["set"].to_numpy()[:-1]):
-        for ax in axes:
-            ax.axhline(place + 0.5, color=INK, linewidth=0.8)
-
-
-def metric_label(metric: str) -> str:
-    """Return a metric's name for an axis."""
-    return metric.upper() if metric in (AUROC, "auprc") else metric.replace("_", " ")

@@ -20,7 +20,7 @@ def pictures(run: Run, kind: str, protocol: str | None = None) -> list[Block]:
     """Return the figures of one kind, or the reason where one is missing."""
     items = [
         item
-        for item in figure_items(run.study)
+        for item in figure_items(run.study).values()
         if item.kind == kind and protocol in (None, item.parameters.get("protocol"))
     ]
     with ThreadPoolExecutor(AT_ONCE) as workers:

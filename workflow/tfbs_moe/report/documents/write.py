@@ -34,7 +34,7 @@ def write_documents(
     _write(run.folder / METHODS, methods_document(study))
     for card in (*cards(run), *expert_cards(run)):
         _write(run.folder / CARDS / f"{card.name}.md", to_markdown(card.title, card.blocks))
-    figures = [f"figures/{item.name}.{suffix}" for item in figure_items(study) for suffix in FIGURE_SUFFIXES]
+    figures = [f"figures/{name}.{suffix}" for name in figure_items(study) for suffix in FIGURE_SUFFIXES]
     described = [path for path in document_files(study) if path != CRATE]
     files = [*TABLES, *figures, *models_of(study), *described, "config.yaml", "experiments.tsv"]
     write_json(ro_crate(run, files, surroundings, date), run.folder / CRATE)

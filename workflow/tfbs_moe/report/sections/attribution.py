@@ -50,7 +50,7 @@ def attribution(run: Run) -> Section:
     blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
     blocks += [*pictures(run, "site_profiles"), Fold("Attribution as a table", [_table(run)])]
     blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
-    blocks += [*pictures(run, "shift_curves"), *pictures(run, "cost")]
+    blocks += [*pictures(run, "shifts"), *pictures(run, "cost")]
     blocks += [Text("Do attributions depend on what was learned?", style="heading"), *_sanity(run)]
     blocks += [Text("Logos", style="heading"), *pictures(run, "logos")]
     blocks += [Text("Motifs", style="heading"), *_motifs(run)]
@@ -204,6 +204,7 @@ def _motifs(run: Run) -> list[Block]:
     return [
         Items(said),
         *pictures(run, "motifs"),
+        *pictures(run, "modisco"),
         *pictures(run, "filters"),
         Fold("Motifs and their nearest known matrices", [matches]),
     ]

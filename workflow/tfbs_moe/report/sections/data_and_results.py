@@ -126,7 +126,7 @@ _LEFT_OUT = (
 _MOST_ALIKE = 3
 _SCARCE = ("min_", "smaller")
 _RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
-_CURVE_KINDS = ("curves", "calibration")
+_CURVE_KINDS = ("roc", "precision_recall", "calibration")
 _METRICS_CAPTION = (
     "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
     "over seeds."

@@ -1,4 +1,4 @@
-"""Figures of overlap, training, hyper-parameter searches and gate weights."""
+"""Figures of training: how test sets overlap with it, learning curves, searches for hyper-parameters."""
 
 import pandas as pd
 
@@ -14,7 +14,6 @@ from tfbs_moe.figures.style import (
     ordered_models,
     styled,
 )
-from tfbs_moe.statistics.units import first_kind
 
 ANY = "any"
 _SHARES = "shares_kmer_"
@@ -53,34 +52,6 @@ def overlap_overview(rows: pd.DataFrame) -> Drawing:
     ax = figure.subplots()
     heat_map(ax, matrix, "share of bound test rows", percent=True)
     ax.set_xlabel("training experiment")
-    return figure, table
-
-
-@styled
-def gate_weights(weights: pd.DataFrame, model: str) -> Drawing:
-    """Draw a gate's mean weight per test set and expert on bound and unbound sequences.
-
-    ``weights`` holds one protocol's rows of ``evaluation/gate_weights.tsv``.
-    """
-    chosen = weights[weights["model"] == model]
-    if chosen.empty:
-        return nothing_to_draw(f"No gate weights of {model} were recorded.")
-    keys = ["experiment", "factor", "cell", "set", "stratum", "negatives", "label", "expert"]
-    table = chosen.groupby(keys, sort=False, as_index=False).agg(
-        value=("value", "mean"), lower=("lower", "mean"), upper=("upper", "mean"), seeds=("seed", "nunique")
-    )
-    shown = first_kind(table)
-    shown = shown[shown["label"].isin(["bound", "unbound"])]
-    labels = [label for label in ("bound", "unbound") if (shown["label"] == label).any()]
-    tests = aggregate.ordered_tests(shown)
-    figure = new_figure(TWO_COLUMNS, 0.9 + _CELL_HEIGHT * len(tests))
-    axes = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
-    for ax, label in zip(axes, labels, strict=True):
-        here = shown[shown["label"] == label]
-        matrix = here.pivot_table(index="experiment", columns="expert", values="value", sort=False)
-        matrix = matrix.loc[tests["experiment"]].set_axis(tests["label"])
-        heat_map(ax, matrix, "mean weight", bar=ax is axes[-1])
-        ax.set(title=f"{label} rows", xlabel="expert")
     return figure, table
 
 
