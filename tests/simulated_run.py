@@ -15,7 +15,7 @@ from tfbs_moe.evaluation.metrics_with_intervals import seed_averages
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import paired_differences
-from tfbs_moe.figures.item import LOGO_METHODS, training_folders
+from tfbs_moe.figures.catalogue import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models

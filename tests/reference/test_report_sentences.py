@@ -27,8 +27,7 @@ from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.motif_scores import best_hit, occupancy
 from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
 from tfbs_moe.figures import attribution, comparison, logos, mixtures, performance, published
-from tfbs_moe.figures.draw import read_explained
-from tfbs_moe.figures.item import (
+from tfbs_moe.figures.catalogue import (
     ATTRIBUTION_SUMMARY,
     GATE_LOSSES,
     GATE_SIMILARITY,
@@ -38,6 +37,7 @@ from tfbs_moe.figures.item import (
     METRICS,
     percent,
 )
+from tfbs_moe.figures.draw import read_explained
 from tfbs_moe.report.documents import cards, summary
 from tfbs_moe.report.documents import methods as report_methods
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run

@@ -32,9 +32,8 @@ from tfbs_moe.figures import (
     style,
     training,
 )
-from tfbs_moe.figures.catalogue import _tried, figure_items
+from tfbs_moe.figures.catalogue import FigureItem, _tried, figure_items
 from tfbs_moe.figures.draw import FUNCTIONS, Source, draw
-from tfbs_moe.figures.item import FigureItem
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.schematic import _fate
 from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, new_figure, nothing_to_draw, save
@@ -95,7 +94,7 @@ def test_the_catalogue_names_every_figure_once_and_inputs_exist(source: Source) 
 def test_every_entry_of_the_catalogue_names_a_function_that_takes_its_arguments() -> None:
     """Also of figures that few studies have, such as those of searches."""
     for entry in catalogue._catalogue().values():
-        inspect.signature(FUNCTIONS[entry.draw]).bind_partial(**dict.fromkeys(entry.arguments))
+        inspect.signature(FUNCTIONS[entry["draw"]]).bind_partial(**dict.fromkeys(entry.get("arguments", ())))
 
 
 @pytest.mark.parametrize(
@@ -103,9 +102,9 @@ def test_every_entry_of_the_catalogue_names_a_function_that_takes_its_arguments(
 )
 def test_a_fault_in_the_catalogue_is_an_error(monkeypatch: pytest.MonkeyPatch, change: dict[str, str | None]) -> None:
     """An unknown field, repetition or name, or a missing field."""
-    fields = vars(catalogue._catalogue()["schematic"]) | change
-    given = {name: value for name, value in fields.items() if value is not None}
-    monkeypatch.setattr(catalogue, "_catalogue", lambda: {"schematic": catalogue._Entry(**given)})
+    fields = catalogue._catalogue()["schematic"] | change
+    entry = {name: value for name, value in fields.items() if value is not None}
+    monkeypatch.setattr(catalogue, "_catalogue", lambda: {"schematic": entry})
     with pytest.raises((TypeError, ValueError, KeyError)):
         figure_items(simulated_study())
 

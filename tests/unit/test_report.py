@@ -12,9 +12,8 @@ import pytest
 
 from simulated_run import degrade_simulated_run, simulated_study, write_simulated_run
 from tfbs_moe.config import defaults, load_schema
-from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.figures.catalogue import METRICS, figure_items
 from tfbs_moe.figures.draw import Source, draw
-from tfbs_moe.figures.item import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
 from tfbs_moe.report import build

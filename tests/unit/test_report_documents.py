@@ -12,7 +12,7 @@ from simulated_run import TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.catalogue import METRICS
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.planning import document_files

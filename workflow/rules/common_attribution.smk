@@ -1,7 +1,7 @@
 """Paths and helper functions of attribution, as in common.smk; no rules."""
 
 from tfbs_moe.attribution.names import PADS_ITSELF, needs_flanks, needs_padding
-from tfbs_moe.figures.item import explaining
+from tfbs_moe.figures.catalogue import explaining
 
 EXPLAINED_SEED = SEEDS[0]
 # The first test set of each experiment: only bound sequences are explained, which do not depend on the negatives.

@@ -1,56 +1,74 @@
-"""The figures of a study, from ``catalogue.yaml``. Standard library and PyYAML only, for the Snakefile."""
+"""The figures of a study, from ``catalogue.yaml``, and the files that they are drawn from.
 
-from collections.abc import Callable, Iterable
+Standard library and PyYAML only, for the Snakefile.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tfbs_moe.config import load_yaml
-from tfbs_moe.figures.item import (
-    LOGO_METHODS,
-    PLANTED_SITES,
-    FigureItem,
-    first_test_sets,
-    percent,
-    search_folders,
-    training_folders,
-)
 from tfbs_moe.genome.assemblies import PLANTED
-from tfbs_moe.study import Study
+from tfbs_moe.study import Study, TestSet
 
+METRICS = "evaluation/metrics.tsv"
+CURVES = "evaluation/curves.tsv"
+GATE_WEIGHTS = "evaluation/gate_weights.tsv"
+FACTOR_STATISTICS = "statistics/factors.tsv"
+RANKS = "statistics/ranks.tsv"
+ABLATION = "statistics/ablation.tsv"
+GATE_USE = "evaluation/gate_use.tsv"
+SUBSETS = "evaluation/subsets.tsv"
+GATE_LOSSES = "statistics/gate_losses.tsv"
+GATE_NUMBERS = "statistics/gate_numbers.tsv"
+GATE_SIMILARITY = "statistics/gate_similarity.tsv"
+DRAWS = "statistics/draws.tsv"
+ATTRIBUTION_SUMMARY = "attributions/summary.tsv"
+ATTRIBUTION_SHIFTS = "attributions/shifts.tsv"
+SITE_PROFILES = "attributions/site_profiles.tsv"
+MOTIFS = "attributions/motifs.tsv"
+MOTIF_MATCHES = "attributions/motif_matches.tsv"
+PLANTED_SITES = "synthetic/sites.tsv"
+LOGO_METHODS = ("gradient", "shiftsmooth", "shiftsmooth_corrected", "ism_corrected")
+"""Methods stacked in the logos: the paper's two, ShiftSmooth with the simplex correction, and mutagenesis.
+
+Mutagenesis is 0 at the base present; minus the mean over the four bases it is that base's contribution.
+"""
 Values = dict[str, str]
 """What the names in braces in ``catalogue.yaml`` stand for."""
 _MOST_WHOLE, _DRAWN_PER_SIZE = 4, 20
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """An entry of ``catalogue.yaml``, which explains the fields; one that is unknown or missing is a TypeError."""
+class FigureItem:
+    """A figure of a study."""
 
-    for_each: str
+    name: str  # file stem below ``figures/``
+    kind: str  # key in ``catalogue.yaml``, which explains the other fields
     title: str
     caption: str
     alt: str
-    inputs: list[str]
+    inputs: Sequence[str]
     draw: str
-    arguments: list[str] = field(default_factory=list)
+    arguments: Sequence[str] = ()
     parameters: dict[str, str] = field(default_factory=dict)
 
 
 def figure_items(study: Study) -> dict[str, FigureItem]:
-    """Return every figure of a study by name."""
+    """Return every figure of a study by name; an unknown or missing field in the catalogue is an error."""
     items = [
-        _item(kind, entry, study, own)
+        _item(study, kind, entry, own)
         for kind, entry in _catalogue().items()
-        for own in _repeats(study, entry.for_each)
+        for own in _repeats(study, entry["for_each"])
     ]
     return {item.name: item for item in items}
 
 
 @cache
-def _catalogue() -> dict[str, _Entry]:
-    entries = load_yaml(Path(__file__).with_suffix(".yaml"))
-    return {kind: _Entry(**fields) for kind, fields in entries.items()}
+def _catalogue() -> dict[str, Any]:
+    return load_yaml(Path(__file__).with_suffix(".yaml"))
 
 
 def _repeats(study: Study, for_each: str) -> list[Values]:
@@ -84,22 +102,16 @@ def _repeats_in_protocol(study: Study, protocol: str, for_each: str) -> list[Val
     raise ValueError(f"figures for each {for_each!r} are not known")
 
 
-def _item(kind: str, entry: _Entry, study: Study, own: Values) -> FigureItem:
+def _item(study: Study, kind: str, entry: dict[str, Any], own: Values) -> FigureItem:
     values = _values(study, own)
-    # A name that stands for nothing leaves a blank.
-    caption = entry.caption.format(**values).rstrip()
+    fields = {name: value for name, value in entry.items() if name != "for_each"}
+    fields["title"] = entry["title"].format(**values)
+    # A name that stands for nothing leaves a blank at the end.
+    fields["caption"] = entry["caption"].format(**values).rstrip()
+    fields["inputs"] = [path for template in entry["inputs"] for path in _paths(template, study, values)]
     protocol = {"protocol": own["protocol"]} if own else {}
-    return FigureItem(
-        name=".".join([kind, *own.values()]),
-        kind=kind,
-        title=entry.title.format(**values),
-        caption=caption,
-        alt=entry.alt,
-        inputs=tuple(path for template in entry.inputs for path in _paths(template, study, values)),
-        draw=entry.draw,
-        arguments=tuple(entry.arguments),
-        parameters=protocol | {name: value.format(**values) for name, value in entry.parameters.items()},
-    )
+    parameters = {name: value.format(**values) for name, value in entry.get("parameters", {}).items()}
+    return FigureItem(".".join([kind, *own.values()]), kind, **fields | {"parameters": protocol | parameters})
 
 
 def _values(study: Study, own: Values) -> Values:
@@ -151,3 +163,45 @@ _SEVERAL: dict[str, Callable[[Study, Values], Iterable[str]]] = {
     "method": lambda *_: LOGO_METHODS,
     "truth": _truth,
 }
+
+
+def explaining(config: Mapping[str, Any]) -> list[str]:
+    """Return the attribution methods of a run: those of the config, and those that logos and motifs need."""
+    settings = config["attribution"]
+    return list(dict.fromkeys([*settings["methods"], *LOGO_METHODS, settings["motif_method"]]))
+
+
+def first_test_sets(study: Study) -> list[TestSet]:
+    """Return each experiment's test set with the first kind of negatives, which the main figures show."""
+    first: dict[str, TestSet] = {}
+    for test in study.test_sets:
+        first.setdefault(test.experiment, test)
+    return list(first.values())
+
+
+def training_folders(study: Study, protocol: str) -> list[tuple[str, tuple[str, int]]]:
+    """Return (folder, (model, seed)) of every expert and gate of a protocol."""
+    seeds = study.config["replicates"]
+    experts = [
+        (f"experts/{protocol}/{kind}/{name}/seed{seed}", (f"{kind}.{name}", seed))
+        for kind, name in study.experts(protocol)
+        for seed in seeds
+    ]
+    gates = [
+        (f"moe/{protocol}/{gate}/seed{seed}", (f"moe.{gate}", seed)) for gate in study.gates(protocol) for seed in seeds
+    ]
+    return experts + gates
+
+
+def search_folders(study: Study, protocol: str) -> list[tuple[str, str]]:
+    """Return (folder, model) of every hyper-parameter search of a protocol."""
+    return [
+        (f"search/{protocol}/{kind}/{name}", f"{kind}.{name}")
+        for kind, name in study.experts(protocol)
+        if study.config["experts"][kind]["search"]["trials"]
+    ]
+
+
+def percent(share: float) -> str:
+    """Format a fraction as ``95%`` or ``97.5%``, not rounded to another confidence level."""
+    return f"{100 * share:g}%"

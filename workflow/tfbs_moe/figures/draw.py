@@ -26,7 +26,7 @@ from tfbs_moe.figures import (
     schematic,
     training,
 )
-from tfbs_moe.figures.item import (
+from tfbs_moe.figures.catalogue import (
     ABLATION,
     ATTRIBUTION_SHIFTS,
     ATTRIBUTION_SUMMARY,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.evaluation.model_list import LEFT_OUT
-from tfbs_moe.figures.item import (
+from tfbs_moe.figures.catalogue import (
     ABLATION,
     ATTRIBUTION_SUMMARY,
     CURVES,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tfbs_moe.figures.item import FigureItem
+from tfbs_moe.figures.catalogue import FigureItem
 from tfbs_moe.figures.style import REASON
 from tfbs_moe.tables import read_tsv
 

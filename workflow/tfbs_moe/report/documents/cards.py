@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS, percent
+from tfbs_moe.figures.catalogue import METRICS, percent
 from tfbs_moe.genome.assemblies import NO_GENOME, PLANTED
 from tfbs_moe.report.documents.methods import NEGATIVES
 from tfbs_moe.report.inputs import DATASETS, Run

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.catalogue import METRICS
 from tfbs_moe.figures.style import model_styles
 from tfbs_moe.numeric import settled
 from tfbs_moe.report.build import write_page

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.config import load_schema
-from tfbs_moe.figures.item import explaining, percent
+from tfbs_moe.figures.catalogue import explaining, percent
 from tfbs_moe.study import BASELINES, Study
 
 NEGATIVES = {

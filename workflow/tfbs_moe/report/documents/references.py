@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfbs_moe.figures.item import explaining
+from tfbs_moe.figures.catalogue import explaining
 from tfbs_moe.genome.assemblies import PLANTED
 from tfbs_moe.study import Study
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import METRICS, percent
+from tfbs_moe.figures.catalogue import METRICS, percent
 from tfbs_moe.figures.style import ordered_models
 from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.inputs import Run

@@ -9,7 +9,7 @@ import pandas as pd
 from tfbs_moe.attribution.names import in_words
 from tfbs_moe.evaluation.scores import UNTRAINED
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
+from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.report.sections.rivals import unequal_rivals

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tfbs_moe.attribution.evaluation.agreement import SAME
 from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
-from tfbs_moe.figures.item import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
+from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.genome.assemblies import PLANTED
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.item import METRICS, search_folders, training_folders
+from tfbs_moe.figures.catalogue import METRICS, search_folders, training_folders
 from tfbs_moe.report.common import pictures
 from tfbs_moe.report.documents.cards import cards
 from tfbs_moe.report.documents.methods import methods, parameters

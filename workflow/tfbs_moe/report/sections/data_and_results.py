@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import ABLATION, CURVES, GATE_WEIGHTS, METRICS, percent
+from tfbs_moe.figures.catalogue import ABLATION, CURVES, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.figures.style import ModelStyle, model_styles
 from tfbs_moe.report.common import optional_table, pictures, table_of
 from tfbs_moe.report.inputs import DATASETS, WARNINGS, Run, trained_list

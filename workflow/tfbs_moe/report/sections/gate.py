@@ -1,7 +1,7 @@
 """The report's section on the gate."""
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import GATE_LOSSES, GATE_NUMBERS, GATE_SIMILARITY, GATE_USE, GATE_WEIGHTS
+from tfbs_moe.figures.catalogue import GATE_LOSSES, GATE_NUMBERS, GATE_SIMILARITY, GATE_USE, GATE_WEIGHTS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import Run

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate, published
-from tfbs_moe.figures.item import METRICS
+from tfbs_moe.figures.catalogue import METRICS
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Items, Missing, Text, make_table, number
 from tfbs_moe.report.sections.answer import PUBLISHED_PROTOCOL

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import percent
+from tfbs_moe.figures.catalogue import percent
 from tfbs_moe.figures.style import ordered_models
 from tfbs_moe.report.inputs import SEED_AVERAGES, Run
 from tfbs_moe.report.page import Block, interval, make_table

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
-from tfbs_moe.figures.item import DRAWS, FACTOR_STATISTICS
+from tfbs_moe.figures.catalogue import DRAWS, FACTOR_STATISTICS
 from tfbs_moe.report.common import pictures, shown_statistics
 from tfbs_moe.report.inputs import (
     ASSUMPTIONS,
