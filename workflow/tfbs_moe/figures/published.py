@@ -34,7 +34,7 @@ def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     One row per protocol, model and ``name`` (a factor or a set): ``set`` ``published`` ``value`` ``lowest`` ``highest``
     ``difference`` (ours − published); empty if the study does not use the paper's test files.
     """
-    ours = metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == SUPPLIED)]
+    ours = _on_test_files(metrics)
     theirs = published[(published["evaluation"] == LEGACY) & (published["metric"] == "auroc")]
     by_factor = aggregate.over_seeds(ours)
     by_factor["name"] = by_factor["factor"]
@@ -43,10 +43,8 @@ def compare(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     columns = ["protocol", "model", "name", "set", "value", "lowest", "highest"]
     mine = pd.concat([by_factor[columns], by_set[columns]], ignore_index=True)
     theirs = theirs.assign(name=theirs["factor"].fillna(theirs["set"].map(aggregate.SETS)))
-    # Means over different factors are not comparable.
-    whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(theirs, name)]
-    keep = theirs["factor"].notna() | theirs["set"].isin(whole)
-    joined = theirs[keep].rename(columns={"value": "published", "our_model": "model"})
+    kept = theirs[theirs["factor"].notna() | theirs["set"].isin(_comparable_sets(ours, theirs))]
+    joined = kept.rename(columns={"value": "published", "our_model": "model"})
     joined = joined[["model", "name", "published"]].merge(mine, on=["model", "name"])
     joined["difference"] = joined["value"] - joined["published"]
     order = ["protocol", "model", "name", "set", "published", "value", "lowest", "highest", "difference"]
@@ -61,17 +59,10 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
     """
     rows = published[(published["evaluation"] == SAME_FILES) & (published["name"] == RETRAINED)]
     reference = rows.set_index("set")["value"]
-    ours = metrics[
-        (metrics["metric"] == "auroc")
-        & (metrics["rows"] == "all")
-        & (metrics["negatives"] == SUPPLIED)
-        & (metrics["protocol"] == protocol)
-        & (metrics["model"] == model)
-    ]
+    ours = _on_test_files(metrics[(metrics["protocol"] == protocol) & (metrics["model"] == model)])
     legacy = published[published["evaluation"] == LEGACY]
     means = aggregate.over_factors(ours, _UNSHOWN) if len(ours) else pd.DataFrame(columns=["set"])
-    whole = [name for name in aggregate.SETS if _factors_of(ours, name) == _factors_of(legacy, name)]
-    means = means[means["set"].isin(whole)]
+    means = means[means["set"].isin(_comparable_sets(ours, legacy))]
     table = means.assign(reference=means["set"].map(reference))
     table["difference"] = table["value"] - table["reference"]
     table["within"] = settled(table["difference"].abs().to_numpy(dtype=float)) <= TOLERANCE
@@ -80,6 +71,13 @@ def reproduction(metrics: pd.DataFrame, published: pd.DataFrame, protocol: str, 
     )
 
 
-def _factors_of(table: pd.DataFrame, set_name: str) -> set[str]:
-    """Return the factors with a value in one set."""
-    return set(table.loc[(table["set"] == set_name) & table["value"].notna(), "factor"].dropna())
+def _on_test_files(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the AUROCs on all rows of the paper's test files."""
+    return metrics[(metrics["metric"] == "auroc") & (metrics["rows"] == "all") & (metrics["negatives"] == SUPPLIED)]
+
+
+def _comparable_sets(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
+    """Return the sets with values of the same factors in both tables; means over others are not comparable."""
+    known = [table.dropna(subset=["value", "factor"]) for table in (ours, theirs)]
+    factors = [{name: set(table.loc[table["set"] == name, "factor"]) for name in aggregate.SETS} for table in known]
+    return [name for name in aggregate.SETS if factors[0][name] == factors[1][name]]
