@@ -144,7 +144,7 @@ def test_sensitivity_and_stability():
 def test_sane_methods_fall_with_the_weights():
     model, X = Network(), sequences(20)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    layers = weight_randomisation(model, X, "gradient")
+    layers = weight_randomisation(model, X, {"gradient": {}})["gradient"]
     assert [name for name, _ in layers] == ["dense", "scan"]
     assert abs(layers[-1][1].mean()) < 0.3
     assert all((value == before[name]).all() for name, value in model.state_dict().items())

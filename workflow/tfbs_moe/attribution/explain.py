@@ -167,9 +167,10 @@ def _placed(
 def prepare(name: str, folder: str | Path, what: Request, device: torch.device | str) -> Subject:
     """Load the model in ``folder`` and compute the attributions that all its methods are compared with."""
     model = bundle.load(folder, device)
-    X, size = what.dataset.one_hot, what.batch_size
-    gradient, ism = (attribute(model, X, method, batch_size=size, seed=what.seed) for method in ("gradient", REFERENCE))
-    return Subject(name, model, logits(model, X, batch_size=size), gradient, ism)
+    X = what.dataset.one_hot
+    with adapt(model, batch_size=what.batch_size) as lent:
+        gradient, ism = (attribute(lent, X, method, seed=what.seed) for method in ("gradient", REFERENCE))
+        return Subject(name, model, logits(lent, X, batch_size=what.batch_size), gradient, ism)
 
 
 def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
@@ -196,7 +197,7 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
             )
             if isinstance(subject.model, MixtureOfExperts):
                 faithful = evaluate_attribution(
-                    values[few], X[few], model=subject.model, batch_size=what.batch_size, seed=what.seed
+                    values[few], X[few], model=lent, batch_size=what.batch_size, seed=what.seed
                 )
                 evaluated = evaluated.join(faithful.set_axis(few))
             described = {"method": method, "model": subject.name, "root_seed": what.seed}
@@ -212,21 +213,21 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
 
 def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None) -> Examination:
     """Evaluate a model beyond single methods; ``relabelled`` is the same network, trained on permuted labels."""
-    X, model = what.dataset.one_hot, subject.model
-    moved = equivariance(model, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
-    few = _few(what)
+    X, few = what.dataset.one_hot, _few(what)
+    methods = {name: _of_method(name, what.settings) | _around(name, what, few) for name in what.sanity_methods}
+    common = {"seed": what.seed, "batch_size": what.batch_size}
+    randomised = weight_randomisation(subject.model, X[few], methods, **common)
     sanity = []
-    for method in what.sanity_methods:
-        options = {"seed": what.seed, "batch_size": what.batch_size, **_of_method(method, what.settings)}
-        options |= _around(method, what, few)
-        steps = [("weights", *each) for each in weight_randomisation(model, X[few], method, **options)]
+    for method, options in methods.items():
+        steps = [("weights", *each) for each in randomised[method]]
         if relabelled is not None:
-            steps.append(("labels", "all, trained anew", similarity(model, relabelled, X[few], method, **options)))
+            alike = similarity(subject.model, relabelled, X[few], method, **common, **options)
+            steps.append(("labels", "all, trained anew", alike))
         sanity += [
             _summary(pd.DataFrame({"rank_correlation": values}), what).assign(
-                randomised=randomised, method=method, step=step, layer=layer
+                randomised=changed, method=method, step=step, layer=layer
             )
-            for step, (randomised, layer, values) in enumerate(steps, start=1)
+            for step, (changed, layer, values) in enumerate(steps, start=1)
         ]
     # The gradient is corrected too, so that the curve shows the effect of the shifts alone.
     unshifted = simplex_corrected(subject.gradient)
@@ -239,9 +240,9 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
         matches=what.matches,
         seed=what.seed,
     )
-    curve = shift_curve(
-        model, X, truth, method=CURVE_METHOD, shifts=what.shift_curve, batch_size=what.batch_size, seed=what.seed
-    )
+    with adapt(subject.model, batch_size=what.batch_size) as lent:
+        moved = equivariance(lent, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
+        curve = shift_curve(lent, X, truth, method=CURVE_METHOD, shifts=what.shift_curve, seed=what.seed)
     shifts = [
         _summary(table.drop(columns=["n", "passes"]), what).assign(shifts=n, passes=table["passes"].iloc[0])
         for n, table in curve.groupby("n")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,6 @@ def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.nda
     return np.concatenate([file.attribution for file in files]), np.concatenate([file.one_hot for file in files])
 
 
-_CHUNK_VALUES = 2**22
-
-
 def summarise(
     per_sequence: pd.DataFrame,
     *,
@@ -134,12 +132,20 @@ def summarise(
     """
     if resamples < 1:
         raise InputError(f"resamples must be at least 1; it is {resamples}")
+
+    @cache
+    def drawn(count: int) -> np.ndarray:
+        return named_rng(seed, "attribution summary", *names).integers(count, size=(resamples, count))
+
     rows = []
     for metric in per_sequence.columns:
         values = per_sequence[metric].to_numpy(dtype=float)
         values = values[np.isfinite(values)]
-        lower, upper = _interval(values, resamples, level, named_rng(seed, "attribution summary", *names))
         value = values.mean() if len(values) else np.nan
+        lower = upper = np.nan
+        if len(values) > 1:
+            means = values[drawn(len(values))].mean(axis=1)
+            lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])
 
@@ -148,17 +154,3 @@ def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
     """Return a table with constant columns ``names`` put before its own."""
     # Assigning one column after another takes far longer.
     return pd.DataFrame({**names, **table}, index=table.index)
-
-
-def _interval(values: np.ndarray, resamples: int, level: float, stream: np.random.Generator) -> tuple[float, float]:
-    count = len(values)
-    if count < 2:
-        return np.nan, np.nan
-    # Chunks of rows bound the memory, and draw the same stream whatever their size.
-    at_once = max(1, _CHUNK_VALUES // count)
-    means = [
-        values[stream.integers(count, size=(min(at_once, resamples - done), count))].mean(axis=1)
-        for done in range(0, resamples, at_once)
-    ]
-    lower, upper = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(lower), float(upper)

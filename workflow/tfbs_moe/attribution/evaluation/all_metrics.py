@@ -12,6 +12,7 @@ from tfbs_moe.attribution.evaluation.faithfulness import infidelity, mean_change
 from tfbs_moe.attribution.evaluation.localisation import localise, position_score
 from tfbs_moe.attribution.evaluation.stability import Explain, shift_stability, substitution_stability
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
+from tfbs_moe.attribution.methods.scorer import Scorer
 
 TOP = 10
 SUBSTITUTIONS = 3
@@ -26,7 +27,7 @@ def evaluate_attribution(
     sites: np.ndarray | None = None,
     matches: Mapping[str, np.ndarray] | None = None,
     explain: Explain | None = None,
-    model: nn.Module | None = None,
+    model: nn.Module | Scorer | None = None,
     device: torch.device | str | None = None,
     batch_size: int = 1024,
     seed: int = 0,

@@ -8,6 +8,7 @@ import pandas as pd
 from torch import nn
 
 from tfbs_moe.attribution.methods.registry import attribute, settings_of
+from tfbs_moe.attribution.methods.scorer import Scorer
 
 Evaluation = Callable[[np.ndarray], pd.DataFrame]
 
@@ -15,7 +16,7 @@ SUBSTITUTIONS_PER_POSITION = 3
 
 
 def shift_curve(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     X: np.ndarray,
     evaluated: Evaluation,
     *,

@@ -10,12 +10,13 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation
 from tfbs_moe.attribution.methods.registry import attribute, logits
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.attribution.methods.shiftsmooth import shifted, unshifted
 from tfbs_moe.errors import InputError
 
 
 def equivariance(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     X: np.ndarray,
     *,
     n: int = 2,

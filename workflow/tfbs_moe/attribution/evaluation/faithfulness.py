@@ -9,6 +9,7 @@ from torch import nn
 from tfbs_moe.attribution.evaluation.stability import Explain, substituted
 from tfbs_moe.attribution.methods.references import Reference, references
 from tfbs_moe.attribution.methods.registry import logits
+from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng as named_rng
 
@@ -16,7 +17,7 @@ SHARES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
 def perturbation_curves(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     X: np.ndarray,
     score: np.ndarray,
     *,
@@ -73,7 +74,7 @@ def _counts(length: int, shares: Sequence[float]) -> np.ndarray:
 
 
 def infidelity(
-    model: nn.Module,
+    model: nn.Module | Scorer,
     X: np.ndarray,
     attribution: np.ndarray,
     *,

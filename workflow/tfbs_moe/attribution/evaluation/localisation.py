@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
-from scipy.stats import rankdata
 
+from tfbs_moe.attribution.evaluation.agreement import ranks
 from tfbs_moe.errors import InputError
 
 SITE_COLUMNS = ("chrom", "start", "end")
@@ -72,9 +72,9 @@ def localise(score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
 
 def _average_precision(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the mean over site positions of the precision at their own score, ties on one threshold."""
-    called = rankdata(-score, method="max", axis=1)
+    called = ranks(-score, ties="max")
     # With positions outside sites ranked last, the ranks count site positions alone.
-    found = rankdata(np.where(mask, -score, np.inf), method="max", axis=1)
+    found = ranks(np.where(mask, -score, np.inf), ties="max")
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(mask, found / called, 0).sum(axis=1) / mask.sum(axis=1)
 
@@ -82,9 +82,9 @@ def _average_precision(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _auroc(score: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return the area under the ROC curve over positions, from the rank sum."""
     positives = mask.sum(axis=1)
-    ranks = np.where(mask, rankdata(score, axis=1), 0).sum(axis=1)
+    rank_sum = np.where(mask, ranks(score), 0).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (ranks - positives * (positives + 1) / 2) / (positives * (mask.shape[1] - positives))
+        return (rank_sum - positives * (positives + 1) / 2) / (positives * (mask.shape[1] - positives))
 
 
 PROFILE_COLUMNS = ("offset", "value", "sd", "n", "site_share")

@@ -5,7 +5,7 @@ trained on random labels, shows the input and not the model.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import rank_correlation
+from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.runtime import torch_rng
 
@@ -36,17 +37,23 @@ def randomised(model: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
 
 
 def weight_randomisation(
-    model: nn.Module, X: np.ndarray, method: str, *, seed: int = 0, **options: Any
-) -> list[tuple[str, np.ndarray]]:
+    model: nn.Module, X: np.ndarray, methods: Mapping[str, Mapping[str, Any]], *, seed: int = 0, batch_size: int = 1024
+) -> dict[str, list[tuple[str, np.ndarray]]]:
     """Return each layer's name and the rank correlations (N,) of attributions before and after randomising up to it.
 
-    Layers run from the output to the input; a sane method falls towards 0.
+    ``methods`` are names with their settings. Layers run from the output to the input; a sane method falls towards 0.
     """
-    original = attribute(model, X, method, seed=seed, **options)
-    return [
-        (name, rank_correlation(original, attribute(other, X, method, seed=seed, **options)))
-        for name, other in randomised(model, seed)
-    ]
+
+    def explained(each: nn.Module) -> dict[str, np.ndarray]:
+        with adapt(each, batch_size=batch_size) as scorer:
+            return {name: attribute(scorer, X, name, seed=seed, **settings) for name, settings in methods.items()}
+
+    original = explained(model)
+    steps: dict[str, list[tuple[str, np.ndarray]]] = {method: [] for method in methods}
+    for layer, other in randomised(model, seed):
+        for method, values in explained(other).items():
+            steps[method].append((layer, rank_correlation(original[method], values)))
+    return steps
 
 
 def similarity(model: nn.Module, other: nn.Module, X: np.ndarray, method: str, **options: Any) -> np.ndarray:

@@ -98,10 +98,10 @@ def attribute(
 
 
 def logits(
-    model: nn.Module, X: np.ndarray, *, device: torch.device | str | None = None, batch_size: int = 1024
+    model: nn.Module | Scorer, X: np.ndarray, *, device: torch.device | str | None = None, batch_size: int = 1024
 ) -> np.ndarray:
     """Return the logits, float32 (N,), of sequences (N, 4, L), under the same rules as ``attribute``."""
-    x = _checked(model, X)
+    x = _checked(model.model if isinstance(model, Scorer) else model, X)
     result = np.zeros(len(x), dtype=np.float32)
     with adapt(model, device=device, batch_size=batch_size) as lent:
         for start in range(0, len(x), batch_size):
