@@ -291,25 +291,30 @@ def test_optimisers_are_torchs_own_and_do_without_its_compiler(settings: dict) -
     code = f"""
 import sys
 import torch
+from tfbs_moe.training.checkpoint import optimizer_tensors
 from tfbs_moe.training.settings import make_optimizer
 from tfbs_moe.training.settings import TrainingSettings
 
-def weights(optimizer):
+def trained(optimizer):
     torch.manual_seed(0)
     model = torch.nn.Linear(5, 2)
     steps = optimizer(model)
     for _ in range(3):
         model(torch.ones(1, 5)).sum().backward()
         steps.step()
-    return [*model.parameters()]
+    return [*model.parameters()], steps
 
 settings = TrainingSettings(**{settings}, weight_decay=0)
-ours = weights(lambda model: make_optimizer(model, settings))
+ours, steps = trained(lambda model: make_optimizer(model, settings))
+kept = optimizer_tensors(steps)
 assert "torch._dynamo" not in sys.modules
+states = steps.state_dict()["state"]
+assert len(kept) == sum(map(len, states.values())) > 0
+assert all(kept[f"{{index}}/{{key}}"] is states[index][key] for index in states for key in states[index])
 rate = {{"lr": settings.learning_rate, "weight_decay": 0, "fused": True}}
 sgd = lambda model: torch.optim.SGD(model.parameters(), momentum=settings.momentum, nesterov=True, **rate)
 adamw = lambda model: torch.optim.AdamW(model.parameters(), **rate)
-theirs = weights(sgd if settings.optimizer == "sgd" else adamw)
+theirs, _ = trained(sgd if settings.optimizer == "sgd" else adamw)
 assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -108,8 +108,10 @@ def without_prefix(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, t
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """Return an optimiser's state as tensors named ``<parameter>/<key>``."""
-    states = optimizer.state_dict()["state"]
-    return {f"{index}/{key}": value for index, state in states.items() for key, value in state.items()}
+    # ``state_dict`` numbers the parameters alike, and imports torch's compiler first, which takes seconds.
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states = [optimizer.state.get(parameter, {}) for parameter in parameters]
+    return {f"{index}/{key}": value for index, state in enumerate(states) for key, value in state.items()}
 
 
 def fill_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
