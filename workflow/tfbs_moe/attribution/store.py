@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
+from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
 from tfbs_moe.tables import new_hdf5
@@ -117,6 +119,10 @@ def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.nda
     return np.concatenate([file.attribution for file in files]), np.concatenate([file.one_hot for file in files])
 
 
+# Sequences from which on the interval of a mean holds its level; with 10, that of hits and misses holds 89 % of 95.
+FEWEST = 16
+
+
 def summarise(
     per_sequence: pd.DataFrame,
     *,
@@ -125,10 +131,10 @@ def summarise(
     level: float = 0.95,
     names: tuple[object, ...] = (),
 ) -> pd.DataFrame:
-    """Return a row per metric: its mean over sequences with a percentile bootstrap interval.
+    """Return a row per metric: its mean over sequences with the interval of ``mean_interval_of_draws``.
 
     Sequences are resampled, from one stream for all metrics of a call, set apart by ``names``. NaN is excluded and not
-    counted in ``n``; the mean is NaN where n is 0, the interval where n is below 2.
+    counted in ``n``; the mean is NaN where n is 0, the interval where n is below ``FEWEST`` or all values are equal.
     """
     if resamples < 1:
         raise InputError(f"resamples must be at least 1; it is {resamples}")
@@ -143,9 +149,9 @@ def summarise(
         values = values[np.isfinite(values)]
         value = values.mean() if len(values) else np.nan
         lower = upper = np.nan
-        if len(values) > 1:
-            means = values[drawn(len(values))].mean(axis=1)
-            lower, upper = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        if len(values) >= FEWEST and varies(values):
+            means = np.append(value, values[drawn(len(values))].mean(axis=1))
+            lower, upper = np.clip(mean_interval_of_draws(means, len(values), level), *bounds(metric))
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])
 

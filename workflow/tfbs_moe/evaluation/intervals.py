@@ -1,11 +1,25 @@
 """Confidence intervals that hold their level for statistics that are skewed or close to a bound."""
 
+import re
+
 import numpy as np
 from scipy.special import expit, logit, ndtri, stdtrit
 
 EDGE = 1e-9
 # Skewness below which a mean counts as symmetric.
 _EVEN = 1e-6
+
+
+# How the names of metrics, of models and of attributions, begin or end that are bounded by 0 and 1.
+_FRACTION = re.compile(
+    r"(auroc|auprc|brier|calibration_error|sensitivity_at|infidelity).*"
+    r"|.*_(average_precision|auroc|peak_hit|share|overlap|same)"
+)
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that an interval of a metric may end at: 0 and 1 for fractions."""
+    return (0.0, 1.0) if _FRACTION.fullmatch(metric) else (-np.inf, np.inf)
 
 
 def logit_interval(value: np.ndarray, error: np.ndarray, rows: int, level: float) -> tuple[np.ndarray, np.ndarray]:

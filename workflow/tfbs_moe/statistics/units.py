@@ -1,6 +1,5 @@
 """The observations of every comparison over factors: one number per factor and model."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.intervals import bounds
 from tfbs_moe.numeric import settled, varies
 from tfbs_moe.study import SETS
 
@@ -18,11 +18,6 @@ GROUPS = ("protocol", "set", "negatives", "rows")
 # The best expert by the test labels: an upper bound on choosing one, not a model.
 ORACLE = "baseline.oracle"
 LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
-# How the names of metrics begin or end that are bounded by 0 and 1.
-_FRACTION = re.compile(
-    r"(auroc|auprc|brier|calibration_error|sensitivity_at|infidelity).*"
-    r"|.*_(average_precision|auroc|peak_hit|share|overlap|same)"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +95,8 @@ def mean_interval(values: np.ndarray, level: float, metric: str = "") -> tuple[f
     half = np.nan
     if varies(values):
         half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values))
-    least, most = (0.0, 1.0) if _FRACTION.fullmatch(metric) else (-np.inf, np.inf)
-    return mean, float(np.clip(mean - half, least, most)), float(np.clip(mean + half, least, most))
+    lower, upper = np.clip([mean - half, mean + half], *bounds(metric))
+    return mean, float(lower), float(upper)
 
 
 def apart(values: pd.DataFrame, group: str) -> tuple[pd.DataFrame, str]:
