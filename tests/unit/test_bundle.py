@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tfbs_moe import planning
+from tfbs_moe.attribution.methods.registry import attribute
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation import calibration, ood_score
 from tfbs_moe.models import bundle, registry
@@ -158,6 +159,11 @@ def test_damage_is_refused_with_the_reason(tmp_path: Path) -> None:
         ({"format": 99}, "is of format 99"),
         ({"hyperparameters": {"motif_width": 9}}, "does not match model.json: tensor 'scan.convolution.weight'"),
         ({"architecture": "os.system"}, "a bundle does not import code by itself"),
+        ({"parameters": "many"}, "parameters is not a whole number"),
+        ({"metrics": [0.9]}, "metrics is not a mapping"),
+        ({"genome": "hg19"}, "genome is not a mapping"),
+        ({"computed_with": 3}, "computed_with is not a mapping"),
+        ({"window": None}, "window is not a whole number"),
     ],
 )
 def test_a_description_that_does_not_fit(tmp_path: Path, changes: dict, message: str) -> None:
@@ -165,6 +171,34 @@ def test_a_description_that_does_not_fit(tmp_path: Path, changes: dict, message:
     change_json(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
         bundle.load(tmp_path)
+
+
+def test_a_bundle_without_its_number_of_parameters_is_refused(tmp_path: Path) -> None:
+    description = bundle.save(expert(), tmp_path)
+    del description["parameters"]
+    (tmp_path / bundle.DESCRIPTION).write_text(json.dumps(description))
+    with pytest.raises(InputError, match="lacks parameters; the bundle is damaged"):
+        bundle.describe(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"architecture": 3}, {"factors": "A"}, {"factors": [1]}, {"factors": None}])
+def test_an_expert_of_odd_types_is_refused(mixture_folder: Path, changes: dict) -> None:
+    change_entry(mixture_folder, **changes)
+    with pytest.raises(InputError, match="an expert lacks one of|are not a list of names"):
+        bundle.describe(mixture_folder)
+
+
+def test_an_expert_whose_weights_cannot_be_computed_with_is_not_taken_for_an_absent_one(tmp_path: Path) -> None:
+    """Finite weights may be too large: the embedding is no number, which to a gate means that the expert is absent."""
+    large = expert(1)
+    with torch.no_grad():
+        for parameter in large.parameters():
+            parameter.fill_(3e38)
+    model = MixtureOfExperts({"A": expert(), "B": large}, build_gate("softmax", 2, 32, {}, seed=0)).eval()
+    x = torch.nn.functional.one_hot(torch.arange(WINDOW) % 4, 4).T[None].float()
+    assert not model(x).isfinite().any()
+    with pytest.raises(InputError, match="gradient: the model gives values that are not finite"):
+        attribute(model, x.numpy(), "gradient")
 
 
 def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
@@ -195,7 +229,7 @@ def test_an_expert_elsewhere_is_refused(mixture_folder: Path, place: str) -> Non
         bundle.load(mixture_folder)
 
 
-@pytest.mark.parametrize("name", ["../A", "a/b", "..", "", "a\\b", "a\0b"])
+@pytest.mark.parametrize("name", ["../A", "a/b", "..", "", "a\\b", "a\0b", "a\tb", "a\nb", "\x1b[2J"])
 def test_an_expert_is_named_by_a_plain_name(mixture_folder: Path, tmp_path: Path, name: str) -> None:
     gate = build_gate("softmax", 1, 32, {}, seed=0)
     with pytest.raises(InputError, match="must be a plain folder name"):
@@ -206,8 +240,9 @@ def test_an_expert_is_named_by_a_plain_name(mixture_folder: Path, tmp_path: Path
         bundle.load(mixture_folder)
 
 
-def test_a_link_out_of_a_mixture_is_refused(mixture_folder: Path, tmp_path: Path) -> None:
-    member = mixture_folder / "experts" / "A"
+@pytest.mark.parametrize("link", ["", bundle.WEIGHTS, bundle.DESCRIPTION])
+def test_a_link_out_of_a_mixture_is_refused(mixture_folder: Path, tmp_path: Path, link: str) -> None:
+    member = mixture_folder / "experts" / "A" / link
     member.rename(tmp_path / "outside")
     member.symlink_to(tmp_path / "outside")
     with pytest.raises(InputError, match="a link that leads out of"):

@@ -1,5 +1,8 @@
 """Calibration and the out-of-distribution score: known answers, and what their tables say."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +21,7 @@ from tfbs_moe.evaluation.calibration import (
 from tfbs_moe.evaluation.ood_score import FILE as OOD_FILE
 from tfbs_moe.evaluation.ood_score import OodScore, fit_ood_score
 from tfbs_moe.statistics.calibration import calibration_gains, ood_evidence
+from tfbs_moe.tables import write_json
 
 
 def drawn(rows: int = 20_000, scale: float = 0.4, shift: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
@@ -53,12 +57,37 @@ def test_quality_by_hand():
     assert found["calibration_error"] == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"calibrations": 3}', '{"calibrations": [{"negatives": "x"}]}', "{"])
+def test_a_calibration_without_rows_can_be_written_and_read(tmp_path):
+    fitted = calibrate(np.empty(0), np.empty(0), "flanks")
+    write_json({"calibrations": [fitted.as_json()]}, tmp_path / FILE)
+    again = read_calibrations(tmp_path)["flanks"]
+    assert again.scale == 1 and np.isnan(again.before["log_loss"])
+
+
+GOOD = {"negatives": "x", "scale": 1, "shift": 0, "rows": 9, "share": 0.5}
+GOOD |= dict.fromkeys(("before", "after"), {"log_loss": 1, "brier": 0.2, "calibration_error": None})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", '{"calibrations": 3}', '{"calibrations": [{"negatives": "x"}]}', "{"),
+        *(
+            json.dumps({"calibrations": [GOOD | changes]})
+            for changes in (
+                {"scale": float("nan")}, {"shift": "much"}, {"share": 1}, {"rows": [1]}, {"negatives": 3},
+                {"before": {}}, {"before": 3}, {"after": GOOD["after"] | {"brier": "low"}}, {"more": 1},
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_a_damaged_calibration_is_refused(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(InputError, match=FILE):
         read_calibrations(tmp_path)
     assert read_calibrations(tmp_path / "elsewhere") == {}
+    (tmp_path / FILE).write_text(json.dumps({"calibrations": [GOOD]}))
+    assert np.isnan(read_calibrations(tmp_path)["x"].before["calibration_error"])
 
 
 def embedded(rows: int, middle: float, draw: np.random.Generator) -> np.ndarray:
@@ -74,14 +103,35 @@ def test_the_out_of_distribution_score_is_even_where_all_is_known_and_nought_far
     # Between two classes is no class.
     assert fitted.p_value(torch.from_numpy(embedded(100, 2.5, draw))).max() < 0.01
     fitted.save(tmp_path)
-    again = OodScore.read(tmp_path)
+    again = OodScore.read(tmp_path, 16)
     assert again is not None and torch.equal(
         again.p_value(torch.from_numpy(rows)), fitted.p_value(torch.from_numpy(rows))
     )
-    assert OodScore.read(tmp_path / "elsewhere") is None
+    assert OodScore.read(tmp_path / "elsewhere", 16) is None
     (tmp_path / OOD_FILE).write_bytes(b"no")
     with pytest.raises(InputError, match="not a safetensors"):
-        OodScore.read(tmp_path)
+        OodScore.read(tmp_path, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "of another mixture: it is for embeddings of 16 numbers, and these have 24"),
+        ({"centre": torch.zeros(15)}, "its tensors do not fit together"),
+        ({"classes": torch.zeros(2, 5)}, "its tensors do not fit together"),
+        ({"classes": torch.zeros(0, 16)}, "its tensors do not fit together"),
+        ({"distances": torch.zeros(0)}, "its tensors do not fit together"),
+        ({"centre": torch.full((24,), torch.nan), "projection": torch.zeros(24, 16)}, "infinite or NaN"),
+        ({"centre": torch.zeros(24).double(), "projection": torch.zeros(24, 16)}, "infinite or NaN"),
+    ],
+)
+def test_an_odd_out_of_distribution_score_is_refused(tmp_path, changes, said):
+    draw = np.random.default_rng(0)
+    fitted = fit_ood_score(embedded(300, 0, draw), ["A", "B"] * 150)
+    assert fitted.projection.shape == (16, 16)
+    replace(fitted, **changes).save(tmp_path)
+    with pytest.raises(InputError, match=said):
+        OodScore.read(tmp_path, 24)
 
 
 def test_directions_in_which_nothing_varies_are_left_out():

@@ -22,6 +22,7 @@ from peak_files import make_genome, random_codes
 from planted_rows import planted
 from prepared_files import deepbind_file, random_sequences
 from tfbs_moe import tables
+from tfbs_moe.apply.card import describe_model, model_card
 from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
 from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.data import jaspar
@@ -30,6 +31,8 @@ from tfbs_moe.data.deepbind import read_deepbind
 from tfbs_moe.data.download.sources import LOCK_COLUMNS, parse_checksum, read_lock, reference, resource_path
 from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.errors import InputError
+from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
+from tfbs_moe.evaluation.calibration import calibrate
 from tfbs_moe.evaluation.scores import COLUMNS as SCORE_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.genome.genome import Genome, prepare_genome
@@ -251,21 +254,30 @@ def mixture(tmp_path_factory) -> Path:
     experts = {name: folder / "apart" / name for name in ("A", "B")}
     for seed, place in enumerate(experts.values()):
         bundle.save(build("convnet", WINDOW, {"motif_width": 8}, seed=seed).eval(), place)
-    bundle.save_mixture(build_gate("softmax", 2, 32, {}, seed=0).eval(), experts, folder / "softmax")
+    facts = {"metrics": {"validation_auroc": 0.9}, "genome": {"assembly": "hg19", "species": "Homo sapiens"}}
+    facts |= {"computed_with": {"name": "a CPU"}, "protocol": "sound", "replicate": 0, "seed": 1}
+    gate = build_gate("softmax", 2, 32, {}, seed=0).eval()
+    bundle.save_mixture(gate, experts, folder / "softmax", facts, {"A": ["JUND"]})
+    calibrations = [
+        calibrate(np.array([0, 1, 1, 0]), np.arange(4.0), kind).as_json() for kind in ("flanks", "shuffles")
+    ]
+    tables.write_json({"calibrations": calibrations}, folder / "softmax" / CALIBRATION)
     return folder / "softmax"
 
 
+@pytest.mark.parametrize("name", [bundle.DESCRIPTION, CALIBRATION])
 @FUZZ
-@given(st.data())
-def test_made_up_descriptions_of_mixtures(mixture, data):
-    path = mixture / bundle.DESCRIPTION
+@given(data=st.data())
+def test_made_up_descriptions_of_mixtures(mixture, name, data):
+    path = mixture / name
     sound = path.read_text()
     try:
         path.write_text(json.dumps(data.draw(replaced(json.loads(sound)))))
-        try:
-            bundle.load(mixture)
-        except InputError as error:
-            assert str(error)
+        for read in (bundle.load, lambda folder: model_card(describe_model(folder))):
+            try:
+                read(mixture)
+            except InputError as error:
+                assert str(error)
     finally:
         path.write_text(sound)
 

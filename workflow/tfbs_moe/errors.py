@@ -8,5 +8,13 @@ class InputError(ValueError):
     """
 
 
+def in_words(error: InputError | MemoryError) -> str:
+    """Return what to say of an error; of memory that an input, or what was asked for, needs and there is not."""
+    if isinstance(error, InputError):
+        return str(error)
+    reason = f" ({error})" if str(error) else ""
+    return f"there is not enough memory{reason}; give it more, or less to work on"
+
+
 class LeftOutError(InputError):
     """An experiment or model that is not damaged but yields nothing usable; the study excludes it."""

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, in_words
 from tfbs_moe.locks import hold_as_job
 from tfbs_moe.tables import disk_problem
 
@@ -166,8 +166,8 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
     logging.getLogger("fontTools").setLevel(logging.WARNING)
     try:
         yield
-    except InputError as error:
-        log.error("%s", error)
+    except (InputError, MemoryError) as error:
+        log.error("%s", in_words(error))
         raise SystemExit(1) from None
     # The outermost frame of a job: an unexpected error ends in the log with its traceback.
     except Exception as error:

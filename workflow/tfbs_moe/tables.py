@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import json
 import os
 import secrets
@@ -155,11 +156,49 @@ def write_json(value: object, path: str | Path) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON; InputError if the file is missing or damaged."""
+    """Read JSON; InputError if the file is missing, damaged or larger than ``LARGEST_TEXT``."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {_reason(error)}. {_AGAIN}") from None
+
+
+def read_text(path: str | Path) -> str:
+    """Return a plain text file, in UTF-8; InputError if it is missing, no text or larger than ``LARGEST_TEXT``."""
+    try:
+        with Path(path).open("rb") as handle:
+            return read_whole(handle, path).decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text in UTF-8") from None
+
+
+# Bytes or letters, unpacked, that are read at once: more than a peak file or a chromosome on one line has, and little
+# enough for the memory of a small machine. A kilobyte of gzip can unpack to a megabyte.
+LARGEST_TEXT = 1 << 28
+
+
+def read_whole(handle: BinaryIO, path: str | Path) -> bytes:
+    """Return the rest of an open file; InputError where it is larger than ``LARGEST_TEXT``."""
+    data = handle.read(LARGEST_TEXT + 1)
+    if len(data) > LARGEST_TEXT:
+        raise InputError(f"{path} holds more than {LARGEST_TEXT >> 20} MB of text, unpacked; split it")
+    return data
+
+
+def text_lines(handle: BinaryIO, path: str | Path) -> Iterator[str]:
+    """Yield the lines of an open file with their ends; InputError where one is longer than ``LARGEST_TEXT``.
+
+    Bytes outside UTF-8 are replaced, a byte-order mark is skipped.
+    """
+    text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
+    number = 0
+    while line := text.readline(LARGEST_TEXT):
+        number += 1
+        if len(line) == LARGEST_TEXT and not line.endswith("\n"):
+            raise InputError(f"{path}, line {number}: more than {LARGEST_TEXT >> 20} MB in one line; this is no text")
+        yield line
 
 
 def _check_whole(path: Path) -> None:

@@ -8,6 +8,7 @@ from tfbs_moe.apply.scorer import genome_facts
 from tfbs_moe.evaluation.calibration import read_calibrations
 from tfbs_moe.evaluation.ood_score import OodScore
 from tfbs_moe.models import bundle
+from tfbs_moe.tables import read_text
 
 _CARDS = "cards"
 
@@ -20,9 +21,15 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
     return description | {
         "folder": str(folder),
         "calibrations": calibrations,
-        "has_ood_score": OodScore.read(folder) is not None,
+        "has_ood_score": _has_ood_score(folder, description),
         "card": _card(folder),
     }
+
+
+def _has_ood_score(folder: Path, description: Mapping[str, Any]) -> bool:
+    if description["kind"] != "mixture":
+        return False
+    return OodScore.read(folder, len(description["experts"]) * description["embedding_size"]) is not None
 
 
 def model_card(description: Mapping[str, Any]) -> str:
@@ -39,8 +46,8 @@ def model_card(description: Mapping[str, Any]) -> str:
         lines += ["", "Calibrated on validation rows; log loss before and after:", ""]
         lines += ["| negatives | scale | shift | rows | before | after |", "|---|---|---|---|---|---|"]
         lines += [
-            f"| {name} | {one['scale']:.3f} | {one['shift']:+.3f} | {one['rows']} | {one['before']['log_loss']:.4f} "
-            f"| {one['after']['log_loss']:.4f} |"
+            f"| {name} | {one['scale']:.3f} | {one['shift']:+.3f} | {one['rows']} | {_loss(one['before'])} "
+            f"| {_loss(one['after'])} |"
             for name, one in description["calibrations"].items()
         ]
     if description["card"]:
@@ -50,6 +57,11 @@ def model_card(description: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _loss(quality: Mapping[str, float | None]) -> str:
+    loss = quality["log_loss"]
+    return "—" if loss is None else f"{loss:.4f}"
+
+
 def _title(description: Mapping[str, Any]) -> str:
     if description["kind"] == "mixture":
         return f"Mixture of {len(description['experts'])} experts, gate {description['gate']}"
@@ -57,7 +69,7 @@ def _title(description: Mapping[str, Any]) -> str:
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
-    metrics, genome = description.get("metrics", {}), genome_facts(description)
+    metrics, genome = description.get("metrics") or {}, genome_facts(description)
     facts = {
         "window": f"{description['window']} bases",
         "weights": _weights(description),
@@ -91,5 +103,5 @@ def _card(folder: Path) -> str | None:
             kind = {"moe": "model", "experts": "expert"}.get(stage, stage)
             # The last name is the replicate's; replicates share a card.
             path = run / _CARDS / f"{'.'.join([kind, *names[:-1]])}.md"
-            return path.read_text(encoding="utf-8") if path.is_file() else None
+            return read_text(path) if path.is_file() else None
     return None

@@ -162,7 +162,9 @@ class Scorer:
                 raise InputError(
                     f"no JASPAR matrix is known for the factor {factor} ({group}); is its name a gene symbol?"
                 )
-        calibration, ood_score = read_calibrations(folder), OodScore.read(folder)
+        calibration, ood_score = read_calibrations(folder), None
+        if isinstance(model, MixtureOfExperts):
+            ood_score = OodScore.read(folder, model.dimensions)
         if strands == "both" and not _reads_both_strands_alike(model):
             if calibration or ood_score:
                 log.info(

@@ -1,6 +1,5 @@
 """Sequences from text: a table with a column ``sequence``, or one sequence per line, optionally after a name."""
 
-import io
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.fasta import base_codes
 from tfbs_moe.sequence import UNKNOWN
-from tfbs_moe.tables import open_bytes
+from tfbs_moe.tables import open_bytes, text_lines
 
 BATCH_LINES = 16384
 _SEQUENCE_COLUMNS = ("sequence", "seq")
@@ -32,8 +31,8 @@ def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarra
     path = Path(path)
     separator = "," if ".csv" in (suffix.lower() for suffix in path.suffixes) else "\t"
     with open_bytes(path) as handle:
-        text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
-        lines: Iterator[Numbered] = (each for each in enumerate(text, start=1) if each[1].strip())
+        numbered = enumerate(text_lines(handle, path), start=1)
+        lines: Iterator[Numbered] = (each for each in numbered if each[1].strip())
         first = next(lines, None)
         if first is not None:
             titles = [title.strip().lower() for title in first[1].split(separator)]

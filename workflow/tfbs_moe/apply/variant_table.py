@@ -1,6 +1,5 @@
 """Variants from VCF, BCF or a table, one allele at a time."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pysam
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import open_bytes
+from tfbs_moe.tables import open_bytes, text_lines
 
 TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
 _BCF_MAGIC = b"BCF"
@@ -73,8 +72,7 @@ def _from_text(path: Path) -> Iterator[Allele]:
     commas = ".csv" in (suffix.lower() for suffix in path.suffixes)
     separator, between = (",", "/") if commas else ("\t", ",")
     with open_bytes(path) as handle:
-        text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace")
-        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(text, start=1))
+        lines = ((number, line.rstrip("\r\n")) for number, line in enumerate(text_lines(handle, path), start=1))
         lines = ((number, line) for number, line in lines if line.strip() and not line.startswith("##"))
         header = next(lines, None)
         if header is None:

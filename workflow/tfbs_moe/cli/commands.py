@@ -165,10 +165,9 @@ def _lines(path: Path) -> list[str]:
     """Return the lines of a file, or of standard input for ``-``."""
     if str(path) == STANDARD:
         return sys.stdin.readlines()
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+    from tfbs_moe.tables import read_text
+
+    return read_text(path).splitlines()
 
 
 def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:

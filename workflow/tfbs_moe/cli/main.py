@@ -15,7 +15,7 @@ from typing import Any
 
 from tfbs_moe import __version__
 from tfbs_moe.cli import commands
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, in_words
 
 MISUSED = 2
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = run(given)
         sys.stdout.flush()
         return status
-    except InputError as error:
-        commands.say(f"tfbs-moe {given.command}: {error}")
+    except (InputError, MemoryError) as error:
+        commands.say(f"tfbs-moe {given.command}: {in_words(error)}")
         return 1
     except BrokenPipeError:
         # The reader, such as head, is gone.

@@ -27,7 +27,7 @@ from tfbs_moe.data.splits import SPLITS, Split
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET, UNKNOWN, encode, one_hot_from_codes
-from tfbs_moe.tables import open_bytes
+from tfbs_moe.tables import open_bytes, read_whole
 
 Negatives = Literal["dinucleotide_shuffle", "block_shuffle", "supplied"]
 
@@ -139,7 +139,7 @@ def exact_pairs(codes: np.ndarray, label: np.ndarray) -> np.ndarray | None:
 
 def _text(path: str | Path) -> str:
     with open_bytes(path) as handle:
-        data = handle.read()
+        data = read_whole(handle, path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -22,7 +22,7 @@ import pyarrow.csv
 
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import open_bytes
+from tfbs_moe.tables import open_bytes, read_whole
 
 COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit", "summit_known")
 # With a larger fraction of unusable rows, a file is of another format.
@@ -122,7 +122,7 @@ def read_intervals(path: str | Path) -> pd.DataFrame:
 
 def _parse(path: Path) -> "_Parsed":
     with open_bytes(path) as handle:
-        data = handle.read()
+        data = read_whole(handle, path)
     plain = _plain(data)
     if plain is not None:
         return _Parsed(plain, [], len(plain), len(plain))

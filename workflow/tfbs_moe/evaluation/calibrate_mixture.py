@@ -59,7 +59,7 @@ def calibrate_mixture(
     description = bundle.describe(folder)
     trained_on = [expert["factors"] for expert in description["experts"]]
     motif_conditioned = GATES[description["gate"]].motif_conditioned
-    width = len(mixture.names) * mixture.experts.embedding_size
+    width = mixture.dimensions
     calibrations, fitted = [], False
     whole = {negatives: [read_dataset(path) for path in paths] for negatives, paths in validation.items()}
     may_overlap_training = description.get("rows") == POOLED_RANDOM

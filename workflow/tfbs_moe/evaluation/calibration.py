@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 BINS = 10
 FILE = "calibration.json"
+QUALITIES = (LOG_LOSS, BRIER, CALIBRATION_ERROR)
+_MEASURED = ("before", "after")
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Calibration:
     shift: float  # added to the scaled logit
     rows: int  # validation examples it was fitted to
     share: float  # fraction of them that are bound
-    before: Mapping[str, float]  # log_loss, brier and calibration_error on them, uncalibrated
+    before: Mapping[str, float]  # log_loss, brier and calibration_error on them, uncalibrated; NaN without rows
     after: Mapping[str, float]  # the same, calibrated
 
     def logit(self, logits: np.ndarray) -> np.ndarray:
@@ -57,20 +60,34 @@ class Calibration:
         return scipy.special.expit(moved).astype(np.float32)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return asdict(self)
+        """Return it as a JSON object, which has no NaN: None stands for it."""
+        qualities = {name: {key: _or_none(value) for key, value in getattr(self, name).items()} for name in _MEASURED}
+        return asdict(self) | qualities
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "Calibration":
         """Read the output of ``as_json``; InputError where a number is missing or out of range."""
         try:
-            found = cls(**given)
+            qualities = {
+                name: {key: np.nan if given[name][key] is None else float(given[name][key]) for key in QUALITIES}
+                for name in _MEASURED
+            }
+            numbers = {name: float(given[name]) for name in ("scale", "shift", "share")}
+            found = cls(**{**given, **qualities, **numbers, "rows": int(given["rows"])})
             odd = not (np.isfinite([found.scale, found.shift]).all() and 0 < found.share < 1)
-        except TypeError:
+        except (KeyError, TypeError, ValueError, OverflowError):
             odd = True
-        if odd:
-            raise InputError(f"{FILE} is damaged: {dict(given)} is not a calibration. Rebuild it.")
+        if odd or not isinstance(found.negatives, str):
+            raise InputError(f"{FILE} is damaged: {_shown(given)} is not a calibration. Rebuild it.")
         return found
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _shown(given: object) -> str:
+    return str(given)[:_SHOWN]
 
 
 def read_calibrations(folder: str | Path) -> dict[str, Calibration]:
@@ -118,7 +135,7 @@ def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str
     """Return log loss, Brier score and expected calibration error of the probabilities of logits (N,)."""
     logits = np.asarray(logits, dtype=np.float64)
     if not len(logits):
-        return dict.fromkeys((LOG_LOSS, BRIER, CALIBRATION_ERROR), np.nan)
+        return dict.fromkeys(QUALITIES, np.nan)
     losses = row_losses(np.asarray(label), logits, scipy.special.expit(logits), bins)
     return {name: float(value[0]) for name, value in mean_metrics(losses, np.ones((1, len(losses)), np.uint8)).items()}
 
@@ -126,11 +143,10 @@ def quality(label: np.ndarray, logits: np.ndarray, bins: int = BINS) -> dict[str
 OOD_P = "ood_p"
 # Conformal p-value below which a sequence counts as out of distribution.
 OOD_LEVEL = 0.05
-_QUALITIES = ("log_loss", "brier", "calibration_error")
 QUALITY_COLUMNS = (
     "calibrated_on",
-    *_QUALITIES,
-    *(f"{name}_calibrated" for name in _QUALITIES),
+    *QUALITIES,
+    *(f"{name}_calibrated" for name in QUALITIES),
     "auroc",
     "ood_p_bound",
     "ood_p_unbound",

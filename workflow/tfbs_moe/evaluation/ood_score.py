@@ -65,8 +65,11 @@ class OodScore:
             temporary.write_bytes(save({name: getattr(self, name).cpu().contiguous() for name in _SHAPES}))
 
     @classmethod
-    def read(cls, folder: str | Path) -> "OodScore | None":
-        """Read it from a bundle's folder; None where there is none, InputError where it is damaged."""
+    def read(cls, folder: str | Path, dimensions: int) -> "OodScore | None":
+        """Read it from the folder of a mixture whose experts' embeddings have D = ``dimensions`` numbers together.
+
+        None where there is none, InputError where it is damaged or of another mixture.
+        """
         path = Path(folder) / FILE
         if not path.is_file():
             return None
@@ -76,6 +79,15 @@ class OodScore:
             raise InputError(f"{path} is not a safetensors file: {error}. Rebuild it.") from None
         if {name: tensor.ndim for name, tensor in found.items()} != _SHAPES:
             raise InputError(f"{path} is damaged: it holds {', '.join(sorted(found)) or 'nothing'}. Rebuild it.")
+        (given, directions), (classes, projected) = found["projection"].shape, found["classes"].shape
+        if len(found["centre"]) != given or directions != projected or not classes or not len(found["distances"]):
+            raise InputError(f"{path} is damaged: its tensors do not fit together. Rebuild it.")
+        if given != dimensions:
+            raise InputError(
+                f"{path} is of another mixture: it is for embeddings of {given} numbers, and these have {dimensions}"
+            )
+        if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in found.values()):
+            raise InputError(f"{path} is damaged: it holds values that are infinite or NaN. Rebuild it.")
         return cls(*(found[name] for name in _SHAPES))
 
 

@@ -90,7 +90,11 @@ def predict_datasets(
     for replicate in sorted({replicate for _, replicate in names}):
         folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
         loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
-        ood_score = {name: OodScore.read(folder) for name, folder in folders.items()}
+        ood_score = {
+            name: OodScore.read(folders[name], model.dimensions)
+            for name, model in loaded.items()
+            if isinstance(model, MixtureOfExperts)
+        }
         experts = [name for name, model in loaded.items() if _is_expert(name, model)]
         away = (
             {}

@@ -11,6 +11,9 @@ from tfbs_moe.sequence import ALPHABET, UNKNOWN
 from tfbs_moe.tables import open_bytes
 
 _BLOCK_BYTES = 1 << 22
+# A definition line is at most this long.
+HEADER_BYTES = 1 << 16
+_SHOWN = 80
 _INVALID = 255
 _AMBIGUOUS = "NRYSWKMBDHV"  # IUPAC codes of several bases; hg19 has a few
 _BLANKS = b"\r\n\t "
@@ -89,6 +92,8 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             if not cut and b">" not in block:
                 cut = len(block)
             rest = block[cut:]
+            if len(rest) > HEADER_BYTES and b">" in rest:
+                raise InputError(f"{path}: a line with '>' of more than {HEADER_BYTES} bytes; this is not FASTA")
             if cut:
                 yield block[:cut]
     if rest:
@@ -100,9 +105,11 @@ def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
     if not words:
         raise InputError(f"{path}, line {line}: a sequence without a name")
     if not words[0].isprintable():
-        raise InputError(f"{path}, line {line}: the name {words[0]!r} holds a control character; this is not FASTA")
+        raise InputError(
+            f"{path}, line {line}: the name {words[0][:_SHOWN]!r} holds a control character; this is not FASTA"
+        )
     if words[0] in seen:
-        raise InputError(f"{path}, line {line}: the sequence {words[0]} occurs twice; names must differ")
+        raise InputError(f"{path}, line {line}: the sequence {words[0][:_SHOWN]} occurs twice; names must differ")
     seen.add(words[0])
     return words[0]
 

@@ -24,7 +24,7 @@ import pyfaidx
 from tqdm import tqdm
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.fasta import base_codes, read_fasta
+from tfbs_moe.genome.fasta import HEADER_BYTES, base_codes, read_fasta
 from tfbs_moe.sequence import UNKNOWN
 from tfbs_moe.tables import GZIP_MAGIC, atomic, open_bytes
 
@@ -38,8 +38,6 @@ _READ_BYTES = 1 << 22
 # Bases per fetch, and the largest gap between windows that are fetched together.
 _FETCH_BASES = 1 << 22
 _GAP = 2048
-# A definition line, with the empty lines before it, is at most this long.
-_HEADER_BYTES = 1 << 16
 # At most so many records and bgzip blocks are checked against the file, evenly spread.
 _CHECKED_RECORDS = 2000
 _CHECKED_BLOCKS = 64
@@ -193,15 +191,17 @@ class _Lines:
         self._handle.seek(offset)
 
     def __iter__(self) -> Iterator[bytes]:
-        rest = b""
+        rest: list[bytes] = []
         returns = None
         while block := self._handle.read(_READ_BYTES):
             self._bar.update(self._raw.tell() - self._bar.n)
-            block = rest + block
             cut = block.rfind(b"\n") + 1
-            lines, rest = block[:cut], block[cut:]
             if not cut:
+                rest.append(block)
+                if rest[0].startswith(b">"):
+                    raise pyfaidx.FastaIndexingError(_IRREGULAR)
                 continue
+            lines, rest = b"".join([*rest, block[:cut]]), [block[cut:]]
             # pyfaidx would take mixed line ends to be of one length, and blanks to be bases.
             found = lines.count(b"\r"), lines.count(b"\r\n")
             usual = (0, 0) if not found[0] else (lines.count(b"\n"),) * 2
@@ -209,7 +209,7 @@ class _Lines:
                 raise pyfaidx.FastaIndexingError("its line endings differ")
             returns = bool(found[0])
             yield from self._without_blanks(lines)
-        yield from self._without_blanks(rest)
+        yield from self._without_blanks(b"".join(rest))
 
     def _without_blanks(self, lines: bytes) -> Iterator[bytes]:
         suspicious = b" " in lines or b"\t" in lines
@@ -319,7 +319,7 @@ def _check_records(faidx: _Faidx) -> None:
     for number, (name, record) in enumerate(faidx.index.items()):
         if not (record.rlen > 0 and record.lenc > 0 and 0 <= record.lenb - record.lenc <= 2 and name.isprintable()):
             raise wrong
-        if not end < record.offset <= end + _HEADER_BYTES:
+        if not end < record.offset <= end + HEADER_BYTES:
             raise wrong
         if number % every == 0:
             header = faidx.raw(end, record.offset).lstrip()
@@ -334,6 +334,6 @@ def _check_records(faidx: _Faidx) -> None:
                 raise wrong
         end = record.bend
     lines, rest = divmod(record.rlen - 1, record.lenc)
-    tail = faidx.raw(record.offset + lines * record.lenb + rest, end + _HEADER_BYTES)
-    if not tail[:1].strip() or tail[1:].strip() or len(tail) > _HEADER_BYTES:
+    tail = faidx.raw(record.offset + lines * record.lenb + rest, end + HEADER_BYTES)
+    if not tail[:1].strip() or tail[1:].strip() or len(tail) > HEADER_BYTES:
         raise wrong

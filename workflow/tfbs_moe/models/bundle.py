@@ -44,8 +44,14 @@ _KINDS: dict[type, str] = {str: "string", dict: "mapping", int: "whole number", 
 Built = TypeVar("Built")
 
 _REQUIRED = {
-    "expert": ("architecture", "hyperparameters", "window", "weights"),
-    "mixture": ("gate", "hyperparameters", "embedding_size", "window", "experts", "weights"),
+    "expert": ("architecture", "hyperparameters", "window", "parameters", "weights"),
+    "mixture": ("gate", "hyperparameters", "embedding_size", "window", "parameters", "experts", "weights"),
+}
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("architecture", "gate", LEFT_OUT), str),
+    **dict.fromkeys(("hyperparameters", "weights", "metrics", "genome", "computed_with", "data"), dict),
+    **dict.fromkeys(("window", "embedding_size", "parameters"), int),
+    "experts": list,
 }
 
 
@@ -211,28 +217,24 @@ def _models_below(folder: Path) -> str:
 
 def _check_types(description: Mapping[str, Any], path: Path) -> None:
     """Raise InputError for values of the wrong type, or experts named twice or stored outside the bundle."""
-    wanted: dict[str, type] = {
-        "architecture": str,
-        "gate": str,
-        "hyperparameters": dict,
-        "window": int,
-        "embedding_size": int,
-        "weights": dict,
-        "experts": list,
-    }
-    for key, kind in wanted.items():
-        if key in description and not isinstance(description[key], kind):
+    for key, kind in _TYPES.items():
+        # What is not required may be unknown: null.
+        unknown = description.get(key) is None and key not in _REQUIRED[description["kind"]]
+        if not unknown and key in description and not isinstance(description[key], kind):
             raise InputError(f"{path}: {key} is not a {_KINDS[kind]}; the bundle is damaged. Rebuild it.")
     for key in ("window", "embedding_size"):
-        if not 0 < description.get(key, 1) <= _LARGEST:
+        if description.get(key) is not None and not 0 < description[key] <= _LARGEST:
             raise InputError(f"{path}: {key} is {description[key]}; a number from 1 to {_LARGEST} was expected")
     if not isinstance(description["weights"].get("sha256"), str):
         raise InputError(f"{path}: weights name no sha256; the bundle is damaged. Rebuild it.")
     names = []
     for entry in description.get("experts", []):
-        fields = ("name", "folder", "weights_sha256")
+        fields = ("name", "folder", "architecture", "weights_sha256")
         if not isinstance(entry, dict) or not all(isinstance(entry.get(field), str) for field in fields):
             raise InputError(f"{path}: an expert lacks one of {', '.join(fields)}. Rebuild the bundle.")
+        factors = entry.get("factors")
+        if not isinstance(factors, list) or not all(isinstance(factor, str) for factor in factors):
+            raise InputError(f"{path}: the factors of {entry['name']!r} are not a list of names. Rebuild the bundle.")
         _check_name(entry["name"], str(path))
         if entry["folder"] != f"{GATE_EXPERTS}/{entry['name']}":
             raise InputError(
@@ -246,8 +248,11 @@ def _check_types(description: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Raise InputError for a name that is not a plain folder name: a bundle must not reach outside its folder."""
-    if name in ("", ".", "..") or any(letter in name for letter in "/\\\0"):
+    """Raise InputError for a name that is not a plain folder name: a bundle must not reach outside its folder.
+
+    Names stand in headers of tables too, which a tab or a line end would break.
+    """
+    if name in ("", ".", "..") or not name.isprintable() or any(letter in name for letter in "/\\"):
         raise InputError(f"{where}: {name!r} cannot name an expert; it must be a plain folder name")
 
 
@@ -323,11 +328,12 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], what: str) -> None:
 def _load_expert(folder: Path, entry: Mapping[str, Any]) -> Expert:
     """Load one expert of a mixture; raise InputError if its weights are not those the gate was trained with."""
     place = folder / entry["folder"]
-    if not place.resolve().is_relative_to(folder.resolve()):
-        raise InputError(
-            f"{place} is a link that leads out of {folder}; a mixture's experts lie in its own folder. "
-            "Copy the expert there."
-        )
+    for path in (place, place / DESCRIPTION, place / WEIGHTS):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{path} is a link that leads out of {folder}; a mixture's experts lie in its own folder. "
+                "Copy the expert there."
+            )
     expert = load_experts({entry["name"]: place})[entry["name"]]
     found = describe(place)["weights"]["sha256"]
     if found != entry["weights_sha256"]:

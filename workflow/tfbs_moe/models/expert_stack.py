@@ -56,7 +56,9 @@ class ExpertStack(nn.Module):
             else:
                 for position in positions:
                     embeddings[position] = self.expert(position).embed(x)
-        return torch.stack([self._fill(embedding) for embedding in embeddings if embedding is not None], dim=1)
+        stacked = torch.stack([self._fill(embedding) for embedding in embeddings if embedding is not None], dim=1)
+        # To a gate NaN means that an expert is absent; weights too large to compute with must not look like that.
+        return stacked.nan_to_num(torch.inf, torch.inf, -torch.inf)
 
     def readouts(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weights (K, E) and biases (K,) that turn embeddings into the experts' own logits."""

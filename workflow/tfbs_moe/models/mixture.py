@@ -26,6 +26,11 @@ class MixtureOfExperts(nn.Module):
             )
 
     @property
+    def dimensions(self) -> int:
+        """Numbers in the embeddings of all experts together."""
+        return self.gate.experts * self.gate.embedding_size
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the experts, in the order of the weights."""
         return self.experts.names

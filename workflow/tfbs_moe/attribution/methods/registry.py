@@ -94,6 +94,8 @@ def attribute(
                 arguments["flanks"] = _tensor(wide[rows], lent.device)
             part = _tensor(x[rows], lent.device)
             result[rows] = chosen.function(lent, part, stream, **arguments).cpu().numpy()
+    if not np.isfinite(result).all():
+        raise InputError(f"{method}: the model gives values that are not finite; its weights are damaged")
     return gradients.simplex_corrected(result) if chosen.corrected else result
 
 
