@@ -234,7 +234,7 @@ def test_what_one_run_has_alone_is_said(run: Run, tmp_path: Path) -> None:
     first = Run(run.folder, run.study, run.published, {**run.tables, METRICS: tables[0]})
     second_metrics = tables[1][tables[1]["model"] != lacking]
     second = Run(other.folder, other.study, run.published, {**other.tables, METRICS: second_metrics})
-    alone = [text for text in summary(compare_runs(first, second)) if "alone" in text]
+    alone = [text for text in summary(compare_runs(first, second)) if "are only in" in text]
     count = (aggregate.over_seeds(tables[0])["model"] == lacking).sum()
     assert count > 0
     assert alone == [f"{count:,} metrics are only in made, of {model_label(lacking)}."]
