@@ -28,7 +28,7 @@ from tfbs_moe.runtime import rng
 
 IDENTITY = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
 # What names a model on a test set, in every table of results.
-RESULT_KEYS = ("protocol", "model", "seed", "experiment", "factor", "cell", "set", "stratum", "negatives")
+RESULT_KEYS = ("protocol", "model", "seed", *IDENTITY[1:])
 METRIC_COLUMNS = (
     *RESULT_KEYS,
     "rows",

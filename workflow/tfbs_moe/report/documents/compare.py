@@ -19,7 +19,7 @@ from tfbs_moe.report.page import Block, Items, Section, Text, interval, make_tab
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.tables import read_json, write_tsv
 
-_KEYS = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "rows", "metric"]
+_KEYS = ["protocol", "model", *aggregate.TEST_SET, "rows", "metric"]
 _HEADLINE = "auroc"
 _TABLES = ("metrics", "sets", "settings", "code")
 COMPARISON_FILES = ("index.html", *(f"{name}.tsv" for name in _TABLES))

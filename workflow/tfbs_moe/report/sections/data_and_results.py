@@ -75,7 +75,7 @@ def _roc(curves: pd.DataFrame) -> Explorer:
 
 
 def _gate(weights: pd.DataFrame) -> Explorer:
-    keys = ["protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "label", "expert"]
+    keys = ["protocol", "model", *aggregate.TEST_SET, "label", "expert"]
     table = first_kind(weights).groupby(keys, sort=False, as_index=False).agg(value=("value", "mean"))
     tests = aggregate.ordered_tests(table.drop(columns="label"))
     table = table.rename(columns={"label": "labelled"}).merge(tests[["experiment", "label"]], on="experiment")
