@@ -28,7 +28,7 @@ LATE = (
     "torch._dynamo",
     "torch._inductor.config",
 )
-# As many matrices as TOMTOM's p-values want.
+# As many matrices as TOMTOM's p-values need.
 MATRICES, SEQUENCES, LENGTH = 100, 50, 101
 
 

@@ -1,7 +1,7 @@
 """What Snakemake says on the console: one line a step with a short reason; and how it ends when it is interrupted.
 
-All that Snakemake says in its own words stands in its log file as before, below ``.snakemake/log``; with ``--verbose``
-it says it on the console too. For the Snakefile alone: the library knows nothing of Snakemake.
+Snakemake's own messages are in its log file as before, below ``.snakemake/log``; ``--verbose`` shows them on the
+console too. Only for the Snakefile: the library knows nothing of Snakemake.
 """
 
 import ast
@@ -25,9 +25,9 @@ _LEFT_OUT_TEXTS = ("Select jobs to execute", "Using shell:", "Some jobs were tri
 _END_TEXTS = ("Complete log(s):", "Elapsed time:")
 _LISTED = 3
 _LONGEST_CHANGE = 80
-# A param that stands for the code of a step.
+# A param that is a digest of a step's code.
 _DIGEST = re.compile(r"[0-9a-f]{16,}")
-# What Snakemake's reasons open with, and what is said of them. One that has nothing yet needs no reason.
+# How Snakemake's reasons begin, and what to show for them. A step without outputs yet needs no reason.
 _REASONS = {
     "Forced execution": "requested, or left unfinished",
     "Incomplete output files": "left unfinished",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # How jobs are submitted, asked after and cancelled. Edit the settings, and the lines of your scheduler if
-# your site wants jobs asked for in another way.
+# your site submits jobs in another way.
 #
 #   scheduler.sh submit RULE THREADS MEMORY_MB MINUTES GPUS JOBSCRIPT    prints the number of the job
 #   scheduler.sh status JOB                                              prints running, success or failed
@@ -13,7 +13,7 @@ SCHEDULER=lsf
 # Queues (partitions) for jobs without and with a GPU; empty for the scheduler's own choice.
 CPU_QUEUE=
 GPU_QUEUE=
-# What your site wants with every job, such as a project or an account: -P lab, -A lab.
+# What your site requires of every job, such as a project or an account: -P lab, -A lab.
 EXTRA=
 # The parallel environment of SGE that gives cores of one node.
 SGE_PE=smp

@@ -207,8 +207,8 @@ def test_requests_that_cannot_be_met_say_why(tmp_path, rows, split, negatives, o
 @pytest.mark.parametrize(
     ("rows", "split", "negatives", "reason"),
     [
-        ([GOOD], "test", "supplied", "holds positives alone"),
-        ([("A" * 40, 0)], "test", "supplied", "holds negatives alone"),
+        ([GOOD], "test", "supplied", "holds only positives"),
+        ([("A" * 40, 0)], "test", "supplied", "holds only negatives"),
         ([("A" * 40, 0)], "test", "block_shuffle", "no row is left"),
         ([("A" * 40, 1)], "test", "block_shuffle", "positives that can be shuffled: no row is left"),
         ([("N" * 40, 1)], "test", "block_shuffle", "hold an N"),

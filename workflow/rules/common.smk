@@ -210,7 +210,7 @@ def training_negatives(protocol):
 
 
 def choosy_gates():
-    """Return training negatives and experiments of each gate that weighs the experts of some experiments alone."""
+    """Return training negatives and experiments of each gate that weighs the experts of only some experiments."""
     found = {}
     for protocol in STUDY.protocols:
         known = STUDY.gate_experts(protocol)
@@ -343,7 +343,7 @@ def lost_models(protocol, seed):
 
 @cache
 def make_lost_models_again(protocol, seed):
-    """Make Snakemake rebuild lost models of a seed, which it does not check behind an up-to-date list."""
+    """Make Snakemake rebuild lost models of a seed, which it does not check if their list is up to date."""
     if workflow.is_main_process and Path(TRAINED_SEED.format(protocol=protocol, seed=seed)).exists():
         lost = list(lost_models(protocol, seed))
         workflow.dag.forcefiles.update(lost)

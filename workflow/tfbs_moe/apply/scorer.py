@@ -168,8 +168,8 @@ class Scorer:
         if strands == "both" and not _reads_both_strands_alike(model):
             if calibration or ood_score:
                 log.info(
-                    "strands both: no calibrated probabilities and no out-of-distribution score: they hold for forward "
-                    "sequences alone"
+                    "strands both: no calibrated probabilities or out-of-distribution score: they hold only for "
+                    "forward sequences"
                 )
             calibration, ood_score = {}, None
         return cls(

@@ -231,7 +231,7 @@ def _of_sequences(
 def _with_bases(
     codes: np.ndarray, start: np.ndarray, several: bool, notes: dict[str, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drop windows of unknown bases alone (gaps of a genome), where a sequence has several windows."""
+    """Drop windows of only unknown bases (gaps of a genome), where a sequence has several windows."""
     known = (codes != UNKNOWN).any(axis=1)
     if known.all() or not several:
         return codes, start

@@ -222,7 +222,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
         steps = [("weights", *each) for each in randomised[method]]
         if relabelled is not None:
             alike = similarity(subject.model, relabelled, X[few], method, **common, **options)
-            steps.append(("labels", "all, trained anew", alike))
+            steps.append(("labels", "all, retrained", alike))
         sanity += [
             _summary(pd.DataFrame({"rank_correlation": values}), what).assign(
                 randomised=changed, method=method, step=step, layer=layer

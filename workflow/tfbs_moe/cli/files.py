@@ -1,4 +1,4 @@
-"""Files that a command reads and writes, looked at before any work."""
+"""Files that a command reads and writes, checked before any work."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ def _check_writable(path: Path) -> None:
     while not mode_of(folder) and folder != folder.parent:
         folder = folder.parent
     try:
-        # Tried, as rights alone do not tell (a read-only disk, root).
+        # Tried, as permissions do not suffice (a read-only disk, root).
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -192,7 +192,7 @@ def _supplied(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if len(np.unique(label)) < 2:
         raise LeftOutError(
-            f"the file holds {'positives' if label.any() else 'negatives'} alone, so it cannot supply its own "
+            f"the file holds only {'positives' if label.any() else 'negatives'}, so it cannot supply its own "
             "negatives; choose another kind for it"
         )
     order = np.argsort(label == 0, kind="stable")

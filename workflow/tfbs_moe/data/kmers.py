@@ -31,7 +31,7 @@ class KmerIndex:
     def with_places(cls, codes: np.ndarray, k: int = DEFAULT_K) -> tuple["KmerIndex", np.ndarray]:
         """Index sequences (N, L), and return the position in the index of each of their k-mers, int (N, L - k + 1).
 
-        A k-mer with an N is at D, behind the last, so that ``np.append(index.held_by(reference), False)[places]`` says
+        A k-mer with an N is at D, after the last, so that ``np.append(index.held_by(reference), False)[places]`` says
         which k-mers a reference holds too, with one look-up for all copies of a k-mer.
         """
         kmers, valid = canonical_kmers(codes, k)

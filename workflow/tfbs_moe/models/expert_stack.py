@@ -79,7 +79,7 @@ class ExpertStack(nn.Module):
     def _embed_together(self, positions: Sequence[int], x: torch.Tensor) -> torch.Tensor:
         """Embed with experts of one shape in one pass: (experts, N, E)."""
         states = [self.gate_experts[position].state_dict(keep_vars=True) for position in positions]
-        # Stacked anew each time, which is cheap, so that weights are current and gradients reach them.
+        # Restacked each time, which is cheap, so that weights are current and gradients reach them.
         stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
         template = _Embedding(self.expert(positions[0]))
 

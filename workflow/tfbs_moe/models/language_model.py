@@ -32,7 +32,7 @@ class LanguageModelParameters(ExpertParameters):
     # Bases between token starts: 1 for overlapping k-mers (DNABERT), ``kmer`` for consecutive ones (Nucleotide
     # Transformer). Bases that fill no token are dropped.
     stride: int = 1
-    frozen: bool = True  # train the head alone
+    frozen: bool = True  # train only the head
     dropout: float = 0.1  # of the embedding
     # The model's own configuration: filled in from ``model`` and kept in the bundle, which then needs neither the
     # folder nor the hub.

@@ -73,7 +73,7 @@ def register_own(experts: Mapping[str, Mapping[str, Any]]) -> None:
 def build(architecture: str, window: int, hyperparameters: Mapping[str, Any], seed: int | None = None) -> Expert:
     """Build an expert; raise InputError for an unknown architecture or hyper-parameter.
 
-    With a ``seed`` the initial weights depend on it alone, and torch's own generator keeps its state.
+    With a ``seed`` the initial weights depend only on it, and torch's own generator keeps its state.
     """
     if architecture not in ARCHITECTURES:
         raise InputError(_unknown("architecture", architecture, list(ARCHITECTURES)))

@@ -28,7 +28,7 @@ def omnibus_results(
 ) -> tuple[list[Result], MixedFit | None]:
     """Run the repeated-measures ANOVA, Friedman's test and the mixed model; return the results, and the fit if any.
 
-    ``metrics`` are the rows behind ``table``, seed by seed.
+    ``metrics`` are the rows of ``table``, seed by seed.
     """
     count, common = len(table.values), _common(table)
     if count < SMALLEST:

@@ -121,7 +121,7 @@ def _rows(
     device: torch.device,
     name: str,
 ) -> Rows:
-    """Join the sequences of all training experiments, with the columns that ``GateInputs`` has behind embeddings."""
+    """Join the sequences of all training experiments, with the columns that ``GateInputs`` has after embeddings."""
     factors = {entry["name"]: entry["factors"] for entry in gate_inputs.description["experts"]}
     trained_on = [factors[expert] for expert in gate_inputs.names]
     beside = []

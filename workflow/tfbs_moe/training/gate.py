@@ -51,8 +51,8 @@ def train_gate(
     """Train a gate over frozen experts, write the mixture's bundle, history and timing, return its ``model.json``.
 
     ``experts`` are bundle folders by name, in the gate's order; those that ``gate_inputs`` lists as excluded are
-    skipped. ``expert_dropout`` is the fraction of examples without the experts trained on their factor alone, as for a
-    factor that no expert was trained on; drawn anew in each training epoch, once for validation. ``fine_tuning``
+    skipped. ``expert_dropout`` is the fraction of examples without the experts trained only on their factor, as for a
+    factor that no expert was trained on; redrawn in each training epoch, once for validation. ``fine_tuning``
     trains the experts too, afterwards. ``model.json`` has ``left_out`` if training diverges or a class is missing.
     Raises InputError for unusable experts, data or settings, and Interrupted, with the checkpoint written, on a signal.
     """

@@ -41,7 +41,7 @@ _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
 _ROWS_PER_PART = 4096
 ARRAY, DESCRIPTION = "gate_inputs.npy", "gate_inputs.json"
-# Columns behind the embeddings of a sequence: label, whether it is a validation example, index of its training
+# Columns after the embeddings of a sequence: label, whether it is a validation example, index of its training
 # experiment, a uniform draw, and the motif prior (1 + K).
 _LABEL, _VALIDATION, _SOURCE, _DRAW, _KNOWN = range(5)
 
@@ -66,7 +66,7 @@ class GateInputs:
     validation: np.ndarray  # bool (N,), validation examples of the gate; the others train it
     names: tuple[str, ...]  # of the experts
     embedding_size: int
-    hidden: torch.Tensor  # bool (experiments, K), experts trained on the experiment's factor alone, in any cell type
+    hidden: torch.Tensor  # bool (experiments, K), experts trained only on the experiment's factor, in any cell type
     description: dict[str, Any]
 
     def only(self, names: Sequence[str]) -> "GateInputs":
@@ -259,7 +259,7 @@ def hide(
     """Apply expert dropout: for a fraction ``expert_dropout`` of sequences, set the experts of their own factor to NaN.
 
     They then look like those of a factor that no expert was trained on. ``embeddings`` are (n, K, E), ``hidden`` is
-    from ``GateInputs``, ``source`` int (n,) the experiment. In ``training`` the fraction is drawn anew from torch's
+    from ``GateInputs``, ``source`` int (n,) the experiment. In ``training`` the fraction is redrawn from torch's
     stream; otherwise by ``draw``, uniform (n,), which is the same in every epoch.
     """
     if not expert_dropout:

@@ -31,8 +31,8 @@ class TrainingSettings:
     patience: int = 10  # epochs without a better validation AUROC before training stops
     min_delta: float = 0.0  # by which an AUROC must rise to count as better
     validation: Literal["whole_set", "batch_mean"] = "whole_set"  # ``batch_mean``: the authors' mean AUROC of batches
-    augmentation: Literal["none", "reverse_complement"] = "none"  # with probability 1/2, anew each epoch
-    fresh_negatives: bool = False  # shuffle negatives anew each epoch, so that none can be memorised
+    augmentation: Literal["none", "reverse_complement"] = "none"  # with probability 1/2, each epoch
+    fresh_negatives: bool = False  # reshuffle negatives each epoch, so that none can be memorised
     class_weight: Literal["none", "balanced"] = "none"  # ``balanced``: positives weigh negatives / positives
     clip_norm: float | None = None  # maximum norm of the gradient
     mixed_precision: bool = True  # on a GPU only: bfloat16, or float16 if it lacks that

@@ -1,7 +1,7 @@
 """Faster explanation of ConvNets on a CPU; the numbers stay the same to rounding.
 
 A ConvNet is a convolution, ReLU and global pooling (``MotifScan``), then a few small layers. A transposed convolution
-is linear, so the gradients of many copies of a sequence are summed behind the convolution and brought back to the bases
+is linear, so the gradients of many copies of a sequence are summed after the convolution and brought back to the bases
 once. A mutation touches one filter width of the convolution, so the rest is computed once for all mutations. And
 gradients return to four channels quickly when neighbouring bases are computed as channels of one strided convolution.
 """
@@ -245,7 +245,7 @@ def _embedding(expert: ConvNet, pooled: Iterator[Tensor]) -> Tensor:
 
 
 def _strands(expert: ConvNet) -> tuple[bool, ...]:
-    # Predictions are explained, so a network that averages strands in prediction alone does so here too.
+    # Predictions are explained, so a network that averages strands only in prediction does so here too.
     return (False,) if expert.settings.reverse_complement == "none" else (False, True)
 
 

@@ -1,4 +1,4 @@
-"""Methods by gradients or mutations alone: gradient, input × gradient, SmoothGrad, in-silico mutagenesis."""
+"""Methods by gradients or mutations: gradient, input × gradient, SmoothGrad, in-silico mutagenesis."""
 
 import copy
 

@@ -60,7 +60,7 @@ def shiftsmooth(
     """
     weight = shift_weights(n, weights)
     if padding == "inside":
-        # ``MotifScorer`` knows sequences of the network's own length alone.
+        # ``MotifScorer`` takes only sequences of the network's own length.
         scorer = Scorer(scorer.model, scorer.device, scorer.batch_size, scorer.output)
         _check_inside(scorer.model, n)
     extended = _extended(x, n, padding, flanks)

@@ -293,7 +293,7 @@ def addresses(
 def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
     """Return the local file of an address, ``<root>/<host>/<path>``, as ``wget --force-directories`` lays it out.
 
-    Percent-encoding is undone, so that ``%28`` and ``(`` are one file, but for characters that may not stand in a file
+    Percent-encoding is undone, so that ``%28`` and ``(`` are one file, but for characters that may not be in a file
     name or that Snakemake reads as a wildcard. A query becomes part of the name. A digest stands for a part of a name
     that is too long, as that of a signed address is.
     """

@@ -15,7 +15,7 @@ BASES = 5
 
 @numba.njit(cache=True, nogil=True)
 def euler_paths(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Draw one path (N, L) for each sequence, uint8 of codes 0 to 4, L at least 1; row i depends on seed i alone."""
+    """Draw one path (N, L) for each sequence, uint8 of codes 0 to 4, L at least 1; row i depends only on seed i."""
     count, length = codes.shape
     result = np.empty((count, length), dtype=np.uint8)
     # Successors of the first base, then of the second, ...; where each base's begin; where its last edge lies.

@@ -123,7 +123,7 @@ def _dealt(slots: np.ndarray, shares: dict[str, float], draw: np.random.Generato
 def _served(found: Negatives, parents: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Return the positives whose partners were found, drawn at random where negatives belong to no positive."""
     own = found.parent[found.parent != UNPAIRED]
-    # By whole positives, so that those kept have all the negatives they want.
+    # By whole positives, so that those kept have all their negatives.
     positive, each = np.unique(parents, return_counts=True)
     order = draw.permutation(len(positive))
     before = np.cumsum(each[order]) - each[order]
@@ -131,7 +131,7 @@ def _served(found: Negatives, parents: np.ndarray, draw: np.random.Generator) ->
 
 
 def _kept(slots: np.ndarray, partnered: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return which positives stay: those with a partner, and the same fraction of those that want none."""
+    """Return which positives stay: those with a partner, and the same fraction of those that need none."""
     wanting = np.zeros_like(partnered)
     wanting[slots] = True
     kept = wanting & partnered

@@ -30,7 +30,7 @@ _REPEAT_DIVERGENCE = 0.12
 def make_genome(
     chromosomes: Mapping[str, int], unknown_run: int, repeat_fraction: float, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Draw a genome, each chromosome of which depends on its own name and the seed alone.
+    """Draw a genome, each chromosome of which depends only on its own name and the seed.
 
     Returns, by chromosome, codes uint8 (length,), 0 to 4, and bool (length,): which bases are in lower case.
     ``unknown_run`` bases of N lie at the start of every chromosome and once more inside it; diverged copies of a few

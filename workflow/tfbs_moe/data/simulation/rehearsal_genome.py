@@ -45,7 +45,7 @@ def domain_levels(shape: Shape, seed: int) -> np.ndarray:
 def make_chromosome(
     shape: Shape, repeat_fraction: float, seed: int, sites: Sites | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one chromosome, which depends on its shape and the seed alone, and plant sites in it.
+    """Draw one chromosome, which depends only on its shape and the seed, and plant sites in it.
 
     Returns uint8 (size,), of which the bits of ``BASE`` hold the base, ``LOWER`` is set in lower case and ``PLANTED``
     in sites; and bool (S,), which sites were planted: those that touch neither an N nor an earlier site. Diverged

@@ -88,7 +88,7 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
         f"frozen experts ({'; '.join(gates)}), rows: {GATE_ROWS[settings['gate_rows']]}. "
         + (f"Networks trained on the rows of all training experiments together: {pooled}. " if pooled else "")
         + "Everything was "
-        f"trained anew for each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows "
+        f"retrained for each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows "
         "only."
     )
 

@@ -263,7 +263,7 @@
     const redraw = () => {
       const svg = charts[explorer.dataset.chart](data, chosen, shown, (words) => { said.value = words; });
       svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", `${title}: ${Object.values(chosen).join(", ")}. The same numbers stand in the tables.`);
+      svg.setAttribute("aria-label", `${title}: ${Object.values(chosen).join(", ")}. The tables have the same numbers.`);
       picture.replaceChildren(svg);
       said.value = "";
     };
