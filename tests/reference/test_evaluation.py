@@ -178,6 +178,14 @@ def test_a_metric_that_stands_at_its_bound_in_every_draw_has_no_interval() -> No
     assert np.isnan(list(nothing.values())).all()
 
 
+@pytest.mark.parametrize("logit", [0.0, 0.3, -2.0])
+@pytest.mark.parametrize("count", [120, 147])
+def test_losses_that_differ_by_rounding_alone_have_no_interval(logit: float, count: int) -> None:
+    """A model that says the same of every row; before the mend its log loss had [.693147, .693147], its Brier none."""
+    found = evaluate(scores(np.arange(count) % 2 == 0, np.full(count, logit)), NAMES, seed=0).set_index("metric")
+    assert found.loc[["log_loss", "brier"], ["lower", "upper"]].isna().all(axis=None)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calibration_is_the_most_likely_scale_that_turns_nothing_round(seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -13,7 +13,6 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
-from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
 from tfbs_moe.tables import new_hdf5
@@ -149,7 +148,7 @@ def summarise(
         values = values[np.isfinite(values)]
         value = values.mean() if len(values) else np.nan
         lower = upper = np.nan
-        if len(values) >= FEWEST and varies(values):
+        if len(values) >= FEWEST:
             means = np.append(value, values[drawn(len(values))].mean(axis=1))
             lower, upper = np.clip(mean_interval_of_draws(means, len(values), level), *bounds(metric))
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})

@@ -5,6 +5,8 @@ import re
 import numpy as np
 from scipy.special import expit, logit, ndtri, stdtrit
 
+from tfbs_moe.numeric import varies
+
 EDGE = 1e-9
 # Skewness below which a mean counts as symmetric.
 _EVEN = 1e-6
@@ -40,10 +42,10 @@ def mean_interval_of_draws(drawn: np.ndarray, rows: int, level: float) -> tuple[
     skewness of the resampled means. ``drawn`` is float (1 + draws,), the observed mean first; ``rows``, the size of the
     smaller class, sets the degrees of freedom. NaN where the resamples do not vary.
     """
+    if rows < 2 or not varies(drawn[1:]):
+        return np.nan, np.nan
     value, centred = float(drawn[0]), drawn[1:] - drawn[1:].mean()
     error = float(np.sqrt((centred**2).mean()))
-    if not error > 0 or rows < 2:
-        return np.nan, np.nan
     skewness = float((centred**3).mean()) / error**3
     t = stdtrit(rows - 1, (1 + level) / 2) * np.array([1, -1])
     turned = t if abs(skewness) < _EVEN else 3 / skewness * (np.cbrt(1 + skewness * (t - skewness / 6)) - 1)
