@@ -59,6 +59,13 @@ def test_everything_is_made(demo):
     assert not list(folder.rglob("*.tmp.*"))
 
 
+def test_the_index_of_the_simulated_genome_is_used(demo):
+    made = run_folder(demo) / "synthetic"
+    # An index made again, for being older than its FASTA, would be younger than the last output of its job.
+    dates = [(made / name).stat().st_mtime_ns for name in ("genome.fa", "genome.fa.fai", "sites.tsv")]
+    assert dates == sorted(dates)
+
+
 def test_experts_learn_their_own_motif(demo):
     metrics = pd.read_csv(run_folder(demo) / "evaluation/metrics.tsv", sep="\t")
     auroc = metrics.query("metric == 'auroc' and rows == 'all'")

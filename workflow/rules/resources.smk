@@ -34,6 +34,8 @@ rule planted_study:
         shape=SHAPE or [],
     output:
         genome=f"{SYNTHETIC}/genome.fa",
+        # After the genome, as Snakemake dates outputs anew in this order: an index older than its FASTA is made again.
+        index=f"{SYNTHETIC}/genome.fa.fai",
         sites=f"{SYNTHETIC}/sites.tsv",
         peaks=expand(f"{SYNTHETIC}/{{name}}.narrowPeak.gz", name=PLANTED),
         blacklist=f"{SYNTHETIC}/blacklist.bed.gz" if SHAPE else [],
