@@ -251,3 +251,54 @@ def test_strength_does_not_depend_on_the_order_of_the_file(tmp_path):
     pd.testing.assert_frame_equal(*ordered)
     assert ordered[0].signal.tolist() == [7.0, 3.0, 3.0]
     assert ordered[0].chrom.tolist() == ["chr1", "chr1", "chr2"]
+
+
+PLACE = ("chr1", 100, 200)
+
+
+@pytest.mark.parametrize(
+    ("lines", "summit", "signal", "strand"),
+    [
+        # HOMER counts from 1; strands may be 0 and 1.
+        (["# HOMER Peaks", "#PeakID\tchr\tstart\tend\tstrand", "p-1\tchr1\t101\t200\t+\t9.5\t0.8"], None, 9.5, "+"),
+        (["p-1\tchr1\t101\t200\t1"], None, None, "-"),
+        (["PeakID (cmd=annotatePeaks.pl x)\tChr\tStart\tEnd\tStrand", "p-1\tchr1\t101\t200\t+\t7"], None, 7, "+"),
+        (["GeneID\tChr\tStart\tEnd\tStrand", "p-1\tchr1\t101\t200\t-"], None, None, "-"),
+        (["##gff-version 3", "chr1\tMACS\tpeak\t101\t200\t5.5\t.\t.\tID=p1;Name=one"], None, None, "."),
+        (["seqnames\tstart\tend\twidth\tstrand", "chr1\t101\t200\t100\t*"], None, None, "."),
+        (["585\tchr1\t100\t200\t.\t7\t.\t3.5\t-1\t-1\t20"], 120, 3.5, "."),
+        (["chr1\t100\t200\t44\t3\tchr1:130-150"], 140, 44, "."),
+        (["chr1\t100\t200\tMAX\t2\t.\t131\t132\t1,2,3"], 131, None, "."),
+        (["chr1\t100\t200\tx\t0\t.\t110\t190\t0\t2\t10,20\t0,80\t5.5\t4\t3"], None, 5.5, "."),
+    ],
+    ids=["HOMER", "HOMER without titles", "annotatePeaks", "SAF", "GFF", "GRanges", "UCSC", "SEACR", "ReMap", "gapped"],
+)
+def test_other_formats_give_the_same_place_and_their_summit(tmp_path, lines, summit, signal, strand):
+    peaks, _ = read_peaks(write_lines(tmp_path / "peaks.txt", lines))
+    row = peaks.iloc[0]
+    assert (row.chrom, row.start, row.end) == PLACE and row.strand == strand
+    assert (row.summit, row.summit_known) == ((summit, True) if summit else (150, False))
+    assert math.isnan(row.signal) if signal is None else row.signal == signal
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Position\t IP\tControl\n1:100\t9\t0\n", "GEM's table of events.* with --outNP"),
+        (b"@HD\tVN:1.6\n@SQ\tSN:chr1\nchr1\t101\t200\t+\tp\n", "picard IntervalListToBed"),
+        (b"\xeb\xf2\x89\x87" + bytes(9), "is a bigBed; .* Convert it first: bigBedToBed .*peaks.x peaks.bed"),
+        (b"\x26\xfc\x8f\x88" + bytes(9), "is a bigWig, which holds a signal and no peaks"),
+        (b"PK\x03\x04" + bytes(9), "zip archive .* Convert it first: unzip"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(tmp_path, content, message):
+    (tmp_path / "peaks.x").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_peaks(tmp_path / "peaks.x")
+
+
+def test_rows_of_bed_are_no_other_format(tmp_path):
+    """Names and chromosomes that are numbers, and a thick part that is no single base."""
+    for line in ("1\t100\t200\t7\t0", "585\t100\t200\t+\t0\t+", "chr1\t100\t200\tx\t0\t.\t110\t190\t0"):
+        row = read_peaks(write_lines(tmp_path / "a.bed", [line]))[0].iloc[0]
+        assert (row.start, row.end, row.summit_known) == (100, 200, False)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import shutil
 import stat
 import zlib
@@ -242,16 +243,23 @@ def new_hdf5(path: str | Path) -> Iterator["h5py.File"]:
 
 
 GZIP_MAGIC = b"\x1f\x8b"
+_UTF_16 = ("UTF-16 text", "iconv -f UTF-16 -t UTF-8 {} > utf8.txt")
+_BIGBED = ("a bigBed", "bigBedToBed {} peaks.bed")
+_BIGWIG = ("a bigWig, which holds a signal and no peaks", "")
+# By the first bytes: what a file is, and the command that turns it into what can be read.
 _OTHER_FORMATS = {
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"PK\x03\x04": "a zip archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"\xeb\xf2\x89\x87": "a bigBed",
-    b"\x87\x89\xf2\xeb": "a bigBed",
-    b"\x1a\x41\x27\x43": "a 2bit genome",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
+    b"BZh": ("a bzip2 archive", "bunzip2 {}"),
+    b"\xfd7zXZ": ("an xz archive", "unxz {}"),
+    b"PK\x03\x04": ("a zip archive (as .xlsx is)", "unzip {}"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "unzstd {}"),
+    b"\xeb\xf2\x89\x87": _BIGBED,
+    b"\x87\x89\xf2\xeb": _BIGBED,
+    b"\x26\xfc\x8f\x88": _BIGWIG,
+    b"\x88\x8f\xfc\x26": _BIGWIG,
+    b"\x1a\x41\x27\x43": ("a 2bit genome", "twoBitToFa {} genome.fa"),
+    b"CRAM": ("CRAM, which holds reads", ""),
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
 }
 
 
@@ -301,8 +309,9 @@ def mode_of(path: str | Path) -> int:
 def _check_start(path: Path, start: bytes) -> None:
     if not start:
         raise InputError(f"{path} is empty: it has no bytes. Fetch it again.")
-    for magic, name in _OTHER_FORMATS.items():
+    for magic, (name, command) in _OTHER_FORMATS.items():
         if start.startswith(magic):
-            raise InputError(f"{path} is {name}; plain text or gzip was expected. Convert it first.")
+            advice = f" Convert it first: {command.format(shlex.quote(str(path)))}" if command else ""
+            raise InputError(f"{path} is {name}; plain text or gzip was expected.{advice}")
     if path.suffix == ".gz" and not start.startswith(GZIP_MAGIC):
         raise InputError(f"{path} is named .gz but is not a gzip file: it starts with {start!r}. Fetch it again.")

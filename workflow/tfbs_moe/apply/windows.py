@@ -4,6 +4,7 @@ Bases beyond the end of a sequence are unknown (N): a sequence shorter than a wi
 covered by windows at every step, and by a last one that ends with it.
 """
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 
 from tfbs_moe.apply.sequence_table import read_sequences
 from tfbs_moe.data.dataset import read_dataset
-from tfbs_moe.data.peaks import read_peaks
+from tfbs_moe.data.peaks import holds_peaks, read_peaks
 from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.fasta import read_fasta
@@ -27,13 +28,15 @@ BLOCK_ROWS = 16384
 
 _SHORT = "shorter than a window, with unknown bases on both sides"
 _VCF_MAGIC = b"##fileformat=VCF"
+_HDF5_MAGIC = b"\x89HDF"
+_BEGIN_BYTES = 1 << 16
 _EMPTY = "windows left out that hold only unknown bases"
 _BEYOND = "windows left out that lie beyond the end of the chromosome"
 
 Format = Literal["fasta", "intervals", "table", "dataset"]
 _BY_SUFFIX: dict[str, Format] = {
     **dict.fromkeys([".fa", ".fasta", ".fna", ".fas"], "fasta"),
-    **dict.fromkeys([".bed", ".narrowpeak", ".broadpeak"], "intervals"),
+    **dict.fromkeys([".bed", ".narrowpeak", ".broadpeak", ".gappedpeak", ".gff", ".gff3", ".gtf"], "intervals"),
     **dict.fromkeys([".tsv", ".txt", ".csv", ".seq"], "table"),
     ".h5": "dataset",
 }
@@ -96,7 +99,7 @@ def open_source(
     """Open a file of sequences or intervals.
 
     Args:
-        path: FASTA; BED or narrowPeak (with ``genome``); a table with a column ``sequence``, or one sequence per line;
+        path: FASTA; peaks or intervals (with ``genome``); a table with a column ``sequence``, or one sequence per line;
             or a dataset of a study (HDF5), whose sequences on ``-`` are turned to the forward strand. Plain or gzip.
         window: length L that the model takes, in bases.
         format: of the file; None to tell by its name and first byte.
@@ -131,14 +134,23 @@ def open_source(
 
 
 def guess_format(path: Path) -> Format:
-    """Return the format of a file by its name, or by its first byte; InputError where it holds variants."""
+    """Return the format of a file by its name or how it begins; InputError where it holds variants, or is binary."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in (".gz", ".bgz")]
     suffix = suffixes[-1] if suffixes else ""
     with open_bytes(path) as handle:
-        begin = handle.read(len(_VCF_MAGIC))
-    if begin == _VCF_MAGIC or suffix in (".vcf", ".bcf"):
+        begin = handle.read(_BEGIN_BYTES)
+    if begin.startswith(_VCF_MAGIC) or suffix in (".vcf", ".bcf"):
         raise InputError(f"{path} holds variants; score them with: tfbs-moe variants MODEL {path} --genome FASTA")
-    return _BY_SUFFIX.get(suffix) or ("fasta" if begin.startswith(b">") else "table")
+    by_name = _BY_SUFFIX.get(suffix)
+    if by_name not in (None, "table"):
+        return by_name
+    if begin.startswith(_HDF5_MAGIC):
+        return "dataset"
+    if b"\0" in begin:
+        raise InputError(f"{path} is binary; text (FASTA, peaks, a table), plain or gzip, was expected")
+    if begin.removeprefix(codecs.BOM_UTF8).startswith(b">"):
+        return "fasta"
+    return "intervals" if holds_peaks(begin) else "table"
 
 
 def tile_starts(length: int, window: int, step: int) -> np.ndarray:

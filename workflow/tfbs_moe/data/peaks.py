@@ -1,4 +1,4 @@
-"""Reading peak files: narrowPeak, broadPeak, gappedPeak and BED with 3 columns or more.
+"""Reading peak files: narrowPeak, broadPeak, BED with 3 columns or more, and what ``peak_formats`` knows.
 
 Odd rows are corrected by a rule or excluded, and counted either way; a file that cannot be trusted as a whole is an
 InputError.
@@ -8,6 +8,7 @@ Columns of a peak table, throughout this package: ``chrom``; ``start`` (0-based)
 ``summit`` (0-based, absolute; the midpoint where the file has none) and ``summit_known``.
 """
 
+import logging
 import math
 import re
 from collections import Counter
@@ -21,8 +22,11 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tfbs_moe.data.counts import Counts
+from tfbs_moe.data.peak_formats import as_narrow_peaks
 from tfbs_moe.errors import InputError
 from tfbs_moe.tables import open_bytes, read_whole
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "summit", "summit_known")
 # With a larger fraction of unusable rows, a file is of another format.
@@ -31,8 +35,8 @@ MAX_COORDINATE = 2**40
 
 _BED_COLUMNS = 6
 _BROAD_COLUMNS = 9
-# BED12 and gappedPeak (BED12+3) hold blocks, not a summit, in their tenth column.
-_BLOCK_COLUMNS = (12, 15)
+# BED12 holds blocks, not a summit, in its tenth column.
+_BLOCK_COLUMNS = 12
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _BLANK = re.compile(r"[^\S\t\n]")
 _MAX_NUMBER_LENGTH = 40
@@ -49,7 +53,11 @@ _NARROW_TYPES = dict.fromkeys(("chrom", "name", "strand"), pa.string())
 _NARROW_TYPES |= dict.fromkeys(("start", "end", "offset"), pa.int64())
 _NARROW_TYPES |= dict.fromkeys(("score", "signal", "p", "q"), pa.float64())
 _NARROW = ("chrom", "start", "end", "name", "score", "strand", "signal", "p", "q", "offset")
-_COLUMN_TITLES = frozenset({"chrom", "chr", "#chrom", "#chr", "seqnames", "seqname", "chromosome"})
+# Of the first column; HOMER's annotatePeaks adds its command to "PeakID".
+_COLUMN_TITLES = re.compile(r"#?(chrom|chr|seqnames?|chromosome|geneid|position|peakid( .*)?)", re.IGNORECASE)
+# Rows looked at to tell what a file holds.
+_LOOKED_AT = 100
+_SEQUENCE = re.compile(r"[ACGTUN]{10,}", re.IGNORECASE)
 _STRENGTHS = ("signal", "p", "q", "score")
 _OFFSET = "offset"
 _UNKNOWN_OFFSET = -1
@@ -126,8 +134,12 @@ def _parse(path: Path) -> "_Parsed":
     plain = _plain(data)
     if plain is not None:
         return _Parsed(plain, [], len(plain), len(plain))
-    numbered, lines = _rows(path, data)
-    width = _usual_width(path, [fields for _, fields in numbered])
+    numbered, titles, lines = _rows(path, data)
+    rows, kind = as_narrow_peaks([fields for _, fields in numbered], titles)
+    if kind:
+        log.info("%s is read as %s", path, kind)
+    numbered = [(line, fields) for (line, _), fields in zip(numbered, rows, strict=True)]
+    width = _usual_width(path, rows)
     usual = [(line, fields) for line, fields in numbered if len(fields) == width]
     layout = _layout(width, [fields for _, fields in usual])
     table, faults = _columns(usual, width, layout)
@@ -165,8 +177,8 @@ def _plain(data: bytes) -> pd.DataFrame | None:
     return _table(columns)
 
 
-def _rows(path: Path, data: bytes) -> tuple[list[tuple[int, list[str]]], int]:
-    """Return (line number, fields) of every data row, and the number of lines."""
+def _rows(path: Path, data: bytes) -> tuple[list[tuple[int, list[str]]], list[str], int]:
+    """Return (line number, fields) of every data row, the titles of the columns, if any, and the number of lines."""
     if b"\0" in data:
         raise InputError(f"{path} is binary; a text file of peaks, plain or gzip, was expected")
     # Bytes outside UTF-8 may occur in names, but in no column that is used.
@@ -175,29 +187,55 @@ def _rows(path: Path, data: bytes) -> tuple[list[tuple[int, list[str]]], int]:
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
+    if text.startswith(("@HD\t", "@SQ\t")):
+        raise InputError(
+            f"{path} has the header of SAM; where it is a list of intervals, `picard IntervalListToBed` makes BED of it"
+        )
     # Stripped only where needed: hardly any file has blanks beside its tabs.
     blanks = _BLANK.search(text) is not None
     rows: list[tuple[int, list[str]]] = []
+    titles: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or _HEADER.match(line):
             continue
         fields = line.split("\t") if "\t" in line else line.split()
         if blanks:
             fields = [field.strip() for field in fields]
-        if not rows and fields[0].lower() in _COLUMN_TITLES and not any(map(_NUMBER.fullmatch, fields[1:3])):
-            _refuse_one_based(path, number, fields)
+        if not rows and _COLUMN_TITLES.fullmatch(fields[0]) and not any(map(_NUMBER.fullmatch, fields[1:3])):
+            _refuse_others(path, number, fields)
+            titles = fields
             continue
         rows.append((number, fields))
     if not rows:
         raise InputError(f"{path} holds no peak: {len(lines)} lines, none of them a row of data")
-    return rows, len(lines)
+    return rows, titles, len(lines)
 
 
-def _refuse_one_based(path: Path, line: int, titles: list[str]) -> None:
+def _refuse_others(path: Path, line: int, titles: list[str]) -> None:
     if {"abs_summit", "length"} <= set(titles):
         raise InputError(
             f"{path}, line {line}: this is a MACS .xls table, which counts from 1; give the .narrowPeak file beside it"
         )
+    if {"Position", "IP"} <= set(titles):
+        raise InputError(
+            f"{path}, line {line}: this is GEM's table of events, which have no width; run GEM with --outNP and give "
+            "the .narrowPeak file that it then writes"
+        )
+
+
+def holds_peaks(begin: bytes) -> bool:
+    """Return whether a file, by its first bytes, holds peaks or intervals; not where their rows end with a sequence."""
+    whole = begin[: begin.rfind(b"\n") + 1] or begin
+    try:
+        numbered, titles, _ = _rows(Path(), whole)
+    except InputError:
+        # With titles that are known, or no row at all.
+        return b"abs_summit" in whole or b"\tIP" in whole
+    rows, _ = as_narrow_peaks([fields for _, fields in numbered[:_LOOKED_AT]], titles)
+    usual = [
+        len(row) > 2 and all(map(_NUMBER.fullmatch, row[1:3])) and not _SEQUENCE.fullmatch(row[-1]) for row in rows
+    ]
+    return 2 * sum(usual) > len(usual)
 
 
 def _usual_width(path: Path, rows: list[list[str]]) -> int:
@@ -214,7 +252,7 @@ def _usual_width(path: Path, rows: list[list[str]]) -> int:
 
 def _layout(width: int, rows: list[list[str]]) -> str:
     """Return the format of rows with ``width`` columns: ``bed``, ``broad`` or ``narrow``."""
-    if width < _BROAD_COLUMNS or width in _BLOCK_COLUMNS:
+    if width < _BROAD_COLUMNS or width == _BLOCK_COLUMNS:
         return "bed"
     if width > _BROAD_COLUMNS:
         return "narrow"
