@@ -1,6 +1,7 @@
 """Bundles put to work: every kind of input, every kind of output, variants, attributions, the command line."""
 
 import gzip
+import itertools
 import json
 import random
 import shutil
@@ -172,16 +173,107 @@ def test_windows_around_summits_and_over_the_ends(model, genome, tmp_path):
     rows = [("chr1", 100, 200, 7), ("chr1", 0, 30, 2), ("chr1", 380, 400, 19), ("chrX", 5, 9, 1)]
     peaks = tmp_path / "p.narrowPeak"
     peaks.write_text("".join(f"{c}\t{s}\t{e}\t.\t0\t.\t1\t1\t1\t{o}\n" for c, s, e, o in rows))
-    source = open_source(peaks, WINDOW, genome=genome)
     table = scored(Scorer.load(model), peaks, genome=genome)
-    assert table["start"].tolist() == [107 - 15, 2 - 15, 399 - 15]
-    assert table["unknown"].tolist() == [0, 13, 15]
+    assert table["start"].tolist() == [107 - 15, 2 - 15, 399 - 15, 6 - 15]
+    assert table["unknown"].tolist() == [0, 13, 15, WINDOW]
+    assert table["status"].tolist() == ["scored"] * 3 + ["chromosome not in the genome"]
     chromosome = decode(one_hot_from_codes(Genome.open(genome).codes("chr1")[None]))[0]
     assert np.allclose(table["logit"][0], expected(model, [chromosome[92:123]]), atol=1e-6)
-    assert source.notes["on a chromosome that the genome lacks"] == 1
-    peaks.write_text("1\t100\t200\n")
+    peaks.write_text("X1\t100\t200\n")
     with pytest.raises(InputError, match="the right assembly"):
         open_source(peaks, WINDOW, genome=genome, format="intervals")
+
+
+def test_what_has_no_known_base_has_no_score_and_a_status(model, genome, tmp_path, letters, capsys):
+    """In every kind of input, and of every kind of output."""
+    beyond, unknown = "beyond the end of the chromosome", "only unknown bases"
+    places = tmp_path / "places.bed"
+    places.write_text("chr1\t40\t90\tgood\nchr1\t900\t950\tfar\nchr2\t10\t60\tgap\nchr7\t1\t9\tother\n")
+    assert run("predict", model, places, "--genome", genome, "--quiet", "-o", tmp_path / "p.tsv") == 0
+    said = capsys.readouterr().err
+    assert f"1 windows scored; 1 {unknown}; 1 {beyond}; 1 chromosome not in the genome" in said
+    assert (
+        "genome.fa lacks the chromosomes of 1 of 4 intervals" in said
+        and "chr7, it has chr1, chr2; is it the right" in said
+    )
+    table = pd.read_csv(tmp_path / "p.tsv", sep="\t")
+    assert table["status"].tolist() == ["scored", beyond, unknown, "chromosome not in the genome"]
+    assert table["name"].tolist() == ["good", "far", "gap", "other"]
+    scores = table.drop(columns=["name", "chrom", "start", "end", "status", "unknown"])
+    assert scores.iloc[0].notna().all() and scores.iloc[1:].isna().all(axis=None)
+    (tmp_path / "s.fa").write_text(f">a\n{'N' * WINDOW}\n>b\n{letters[0]}\n>c\n{'N' * 9}\n")
+    for options in ([], ["--best"]):
+        assert run("predict", model, tmp_path / "s.fa", "--quiet", "-o", tmp_path / "s.parquet", *options) == 0
+        table = pd.read_parquet(tmp_path / "s.parquet")
+        assert table["status"].tolist() == [unknown, "scored", unknown] and table["logit"].notna().sum() == 1
+    # BED and attributions have no row for what is not scored.
+    assert run("predict", model, places, "--genome", genome, "--quiet", "-o", tmp_path / "p.bed") == 0
+    assert [line.split("\t")[3] for line in (tmp_path / "p.bed").read_text().splitlines()] == ["good"]
+    assert run("attribute", model, places, "--genome", genome, "--quiet", "-o", tmp_path / "a.tsv") == 0
+    assert set(pd.read_csv(tmp_path / "a.tsv", sep="\t")["name"]) == {"good"}
+    (tmp_path / "n.txt").write_text("N" * WINDOW + "\n")
+    assert run("attribute", model, tmp_path / "n.txt", "--quiet") == 1
+    assert "no sequence with a known base" in capsys.readouterr().err
+
+
+def test_chromosomes_are_found_by_style_or_table_where_that_is_asked_for(model, genome, tmp_path, capsys):
+    places, calls, table = (tmp_path / name for name in ("p.bed", "v.tsv", "names.txt"))
+    places.write_text("1\t40\t90\n1\t90\t140\nchr2\t200\t260\n")
+    base = "ACGT"[Genome.open(genome).codes("chr1")[99]]
+    calls.write_text(f"chrom\tpos\tref\talt\n1\t100\t{base}\t{'ACGT'.replace(base, '')[0]}\n")
+    table.write_text("# RefSeq UCSC\nNC_1.1\tchr1\t1\nNC_2.1\tchr2\t2\n")
+    remedy = "--chromosome-names auto reads 1 as chr1"
+    for command, path in (("predict", places), ("attribute", places), ("variants", calls)):
+        how = (command, model, path, "--genome", genome, "--quiet", "-o", tmp_path / "o.tsv")
+        assert run(*how) == (1 if command == "variants" else 0)
+        said = capsys.readouterr().err
+        assert remedy in said
+        for names in ("auto", table):
+            assert run(*how, "--chromosome-names", names) == 0
+            assert " lacks " not in capsys.readouterr().err
+            found = pd.read_csv(tmp_path / "o.tsv", sep="\t", dtype={"chrom": str})
+            assert set(found["chrom"]) == ({"1"} if command == "variants" else {"chr1", "chr2"})
+            if command != "attribute":
+                assert found["status"].tolist() == ["scored"] * len(found)
+    calls.write_text(calls.read_text().replace("\n1\t", "\nNC_1.1\t"))
+    how = ("variants", model, calls, "--genome", genome, "--quiet")
+    assert run(*how, "--chromosome-names", "auto") == 1
+    assert "table of names may help, --chromosome-names FILE" in capsys.readouterr().err
+    assert run(*how, "--chromosome-names", table) == 0
+    (tmp_path / "odd.txt").write_text("chr1\n")
+    assert run(*how, "--chromosome-names", tmp_path / "odd.txt") == 1
+    assert "rows with the names of one chromosome" in capsys.readouterr().err
+    assert run(*how, "--chromosome-names", tmp_path / "none.txt") == 1
+    assert "cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+def test_variants_that_cannot_be_scored_say_why(model, genome, tmp_path, capsys):
+    calls = tmp_path / "v.tsv"
+    how = ("variants", model, calls, "--genome", genome, "--quiet", "-o", tmp_path / "o.tsv")
+    base = "ACGT"[Genome.open(genome).codes("chr1")[99]]
+    wrong = "ACGT".replace(base, "")
+    calls.write_text(f"chrom\tpos\tref\talt\nchr1\t100\t{wrong[0]}\t{wrong[1]}\n")
+    assert run(*how) == 1 and not (tmp_path / "o.tsv").exists()
+    assert "none of 1 alleles can be scored (1 reference mismatch). Is" in capsys.readouterr().err
+    calls.write_text(calls.read_text() + f"chr1\t100\t{base}\t{wrong[0]}\nchrUn\t5\tA\tC\n")
+    assert run(*how) == 0
+    assert "lacks the chromosomes of 1 of 3 alleles: they name chrUn, it has chr1" in capsys.readouterr().err
+    # Structural variants alone are no sign of a wrong genome.
+    calls.write_text("chrom\tpos\tref\talt\nchr1\t100\tN\t<DEL>\n")
+    assert run(*how) == 0
+
+
+def test_rna_is_named_and_read_where_asked_for(model, letters, tmp_path, capsys):
+    texts = {"s.fa": f">a\n{letters[0]}\n", "s.txt": f"{letters[0]}\n"}
+    for command, (name, text) in itertools.product(("predict", "attribute"), texts.items()):
+        (tmp_path / name).write_text(text)
+        (tmp_path / f"rna_{name}").write_text(text.replace("T", "U"))
+        assert run(command, model, tmp_path / name, "--quiet") == 0
+        expected_rows = capsys.readouterr().out
+        assert run(command, model, tmp_path / f"rna_{name}", "--quiet") == 1
+        assert "'U': this is RNA, where DNA was expected; --rna reads U as T" in capsys.readouterr().err
+        assert run(command, model, tmp_path / f"rna_{name}", "--quiet", "--rna") == 0
+        assert capsys.readouterr().out == expected_rows
 
 
 def test_tiles_cover_and_cuts_know_their_ends():
@@ -302,6 +394,23 @@ def test_what_breaks_in_the_middle_leaves_no_file(model, tmp_path, letters, monk
     assert [path.name for path in tmp_path.iterdir()] == ["s.fa"]
 
 
+def test_bigwig_of_intervals_in_any_order(model, genome, tmp_path):
+    """They are sorted and merged as a user would."""
+    from figwig import BigWigReader
+
+    lines = ["chr2\t150\t250", "chr1\t200\t260", "chr1\t90\t150", "chr1\t100\t200", "chr1\t110\t120"]
+    (tmp_path / "odd.bed").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "good.bed").write_text("chr1\t90\t260\nchr2\t150\t250\n")
+    for command, options in (("predict", []), ("attribute", ["--method", "gradient"])):
+        values = []
+        for name in ("odd", "good"):
+            output = tmp_path / f"{name}.bw"
+            how = (command, model, tmp_path / f"{name}.bed", "--genome", genome, "--tile", "--quiet", "-o", output)
+            assert run(*how, *options) == 0
+            values.append(BigWigReader(output).read(["chr1", "chr2"], [0, 0], width=CHROMOSOME))
+        assert np.array_equal(*values, equal_nan=True) and np.isfinite(values[0]).sum() > 200
+
+
 def test_overlapping_intervals_are_no_bigwig(model, genome, tmp_path):
     (tmp_path / "p.bed").write_text("chr1\t100\t200\nchr1\t90\t150\n")
     source = open_source(tmp_path / "p.bed", WINDOW, genome=genome, tile=True)
@@ -370,7 +479,7 @@ def test_every_odd_variant_has_a_defined_result(model, genome):
     # The last two stand at the ends of the chromosome.
     assert table["unknown"].dropna().tolist() == [15, 15] and table["unknown"].isna().sum() == len(cases) - 2
     assert (table["delta"].notna() == (table["status"] == "scored")).all()
-    with pytest.raises(InputError, match="the right assembly"):
+    with pytest.raises(InputError, match="they name 1, it has chr1, chr2; --chromosome-names auto reads 1 as chr1"):
         alleles_scored(model, genome, [Allele("1", 200, ".", "A", "C")])
     with pytest.raises(InputError, match="half a window"):
         alleles_scored(model, genome, [cases[-1][0]], offsets=(20,))
@@ -540,7 +649,8 @@ def small_assemblies(monkeypatch):
 def test_a_genome_of_another_assembly_is_warned_of(human_model, model, genome, tmp_path, capsys, small_assemblies):
     places, calls = tmp_path / "p.bed", tmp_path / "v.vcf"
     places.write_text("chr1\t100\t131\n")
-    calls.write_text(VCF)
+    base = "ACGT"[Genome.open(genome).codes("chr1")[199]]
+    calls.write_text(f"{VCF}chr1\t200\t.\t{base}\t{'ACGT'.replace(base, '')[0]}\t.\t.\t.\n")
     warning = (
         "genome.fa has the chromosome sizes of hg19 (GRCh37), Homo sapiens; the model was trained on hg38 (GRCh38)"
     )

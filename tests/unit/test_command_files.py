@@ -33,7 +33,7 @@ def files(tmp_path, model) -> dict[str, Path]:
     texts = {
         "places.bed": "chr1\t40\t90\n",
         "genome.tsv": f">chr1\n{SEQUENCE * 5}\n",
-        "calls.tsv": "chrom\tpos\tref\talt\nchr1\t40\tA\tC\n",
+        "calls.tsv": f"chrom\tpos\tref\talt\nchr1\t{len(SEQUENCE) + 1}\tA\tC\n",
         "sequences.tsv": f"{SEQUENCE}\n",
     }
     for name, text in texts.items():
@@ -177,7 +177,7 @@ def test_standard_input_and_pipes_are_read_as_files_are(model, files, tmp_path, 
 
 def test_messages_about_standard_input_name_it(model, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", _Stream(b"ACGT\nAC!T\n"))
-    assert "standard input, line 2: '!' in 'AC!T' is not a base" in refused(capsys, "predict", model, "-", "--quiet")
+    assert "standard input, line 2, in 'AC!T': '!' is not a base" in refused(capsys, "predict", model, "-", "--quiet")
     monkeypatch.setattr(sys, "stdin", None)
     assert "standard input is closed; name a file" in refused(capsys, "predict", model, "-", "--quiet")
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tfbs_moe.apply.outputs import Middles, open_sink
-from tfbs_moe.apply.windows import Source, Windows
+from tfbs_moe.apply.windows import SCORED, Source, Windows
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures.logos import Explained, logos
@@ -51,6 +51,7 @@ class Logos:
 
 HDF5 = ".h5"
 FORMATS = (".tsv", ".tsv.gz", ".parquet", ".bw", HDF5)
+_NOTHING = "there is nothing to explain: the input holds no sequence with a known base"
 _BASES = np.array([*ALPHABET, "N"], dtype=object)
 # Sequences held in memory with their attributions.
 _ROWS = 2048
@@ -70,6 +71,8 @@ def explain(
 ) -> Iterator[tuple[Windows, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield windows, one-hot sequences (N, 4, L), attributions (N, 4, L) and logits (N,), up to 2,048 at a time.
 
+    Windows without a known base are passed over; ``source.notes`` counts them.
+
     Args:
         model: expert or mixture.
         source: of the windows, see ``open_source``.
@@ -85,6 +88,9 @@ def explain(
     for block in source.blocks():
         for first in range(0, len(block), _ROWS):
             part = block.rows(slice(first, first + _ROWS))
+            part = part.rows(part.status == SCORED)
+            if not len(part):
+                continue
             X = one_hot_from_codes(part.codes)
             values = attribute(model, X, method, device=device, seed=seed, **settings)
             yield part, X, values, logits(model, X, device=device)
@@ -126,7 +132,7 @@ def explain_file(
             sink.write(table if middles is None else _shown(table, windows, middles))
             yield windows, X, values, logit
         if sink is None:
-            raise InputError("there is nothing to explain: the input holds no sequence")
+            raise InputError(_NOTHING)
 
 
 def contributions(windows: Windows, X: np.ndarray, values: np.ndarray) -> pd.DataFrame:
@@ -174,7 +180,7 @@ def _to_hdf5(
                 _append(file, name, column, kind)
             yield windows, X, values, logit
         if not len(file):
-            raise InputError("there is nothing to explain: the input holds no sequence")
+            raise InputError(_NOTHING)
 
 
 def _append(file: h5py.File, name: str, column: np.ndarray, kind: Any) -> None:

@@ -1,5 +1,6 @@
 """Scores to files, block by block: TSV, BED, Parquet and bigWig, written completely or not at all."""
 
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,9 @@ STANDARD_OUTPUT = "-"
 FORMATS = (".tsv", ".tsv.gz", ".bed", ".bed.gz", ".parquet", ".bw")
 # Highest score in BED, an integer.
 _BED_SCORE = 1000
-_UNSAFE = r'["\t\r\n]'
+# Also those that a terminal would obey.
+_UNSAFE = r'["\x00-\x1f\x7f-\x9f]'
+_UNSAFE_RE2 = r'["\x00-\x1f\x7f\x{80}-\x{9f}]'
 _BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand")
 
 
@@ -105,7 +108,7 @@ class _Text(Sink):
     def write(self, table: pd.DataFrame) -> None:
         if self._header:
             # pyarrow would quote the header.
-            self._stream.write(("\t".join(table.columns) + "\n").encode())
+            self._stream.write(("\t".join(re.sub(_UNSAFE, "_", name) for name in table.columns) + "\n").encode())
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
         pyarrow.csv.write_csv(_plain(pa.Table.from_pandas(table, preserve_index=False)), self._stream, options)
         self._header = False
@@ -119,7 +122,7 @@ def _plain(table: pa.Table) -> pa.Table:
     """Replace characters in names that would break a line of text by an underscore."""
     for place, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            safe = pyarrow.compute.replace_substring_regex(table.column(place), pattern=_UNSAFE, replacement="_")
+            safe = pyarrow.compute.replace_substring_regex(table.column(place), pattern=_UNSAFE_RE2, replacement="_")
             table = table.set_column(place, field.name, safe)
     return table
 
@@ -137,7 +140,7 @@ class _Bed(Sink):
             score=(table["probability"] * _BED_SCORE).round().astype(np.int64),
             strand=".",
         )
-        rest = [name for name in table.columns if name not in _BED_COLUMNS]
+        rest = [name for name in table.columns if name not in (*_BED_COLUMNS, "status")]
         self._text.write(bed[[*_BED_COLUMNS, *rest]])
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tfbs_moe.apply.outputs import open_sink
 from tfbs_moe.apply.scorer import Scorer, Scores
-from tfbs_moe.apply.windows import Source, Windows
+from tfbs_moe.apply.windows import SCORED, Source, Windows
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import WEIGHT
 from tfbs_moe.sequence import UNKNOWN
@@ -31,14 +31,16 @@ PLAIN = Columns()
 def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Columns = PLAIN) -> pd.DataFrame:
     """Return one row per window, 0-based and half-open.
 
-    Columns are ``name`` ``chrom`` ``start`` ``end``, ``unknown`` (number of N), ``logit``, ``probability``,
-    ``calibrated_<negatives>``, and for a mixture ``expert`` (of most weight), ``weight_<expert>`` and ``ood_p``.
+    Columns are ``name`` ``chrom`` ``start`` ``end``, ``status`` (``scored``, or why not), ``unknown`` (number of N),
+    and missing where not scored: ``logit``, ``probability``, ``calibrated_<negatives>``, and for a mixture ``expert``
+    (of most weight), ``weight_<expert>`` and ``ood_p``.
     """
     table: dict[str, object] = {
         "name": windows.name,
         "chrom": windows.chrom,
         "start": windows.start,
         "end": windows.start + windows.codes.shape[1],
+        "status": windows.status,
         "unknown": (windows.codes == UNKNOWN).sum(axis=1),
         "logit": scores.logit,
         "probability": scores.probability,
@@ -52,7 +54,10 @@ def score_table(scorer: Scorer, windows: Windows, scores: Scores, columns: Colum
             table[WEIGHT + name] = scores.weights[:, place]
         if scorer.ood_score is not None:
             table["ood_p"] = scores.ood_p
-    return pd.DataFrame(table)
+    whole = pd.DataFrame(table)
+    if (unscored := (windows.status != SCORED)).any():
+        whole.loc[unscored, whole.columns[list(whole.columns).index("logit") :]] = None
+    return whole
 
 
 def predict(
@@ -84,16 +89,20 @@ def predict(
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
     """Return the window with the highest logit of each record, the first of ties."""
-    return table.loc[table.groupby("record", sort=True)["logit"].idxmax()].reset_index(drop=True)
+    logit = table["logit"].fillna(-np.inf)
+    return table.loc[logit.groupby(table["record"], sort=True).idxmax()].reset_index(drop=True)
 
 
 def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Columns = PLAIN) -> Iterator[int]:
-    """Write the scores of a source to a file (formats: see ``open_sink``), and yield the windows scored in each block.
+    """Write the scores of a source to a file (formats: see ``open_sink``), and yield the windows of each block.
+
+    BED and bigWig have no rows for windows that are not scored.
 
     Raises:
         InputError: the source holds no sequence; see also ``predict`` and ``open_sink``.
     """
     tables = predict(scorer, source, columns)
+    only_scored = str(output).endswith((".bed", ".bed.gz", ".bw"))
     with ExitStack() as stack:
         sink = None
         for count, table in tables:
@@ -101,8 +110,9 @@ def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Co
                 placed = bool((table["chrom"] != "").all()) if len(table) else True
                 tiled = 0 if columns.best else source.step
                 sink = stack.enter_context(open_sink(output, placed=placed, sizes=source.sizes, tiled=tiled))
-            if len(table):
-                sink.write(table)
+            shown = table[table["status"] == SCORED] if only_scored else table
+            if len(shown):
+                sink.write(shown)
             yield count
         if sink is None:
             raise InputError("there is nothing to score: the input holds no sequence")

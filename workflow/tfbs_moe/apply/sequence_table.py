@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.fasta import base_codes
+from tfbs_moe.genome.fasta import base_codes, odd_letter
 from tfbs_moe.sequence import UNKNOWN
 from tfbs_moe.tables import open_bytes, text_lines
 
@@ -19,14 +19,14 @@ _SHOWN = 40
 Numbered = tuple[int, str]
 
 
-def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
+def read_sequences(path: str | Path, *, rna: bool = False) -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
     """Yield names and codes of sequences, ``BATCH_LINES`` lines at a time.
 
     Codes are uint8 (N, S) where all sequences of the batch have S bases, else one array each. Fields are separated by
     tabs, in a .csv by commas; the file may be gzipped. Where the first line names a column ``sequence`` (or ``seq``),
     that column is read, and names from ``name`` or ``id`` if there is one. Otherwise a line is a sequence, or a name
-    and a sequence. A sequence without a name is named by its line; blank lines are skipped. InputError where the file
-    is missing, damaged or empty, or a line, which the message names, is no sequence.
+    and a sequence. A sequence without a name is named by its line; blank lines are skipped; with ``rna`` U reads as T.
+    InputError where the file is missing, damaged or empty, or a line, which the message names, is no sequence.
     """
     path = Path(path)
     separator = "," if ".csv" in (suffix.lower() for suffix in path.suffixes) else "\t"
@@ -46,7 +46,7 @@ def read_sequences(path: str | Path) -> Iterator[tuple[list[str], list[np.ndarra
         while batch := list(islice(lines, BATCH_LINES)):
             assert sequence is not None
             empty = False
-            yield _read(path, batch, separator, sequence, name)
+            yield _read(path, batch, separator, sequence, name, rna)
     if empty:
         raise InputError(f"{path} holds no sequence; one per line, or a table with a column 'sequence', was expected")
 
@@ -56,7 +56,7 @@ def _place(titles: Sequence[str], wanted: Sequence[str]) -> int | None:
 
 
 def _read(
-    path: Path, batch: list[Numbered], separator: str, sequence: int, name: int | None
+    path: Path, batch: list[Numbered], separator: str, sequence: int, name: int | None, rna: bool
 ) -> tuple[list[str], list[np.ndarray] | np.ndarray]:
     names, sequences = [], []
     least = max(sequence, name or 0)
@@ -68,23 +68,21 @@ def _read(
             )
         sequences.append(fields[sequence].strip())
         names.append(fields[name].strip() if name is not None else f"line{number}")
-    return names, _codes(path, batch, sequences)
+    return names, _codes(path, batch, sequences, rna)
 
 
-def _codes(path: Path, batch: list[Numbered], sequences: list[str]) -> list[np.ndarray] | np.ndarray:
+def _codes(path: Path, batch: list[Numbered], sequences: list[str], rna: bool) -> list[np.ndarray] | np.ndarray:
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     if not lengths.all():
         raise InputError(f"{path}, line {batch[int(np.argmin(lengths))][0]}: the sequence is empty")
     # A non-ASCII character becomes one byte, so that positions are kept.
-    codes = base_codes("".join(sequences).encode("ascii", "replace"))
+    codes = base_codes("".join(sequences).encode("ascii", "replace"), rna=rna)
     ends = np.cumsum(lengths)
     if (codes > UNKNOWN).any():
         row = int(np.searchsorted(ends, np.flatnonzero(codes > UNKNOWN)[0], side="right"))
-        letter = next(one for one in sequences[row] if base_codes(one.encode("ascii", "replace"))[0] > UNKNOWN)
-        raise InputError(
-            f"{path}, line {batch[row][0]}: {letter!r} in {sequences[row][:_SHOWN]!r} is not a base; a DNA sequence "
-            "was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
-        )
+        wrong = (base_codes(one.encode("ascii", "replace"), rna=rna)[0] > UNKNOWN for one in sequences[row])
+        letter = next(one for one, is_wrong in zip(sequences[row], wrong, strict=True) if is_wrong)
+        raise InputError(f"{path}, line {batch[row][0]}, in {sequences[row][:_SHOWN]!r}: {odd_letter(letter)}")
     if (lengths == lengths[0]).all():
         return codes.reshape(len(sequences), -1)
     return np.split(codes, ends[:-1])

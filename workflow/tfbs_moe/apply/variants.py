@@ -7,9 +7,11 @@ an insertion or deletion within a repeat is left-aligned (Tan, Abecasis & Kang 2
 variant has one score however it is written.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,17 +21,17 @@ import pandas as pd
 from tfbs_moe.apply.outputs import open_sink
 from tfbs_moe.apply.scorer import Scorer, Scores
 from tfbs_moe.apply.variant_table import Allele
-from tfbs_moe.apply.windows import Windows
+from tfbs_moe.apply.windows import BEYOND, NO_CHROMOSOME, SCORED, Windows, lacking_chromosomes
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.assemblies import name_matcher
 from tfbs_moe.genome.fasta import base_codes
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
 
-SCORED = "scored"
+log = logging.getLogger(__name__)
+
 NO_ALTERNATIVE = "no alternative allele"
 SYMBOLIC = "symbolic allele"
-NO_CHROMOSOME = "chromosome not in the genome"
-BEYOND = "beyond the end of the chromosome"
 MISMATCH = "reference mismatch"
 NOT_DNA = "allele is not DNA"
 TOO_LONG = "longer than the window"
@@ -39,7 +41,11 @@ _SYMBOLS = frozenset("<>[]*")
 
 
 def score_variants(
-    scorer: Scorer, alleles: Iterable[Allele], genome: Genome, offsets: Sequence[int] = (0,)
+    scorer: Scorer,
+    alleles: Iterable[Allele],
+    genome: Genome,
+    offsets: Sequence[int] = (0,),
+    chromosome_names: str | Path | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Yield tables of one row per allele, some thousands at a time, in their order.
 
@@ -54,42 +60,63 @@ def score_variants(
         alleles: see ``read_variants``.
         genome: that the variants are on.
         offsets: bases by which windows are shifted to the right of the variant; logits and weights are means over them.
+        chromosome_names: how variants name chromosomes, see ``genome.assemblies.name_matcher``.
 
     Raises:
-        InputError: no variant of the first thousands lies on a chromosome of the genome, or an offset moves the variant
-            out of its window.
+        InputError: an offset moves the variant out of its window, or, at the end, no variant could be scored and some
+            lie where the genome has another base or nothing.
     """
     half = scorer.window // 2
     if not offsets or max(map(abs, offsets)) >= half:
         raise InputError(f"offsets must be fewer than {half} bases, half a window; they are {list(offsets)}")
+    matcher = name_matcher(chromosome_names)
     waiting: deque[tuple[pd.DataFrame, np.ndarray]] = deque()
+    statuses: Counter[str] = Counter()
+    absent: dict[str, None] = {}
 
     def blocks() -> Iterator[Windows]:
         rest = iter(alleles)
-        first = True
         while batch := list(islice(rest, BATCH_ALLELES)):
-            table, codes, scored = _windows(batch, genome, scorer.window, offsets)
-            if first and (table["status"] == NO_CHROMOSOME).all():
-                raise InputError(
-                    f"no variant lies on a chromosome of {genome.path}: they name {batch[0].chrom!r}, it has "
-                    f"{', '.join(list(genome.sizes)[:3])}. Is it the right assembly, with the same naming style?"
-                )
-            first = False
+            names = matcher([allele.chrom for allele in batch], genome.sizes)
+            table, codes, scored = _windows(batch, genome, scorer.window, offsets, names)
+            statuses.update(table["status"])
+            absent.update(dict.fromkeys(table["chrom"][table["status"] == NO_CHROMOSOME]))
             waiting.append((table, scored))
             yield _as_block(codes)
 
     for _, scores in scorer.stream(blocks()):
         table, scored = waiting.popleft()
         yield _joined(scorer, table, scored, scores, len(offsets))
+    _judge(statuses, list(absent), genome)
+
+
+def _judge(statuses: Counter[str], absent: Sequence[str], genome: Genome) -> None:
+    """Warn of chromosomes that a genome lacks; InputError where no allele is scored and the genome seems wrong."""
+    total, lacking = statuses.total(), statuses[NO_CHROMOSOME]
+    if lacking:
+        message = lacking_chromosomes(f"{lacking} of {total} alleles", absent, genome)
+        if lacking == total - statuses[NO_ALTERNATIVE] - statuses[SYMBOLIC]:
+            raise InputError(message)
+        log.warning(message)
+    if not statuses[SCORED] and (statuses[MISMATCH] or statuses[BEYOND]):
+        reasons = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+        raise InputError(
+            f"none of {total} alleles can be scored ({reasons}). Is {genome.path} what they were called on?"
+        )
 
 
 def score_variant_file(
-    scorer: Scorer, alleles: Iterable[Allele], genome: Genome, output: str | Path, offsets: Sequence[int] = (0,)
+    scorer: Scorer,
+    alleles: Iterable[Allele],
+    genome: Genome,
+    output: str | Path,
+    offsets: Sequence[int] = (0,),
+    chromosome_names: str | Path | None = None,
 ) -> Iterator[pd.Series]:
     """Write ``score_variants`` to TSV or Parquet, and yield the number of alleles by status for each table."""
     with ExitStack() as stack:
         sink = None
-        for table in score_variants(scorer, alleles, genome, offsets):
+        for table in score_variants(scorer, alleles, genome, offsets, chromosome_names):
             if sink is None:
                 sink = stack.enter_context(open_sink(output, placed=False))
             sink.write(table)
@@ -99,13 +126,14 @@ def score_variant_file(
 
 
 def _windows(
-    batch: Sequence[Allele], genome: Genome, window: int, offsets: Sequence[int]
+    batch: Sequence[Allele], genome: Genome, window: int, offsets: Sequence[int], names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return the table of a batch, the windows of scored alleles (n · offsets · 2, L), and the mask of their rows."""
     found: list[np.ndarray] = []
     status = []
     for allele in batch:
-        reason, windows = _of_allele(allele, genome, window, offsets)
+        chrom = names.get(allele.chrom, allele.chrom)
+        reason, windows = _of_allele(replace(allele, chrom=chrom), genome, window, offsets)
         status.append(reason)
         found += windows
     table = pd.DataFrame(
@@ -191,7 +219,7 @@ def _steps_left(before: np.ndarray, moved: np.ndarray) -> int:
 def _as_block(codes: np.ndarray) -> Windows:
     nothing = np.zeros(len(codes), np.int64)
     empty = np.full(len(codes), "", dtype=object)
-    return Windows(codes, nothing, empty, empty, nothing)
+    return Windows(codes, nothing, empty, empty, nothing, empty)
 
 
 def _joined(scorer: Scorer, table: pd.DataFrame, scored: np.ndarray, scores: Scores, offsets: int) -> pd.DataFrame:

@@ -5,8 +5,9 @@ covered by windows at every step, and by a last one that ends with it.
 """
 
 import codecs
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,14 +15,18 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.apply.sequence_table import read_sequences
+from tfbs_moe.data.assembly_check import in_genome_names
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.peaks import holds_peaks, read_peaks
 from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
+from tfbs_moe.genome.assemblies import NameMatcher, name_matcher, translation
 from tfbs_moe.genome.fasta import read_fasta
 from tfbs_moe.genome.genome import Genome, padded_windows
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
 from tfbs_moe.tables import check_is_file, open_bytes
+
+log = logging.getLogger(__name__)
 
 # Windows per block; a multiple of a model's batch.
 BLOCK_ROWS = 16384
@@ -31,7 +36,15 @@ _VCF_MAGIC = b"##fileformat=VCF"
 _HDF5_MAGIC = b"\x89HDF"
 _BEGIN_BYTES = 1 << 16
 _EMPTY = "windows left out that hold only unknown bases"
-_BEYOND = "windows left out that lie beyond the end of the chromosome"
+_LEFT_OUT_BEYOND = "windows left out that lie beyond the end of the chromosome"
+_LACKING = "intervals left out, on a chromosome that the genome lacks"
+_NO_SUMMIT = "intervals without a summit: the window is around their middle"
+
+# Status of a window, or of an allele.
+SCORED = "scored"
+ONLY_UNKNOWN = "only unknown bases"
+NO_CHROMOSOME = "chromosome not in the genome"
+BEYOND = "beyond the end of the chromosome"
 
 Format = Literal["fasta", "intervals", "table", "dataset"]
 _BY_SUFFIX: dict[str, Format] = {
@@ -52,6 +65,7 @@ class Windows:
         name: (N,), names of the records.
         chrom: (N,), the sequence that ``start`` counts on; empty for records without coordinates.
         start: int64 (N,), 0-based; negative where a window begins before its sequence.
+        status: (N,), ``SCORED``, or why a window has no known base.
     """
 
     codes: np.ndarray
@@ -59,13 +73,17 @@ class Windows:
     name: np.ndarray
     chrom: np.ndarray
     start: np.ndarray
+    status: np.ndarray
 
     def __len__(self) -> int:
         return len(self.codes)
 
-    def rows(self, rows: slice) -> "Windows":
-        """Return a slice of the windows."""
-        return Windows(self.codes[rows], self.record[rows], self.name[rows], self.chrom[rows], self.start[rows])
+    def rows(self, rows: slice | np.ndarray) -> "Windows":
+        """Return a slice of the windows, or those of a mask."""
+        return Windows(**{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+
+_COLUMNS = tuple(each.name for each in fields(Windows))
 
 
 @dataclass(frozen=True)
@@ -95,6 +113,9 @@ def open_source(
     genome: str | Path | None = None,
     step: int | None = None,
     tile: bool = False,
+    merge: bool = False,
+    chromosome_names: str | Path | None = None,
+    rna: bool = False,
 ) -> Source:
     """Open a file of sequences or intervals.
 
@@ -106,6 +127,9 @@ def open_source(
         genome: FASTA or prepared genome that the intervals lie on.
         step: bases between windows of a longer sequence; None for half a window.
         tile: cover intervals with windows, instead of one window around each summit or midpoint.
+        merge: with ``tile``, sort the intervals as the genome is and merge those that overlap, as bigWig needs.
+        chromosome_names: how intervals name chromosomes, see ``genome.assemblies.name_matcher``.
+        rna: read U as T in FASTA and tables.
 
     Raises:
         InputError: the file or the genome is missing or invalid, or options do not fit.
@@ -123,14 +147,17 @@ def open_source(
     if kind == "intervals":
         if genome is None:
             raise InputError(f"{path} holds genomic intervals; name their genome: --genome FASTA")
-        return _intervals(path, Genome.open(genome), window, step, tile)
+        peaks = _Peaks(path, Genome.open(genome), name_matcher(chromosome_names))
+        return _tiled(peaks, window, step, merge) if tile else _around_summits(peaks, window)
     if tile:
         raise InputError(f"only intervals can be tiled; longer sequences of {path} are covered with windows anyway")
+    if chromosome_names is not None:
+        raise InputError(f"{path} holds sequences itself: there are no chromosome names to look up in a genome")
     if kind == "fasta":
-        return _fasta(path, window, step)
+        return _fasta(path, window, step, rna)
     if kind == "dataset":
         return _dataset(path, window)
-    return _table(path, window, step)
+    return _table(path, window, step, rna)
 
 
 def guess_format(path: Path) -> Format:
@@ -188,10 +215,9 @@ class _Gathering:
             yield self._joined()
 
     def _joined(self) -> Windows:
-        names = ("codes", "record", "name", "chrom", "start")
         if len(self._parts) == 1:
             return self._parts[0]
-        return Windows(**{name: np.concatenate([getattr(part, name) for part in self._parts]) for name in names})
+        return Windows(**{name: np.concatenate([getattr(part, name) for part in self._parts]) for name in _COLUMNS})
 
 
 def _gathered(parts: Iterable[Windows], window: int) -> Iterator[Windows]:
@@ -219,7 +245,8 @@ def _of_sequences(
             count = len(names)
             all_names = np.array(names, dtype=object)
             chrom = all_names if placed else _repeated("", count)
-            yield Windows(sequences, np.arange(record, record + count), all_names, chrom, np.zeros(count, np.int64))
+            numbers, starts = np.arange(record, record + count), np.zeros(count, np.int64)
+            yield Windows(sequences, numbers, all_names, chrom, starts, _counted(sequences, notes))
             record += count
             continue
         for name, codes in zip(names, sequences, strict=True):
@@ -236,8 +263,16 @@ def _of_sequences(
                     _repeated(name, len(some)),
                     _repeated(name if placed else "", len(some)),
                     some,
+                    _counted(found, notes),
                 )
             record += 1
+
+
+def _counted(codes: np.ndarray, notes: dict[str, int], why: str = ONLY_UNKNOWN) -> np.ndarray:
+    """Return the status of windows (N, L), and count those that cannot be scored under ``why``."""
+    known = (codes != UNKNOWN).any(axis=1)
+    notes[why] += int((~known).sum())
+    return np.where(known, SCORED, why).astype(object)
 
 
 def _with_bases(
@@ -252,16 +287,16 @@ def _with_bases(
 
 
 def _new_notes() -> dict[str, int]:
-    return {_SHORT: 0, _EMPTY: 0}
+    return {_SHORT: 0, _EMPTY: 0, ONLY_UNKNOWN: 0}
 
 
-def _fasta(path: Path, window: int, step: int) -> Source:
+def _fasta(path: Path, window: int, step: int, rna: bool) -> Source:
     notes = _new_notes()
 
     def batches() -> Iterator[tuple[list[str], list[np.ndarray] | np.ndarray]]:
         names: list[str] = []
         codes: list[np.ndarray] = []
-        for name, one in read_fasta(path):
+        for name, one in read_fasta(path, rna=rna):
             if len(one) != window:
                 if names:
                     yield names, np.stack(codes)
@@ -278,17 +313,17 @@ def _fasta(path: Path, window: int, step: int) -> Source:
 
     return Source(
         lambda: _gathered(_of_sequences(batches(), window, step, notes, True), window),
-        sizes=lambda: {name: len(codes) for name, codes in read_fasta(path)},
+        sizes=lambda: {name: len(codes) for name, codes in read_fasta(path, rna=rna)},
         step=step,
         notes=notes,
     )
 
 
-def _table(path: Path, window: int, step: int) -> Source:
+def _table(path: Path, window: int, step: int, rna: bool) -> Source:
     notes = _new_notes()
 
     def parts() -> Iterator[Windows]:
-        return _of_sequences(read_sequences(path), window, step, notes, False)
+        return _of_sequences(read_sequences(path, rna=rna), window, step, notes, False)
 
     return Source(lambda: _gathered(parts(), window), step=step, notes=notes)
 
@@ -302,58 +337,118 @@ def _dataset(path: Path, window: int) -> Source:
     name = np.array([f"{one}:{start}" if one else f"row{row}" for row, (one, start) in enumerate(places)], dtype=object)
     # Positions count along the forward strand, so windows are on it.
     turned = (dataset.strand == "-")[:, None, None]
+    notes = _new_notes()
+    codes = codes_from_one_hot(np.where(turned, reverse_complement(dataset.one_hot), dataset.one_hot))
     whole = Windows(
-        codes_from_one_hot(np.where(turned, reverse_complement(dataset.one_hot), dataset.one_hot)),
+        codes,
         np.arange(len(dataset), dtype=np.int64),
         name,
         chrom,
         np.asarray(dataset.start, dtype=np.int64),
+        _counted(codes, notes),
     )
-    return Source(lambda: _gathered([whole], window), total=len(dataset))
+    return Source(lambda: _gathered([whole], window), total=len(dataset), notes=notes)
 
 
-def _intervals(path: Path, genome: Genome, window: int, step: int, tile: bool) -> Source:
-    peaks, counts = read_peaks(path)
-    table = counts.table()
-    lost = table[table["rows_out"] < table["rows_in"]]
-    notes = dict(zip(lost["reason"], (lost["rows_in"] - lost["rows_out"]).astype(int), strict=True))
-    known = peaks["chrom"].isin(list(genome.sizes)).to_numpy()
-    if not known.any():
-        odd = ", ".join(sorted(set(peaks["chrom"]))[:3])
-        raise InputError(
-            f"{path}: no interval lies on a chromosome of {genome.path}; it names {odd}. Is this the right assembly?"
-        )
-    notes |= _new_notes() | {_BEYOND: 0, "on a chromosome that the genome lacks": int((~known).sum())}
-    peaks = peaks[known].reset_index(drop=True)
-    return Source(
-        lambda: _gathered(_cut_intervals(peaks, genome, window, step if tile else None, notes), window),
-        total=None if tile else len(peaks),
-        sizes=lambda: genome.sizes,
-        step=step if tile else 0,
-        notes=notes,
+class _Peaks:
+    """The intervals of a file, on a genome.
+
+    Attributes:
+        table: see ``data.peaks``; chromosomes have the names that the genome gives them.
+        placed: bool (N,): which lie on a chromosome of the genome.
+        genome: the genome.
+        notes: the rows that were lost, by reason.
+    """
+
+    def __init__(self, path: Path, genome: Genome, matcher: NameMatcher) -> None:
+        peaks, counts = read_peaks(path)
+        table = counts.table()
+        lost = table[table["rows_out"] < table["rows_in"]]
+        self.notes = dict(zip(lost["reason"], (lost["rows_in"] - lost["rows_out"]).astype(int), strict=True))
+        self.notes |= _new_notes()
+        self.table = in_genome_names(peaks, genome, matcher=matcher)
+        self.placed = self.table["chrom"].isin(list(genome.sizes)).to_numpy()
+        self.genome = genome
+        if not self.placed.all():
+            absent = list(pd.unique(self.table["chrom"][~self.placed]))
+            message = lacking_chromosomes(f"{(~self.placed).sum()} of {len(peaks)} intervals of {path}", absent, genome)
+            if not self.placed.any():
+                raise InputError(message)
+            log.warning(message)
+
+
+def lacking_chromosomes(what: str, absent: Sequence[str], genome: Genome) -> str:
+    """Say that a genome lacks the chromosomes of something, with the names on both sides and the remedy."""
+    here, there = (", ".join(list(names)[:3]) for names in (absent, genome.sizes))
+    names = translation(absent, genome.sizes)
+    remedy = (
+        "--chromosome-names auto reads {} as {}".format(*next(iter(names.items())))
+        if names
+        else "is it the right assembly? A table of names may help, --chromosome-names FILE"
     )
+    return f"{genome.path} lacks the chromosomes of {what}: they name {here}, it has {there}; {remedy}"
 
 
-def _cut_intervals(
-    peaks: pd.DataFrame, genome: Genome, window: int, step: int | None, notes: dict[str, int]
-) -> Iterator[Windows]:
-    """Yield windows around summits, or at every ``step`` of each interval."""
-    columns = (peaks[name] for name in ("chrom", "start", "end", "summit", "name"))
-    for row, (chrom, start, end, summit, name) in enumerate(zip(*columns, strict=True)):
-        around = window_start(np.array([summit]), window)
-        starts = around if step is None else start + tile_starts(end - start, window, step)
-        on = (starts < genome.sizes[chrom]) & (starts + window > 0)
-        notes[_BEYOND] += int((~on).sum())
-        starts = starts[on]
-        label = name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"
-        # An interval may be a whole chromosome.
-        for first in range(0, len(starts), BLOCK_ROWS):
-            some = starts[first : first + BLOCK_ROWS]
-            codes, some = _with_bases(genome.padded(chrom, some, window), some, len(starts) > 1, notes)
-            yield Windows(
-                codes,
-                np.full(len(some), row, np.int64),
-                _repeated(label, len(some)),
-                _repeated(chrom, len(some)),
-                some,
-            )
+def _around_summits(peaks: _Peaks, window: int) -> Source:
+    """Return one window for each interval, also where there is no sequence for it."""
+    table, genome = peaks.table, peaks.genome
+    notes = peaks.notes | {BEYOND: 0, NO_CHROMOSOME: 0, _NO_SUMMIT: int((~table["summit_known"]).sum())}
+
+    def parts() -> Iterator[Windows]:
+        columns = (table[name] for name in ("chrom", "name", "start", "end"))
+        starts = window_start(table["summit"].to_numpy(), window)
+        for row, (chrom, name, first, end) in enumerate(zip(*columns, strict=True)):
+            start = starts[row : row + 1]
+            if chrom in genome.sizes:
+                on = -window < start[0] < genome.sizes[chrom]
+                codes, why = genome.padded(chrom, start, window), ONLY_UNKNOWN if on else BEYOND
+            else:
+                codes, why = np.full((1, window), UNKNOWN, np.uint8), NO_CHROMOSOME
+            label = _repeated(_label(name, chrom, first, end), 1)
+            yield Windows(codes, np.array([row]), label, _repeated(chrom, 1), start, _counted(codes, notes, why))
+
+    return Source(lambda: _gathered(parts(), window), total=len(table), sizes=lambda: genome.sizes, notes=notes)
+
+
+def _tiled(peaks: _Peaks, window: int, step: int, merge: bool) -> Source:
+    """Return windows at every step of each interval."""
+    genome = peaks.genome
+    table = peaks.table[peaks.placed].reset_index(drop=True)
+    table = _merged(table, genome) if merge else table
+    notes = peaks.notes | {_LEFT_OUT_BEYOND: 0, _LACKING: int((~peaks.placed).sum())}
+
+    def parts() -> Iterator[Windows]:
+        columns = (table[name] for name in ("chrom", "start", "end", "name"))
+        for row, (chrom, start, end, name) in enumerate(zip(*columns, strict=True)):
+            starts = start + tile_starts(end - start, window, step)
+            on = (starts < genome.sizes[chrom]) & (starts + window > 0)
+            notes[_LEFT_OUT_BEYOND] += int((~on).sum())
+            starts = starts[on]
+            label = _label(name, chrom, start, end)
+            # An interval may be a whole chromosome.
+            for first in range(0, len(starts), BLOCK_ROWS):
+                some = starts[first : first + BLOCK_ROWS]
+                codes, some = _with_bases(genome.padded(chrom, some, window), some, len(starts) > 1, notes)
+                yield Windows(
+                    codes,
+                    np.full(len(some), row, np.int64),
+                    _repeated(label, len(some)),
+                    _repeated(chrom, len(some)),
+                    some,
+                    _counted(codes, notes),
+                )
+
+    return Source(lambda: _gathered(parts(), window), sizes=lambda: genome.sizes, step=step, notes=notes)
+
+
+def _merged(table: pd.DataFrame, genome: Genome) -> pd.DataFrame:
+    """Return intervals in the order of the genome, those that overlap or touch as one, without names."""
+    order = table["chrom"].map({name: number for number, name in enumerate(genome.sizes)})
+    table = table.assign(order=order).sort_values(["order", "start"])
+    reach = table.groupby("order")["end"].cummax().groupby(table["order"]).shift(fill_value=-1)
+    joined = table.groupby((table["start"] > reach).cumsum(), sort=True)
+    return joined.agg(chrom=("chrom", "first"), start=("start", "min"), end=("end", "max")).assign(name=".")
+
+
+def _label(name: object, chrom: str, start: int, end: int) -> str:
+    return name if isinstance(name, str) and name not in ("", ".") else f"{chrom}:{start}-{end}"

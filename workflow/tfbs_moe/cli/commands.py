@@ -24,13 +24,11 @@ def predict(given: argparse.Namespace) -> int:
     _check_output(given, FORMATS)
     scorer = _scorer(given)
     with regular(given.input) as path:
-        source = open_source(
-            path, scorer.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
-        )
+        source = open_source(path, scorer.window, **_reading(given))
         _check_genome(given, scorer.description, source.sizes)
         columns = Columns(given.bound_share, given.best)
         scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
-    _say_notes(given, scored, "windows scored", source.notes)
+    _say_notes(given, scored - _unscored(source.notes), "windows scored", source.notes)
     return 0
 
 
@@ -47,9 +45,7 @@ def attribute(given: argparse.Namespace) -> int:
     model = bundle.load(given.model, device)
     logos = Logos(given.logos, given.method) if given.logos else None
     with regular(given.input) as path:
-        source = open_source(
-            path, model.window, format=given.format, genome=given.genome, step=given.step, tile=given.tile
-        )
+        source = open_source(path, model.window, **_reading(given))
         _check_genome(given, bundle.describe(given.model), source.sizes)
         parts = explain_file(model, source, given.method, given.output, device=device, seed=given.seed, **settings)
 
@@ -69,7 +65,8 @@ def attribute(given: argparse.Namespace) -> int:
 def variants(given: argparse.Namespace) -> int:
     """Score variants."""
     from tfbs_moe.apply.variant_table import read_variants
-    from tfbs_moe.apply.variants import FORMATS, SCORED, score_variant_file
+    from tfbs_moe.apply.variants import FORMATS, score_variant_file
+    from tfbs_moe.apply.windows import SCORED
     from tfbs_moe.cli.files import regular
     from tfbs_moe.genome.genome import Genome
 
@@ -84,7 +81,8 @@ def variants(given: argparse.Namespace) -> int:
     def counted(path: Path) -> Iterator[int]:
         genome = Genome.open(given.genome)
         _check_genome(given, scorer.description, lambda: genome.sizes)
-        for counts in score_variant_file(scorer, read_variants(path), genome, given.output, offsets):
+        alleles = read_variants(path)
+        for counts in score_variant_file(scorer, alleles, genome, given.output, offsets, given.chromosome_names):
             for status, count in counts.items():
                 statuses[str(status)] = statuses.get(str(status), 0) + int(count)
             yield int(counts.sum())
@@ -170,10 +168,23 @@ def _lines(path: Path) -> list[str]:
     return read_text(path).splitlines()
 
 
+def _reading(given: argparse.Namespace) -> dict[str, Any]:
+    """Return how to open the input of a command, see ``apply.windows.open_source``."""
+    names = ("format", "genome", "step", "tile", "chromosome_names", "rna")
+    return {name: getattr(given, name) for name in names} | {"merge": str(given.output).endswith(".bw")}
+
+
+def _unscored(notes: Mapping[str, int]) -> int:
+    from tfbs_moe.apply.windows import BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN
+
+    return sum(notes.get(status, 0) for status in (BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN))
+
+
 def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
     """Look, before any work, at what a command that scores is to write."""
     from tfbs_moe.apply.outputs import output_format
     from tfbs_moe.cli.files import check_outputs
+    from tfbs_moe.genome.assemblies import AUTOMATIC
 
     outputs = [given.output]
     if given.output != STANDARD:
@@ -182,7 +193,8 @@ def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
         from tfbs_moe.figures.style import saved_files
 
         outputs += saved_files(given.logos)
-    check_outputs(outputs, [given.input, given.genome, given.model])
+    table = None if given.chromosome_names == AUTOMATIC else given.chromosome_names
+    check_outputs(outputs, [given.input, given.genome, given.model, table])
 
 
 def _scorer(given: argparse.Namespace) -> Any:

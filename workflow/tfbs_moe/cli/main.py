@@ -124,16 +124,26 @@ def _scoring(command: argparse.ArgumentParser) -> None:
     command.add_argument("--factor", help="the factor to score; only for a mixture whose gate uses JASPAR matrices")
 
 
+def _chromosome_names(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--chromosome-names",
+        metavar="FILE",
+        help="where the genome names chromosomes otherwise: auto (1 is chr1, MT is chrM), or a table of names",
+    )
+
+
 def _source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "input",
         type=Path,
         help="FASTA, peaks or BED (with --genome), a table or lines of sequences, or a dataset; - reads a pipe",
     )
-    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="if its name misleads")
-    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) of the intervals")
-    command.add_argument("--tile", action="store_true", help="tile intervals instead of one window around each summit")
-    command.add_argument("--step", type=int, help="bases between windows of longer input (default: half a window)")
+    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="where the name misleads")
+    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) that intervals lie on")
+    _chromosome_names(command)
+    command.add_argument("--rna", action="store_true", help="read U as T in sequences")
+    command.add_argument("--tile", action="store_true", help="cover intervals with windows, not one around each summit")
+    command.add_argument("--step", type=int, help="bases between windows of what is longer; half a window if not given")
 
 
 def _output(command: argparse.ArgumentParser, formats: str) -> None:
@@ -178,7 +188,8 @@ def _variants(found: Any) -> None:
     command.add_argument(
         "input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt; - reads a pipe"
     )
-    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome); required")
+    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome) that they lie on")
+    _chromosome_names(command)
     _output(command, ".tsv, .tsv.gz or .parquet")
     _scoring(command)
     command.add_argument(

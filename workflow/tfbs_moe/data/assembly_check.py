@@ -12,7 +12,7 @@ import pandas as pd
 
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.errors import InputError
-from tfbs_moe.genome.assemblies import find_assembly, known_assemblies, name_of_sizes, translation
+from tfbs_moe.genome.assemblies import NameMatcher, find_assembly, known_assemblies, name_of_sizes, translation
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
 
@@ -30,10 +30,15 @@ def label_of_sizes(sizes: Mapping[str, int]) -> str | None:
 
 
 def in_genome_names(
-    places: pd.DataFrame, genome: Genome, counts: Counts | None = None, *, what: str = "rows"
+    places: pd.DataFrame,
+    genome: Genome,
+    counts: Counts | None = None,
+    *,
+    what: str = "rows",
+    matcher: NameMatcher = translation,
 ) -> pd.DataFrame:
-    """Rename ``chrom`` in the genome's style (``chr1`` or ``1``); ``what`` is what the rows are, for ``counts``."""
-    names = translation(pd.unique(places.chrom), genome.sizes)
+    """Rename ``chrom`` as the genome does, by default in its style; ``what`` is what the rows are, for ``counts``."""
+    names = matcher(pd.unique(places.chrom), genome.sizes)
     renamed = places.chrom.isin(list(names))
     if counts and names:
         example = next(iter(names.items()))

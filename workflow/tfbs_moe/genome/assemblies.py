@@ -4,11 +4,12 @@ Standard library only, for the Snakefile. Chromosome sizes (``assemblies.json``)
 Ensembl Plants.
 """
 
+import gzip
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ PLANTED = "planted"
 UCSC, ENSEMBL = "ucsc", "ensembl"
 # The default, for prepared sequences and for the simulated genome, whose sites are sampled from JASPAR matrices.
 DEFAULT_GROUP = "vertebrates"
+
+# Finds names of chromosomes, in their order, in a genome that lacks them: its own name by each that is found.
+NameMatcher = Callable[[Iterable[str], Collection[str]], dict[str, str]]
+AUTOMATIC = "auto"
 
 _TABLE = Path(__file__).with_name("assemblies.json")
 _PATCH = re.compile(r"\.p\d+$")
@@ -174,6 +179,41 @@ def translation(names: Iterable[str], genome: Collection[str]) -> dict[str, str]
         meant.setdefault(_meaning(chrom), []).append(chrom)
     found = {name: meant.get(_meaning(name), []) for name in dict.fromkeys(names) if name not in genome}
     return {name: candidates[0] for name, candidates in found.items() if len(candidates) == 1}
+
+
+def name_matcher(how: str | Path | None) -> NameMatcher:
+    """Return what finds a genome's names of chromosomes: nothing (None), ``translation`` (``auto``), or by a table.
+
+    A row of the table has the names of one chromosome, separated by tabs, as UCSC's ``chromAlias.txt`` and NCBI's
+    assembly reports have them; lines with ``#`` are passed over. InputError where it cannot be read.
+    """
+    if how is None:
+        return lambda names, genome: {}
+    if str(how) == AUTOMATIC:
+        return translation
+    try:
+        with (
+            gzip.open(how, "rt", encoding="utf-8") if str(how).endswith(".gz") else open(how, encoding="utf-8") as file
+        ):
+            rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{how}: the table of chromosome names cannot be read ({reason})") from None
+    if not any(len(row) > 1 for row in rows):
+        raise InputError(
+            f"{how}: rows with the names of one chromosome, such as 1 and chr1, separated by tabs, were expected"
+        )
+    return partial(_looked_up, rows)
+
+
+def _looked_up(rows: Sequence[Sequence[str]], names: Iterable[str], genome: Collection[str]) -> dict[str, str]:
+    meant: dict[str, set[str]] = {}
+    for row in rows:
+        own = {name for name in row if name in genome}
+        for name in row:
+            meant.setdefault(name, set()).update(own)
+    found = {name: meant.get(name, set()) for name in dict.fromkeys(names) if name not in genome}
+    return {name: next(iter(own)) for name, own in found.items() if len(own) == 1}
 
 
 def _meaning(chrom: str) -> str:

@@ -21,27 +21,36 @@ _HEADER = re.compile(rb"^>([^\n]*)\n?", re.MULTILINE)
 _BOM = b"\xef\xbb\xbf"
 
 
-def _translation() -> bytes:
+def _translation(rna: bool) -> bytes:
     table = np.full(256, _INVALID, dtype=np.uint8)
     for code, bases in [*((UNKNOWN, base) for base in _AMBIGUOUS), *enumerate(ALPHABET)]:
         table[ord(bases)] = table[ord(bases.lower())] = code
+    if rna:
+        table[ord("U")] = table[ord("u")] = table[ord("T")]
     return table.tobytes()
 
 
-_TRANSLATION = _translation()
+_DNA, _RNA = (_translation(rna) for rna in (False, True))
 
 
-def base_codes(letters: bytes, without: bytes = b"") -> np.ndarray:
+def base_codes(letters: bytes, without: bytes = b"", *, rna: bool = False) -> np.ndarray:
     """Return the codes of bases as ``read_fasta`` reads them, uint8, 255 for other letters; ``without`` are skipped."""
-    return np.frombuffer(letters.translate(_TRANSLATION, without), dtype=np.uint8)
+    return np.frombuffer(letters.translate(_RNA if rna else _DNA, without), dtype=np.uint8)
 
 
-def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+def odd_letter(letter: str) -> str:
+    """Say what a letter is that stands in a sequence and is not a base of DNA."""
+    if letter in "Uu":
+        return f"{letter!r}: this is RNA, where DNA was expected; --rna reads U as T"
+    return f"{letter!r} is not a base; DNA was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
+
+
+def read_fasta(path: str | Path, *, rna: bool = False) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and codes of each record, uint8 (S,), 0 to 3 for A, C, G, T and 4 for N; one in memory at a time.
 
-    Soft-masked bases read as upper case, ambiguous ones such as R as N. A name ends at its first blank. Raises
-    InputError where the file is missing, damaged or not FASTA, a record is empty or occurs twice, or a letter is not a
-    base; a message about a name or a letter gives the line.
+    Soft-masked bases read as upper case, ambiguous ones such as R as N, and with ``rna`` U as T. A name ends at its
+    first blank. Raises InputError where the file is missing, damaged or not FASTA, a record is empty or occurs twice,
+    or a letter is not a base; a message about a name or a letter gives the line.
     """
     seen: set[str] = set()
     name: str | None = None
@@ -52,7 +61,7 @@ def read_fasta(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
                 yield name, _record(path, name, parts)
             name, parts = _name(path, line, header, seen), []
         if letters:
-            parts.append(_encode(path, line, letters))
+            parts.append(_encode(path, line, letters, rna))
         if name is None and any(parts):
             raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is not FASTA")
     if name is None:
@@ -114,20 +123,17 @@ def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
     return words[0]
 
 
-def _encode(path: str | Path, line: int, letters: bytes) -> bytes:
-    codes = letters.translate(_TRANSLATION, _BLANKS)
+def _encode(path: str | Path, line: int, letters: bytes, rna: bool) -> bytes:
+    codes = letters.translate(_RNA if rna else _DNA, _BLANKS)
     if _INVALID in codes:
-        place = next(index for index, letter in enumerate(letters) if _is_invalid(letter))
+        place = next(index for index, letter in enumerate(letters) if _is_invalid(letter, rna))
         line += letters.count(b"\n", 0, place)
-        raise InputError(
-            f"{path}, line {line}: {chr(letters[place])!r} is not a base; "
-            "a FASTA file of DNA was expected (A, C, G, T, N, and R Y S W K M B D H V as N)"
-        )
+        raise InputError(f"{path}, line {line}: {odd_letter(chr(letters[place]))}")
     return codes
 
 
-def _is_invalid(letter: int) -> bool:
-    return letter not in _BLANKS and _TRANSLATION[letter] == _INVALID
+def _is_invalid(letter: int, rna: bool) -> bool:
+    return letter not in _BLANKS and (_RNA if rna else _DNA)[letter] == _INVALID
 
 
 def _record(path: str | Path, name: str, parts: list[bytes]) -> np.ndarray:
