@@ -293,7 +293,7 @@ def test_bed_rows_end_with_their_chromosome(model: Path, tmp_path: Path) -> None
         expected += [(chrom, *cut)] if cut[0] < cut[1] else []
     found = pd.read_csv(tmp_path / "o.bed", sep="\t", header=None)
     assert list(found[[0, 1, 2]].itertuples(index=False, name=None)) == expected and len(expected) == len(places) - 1
-    assert source.notes["windows left out that lie beyond the end of the chromosome"] == 1
+    assert source.notes["beyond the end of the chromosome"] == 1
     list(predict_file(Scorer.load(model), open_source(genome, WINDOW), tmp_path / "f.bed"))
     found = pd.read_csv(tmp_path / "f.bed", sep="\t", header=None)
     assert (found[1] >= 0).all() and (found[2] == found[1] + WINDOW)[found[0] == "long"].all()

@@ -128,7 +128,7 @@ def _chromosome_names(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--chromosome-names",
         metavar="FILE",
-        help="where the genome names chromosomes otherwise: auto (1 is chr1, MT is chrM), or a table of names",
+        help="if they differ from the genome's: auto (1 is chr1, MT is chrM), or a table of names",
     )
 
 
@@ -138,12 +138,12 @@ def _source(command: argparse.ArgumentParser) -> None:
         type=Path,
         help="FASTA, peaks or BED (with --genome), a table or lines of sequences, or a dataset; - reads a pipe",
     )
-    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="where the name misleads")
-    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) that intervals lie on")
+    command.add_argument("--format", choices=["fasta", "intervals", "table", "dataset"], help="if its name misleads")
+    command.add_argument("--genome", type=Path, help="FASTA (or prepared genome) of the intervals")
     _chromosome_names(command)
     command.add_argument("--rna", action="store_true", help="read U as T in sequences")
-    command.add_argument("--tile", action="store_true", help="cover intervals with windows, not one around each summit")
-    command.add_argument("--step", type=int, help="bases between windows of what is longer; half a window if not given")
+    command.add_argument("--tile", action="store_true", help="tile intervals instead of one window around each summit")
+    command.add_argument("--step", type=int, help="bases between windows of longer input (default: half a window)")
 
 
 def _output(command: argparse.ArgumentParser, formats: str) -> None:
@@ -188,7 +188,7 @@ def _variants(found: Any) -> None:
     command.add_argument(
         "input", type=Path, help="VCF, BCF, or a table with the columns chrom, pos, ref and alt; - reads a pipe"
     )
-    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome) that they lie on")
+    command.add_argument("--genome", type=Path, required=True, help="FASTA (or prepared genome); required")
     _chromosome_names(command)
     _output(command, ".tsv, .tsv.gz or .parquet")
     _scoring(command)
