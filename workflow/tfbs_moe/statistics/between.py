@@ -96,67 +96,41 @@ def _welch(groups: list[np.ndarray], common: Result, metric: str, level: float) 
     if len(groups) < 2 or not all(map(varies, groups)):
         return []
     found = anova_oneway(groups, use_var="unequal", welch_correction=True)
-    statistic, (df, df_error) = float(found.statistic), (float(value) for value in found.df)
-    lower, upper = eta_interval(statistic, df, df_error, 2 * level - 1)
+    statistic, p, (df, df_error) = float(found.statistic), float(found.pvalue), (float(value) for value in found.df)
+    eta = df * statistic / (df * statistic + df_error)
+    effect = ("eta squared", eta, *eta_interval(statistic, df, df_error, 2 * level - 1))
     words = f"{df:g}, {df_error:.3g}"
-    verdict = "differs" if significant(float(found.pvalue), level) else "is not shown to differ"
-    return [
-        replace(
-            common,
-            test="Welch's ANOVA",
-            statistic_name="F",
-            statistic=statistic,
-            df=words,
-            p=float(found.pvalue),
-            p_adjusted=float(found.pvalue),
-            effect_name="eta squared",
-            effect=df * statistic / (df * statistic + df_error),
-            effect_lower=lower,
-            effect_upper=upper,
-            sentence=(
-                f"The {metric} {verdict} between strata: F({words}) = {statistic:.2f}, {p_words(float(found.pvalue))}."
-            ),
-        )
-    ]
+    verdict = "differs" if significant(p, level) else "is not shown to differ"
+    sentence = f"The {metric} {verdict} between strata: F({words}) = {statistic:.2f}, {p_words(p)}."
+    return [common.completed(("F", statistic, words), p, effect, test="Welch's ANOVA", sentence=sentence)]
 
 
 def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     """Compare all pairs of strata of unequal variances (Games and Howell 1976)."""
-    results = []
-    names = list(parts)
-    for first, name in enumerate(names):
-        for other in names[first + 1 :]:
-            a, b = parts[name], parts[other]
-            errors = np.array([group.var(ddof=1) / len(group) if varies(group) else 0.0 for group in (a, b)])
-            if errors.sum() == 0:
-                continue
-            df = float(errors.sum() ** 2 / (errors**2 / [len(a) - 1, len(b) - 1]).sum())
-            difference = float(a.mean() - b.mean())
-            scale = math.sqrt(errors.sum() / 2)
-            q = abs(difference) / scale
-            half = _studentized_range(level, len(names), df) * scale
-            p = float(stats.studentized_range.sf(q, len(names), df))
-            results.append(
-                replace(
-                    common,
-                    test="Games–Howell",
-                    comparison=f"{name} − {other}",
-                    n=len(a) + len(b),
-                    statistic_name="q",
-                    statistic=q,
-                    df=f"{len(names)}, {df:.3g}",
-                    p=p,
-                    p_adjusted=p,
-                    adjustment=f"Games–Howell over all pairs of {len(names)} strata",
-                    effect_name="difference of means",
-                    effect=difference,
-                    effect_lower=difference - half,
-                    effect_upper=difference + half,
-                    sentence=difference_sentence(
-                        name, other, metric, difference, difference - half, difference + half, p, level=level
-                    ),
-                )
+    results, count = [], len(parts)
+    common = replace(common, test="Games–Howell", adjustment=f"Games–Howell over all pairs of {count} strata")
+    for first, second in combinations(parts, 2):
+        a, b = parts[first], parts[second]
+        errors = np.array([group.var(ddof=1) / len(group) if varies(group) else 0.0 for group in (a, b)])
+        if errors.sum() == 0:
+            continue
+        df = float(errors.sum() ** 2 / (errors**2 / [len(a) - 1, len(b) - 1]).sum())
+        difference = float(a.mean() - b.mean())
+        scale = math.sqrt(errors.sum() / 2)
+        q = abs(difference) / scale
+        half = _studentized_range(level, count, df) * scale
+        p = float(stats.studentized_range.sf(q, count, df))
+        bounds = (difference, difference - half, difference + half)
+        results.append(
+            common.completed(
+                ("q", q, f"{count}, {df:.3g}"),
+                p,
+                ("difference of means", *bounds),
+                comparison=f"{first}{BETWEEN}{second}",
+                n=len(a) + len(b),
+                sentence=difference_sentence(first, second, metric, *bounds, p, level=level),
             )
+        )
     return results
 
 
@@ -176,26 +150,13 @@ def _studentized_range(level: float, groups: int, df: float) -> float:
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     found = stats.kruskal(*groups)
+    h, df = float(found.statistic), len(groups) - 1
     p = _kruskal_p(groups) if common.n <= _MOST_FACTORS else float(found.pvalue)
     verdict = "differs" if significant(p, level) else "is not shown to differ"
-    return [
-        replace(
-            common,
-            test="Kruskal–Wallis",
-            statistic_name="H",
-            statistic=float(found.statistic),
-            df=f"{len(groups) - 1}",
-            p=p,
-            p_adjusted=p,
-            effect_name="epsilon squared",
-            # No interval: bootstrap resamples of factors vary more than factors do, most of all where strata are alike.
-            effect=float(found.statistic) / (common.n - 1),
-            sentence=(
-                f"The rank of the {metric} {verdict} between strata: H({len(groups) - 1}) = {found.statistic:.2f}, "
-                f"{p_words(p)}."
-            ),
-        )
-    ]
+    sentence = f"The rank of the {metric} {verdict} between strata: H({df}) = {h:.2f}, {p_words(p)}."
+    # No interval: bootstrap resamples of factors vary more than factors do, most of all where strata are alike.
+    effect = ("epsilon squared", h / (common.n - 1))
+    return [common.completed(("H", h, f"{df}"), p, effect, test="Kruskal–Wallis", sentence=sentence)]
 
 
 def _kruskal_p(groups: list[np.ndarray]) -> float:
@@ -220,6 +181,7 @@ def _kruskal_p(groups: list[np.ndarray]) -> float:
 def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, level: float) -> list[Result]:
     """Compare all pairs of strata; p is exact where one of the two has up to eight factors and there are no ties."""
     pairs = list(combinations(parts, 2))
+    common = replace(common, test="Mann–Whitney", adjustment=f"Holm over {len(pairs)}")
     tests = [stats.mannwhitneyu(parts[first], parts[second]) for first, second in pairs]
     results = []
     for (first, second), test, adjusted_p in zip(pairs, tests, holm([test.pvalue for test in tests]), strict=True):
@@ -227,21 +189,15 @@ def _mann_whitney(parts: dict[str, np.ndarray], common: Result, metric: str, lev
         higher, lower, upper = probability_of_superiority(a, b, level)
         few = min(len(a), len(b)) < FEWEST_FOR_MEANS
         probability = f"{higher:.2f}" if few else f"{higher:.2f} [{lower:.2f}, {upper:.2f}]"
+        name = "common-language effect size"
         results.append(
-            replace(
-                common,
-                test="Mann–Whitney",
+            common.completed(
+                ("U", float(test.statistic)),
+                float(test.pvalue),
+                (name, higher) if few else (name, higher, lower, upper),
                 comparison=f"{first}{BETWEEN}{second}",
                 n=len(a) + len(b),
-                statistic_name="U",
-                statistic=float(test.statistic),
-                p=float(test.pvalue),
                 p_adjusted=float(adjusted_p),
-                adjustment=f"Holm over {len(pairs)}",
-                effect_name="common-language effect size",
-                effect=higher,
-                effect_lower=math.nan if few else lower,
-                effect_upper=math.nan if few else upper,
                 sentence=(
                     f"A factor of {first} has a higher {metric} than one of {second} with probability "
                     f"{probability} ({p_words(float(adjusted_p))})."

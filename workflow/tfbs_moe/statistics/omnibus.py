@@ -62,27 +62,14 @@ def _anova(table: FactorTable, common: Result, metric: str, level: float, normal
     bounds = (math.nan, math.nan) if many else eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
     signs = f"p {OVER_SIGNS}; {mauchly(table.values).words}; Greenhouse–Geisser ε = {anova.epsilon:.3f}"
     check = signs if many else "two models: sphericity holds"
-    return replace(
-        common,
+    shown, source = f"F({words}) = {anova.statistic:.2f}", f" {OVER_SIGNS}" if many else ""
+    return common.completed(
+        ("F", anova.statistic, words),
+        anova.p_signs,
+        ("partial eta squared", anova.eta_squared, *bounds),
         test="repeated-measures ANOVA",
-        statistic_name="F",
-        statistic=anova.statistic,
-        df=words,
-        p=anova.p_signs,
-        p_adjusted=anova.p_signs,
-        effect_name="partial eta squared",
-        effect=anova.eta_squared,
-        effect_lower=bounds[0],
-        effect_upper=bounds[1],
         check="; ".join(filter(None, [normal, check, common.check])),
-        sentence=_sentence(
-            common,
-            metric,
-            anova.p_signs,
-            level,
-            f"F({words}) = {anova.statistic:.2f}",
-            f" {OVER_SIGNS}" if many else "",
-        ),
+        sentence=_sentence(common, metric, anova.p_signs, level, shown, source),
     )
 
 
@@ -93,16 +80,11 @@ def _friedman(table: FactorTable, common: Result, metric: str, level: float, nor
     source = "p exact, over all orders" if found.exact else "p of F"
     source = f"p over {found.drawn:,} drawn orders" if found.drawn else source
     value = "∞" if math.isinf(found.statistic) else f"{found.statistic:.2f}"
-    return replace(
-        common,
+    return common.completed(
+        ("F", found.statistic, words),
+        found.p,
+        ("Kendall's W", found.concordance),
         test="Friedman (Iman–Davenport)",
-        statistic_name="F",
-        statistic=found.statistic,
-        df=words,
-        p=found.p,
-        p_adjusted=found.p,
-        effect_name="Kendall's W",
-        effect=found.concordance,
         check="; ".join(filter(None, [normal, asymptotic, source, common.check])),
         sentence=_sentence(common, f"rank by {metric}", found.p, level, f"F({words}) = {value}"),
     )
@@ -126,21 +108,11 @@ def _mixed(fit: MixedFit | None, common: Result, metric: str, level: float, alik
     df, df_error = len(fit.differences), fit.df_error
     words = f"{df}, {df_error:.3g}"
     shares = ", ".join(f"{name.replace('_', ' × ')} {value:.2g}" for name, value in fit.components.items())
-    return [
-        replace(
-            common,
-            statistic_name="F",
-            statistic=fit.statistic,
-            df=words,
-            p=fit.p,
-            p_adjusted=fit.p,
-            # No interval: the denominator's degrees of freedom are estimates.
-            effect_name="partial eta squared",
-            effect=df * fit.statistic / (df * fit.statistic + df_error),
-            check="; ".join(filter(None, [f"variances: {shares}", left_out, common.check])),
-            sentence=_sentence(common, metric, fit.p, level, f"F({words}) = {fit.statistic:.2f}"),
-        )
-    ]
+    # No interval: the denominator's degrees of freedom are estimates.
+    effect = ("partial eta squared", df * fit.statistic / (df * fit.statistic + df_error))
+    check = "; ".join(filter(None, [f"variances: {shares}", left_out, common.check]))
+    sentence = _sentence(common, metric, fit.p, level, f"F({words}) = {fit.statistic:.2f}")
+    return [common.completed(("F", fit.statistic, words), fit.p, effect, check=check, sentence=sentence)]
 
 
 def _sentence(common: Result, metric: str, p: float, level: float, statistic: str, source: str = "") -> str:

@@ -83,18 +83,12 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
             found = function(differences, margin, 1 - level)
             turned = metric in LOWER_IS_BETTER
             sign = -1 if turned else 1
-            lower, upper = (-found.upper, -found.lower) if turned else (found.lower, found.upper)
+            bounds = (-found.upper, -found.lower) if turned else (found.lower, found.upper)
             results.append(
-                replace(
-                    _common(test, table, other),
-                    statistic_name="t",
-                    statistic=sign * found.statistic,
-                    df=f"{found.df}",
-                    p=found.p,
-                    effect_name=f"mean difference (margin {margin:g})",
-                    effect=sign * found.effect,
-                    effect_lower=lower,
-                    effect_upper=upper,
+                _common(test, table, other).completed(
+                    ("t", sign * found.statistic, f"{found.df}"),
+                    found.p,
+                    (f"mean difference (margin {margin:g})", sign * found.effect, *bounds),
                     check="; ".join(filter(None, [f"one-sided, interval of level {2 * level - 1:g}", table.note])),
                 )
             )
@@ -144,16 +138,8 @@ def _paired_t(table: FactorTable, other: int, level: float, check: str, by_ranks
     df = len(differences) - 1
     # Identical differences leave no error to hold their mean against.
     statistic = mean / float(stats.sem(differences)) if varies(differences) else math.nan
-    return replace(
-        common,
-        statistic_name="t",
-        statistic=statistic,
-        df=f"{df}",
-        p=float(2 * stats.t.sf(abs(statistic), df)),
-        effect=mean,
-        effect_lower=lower,
-        effect_upper=upper,
-    )
+    p = float(2 * stats.t.sf(abs(statistic), df))
+    return common.completed(("t", statistic, f"{df}"), p, (common.effect_name, mean, lower, upper))
 
 
 def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: str, by_ranks: bool) -> Result:
@@ -172,17 +158,8 @@ def _wilcoxon(table: FactorTable, other: int, metric: str, level: float, check: 
     else:
         zero = "includes" if lower <= 0 <= upper else "excludes"
         ending = f"; typical difference {interval_words(effect, lower, upper)}, which {zero} zero."
-    return replace(
-        common,
-        statistic_name="W",
-        statistic=statistic,
-        p=p,
-        effect_name="Hodges–Lehmann difference",
-        effect=effect,
-        effect_lower=lower,
-        effect_upper=upper,
-        sentence=share + ending,
-    )
+    named = ("Hodges–Lehmann difference", effect, lower, upper)
+    return common.completed(("W", statistic), p, named, sentence=share + ending)
 
 
 def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Result:
@@ -190,39 +167,27 @@ def _contrast(table: FactorTable, fit: MixedFit, other: int, level: float) -> Re
     error = fit.error if fit.error > 0 else math.nan
     half = float(stats.t.ppf((1 + level) / 2, fit.df_error)) * error
     statistic = effect / error
-    return replace(
-        _common(CONTRAST, table, other),
+    return _common(CONTRAST, table, other).completed(
+        ("t", statistic, f"{fit.df_error:.3g}"),
+        float(2 * stats.t.sf(abs(statistic), fit.df_error)),
+        ("mean difference", effect, effect - half, effect + half),
         design=MIXED_DESIGN,
-        statistic_name="t",
-        statistic=statistic,
-        df=f"{fit.df_error:.3g}",
-        p=float(2 * stats.t.sf(abs(statistic), fit.df_error)),
-        effect_name="mean difference",
-        effect=effect,
-        effect_lower=effect - half,
-        effect_upper=effect + half,
     )
 
 
 def _nemenyi(table: FactorTable, metric: str) -> list[Result]:
     values = oriented(table.values, metric)
     ranks, p = mean_ranks(values), nemenyi(values)
-    models = len(table.models)
-    results = []
+    models, results = len(table.models), []
     for other in range(1, models):
-        difference = float(ranks[0] - ranks[other])
-        adjusted = float(p[0, other])
+        difference, adjusted = float(ranks[0] - ranks[other]), float(p[0, other])
+        q = abs(difference) / math.sqrt(models * (models + 1) / (6 * len(values))) * math.sqrt(2)
         results.append(
-            replace(
-                _common(NEMENYI, table, other),
-                statistic_name="q",
-                statistic=abs(difference) / math.sqrt(models * (models + 1) / (6 * len(values))) * math.sqrt(2),
-                df=f"{models}, ∞",
-                p=adjusted,
-                p_adjusted=adjusted,
+            _common(NEMENYI, table, other).completed(
+                ("q", q, f"{models}, ∞"),
+                adjusted,
+                ("difference in mean rank (1 is best)", difference),
                 adjustment=f"Nemenyi over all pairs of {models} models",
-                effect_name="difference in mean rank (1 is best)",
-                effect=difference,
                 sentence=(
                     f"{table.models[0]} and {table.models[other]} rank {ranks[0]:.2f} and {ranks[other]:.2f} "
                     f"by {metric} among {models} models ({p_words(adjusted)})."

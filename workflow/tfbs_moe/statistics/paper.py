@@ -20,7 +20,7 @@ from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics.hypothesis_tests.anova import one_way
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
-from tfbs_moe.statistics.hypothesis_tests.results import Result, as_table, p_words, signed
+from tfbs_moe.statistics.hypothesis_tests.results import BETWEEN, Result, as_table, p_words, signed
 
 PAPER_ANOVA = "paper's ANOVA"
 DRAWS = 30
@@ -115,28 +115,14 @@ def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, 
         return _undefined(list(values), unit, 0, sentence)
     anova = one_way(groups)
     total = sum(map(len, groups))
-    lower, upper = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
+    bounds = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
     df = f"{anova.df:g}, {anova.df_error:g}"
-    return Result(
-        test=PAPER_ANOVA,
-        comparison=" / ".join(values),
-        design=_design(unit),
-        unit=unit,
-        n=total,
-        statistic_name="F",
-        statistic=anova.statistic,
-        df=df,
-        p=anova.p,
-        p_adjusted=anova.p,
-        effect_name="eta squared",
-        effect=anova.eta_squared,
-        effect_lower=lower,
-        effect_upper=upper,
-        check=CAUTION,
-        sentence=(
-            f"{dataset}: F({df}) {_value(anova.statistic)}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
-            f"trained model each. This is the paper's analysis; draws are not replicates."
-        ),
+    sentence = (
+        f"{dataset}: F({df}) {_value(anova.statistic)}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
+        f"trained model each. This is the paper's analysis; draws are not replicates."
+    )
+    return _undefined(list(values), unit, total, sentence).completed(
+        ("F", anova.statistic, df), anova.p, ("eta squared", anova.eta_squared, *bounds)
     )
 
 
@@ -154,28 +140,19 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
         difference = float(groups[0].mean() - groups[other].mean())
         scale = float(np.sqrt(error / 2 * (1 / len(groups[0]) + 1 / len(groups[other]))))
         adjusted = float(stats.studentized_range.sf(abs(difference) / scale, len(groups), df_error))
+        sentence = (
+            f"{dataset}: {models[0]} − {models[other]} = {signed(difference, 4)} over draws of one trained "
+            f"model each ({p_words(adjusted)}). This is the paper's analysis; draws are not replicates."
+        )
+        count = len(groups[0]) + len(groups[other])
         results.append(
-            Result(
+            _undefined([models[0], models[other]], unit, count, sentence).completed(
+                ("q", abs(difference) / scale, f"{len(models)}, {df_error:g}"),
+                adjusted,
+                ("difference of means", difference, difference - beyond * scale, difference + beyond * scale),
                 test="paper's Tukey HSD",
-                comparison=f"{models[0]} − {models[other]}",
-                design=_design(unit),
-                unit=unit,
-                n=len(groups[0]) + len(groups[other]),
-                statistic_name="q",
-                statistic=abs(difference) / scale,
-                df=f"{len(models)}, {df_error:g}",
-                p=adjusted,
-                p_adjusted=adjusted,
+                comparison=f"{models[0]}{BETWEEN}{models[other]}",
                 adjustment=f"Tukey HSD over all pairs of {len(models)} models",
-                effect_name="difference of means",
-                effect=difference,
-                effect_lower=difference - beyond * scale,
-                effect_upper=difference + beyond * scale,
-                check=CAUTION,
-                sentence=(
-                    f"{dataset}: {models[0]} − {models[other]} = {signed(difference, 4)} over draws of one trained "
-                    f"model each ({p_words(adjusted)}). This is the paper's analysis; draws are not replicates."
-                ),
             )
         )
     return results

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
+from statsmodels.stats.proportion import proportion_confint
 
 from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
@@ -83,15 +84,6 @@ def power_table(
     return pd.DataFrame(records, columns=list(POWER_COLUMNS))
 
 
-def _share_interval(count: int, of: int, level: float) -> tuple[float, float]:
-    """Return Wilson's (1927) interval of a proportion; scipy's spends most of its time on an exact test."""
-    z, share = ndtri((1 + level) / 2), count / of
-    middle = (2 * count + z**2) / (2 * (of + z**2))
-    half = z / (2 * (of + z**2)) * np.sqrt(4 * count * (1 - share) + z**2)
-    # Rounding would miss 0 and 1.
-    return 0.0 if count == 0 else float(middle - half), 1.0 if count == of else float(middle + half)
-
-
 def _curve(
     named: dict[str, object],
     effect: float,
@@ -110,9 +102,12 @@ def _curve(
         f"To see a true difference of {effect:g} in {named['metric']} ({named['comparison']}) with probability "
         f"{target:g}, at the observed spread of {spread:.2g} between factors, a study needs {wanted} factors."
     )
+    detected = np.round(np.array(powers) * STUDIES)
+    lowest, highest = proportion_confint(detected, STUDIES, 1 - level, method="wilson")
+    # Rounding misses 0 and 1.
+    lowest, highest = np.where(detected == 0, 0.0, lowest), np.where(detected == STUDIES, 1.0, highest)
     records = []
-    for count, power in zip(grid, powers, strict=True):
-        lower, upper = _share_interval(round(power * STUDIES), STUDIES, level)
+    for count, power, lower, upper in zip(grid, powers, lowest, highest, strict=True):
         found = {"effect": effect, "n": count, "power": power, "lower": lower, "upper": upper}
         records.append({**named, **found, "enough": count == needed, "sentence": sentence})
     return records

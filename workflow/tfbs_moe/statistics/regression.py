@@ -68,17 +68,10 @@ def _regression(by_factor: pd.DataFrame, terms: tuple[str, ...], metric: str, le
         slope, (lower, upper) = float(fit.params[index]), (float(value) for value in intervals[index])
         claim = "rises" if lower > 0 else "falls" if upper < 0 else "is not shown to change"
         results.append(
-            replace(
-                common,
-                statistic_name="t",
-                statistic=float(fit.tvalues[index]),
-                df=f"{fit.df_resid:g}",
-                p=float(fit.pvalues[index]),
-                p_adjusted=float(fit.pvalues[index]),
-                effect_name=f"slope of {term}",
-                effect=slope,
-                effect_lower=lower,
-                effect_upper=upper,
+            common.completed(
+                ("t", float(fit.tvalues[index]), f"{fit.df_resid:g}"),
+                float(fit.pvalues[index]),
+                (f"slope of {term}", slope, lower, upper),
                 check="; ".join(filter(None, [f"R² = {fit.rsquared:.2f}", left_out])),
                 sentence=(
                     f"Over {len(used)} unseen factors {metric} {claim} with {term}"

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special, stats
-from scipy.special import stdtr, stdtrit
+from statsmodels.stats.proportion import proportion_confint
 
 from tfbs_moe.evaluation.intervals import newcombe_interval
 from tfbs_moe.numeric import varies
@@ -26,29 +27,22 @@ class Margin:
 
 def equivalence(differences: np.ndarray, margin: float, alpha: float) -> Margin:
     """Two one-sided t tests that the mean lies within ±margin (Schuirmann 1987); the interval has level 1 − 2α."""
-    mean, error, df = _mean(differences)
-    above, below = (mean + margin) / error, (mean - margin) / error
-    statistic, p = max((above, _above(above, df)), (below, _above(-below, df)), key=lambda test: test[1])
-    half = float(stdtrit(df, 1 - alpha) * error)
-    return Margin(float(statistic), df, p, mean, mean - half, mean + half)
+    above = stats.ttest_1samp(differences, -margin, alternative="greater")
+    below = stats.ttest_1samp(differences, margin, alternative="less")
+    found = max(above, below, key=lambda test: test.pvalue)
+    bounds = (above.confidence_interval(1 - alpha).low, below.confidence_interval(1 - alpha).high)
+    return _margin(found, differences, *bounds)
 
 
 def non_inferiority(differences: np.ndarray, margin: float, alpha: float) -> Margin:
     """One-sided t test that the mean lies above −margin; the interval has no upper end."""
-    mean, error, df = _mean(differences)
-    statistic = float((mean + margin) / error)
-    return Margin(statistic, df, _above(statistic, df), mean, float(mean - stdtrit(df, 1 - alpha) * error), np.inf)
+    found = stats.ttest_1samp(differences, -margin, alternative="greater")
+    return _margin(found, differences, *found.confidence_interval(1 - alpha))
 
 
-def _mean(differences: np.ndarray) -> tuple[float, np.float64, int]:
-    """Return the mean, its standard error and its degrees of freedom."""
-    count = len(differences)
-    return float(differences.mean()), np.sqrt(differences.var(ddof=1) / count), count - 1
-
-
-def _above(statistic: float, df: int) -> float:
-    """Return P(T > ``statistic``)."""
-    return float(stdtr(df, -statistic))
+def _margin(test: Any, differences: np.ndarray, lower: float, upper: float) -> Margin:
+    statistic, p, mean = float(test.statistic), float(test.pvalue), float(differences.mean())
+    return Margin(statistic, int(test.df), p, mean, float(lower), float(upper))
 
 
 # Above this many units the signed-rank sum is normal to four digits.
@@ -112,10 +106,8 @@ def common_language(differences: np.ndarray, level: float) -> tuple[float, float
     count = len(differences)
     if not count:
         return math.nan, math.nan, math.nan
-    higher, tail = float(((differences > 0) + 0.5 * (differences == 0)).sum()), (1 - level) / 2
-    lower = float(stats.beta.ppf(tail, higher, count - higher + 1)) if higher > 0 else 0.0
-    upper = float(stats.beta.isf(tail, higher + 1, count - higher)) if higher < count else 1.0
-    return higher / count, lower, upper
+    higher = float(((differences > 0) + 0.5 * (differences == 0)).sum())
+    return higher / count, *proportion_confint(higher, count, 1 - level, method="beta")
 
 
 def probability_of_superiority(first: np.ndarray, second: np.ndarray, level: float) -> tuple[float, float, float]:

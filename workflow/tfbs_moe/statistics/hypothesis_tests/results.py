@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,22 @@ class Result:
     check: str = ""  # which check led to this test, or a caveat on its assumptions
     headline: bool = False  # whether the rule of ``tfbs_moe.statistics.hypothesis_tests.assumptions`` chose this test
     sentence: str = ""  # the result in plain words
+
+    def completed(
+        self,
+        statistic: tuple[str, float] | tuple[str, float, str],
+        p: float,
+        effect: tuple[str, float] | tuple[str, float, float, float],
+        **others: Any,
+    ) -> "Result":
+        """Return the result with its numbers and ``others``; ``p_adjusted`` is p until it is adjusted.
+
+        ``statistic`` is its name, value and degrees of freedom; ``effect`` its name, value and interval.
+        """
+        numbers: dict[str, Any] = {"p": p, "p_adjusted": p}
+        numbers |= zip(("statistic_name", "statistic", "df"), statistic, strict=False)
+        numbers |= zip(("effect_name", "effect", "effect_lower", "effect_upper"), effect, strict=False)
+        return replace(self, **numbers | others)
 
 
 RESULT_COLUMNS = (*IDENTITY, *(field.name for field in fields(Result)))
