@@ -1,5 +1,6 @@
 """Figures and tables that several sections show, with the reason where one is missing."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -31,6 +32,12 @@ def table_of(run: Run, path: str, caption: str) -> Table | Missing:
     """Return a table of the run, or the reason where it is missing."""
     frame = run.table(path)
     return Missing(caption, run.why_missing(path)) if frame is None else make_table(frame, caption, path.split(".")[0])
+
+
+def blocks_of(run: Run, path: str, title: str, make: Callable[[Run, pd.DataFrame], list[Block]]) -> list[Block]:
+    """Return what ``make`` makes of a table of the run, or the reason under ``title`` where the table is missing."""
+    table = run.table(path)
+    return [Missing(title, run.why_missing(path))] if table is None else make(run, table)
 
 
 def optional_table(run: Run, path: str, caption: str) -> list[Block]:

@@ -81,9 +81,8 @@ def _compared(
         for method in dict.fromkeys(group["method"])
         if method != reference
     ]
-    tested = [place for place, each in enumerate(found) if np.isfinite(each.p)]
-    for place, value in zip(tested, holm([found[place].p for place in tested]), strict=True):
-        found[place] = replace(found[place], p_adjusted=float(value))
+    adjusted = holm([each.p for each in found])
+    found = [replace(each, p_adjusted=float(p)) for each, p in zip(found, adjusted, strict=True)]
     return [replace(each, sentence=_sentence(each, level)) for each in found]
 
 

@@ -104,13 +104,11 @@ def adjusted(results: list[Result], metric: str, level: float) -> list[Result]:
     found = list(results)
     for test in (PAIRED, WILCOXON, CONTRAST, *CLAIMS):
         family = [index for index, result in enumerate(found) if result.test == test]
-        defined = [index for index in family if not math.isnan(found[index].p)]
-        if defined:
-            values = holm([found[index].p for index in defined])
-            for index, value in zip(defined, values, strict=True):
-                found[index] = replace(found[index], p_adjusted=float(value), adjustment=f"Holm over {len(defined)}")
-        for index in family:
-            found[index] = replace(found[index], sentence=_sentence(found[index], metric, level))
+        values = holm([found[index].p for index in family])
+        words = f"Holm over {np.isfinite(values).sum()}"
+        for index, value in zip(family, values, strict=True):
+            one = replace(found[index], p_adjusted=float(value), adjustment="none" if math.isnan(value) else words)
+            found[index] = replace(one, sentence=_sentence(one, metric, level))
     return found
 
 

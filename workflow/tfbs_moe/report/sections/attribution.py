@@ -11,9 +11,9 @@ from tfbs_moe.attribution.evaluation.agreement import SAME
 from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
 from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.genome.assemblies import PLANTED
-from tfbs_moe.report.common import pictures, table_of
+from tfbs_moe.report.common import blocks_of, pictures, table_of
 from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
-from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Table, Text, as_download, make_table, number
+from tfbs_moe.report.page import Block, Fold, Items, Section, Text, as_download, make_table, number
 from tfbs_moe.statistics.units import by_factor
 
 # Measures for the verdicts on methods; the first that the run has is used.
@@ -46,38 +46,44 @@ _PLANTED = (
 def attribution(run: Run) -> Section:
     """Build the section: attribution methods, their checks, and discovered motifs."""
     planted = run.study.genome.assembly == PLANTED
-    blocks: list[Block] = [Text(_PLANTED if planted else _MATRIX), *pictures(run, "localisation")]
-    blocks += [*_comparison(run), *pictures(run, "attribution_grid")]
-    blocks += [*pictures(run, "site_profiles"), Fold("Attribution as a table", [_table(run)])]
-    blocks += [Text("Where ShiftSmooth can matter", style="heading"), *_equivariance(run)]
-    blocks += [*pictures(run, "shifts"), *pictures(run, "cost")]
-    blocks += [Text("Do attributions depend on what was learned?", style="heading"), *_sanity(run)]
-    blocks += [Text("Logos", style="heading"), *pictures(run, "logos")]
-    blocks += [Text("Motifs", style="heading"), *_motifs(run)]
+    blocks: list[Block] = [
+        Text(_PLANTED if planted else _MATRIX),
+        *pictures(run, "localisation"),
+        *blocks_of(run, COMPARISON, "Comparison of the methods", _comparison),
+        *pictures(run, "attribution_grid"),
+        *pictures(run, "site_profiles"),
+        Fold("Attribution as a table", blocks_of(run, ATTRIBUTION_SUMMARY, _CAPTION, _table)),
+        Text("Where ShiftSmooth can matter", style="heading"),
+        *blocks_of(run, EQUIVARIANCE, "Equivariance of the models", _equivariance),
+        *pictures(run, "shifts"),
+        *pictures(run, "cost"),
+        Text("Do attributions depend on what was learned?", style="heading"),
+        *blocks_of(run, SANITY, "Randomised weights and labels", _sanity),
+        Text("Logos", style="heading"),
+        *pictures(run, "logos"),
+        Text("Motifs", style="heading"),
+        *blocks_of(run, MOTIF_SUMMARY, "Motif discovery", _motifs),
+    ]
     return Section("attribution", "Attribution and motifs", blocks)
 
 
-def _table(run: Run) -> Table | Missing:
+_CAPTION = "Every measure of every method, means over factors; the saved file has each test set with its interval."
+
+
+def _table(run: Run, table: pd.DataFrame) -> list[Block]:
     """Average every measure over factors; the download has each test set."""
-    table = run.table(ATTRIBUTION_SUMMARY)
-    caption = "Every measure of every method, means over factors; the saved file has each test set with its interval."
-    if table is None:
-        return Missing(caption, run.why_missing(ATTRIBUTION_SUMMARY))
     keys = ["protocol", "model", "method", "passes", "metric"]
     means = (
         by_factor(table, keys, ["value"])
         .groupby(keys, sort=False, as_index=False)
         .agg(value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), factors=("value", "count"))
     )
-    shown = make_table(means, caption, ATTRIBUTION_SUMMARY.split(".")[0])
+    shown = make_table(means, _CAPTION, ATTRIBUTION_SUMMARY.split(".")[0])
     content = table.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
-    return replace(shown, download=as_download(ATTRIBUTION_SUMMARY, content))
+    return [replace(shown, download=as_download(ATTRIBUTION_SUMMARY, content))]
 
 
-def _comparison(run: Run) -> list[Block]:
-    table = run.table(COMPARISON)
-    if table is None:
-        return [Missing("Comparison of the methods", run.why_missing(COMPARISON))]
+def _comparison(run: Run, table: pd.DataFrame) -> list[Block]:
     chosen = table[(table["metric"] == _evaluated_by(table)) & (table["models"] == "mixtures")]
     said = [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
     shown = make_table(
@@ -104,10 +110,7 @@ def _gains(run: Run) -> list[str]:
     return [f"{row['protocol']}: {row['sentence']}" for row in chosen.to_dict("records")]
 
 
-def _equivariance(run: Run) -> list[Block]:
-    table = run.table(EQUIVARIANCE)
-    if table is None:
-        return [Missing("Equivariance of the models", run.why_missing(EQUIVARIANCE))]
+def _equivariance(run: Run, table: pd.DataFrame) -> list[Block]:
     measures = [
         "logit_change",
         "logit_change_relative",
@@ -152,10 +155,7 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
     )
 
 
-def _sanity(run: Run) -> list[Block]:
-    table = run.table(SANITY)
-    if table is None:
-        return [Missing("Randomised weights and labels", run.why_missing(SANITY))]
+def _sanity(run: Run, table: pd.DataFrame) -> list[Block]:
     keys = ["protocol", "model", "randomised", "method", "step", "layer"]
     means = (
         by_factor(table, keys, ["value"])
@@ -190,10 +190,7 @@ def _sanity(run: Run) -> list[Block]:
     ]
 
 
-def _motifs(run: Run) -> list[Block]:
-    summary = run.table(MOTIF_SUMMARY)
-    if summary is None:
-        return [Missing("Motif discovery", run.why_missing(MOTIF_SUMMARY))]
+def _motifs(run: Run, summary: pd.DataFrame) -> list[Block]:
     said = [
         f"{row['protocol']}, {run.label(row['protocol'], row['model'])}: {row['sentence']}"
         for row in summary.to_dict("records")

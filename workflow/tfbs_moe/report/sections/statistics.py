@@ -4,7 +4,7 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import DRAWS, FACTOR_STATISTICS
-from tfbs_moe.report.common import pictures, shown_statistics
+from tfbs_moe.report.common import blocks_of, pictures, shown_statistics
 from tfbs_moe.report.inputs import (
     ASSUMPTIONS,
     NEGATIVES_MATRIX,
@@ -48,43 +48,46 @@ _ETA = (
 
 def statistics(run: Run) -> Section:
     """Build the section: tests with the factor as the unit, generalisation, power, and the paper's analysis."""
-    blocks = [*_factors(run), *_generalisation(run), *_power(run)]
+    blocks = [*_factors(run), *_generalisation(run), *blocks_of(run, POWER, _POWER, _power)]
     blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
-    blocks += [_paper_anova(run), *_draws(run), *pictures(run, "draws")]
-    tukey = run.table(PAPER_TUKEY)
-    if tukey is None:
-        blocks.append(Missing("The paper’s Tukey tests", run.why_missing(PAPER_TUKEY)))
-    else:
-        shown = make_table(shown_statistics(tukey), "Tukey’s test over draws.", "paper-tukey")
-        blocks.append(Fold("The paper’s Tukey tests", [shown]))
+    blocks += [
+        *blocks_of(run, PAPER_ANOVA, "The paper’s ANOVA", _paper_anova),
+        *blocks_of(run, DRAWS, "F against the number of draws", _draws),
+        *pictures(run, "draws"),
+        *blocks_of(run, PAPER_TUKEY, "The paper’s Tukey tests", _paper_tukey),
+    ]
     return Section("statistics", "Statistics", blocks)
 
 
 def _factors(run: Run) -> list[Block]:
-    blocks: list[Block] = [Text("The factor as the unit: the analysis to draw conclusions from", style="heading")]
-    proper = run.table(FACTOR_STATISTICS)
-    if proper is None:
-        blocks.append(Missing("Comparison over factors", run.why_missing(FACTOR_STATISTICS)))
-    else:
-        # The omnibus tests of the other mixtures would repeat this one.
-        first = tuple({f"moe.{run.study.gates(protocol)[0]}" for protocol in run.study.protocols})
-        chosen = _headline(proper)
-        chosen = chosen[chosen["comparison"].str.startswith(tuple(f"{model} " for model in first))]
-        blocks.append(Items(_with_scope(chosen[chosen["comparison"].str.count("−") == 0])))
-        pairs = chosen[chosen["comparison"].str.contains("−")]
-        caption = "The mixture against each rival: the test that the rule chose, Holm-adjusted."
-        blocks.append(make_table(pairs[_PAIR_COLUMNS], caption, "headline-tests"))
-        caption = f"All tests with the factor as the unit.{_of_eta(proper)}"
-        every = make_table(shown_statistics(proper), caption, "factors")
-        blocks.append(Fold("Every test with the factor as the unit", [every]))
-    assumptions = run.table(ASSUMPTIONS)
-    if assumptions is None:
-        blocks.append(Missing("What the tests assume", run.why_missing(ASSUMPTIONS)))
-    else:
-        shown = shown_statistics(assumptions[assumptions["rows"] == "all"])
-        caption = "What the tests assume, and whether it holds; all rows."
-        blocks.append(Fold(caption.rstrip("."), [make_table(shown, caption, "assumptions")]))
-    return blocks + pictures(run, "critical_difference")
+    heading = Text("The factor as the unit: the analysis to draw conclusions from", style="heading")
+    return [
+        heading,
+        *blocks_of(run, FACTOR_STATISTICS, "Comparison over factors", _comparison),
+        *blocks_of(run, ASSUMPTIONS, "What the tests assume", _assumptions),
+        *pictures(run, "critical_difference"),
+    ]
+
+
+def _comparison(run: Run, tests: pd.DataFrame) -> list[Block]:
+    # The omnibus tests of the other mixtures would repeat that of the first.
+    first = tuple({f"moe.{run.study.gates(protocol)[0]}" for protocol in run.study.protocols})
+    chosen = _headline(tests)
+    chosen = chosen[chosen["comparison"].str.startswith(tuple(f"{model} " for model in first))]
+    pairs = chosen[chosen["comparison"].str.contains("−")]
+    caption = "The mixture against each rival: the test that the rule chose, Holm-adjusted."
+    every = f"All tests with the factor as the unit.{_of_eta(tests)}"
+    return [
+        Items(_with_scope(chosen[chosen["comparison"].str.count("−") == 0])),
+        make_table(pairs[_PAIR_COLUMNS], caption, "headline-tests"),
+        Fold("Every test with the factor as the unit", [make_table(shown_statistics(tests), every, "factors")]),
+    ]
+
+
+def _assumptions(run: Run, tests: pd.DataFrame) -> list[Block]:
+    shown = shown_statistics(tests[tests["rows"] == "all"])
+    caption = "What the tests assume, and whether it holds; all rows."
+    return [Fold(caption.rstrip("."), [make_table(shown, caption, "assumptions")])]
 
 
 def _generalisation(run: Run) -> list[Block]:
@@ -139,25 +142,21 @@ def _of_mixtures(run: Run, path: str) -> pd.DataFrame | None:
     return None if table.empty else table
 
 
-def _power(run: Run) -> list[Block]:
-    power = run.table(POWER)
-    caption = "How many factors a difference would take to be seen; all rows."
-    if power is None:
-        return [Missing(caption, run.why_missing(POWER))]
+_POWER = "How many factors a difference would take to be seen; all rows."
+
+
+def _power(run: Run, power: pd.DataFrame) -> list[Block]:
     keys = ["comparison", "effect", "protocol", "set", "negatives", "n_observed", "spread"]
     shown = power[power["rows"] == "all"]
     enough = shown["n"].where(shown["enough"].astype(bool))
     needed = shown.assign(factors_needed=enough, most_tried=shown["n"])
     columns = {"factors_needed": "min", "most_tried": "max"}
     table = needed.groupby(keys, sort=False, as_index=False).agg(columns)
-    return [Fold(caption.rstrip("."), [make_table(table, caption, "power")])]
+    return [Fold(_POWER.rstrip("."), [make_table(table, _POWER, "power")])]
 
 
-def _draws(run: Run) -> list[Block]:
+def _draws(run: Run, draws: pd.DataFrame) -> list[Block]:
     """Say how the number of random draws, the authors' and ours, changes F, beside the F over factors."""
-    draws = run.table(DRAWS)
-    if draws is None:
-        return [Missing("F against the number of draws", run.why_missing(DRAWS))]
     sentences = []
     for (source, protocol), group in draws.groupby(["source", "protocol"], sort=False):
         counted = group.dropna(subset=["draws", "statistic"])
@@ -203,10 +202,12 @@ def _of_eta(tests: pd.DataFrame) -> str:
     return _ETA if named.any() else ""
 
 
-def _paper_anova(run: Run) -> Block:
-    table = run.table(PAPER_ANOVA)
-    if table is None:
-        return Missing("The paper’s ANOVA", run.why_missing(PAPER_ANOVA))
+def _paper_tukey(run: Run, tests: pd.DataFrame) -> list[Block]:
+    shown = make_table(shown_statistics(tests), "Tukey’s test over draws.", "paper-tukey")
+    return [Fold("The paper’s Tukey tests", [shown])]
+
+
+def _paper_anova(run: Run, table: pd.DataFrame) -> list[Block]:
     printed = run.published[run.published["metric"] == "anova_f"].set_index("factor")["value"]
     shown = shown_statistics(table).drop(columns=["unit", "comparison", "check", "headline"], errors="ignore")
     shown = shown.rename(columns={"statistic": "F"}).drop(columns=["statistic_name", "test"])
@@ -220,4 +221,4 @@ def _paper_anova(run: Run) -> Block:
     shown = shown.dropna(axis="columns", how="all")
     beside = ", beside the paper’s F(3, 116) as printed and from the authors’ own draws" if "paper_F" in shown else ""
     caption = f"One-way ANOVA over draws{beside}.{_of_eta(table)}"
-    return make_table(shown, caption, "paper-anova")
+    return [make_table(shown, caption, "paper-anova")]

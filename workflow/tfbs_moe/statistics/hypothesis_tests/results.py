@@ -97,11 +97,14 @@ def unsigned(value: float, digits: int = 3) -> str:
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return p values (n,) adjusted by Holm (1979); statsmodels' version collects garbage on each call."""
+    """Return p values (n,) adjusted by Holm (1979) over those that are defined; NaN stays NaN.
+
+    statsmodels' version collects garbage on each call.
+    """
     values = np.asarray(p, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
-    found = np.empty(len(values))
-    found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)).clip(max=1)
+    order = np.argsort(values, kind="stable")[: np.isfinite(values).sum()]
+    found = np.full(len(values), np.nan)
+    found[order] = np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return found
 
 
