@@ -220,7 +220,7 @@ def test_no_sequences_can_be_stored(tmp_path):
 
 def test_files_that_cannot_be_used_are_named(tmp_path):
     path = tmp_path / "a.h5"
-    with pytest.raises(InputError, match="no such attribution file"):
+    with pytest.raises(InputError, match="there is no such file; it should hold attributions"):
         read_attributions(path)
     write_attributions(made(), path)
     whole = path.read_bytes()

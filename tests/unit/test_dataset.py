@@ -105,7 +105,7 @@ def test_flipped_byte_in_the_data_is_found(tmp_path):
 
 
 def test_foreign_files_are_named(tmp_path):
-    with pytest.raises(InputError, match="there is no such dataset file"):
+    with pytest.raises(InputError, match="there is no such file; it should hold a dataset"):
         read_dataset(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("FoldID\tEventID\n")
     with pytest.raises(InputError, match="another format"):

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -38,6 +38,7 @@ _DISK_PROBLEMS = {
 }
 _AGAIN = "Delete it and rebuild it."
 _REASON_LENGTH = 300
+_GZIP_LEVEL = 4
 # Characters, of up to four bytes each, of a temporary file's name.
 _KEPT_NAME = 50
 
@@ -240,6 +241,48 @@ def new_hdf5(path: str | Path) -> Iterator["h5py.File"]:
         image = file.id.get_file_image()
     with atomic(path) as temporary:
         temporary.write_bytes(image)
+
+
+def write_arrays(file: "h5py.File", arrays: Mapping[str, np.ndarray], rows: int | None, **options: Any) -> None:
+    """Write arrays as gzip-compressed HDF5 datasets in chunks of ``rows`` (None: HDF5's choice), with checksums.
+
+    ``options`` are those of ``h5py.Group.create_dataset``. Empty arrays, which have no chunks, are not compressed.
+    """
+    for name, values in arrays.items():
+        how: dict[str, Any] = {}
+        if values.size:
+            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True} | options
+            how |= {"chunks": (min(rows, len(values)), *values.shape[1:])} if rows else {}
+        file.create_dataset(name, data=values, **how)
+
+
+@contextmanager
+def open_hdf5(path: str | Path, what: str, names: Iterable[str]) -> Iterator["h5py.File"]:
+    """Open an HDF5 file that holds the datasets ``names``, for reading; ``what`` it holds is for messages.
+
+    InputError where it is missing, damaged or of another kind; those raised while it is open name the file too.
+    """
+    import h5py
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such file; it should hold {what}")
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
+            if missing:
+                raise InputError(f"it is HDF5 but lacks {', '.join(missing)}")
+            yield file
+    except InputError as error:
+        raise InputError(f"{path} cannot be used as {what}: {error}") from None
+    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). {_AGAIN}"
+        ) from None
+
+
+def plain_attributes(file: "h5py.File") -> dict[str, Any]:
+    """Return the attributes of an HDF5 file, numpy's numbers as Python's."""
+    return {str(key): value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
 
 
 GZIP_MAGIC = b"\x1f\x8b"

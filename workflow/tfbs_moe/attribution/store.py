@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -15,7 +14,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
 from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5
+from tfbs_moe.tables import new_hdf5, open_hdf5, plain_attributes, write_arrays
 
 _ARRAYS: dict[str, type[np.generic]] = {
     "attribution": np.float32,
@@ -25,7 +24,6 @@ _ARRAYS: dict[str, type[np.generic]] = {
 }
 _PLAIN = (str, int, float, bool)
 _CHUNK_ROWS = 256
-_GZIP_LEVEL = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,43 +71,15 @@ def no_attributions(length: int, settings: Mapping[str, Any]) -> Attributions:
 def write_attributions(attributions: Attributions, path: str | Path) -> None:
     """Write HDF5, the same bytes each time; settings other than str, number and bool become JSON text."""
     with new_hdf5(path) as file:
-        for name in _ARRAYS:
-            values = getattr(attributions, name)
-            options: dict[str, Any] = {}
-            if values.size:
-                options = {
-                    "chunks": (min(_CHUNK_ROWS, len(values)), *values.shape[1:]),
-                    "compression": "gzip",
-                    "compression_opts": _GZIP_LEVEL,
-                    "shuffle": True,
-                    "fletcher32": True,
-                }
-            file.create_dataset(name, data=values, **options)
+        write_arrays(file, {name: getattr(attributions, name) for name in _ARRAYS}, _CHUNK_ROWS, shuffle=True)
         for key, value in sorted(attributions.settings.items()):
             file.attrs[key] = value if isinstance(value, _PLAIN) else json.dumps(value, sort_keys=True)
 
 
 def read_attributions(path: str | Path) -> Attributions:
     """Read what ``write_attributions`` wrote."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such attribution file")
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in _ARRAYS if not isinstance(file.get(name), h5py.Dataset)]
-            if missing:
-                raise InputError(f"it is HDF5 but holds no attributions: it lacks {', '.join(missing)}")
-            arrays = {name: file[name][()] for name in _ARRAYS}
-            settings = {
-                str(key): value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()
-            }
-        return Attributions(**arrays, settings=settings)
-    except InputError as error:
-        raise InputError(f"{path} cannot be used: {error}") from None
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
-            "Delete it and rebuild it."
-        ) from None
+    with open_hdf5(path, "attributions", _ARRAYS) as file:
+        return Attributions(**{name: file[name][()] for name in _ARRAYS}, settings=plain_attributes(file))
 
 
 def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.runtime import rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5
+from tfbs_moe.tables import new_hdf5, open_hdf5, plain_attributes, write_arrays
 
 UNPAIRED = -1
 UNPLACED = -1
@@ -30,7 +30,6 @@ _NUMBERS: dict[str, type[np.generic]] = {
 }
 _TEXTS = ("chrom", "strand", "source")
 _CHUNK_ROWS = 1024
-_GZIP_LEVEL = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,36 +136,22 @@ def require_minimum(dataset: Dataset, minimum: int, why: str = "") -> None:
 def write_dataset(dataset: Dataset, path: str | Path) -> None:
     """Write a dataset as compressed HDF5, with a checksum on every chunk and the same bytes each time."""
     with new_hdf5(path) as file:
-        for name in _NUMBERS:
-            _write_column(file, name, getattr(dataset, name))
+        columns = {name: getattr(dataset, name) for name in _NUMBERS}
         for name in _TEXTS:
             encoded = np.char.encode(getattr(dataset, name), "utf-8")
             width = max(1, encoded.dtype.itemsize)
-            _write_column(file, name, encoded.astype(f"S{width}").astype(h5py.string_dtype("utf-8", width)))
+            columns[name] = encoded.astype(f"S{width}").astype(h5py.string_dtype("utf-8", width))
+        write_arrays(file, columns, _CHUNK_ROWS)
         for key in sorted(dataset.attributes):
             file.attrs[key] = dataset.attributes[key]
 
 
 def read_dataset(path: str | Path) -> Dataset:
     """Read a file that ``write_dataset`` wrote; raise InputError where it is missing, damaged or no dataset."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such dataset file")
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in (*_NUMBERS, *_TEXTS) if not isinstance(file.get(name), h5py.Dataset)]
-            if missing:
-                raise InputError(f"it is HDF5 but not a dataset of this project: it lacks {', '.join(missing)}")
-            numbers = {name: file[name][()] for name in _NUMBERS}
-            texts = {name: _as_text(name, file[name]) for name in _TEXTS}
-            attributes = {str(key): _as_attribute(key, value) for key, value in file.attrs.items()}
-        return Dataset(**numbers, **texts, attributes=attributes)
-    except InputError as error:
-        raise InputError(f"{path} cannot be used as a dataset: {error}") from None
-    except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read as HDF5; it is cut short, damaged or of another format ({error}). "
-            "Delete it and rebuild it."
-        ) from None
+    with open_hdf5(path, "a dataset", (*_NUMBERS, *_TEXTS)) as file:
+        numbers = {name: file[name][()] for name in _NUMBERS}
+        texts = {name: _as_text(name, file[name]) for name in _TEXTS}
+        return Dataset(**numbers, **texts, attributes=plain_attributes(file))
 
 
 def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute] | None = None) -> Dataset:
@@ -279,29 +264,12 @@ def _check_attributes(attributes: Mapping[str, Attribute]) -> None:
             raise InputError(f"attribute {key} is a {type(value).__name__}; it must be a str, int, float or bool")
 
 
-def _write_column(file: h5py.File, name: str, values: np.ndarray) -> None:
-    if not values.size:
-        file.create_dataset(name, data=values)
-        return
-    chunks = (min(_CHUNK_ROWS, len(values)), *values.shape[1:])
-    file.create_dataset(
-        name, data=values, chunks=chunks, compression="gzip", compression_opts=_GZIP_LEVEL, fletcher32=True
-    )
-
-
 def _as_text(name: str, column: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(column.dtype) is None:
         raise InputError(f"{name} must hold text; it holds {column.dtype}")
     encoded = column[()]
     # np.char.decode is slow, and ASCII does not need it.
     return encoded.astype(np.str_) if encoded.tobytes().isascii() else np.char.decode(encoded, "utf-8")
-
-
-def _as_attribute(key: str, value: object) -> Attribute:
-    plain = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(plain, str | int | float | bool):
-        raise InputError(f"attribute {key} is a {type(plain).__name__}; it must be a str, int, float or bool")
-    return plain
 
 
 def _agreed(datasets: Sequence[Dataset]) -> dict[str, Attribute]:

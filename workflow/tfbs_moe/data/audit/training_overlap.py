@@ -9,11 +9,9 @@ import pandas as pd
 
 from tfbs_moe.data.dataset import Dataset, read_dataset
 from tfbs_moe.data.kmers import KmerIndex
-from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import codes_from_one_hot
-from tfbs_moe.tables import new_hdf5
+from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
-_GZIP_LEVEL = 4
 _ORDER = "experiments"
 
 
@@ -53,20 +51,14 @@ def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
     with new_hdf5(path) as file:
         file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
         for name, parts in files.items():
-            codes = _positives([read_dataset(part) for part in parts])
-            # Compression needs chunks, which an empty dataset cannot have.
-            how = {"compression": "gzip", "compression_opts": _GZIP_LEVEL, "fletcher32": True} if codes.size else {}
-            file.create_dataset(f"codes/{name}", data=codes, **how)
+            write_arrays(file, {f"codes/{name}": _positives([read_dataset(part) for part in parts])}, rows=None)
 
 
 def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each experiment's name and bound codes (M, L) from ``write_positives``; InputError if unreadable."""
-    try:
-        with h5py.File(path) as file:
-            for name in file[_ORDER].asstr()[:]:
-                yield str(name), file[f"codes/{name}"][:]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise InputError(f"{path} does not hold the bound training rows ({error}); delete it and run again") from None
+    with open_hdf5(path, "bound training rows", [_ORDER]) as file:
+        for name in file[_ORDER].asstr()[:]:
+            yield str(name), file[f"codes/{name}"][:]
 
 
 def _positives(datasets: Iterable[Dataset]) -> np.ndarray:
