@@ -18,6 +18,7 @@ from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
 from tfbs_moe.evaluation.calibration import calibrate
 from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.models import bundle
+from tfbs_moe.models.expert import predict_in_batches
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.runtime import rng
@@ -61,6 +62,11 @@ def calibrate_mixture(
     motif_conditioned = GATES[description["gate"]].motif_conditioned
     width = mixture.dimensions
     calibrations, fitted = [], False
+
+    def score(x: torch.Tensor, motif_scores: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        embeddings = mixture.experts(x)
+        return mixture.gate(embeddings, motif_scores)[0], embeddings
+
     whole = {negatives: [read_dataset(path) for path in paths] for negatives, paths in validation.items()}
     may_overlap_training = description.get("rows") == POOLED_RANDOM
     fit = {negatives: [in_calibration_split(rows) for rows in parts] for negatives, parts in whole.items()}
@@ -78,15 +84,8 @@ def calibrate_mixture(
         said = []
         for dataset in datasets:
             known = motif_priors.get(str(dataset.attributes["factor"])) if motif_conditioned else None
-            said.append(
-                _embed(
-                    mixture,
-                    dataset,
-                    None if known is None else motif_prior_scores(known, dataset.one_hot, trained_on),
-                    batch_size,
-                    device,
-                )
-            )
+            others = [] if known is None else [motif_prior_scores(known, dataset.one_hot, trained_on)]
+            said.append(predict_in_batches(mixture, score, dataset.one_hot, mixture.window, batch_size, *others))
         label = np.concatenate([dataset.label for dataset in datasets])
         logits = np.concatenate([logit for logit, _ in said])
         calibrations.append(calibrate(label[calibrates], logits[calibrates], negatives).as_json())
@@ -136,18 +135,3 @@ def _some(
         experiment = str(dataset.attributes.get("experiment", ""))
         rows = np.sort(rng(seed, "calibration", experiment).choice(rows, most, replace=False))
     return subset(dataset, rows), calibrates[rows]
-
-
-def _embed(
-    mixture: MixtureOfExperts, dataset: Dataset, motif_scores: np.ndarray | None, batch_size: int, device: torch.device
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (N,) and expert embeddings (N, K, E) of a dataset."""
-    logits, embeddings = [], []
-    with torch.inference_mode():
-        for first in range(0, len(dataset), batch_size):
-            rows = slice(first, first + batch_size)
-            embedded = mixture.experts(torch.from_numpy(dataset.one_hot[rows]).to(device).float())
-            known = None if motif_scores is None else torch.from_numpy(motif_scores[rows]).to(device)
-            logits.append(mixture.gate(embedded, known)[0].cpu().numpy())
-            embeddings.append(embedded.cpu().numpy())
-    return np.concatenate(logits), np.concatenate(embeddings)

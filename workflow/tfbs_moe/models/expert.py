@@ -134,21 +134,21 @@ class Expert(nn.Module, ABC):
 
         Raises InputError for sequences of another length or not of DNA.
         """
-        return torch.cat(
-            [logits for (logits,) in predict_in_batches(self, lambda x: (self(x),), sequences, self.window, batch_size)]
-        )
+        return predict_in_batches(self, lambda x: (self(x),), sequences, self.window, batch_size)[0]
 
 
 def predict_in_batches(
     model: nn.Module,
-    score: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+    score: Callable[..., tuple[torch.Tensor, ...]],
     sequences: Sequences,
     window: int,
     batch_size: int,
-) -> list[tuple[torch.Tensor, ...]]:
-    """Return ``score`` of each batch, on the CPU, with the model in evaluation mode.
+    *others: np.ndarray,
+) -> tuple[torch.Tensor, ...]:
+    """Return what ``score`` returns of all sequences, float32 on the CPU, with the model in evaluation mode.
 
-    Without any sequence one empty batch is scored, so that results have their shapes.
+    ``score`` takes a batch of sequences (n, 4, L), then of each of ``others`` (N, …). Without any sequence it scores an
+    empty batch, so that results have their shapes.
     """
     if isinstance(sequences, str):
         raise InputError("one string was given where a list of sequences was expected; put it into a list")
@@ -163,11 +163,9 @@ def predict_in_batches(
     model.eval()
     try:
         with torch.inference_mode():
-            batches = torch.split(x, batch_size) if len(x) else (x,)
-            return [
-                tuple(part.float().cpu() for part in score(batch.to(device=device, dtype=torch.float32)))
-                for batch in batches
-            ]
+            batches = zip(*(each.split(batch_size) for each in (x, *map(torch.as_tensor, others))), strict=True)
+            parts = [score(*(each.to(device=device, dtype=torch.float32) for each in batch)) for batch in batches]
+            return tuple(torch.cat([part.float().cpu() for part in each]) for each in zip(*parts, strict=True))
     finally:
         for module, mode in training.items():
             module.training = mode

@@ -59,5 +59,5 @@ class MixtureOfExperts(nn.Module):
 
     def predict(self, sequences: Sequences, *, batch_size: int = PREDICTION_BATCH) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (N,) and weights (N, K), float32 on the CPU without gradients; see ``Expert.predict``."""
-        parts = predict_in_batches(self, self.logits_and_weights, sequences, self.window, batch_size)
-        return torch.cat([logits for logits, _ in parts]), torch.cat([weights for _, weights in parts])
+        logits, weights = predict_in_batches(self, self.logits_and_weights, sequences, self.window, batch_size)
+        return logits, weights

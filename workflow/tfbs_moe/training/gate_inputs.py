@@ -25,7 +25,7 @@ from tfbs_moe.data.related import Pieces, met_in_folds
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
 from tfbs_moe.models import bundle
-from tfbs_moe.models.expert import Expert
+from tfbs_moe.models.expert import Expert, predict_in_batches
 from tfbs_moe.models.expert_stack import ExpertStack
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import atomic, check_space, read_json, write_json
@@ -378,9 +378,9 @@ def _outsiders(
         one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
         if not len(one_hot):
             raise InputError(f"{gate_expert.name}: no validation row is left to align its fold experts")
-        target = _alone(stack.expert(place), device)(one_hot)
+        target = _alone(stack.expert(place))(one_hot)
         networks = bundle.load_experts(dict(zip(gate_expert.folds, gate_expert.folds, strict=True)), device).values()
-        pairs = [align(_alone(network, device), one_hot, target) for network in networks]
+        pairs = [align(_alone(network), one_hot, target) for network in networks]
         found.append([outsider for outsider, _ in pairs])
         explained[gate_expert.name] = 1.0 - float(np.mean([left for _, left in pairs]))
         log.info(
@@ -391,14 +391,13 @@ def _outsiders(
     return found, explained
 
 
-def _alone(expert: Expert, device: torch.device) -> Embed:
-    """Return the function that embeds sequences with one expert, in batches."""
+def _alone(expert: Expert) -> Embed:
+    """Return the function that embeds sequences (N, 4, L) with one expert, in batches, as (N, E)."""
     stack = ExpertStack({"": expert})
 
     def embed(one_hot: np.ndarray) -> np.ndarray:
-        starts = range(0, len(one_hot), _ROWS_TIMES_EXPERTS)
-        parts = [_embed(stack, one_hot[start : start + _ROWS_TIMES_EXPERTS], device)[:, 0] for start in starts]
-        return np.concatenate([np.empty((0, stack.embedding_size), dtype=np.float32), *parts])
+        size = _ROWS_TIMES_EXPERTS
+        return np.asarray(predict_in_batches(stack, lambda x: (stack(x)[:, 0],), one_hot, stack.window, size)[0])
 
     return embed
 
