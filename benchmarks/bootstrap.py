@@ -10,7 +10,7 @@ import numpy as np
 from measuring import parser, write_result
 from sklearn.metrics import roc_auc_score
 
-from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
+from tfbs_moe.evaluation.intervals import draw_counts, resampling_units
 from tfbs_moe.evaluation.metrics_with_intervals import auroc_draws, draw_stream, evaluate
 from tfbs_moe.evaluation.scores import Scores
 

@@ -18,7 +18,7 @@ from measuring import alternating, made_chromosome, parser, write_fasta, write_r
 from scipy.stats import ks_2samp, wasserstein_distance
 
 from tfbs_moe.data.negatives.candidates import Negatives, Task
-from tfbs_moe.data.negatives.gc_matched import gc_count, gc_matched
+from tfbs_moe.data.negatives.genomic import gc_count, gc_matched
 from tfbs_moe.data.windows import free_space
 from tfbs_moe.genome.genome import Genome, prepare_genome
 

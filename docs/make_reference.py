@@ -21,8 +21,8 @@ PUBLIC = {
     "Scores": ["apply.scorer.Scorer", "apply.scorer.Scores", "apply.predict.predict", "apply.predict.predict_file"],
     "Explanations": ["apply.explain.explain", "apply.explain.explain_file", "apply.explain.contributions"],
     "Variants": [
-        "apply.variant_table.Allele",
-        "apply.variant_table.read_variants",
+        "apply.input_tables.Allele",
+        "apply.input_tables.read_variants",
         "apply.variants.score_variants",
         "apply.variants.score_variant_file",
     ],

@@ -16,9 +16,10 @@ from tfbs_moe.attribution.evaluation.faithfulness import (
     mean_change,
     perturbation_curves,
     sensitivity,
+    substituted,
+    substitution_stability,
 )
 from tfbs_moe.attribution.evaluation.localisation import localise, site_mask, site_profiles, sites_in_windows
-from tfbs_moe.attribution.evaluation.stability import substituted, substitution_stability
 from tfbs_moe.attribution.motifs.filters import filter_motifs
 from tfbs_moe.attribution.motifs.motif import Motif, information, trimmed
 from tfbs_moe.attribution.store import FEWEST, summarise

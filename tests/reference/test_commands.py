@@ -13,9 +13,9 @@ import torch
 from tfbs_moe.apply import explain as explain_module
 from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.explain import explain_file
+from tfbs_moe.apply.input_tables import Allele, read_variants
 from tfbs_moe.apply.predict import predict_file
 from tfbs_moe.apply.scorer import Scorer
-from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source
 from tfbs_moe.attribution.methods.registry import attribute

@@ -42,8 +42,9 @@ from tfbs_moe.report.documents import cards, summary
 from tfbs_moe.report.documents import methods as report_methods
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
-from tfbs_moe.report.sections import answer, calibration, data_and_results, seeds, statistics
+from tfbs_moe.report.sections import answer, calibration, data_and_results, statistics
 from tfbs_moe.report.sections import attribution as report_attribution
+from tfbs_moe.report.sections import data_and_results as seeds
 from tfbs_moe.report.sections import gate as report_gate
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.sequence import one_hot_from_codes
@@ -275,9 +276,9 @@ def test_methods_are_averaged_over_factors_in_sentences_tables_and_figures(level
             assert f"{row['value']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == three(every, level)
             assert row["n_factors"] == len(every)
     assert "mean over 5 factors" in said
-    shown = report_attribution._table(run_of({ATTRIBUTION_SUMMARY: table})).rows
+    (shown,) = report_attribution._table(run_of({ATTRIBUTION_SUMMARY: table}), table)
     means = [by_hand(table[table["method"] == method]) for method in ("gradient", "ism")]
-    place = [[text for text, _ in row] for row in shown]
+    place = [[text for text, _ in row] for row in shown.rows]
     assert [f"{np.mean(list(mean.values())):.3f}" in row for mean, row in zip(means, place, strict=True)] == [True] * 2
 
 
@@ -624,14 +625,15 @@ def test_the_papers_f_is_spoken_of_where_it_stands(kind: str) -> None:
     row |= {"statistic_name": "F", "test": "paper's ANOVA"}
     printed = pd.DataFrame([{"metric": "anova_f", "factor": "CTCF", "value": 2.0}])
     run = run_of({PAPER_ANOVA: pd.DataFrame([row])})
-    table = statistics._paper_anova(Run(run.folder, run.study, printed, run.tables))
+    run = Run(run.folder, run.study, printed, run.tables)
+    (table,) = statistics._paper_anova(run, run.tables[PAPER_ANOVA])
     assert ("paper F" in table.columns) == ("as printed" in table.caption) == (kind == SUPPLIED)
     assert "may lie below it" not in table.caption
     # Before the mend: η² of draws stood above its interval without a word: that of a sample is biased upwards.
     groups = {"a": np.array([0.1, 0.2]), "b": np.array([0.15, 0.3]), "c": np.array([0.25, 0.36])}
     found = omnibus_of_draws(groups, "e", "draw")
-    run.tables[PAPER_ANOVA] = pd.DataFrame([row | {"effect_name": found.effect_name, "effect": found.effect}])
-    assert "may lie below it" in statistics._paper_anova(Run(run.folder, run.study, printed, run.tables)).caption
+    tests = pd.DataFrame([row | {"effect_name": found.effect_name, "effect": found.effect}])
+    assert "may lie below it" in statistics._paper_anova(run, tests)[0].caption
 
 
 def test_test_sets_without_intervals_are_not_among_those_compared() -> None:

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from tfbs_moe.apply.windows import tile_starts
 from tfbs_moe.data.jaspar import Matrix
 from tfbs_moe.data.motif_scores import PSEUDO, best_hit, occupancy
-from tfbs_moe.data.negatives.gc_matched import UNMATCHED, match_counts
+from tfbs_moe.data.negatives.genomic import UNMATCHED, match_counts
 from tfbs_moe.data.negatives.shuffles import dinucleotide_counts
 from tfbs_moe.data.peaks import strength_order
 from tfbs_moe.data.related import Pieces, are_related, met_in_folds
@@ -20,7 +20,7 @@ from tfbs_moe.evaluation.subsets import expert_subsets, subset_logits, subset_ro
 from tfbs_moe.models.registry import GATES, build_gate
 from tfbs_moe.sequence import one_hot
 from tfbs_moe.training.examples import auroc, batch_mean_auroc
-from tfbs_moe.training.out_of_fold import ITSELF, NOBODY, who_looks
+from tfbs_moe.training.gate_rows import ITSELF, NOBODY, who_looks
 
 SEEDS = range(3)
 

@@ -16,10 +16,9 @@ from statsmodels.stats.proportion import proportion_confint
 from tfbs_moe.data.audit.composition import _weights, kmer_counts
 from tfbs_moe.data.kmers import sequence_ids
 from tfbs_moe.data.related import Pieces, are_related, overlapping, row_groups
-from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
 from tfbs_moe.evaluation.curves import reliability
-from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.gate_weights import gate_use, gate_weights
+from tfbs_moe.evaluation.intervals import draw_counts, resampling_units
 from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, seed_averages
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.numeric import auroc

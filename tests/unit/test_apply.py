@@ -16,10 +16,9 @@ import pytest
 import torch
 
 from tfbs_moe.apply import windows as windows_module
+from tfbs_moe.apply.input_tables import Allele, read_sequences, read_variants
 from tfbs_moe.apply.predict import Columns, predict, predict_file
 from tfbs_moe.apply.scorer import Scorer, warn_of_other_genome
-from tfbs_moe.apply.sequence_table import read_sequences
-from tfbs_moe.apply.variant_table import Allele, read_variants
 from tfbs_moe.apply.variants import score_variants
 from tfbs_moe.apply.windows import open_source, tile_starts
 from tfbs_moe.cli.main import main

@@ -6,11 +6,16 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.all_metrics import evaluate_attribution
-from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
-from tfbs_moe.attribution.evaluation.faithfulness import infidelity, mean_change, perturbation_curves, sensitivity
+from tfbs_moe.attribution.evaluation.checks import passes, randomised, shift_curve, weight_randomisation
+from tfbs_moe.attribution.evaluation.faithfulness import (
+    infidelity,
+    mean_change,
+    perturbation_curves,
+    sensitivity,
+    shift_stability,
+    substituted,
+)
 from tfbs_moe.attribution.evaluation.localisation import position_score
-from tfbs_moe.attribution.evaluation.sanity import randomised, weight_randomisation
-from tfbs_moe.attribution.evaluation.stability import shift_stability, substituted
 from tfbs_moe.attribution.methods.registry import attribute, logits
 from tfbs_moe.data.dataset import make_dataset, with_random_labels
 from tfbs_moe.errors import InputError

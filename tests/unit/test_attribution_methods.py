@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tfbs_moe.attribution.evaluation.equivariance import equivariance
+from tfbs_moe.attribution.evaluation.checks import equivariance
 from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.registry import METHODS, attribute, logits, settings_of

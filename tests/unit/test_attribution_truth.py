@@ -10,8 +10,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation, top_overlap
 from tfbs_moe.attribution.evaluation.all_metrics import evaluate_attribution
+from tfbs_moe.attribution.evaluation.faithfulness import substituted
 from tfbs_moe.attribution.evaluation.localisation import localise, position_score, site_mask
-from tfbs_moe.attribution.evaluation.stability import substituted
 from tfbs_moe.attribution.examples import select_rows
 from tfbs_moe.attribution.store import make_attributions, read_attributions, summarise, write_attributions
 from tfbs_moe.errors import InputError

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tfbs_moe.evaluation import bootstrap
-from tfbs_moe.evaluation.bootstrap import BOTH, PAIRS, ROWS, draw_counts, percentile_interval, resampling_units
+from tfbs_moe.evaluation import intervals
+from tfbs_moe.evaluation.intervals import BOTH, PAIRS, ROWS, draw_counts, percentile_interval, resampling_units
 
 
 def counts_of(label, pair, draws=200, seed=0):
@@ -54,7 +54,7 @@ def test_draws_do_not_depend_on_who_asks(monkeypatch):
 
 
 def test_blocks_cover_all_draws_whatever_their_size(monkeypatch):
-    monkeypatch.setattr(bootstrap, "BLOCK", 7)
+    monkeypatch.setattr(intervals, "BLOCK", 7)
     counts, _ = counts_of(np.repeat([1, 0], 5), [-1] * 10, draws=13)
     assert counts.shape == (13, 10)
 

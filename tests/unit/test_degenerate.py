@@ -7,17 +7,16 @@ import torch
 
 from tfbs_moe.evaluation.calibration import Calibration, calibrate, calibration_quality, quality
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.gate_weights import gate_use, gate_weights
 from tfbs_moe.evaluation.metrics_with_intervals import evaluate, seed_averages
 from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.numeric import settled, varies
 from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.generalisation import regress
 from tfbs_moe.statistics.hypothesis_tests.anova import one_way, repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity, mauchly
 from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed
-from tfbs_moe.statistics.regression import regress
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 IDENTITY = {

@@ -14,8 +14,7 @@ from tfbs_moe.data.motif_scores import occupancy
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import calibration_quality
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.gate_use import gate_use
-from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.gate_weights import gate_use, gate_weights
 from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, evaluate, seed_averages
 from tfbs_moe.evaluation.predict import predict_dataset, predict_datasets, predict_models
 from tfbs_moe.evaluation.scores import overlap_free, read_scores

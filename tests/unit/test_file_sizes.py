@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfbs_moe import tables
-from tfbs_moe.apply.sequence_table import read_sequences
-from tfbs_moe.apply.variant_table import read_variants
+from tfbs_moe.apply.input_tables import read_sequences, read_variants
 from tfbs_moe.data.deepbind import read_deepbind
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.errors import InputError

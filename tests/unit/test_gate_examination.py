@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from tfbs_moe.data.dataset import Dataset, make_dataset
-from tfbs_moe.evaluation.gate_use import gate_use
+from tfbs_moe.evaluation.gate_weights import gate_use
 from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.models import bundle

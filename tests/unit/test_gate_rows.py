@@ -22,7 +22,7 @@ from tfbs_moe.tables import read_json
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.gate import train_gate
 from tfbs_moe.training.gate_inputs import GateExpert, read_gate_inputs, write_gate_inputs
-from tfbs_moe.training.out_of_fold import Embed, align
+from tfbs_moe.training.gate_rows import Embed, align
 
 SHORT = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 32, "max_epochs": 1, "patience": 1}
 TRAINING, VALIDATION = 80, 60

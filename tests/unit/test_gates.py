@@ -12,8 +12,7 @@ from tfbs_moe.data.folds import deal_folds
 from tfbs_moe.errors import InputError
 from tfbs_moe.models.gates import masked_softmax
 from tfbs_moe.models.registry import GATES, build, build_gate
-from tfbs_moe.training.gate_rows import choose_rows
-from tfbs_moe.training.out_of_fold import align
+from tfbs_moe.training.gate_rows import align, choose_rows
 
 N, K, E = 6, 3, 8
 

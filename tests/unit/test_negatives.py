@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from peak_files import make_genome, random_codes
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.negatives.candidates import NegativeSettings, Task
-from tfbs_moe.data.negatives.gc_matched import UNMATCHED, gc_count, match_counts, tile
-from tfbs_moe.data.negatives.near_peaks import flanks
+from tfbs_moe.data.negatives.genomic import UNMATCHED, flanks, gc_count, match_counts, tile
 from tfbs_moe.data.negatives.negatives import PROVIDERS, make_negatives, read_mixture
 from tfbs_moe.data.negatives.shuffles import dinucleotide_counts
 from tfbs_moe.data.windows import FreeSpace, free_space

@@ -13,7 +13,7 @@ from tfbs_moe.data.assembly_check import check_assembly
 from tfbs_moe.data.build import PeakSettings, build_peaks
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.negatives.candidates import NegativeSettings
-from tfbs_moe.data.negatives.gc_matched import gc_count
+from tfbs_moe.data.negatives.genomic import gc_count
 from tfbs_moe.data.peaks import read_intervals, read_peaks
 from tfbs_moe.data.splits import ChromosomeSplit
 from tfbs_moe.errors import InputError

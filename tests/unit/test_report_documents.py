@@ -19,12 +19,11 @@ from tfbs_moe.planning import document_files
 from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
 from tfbs_moe.report.documents.crate import ro_crate
-from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.documents.references import references
 from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.documents.write import methods_document, write_documents
 from tfbs_moe.report.inputs import Run, read_run
-from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table
+from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table, to_markdown
 from tfbs_moe.report.sections.data_and_results import MOST_MODELS, explorers
 from tfbs_moe.tables import write_tsv
 

@@ -10,7 +10,7 @@ from tfbs_moe.config import complete_config, read_experiments
 from tfbs_moe.models.expert import count_parameters
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.report.inputs import Run
-from tfbs_moe.report.sections.rivals import TOLERANCE, unequal_rivals
+from tfbs_moe.report.sections.answer import TOLERANCE, unequal_rivals
 from tfbs_moe.study import POOLED, make_study
 from tfbs_moe.tables import write_json
 

@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tfbs_moe.data.negatives.shuffles import (
-    block_shuffle,
-    dinucleotide_counts,
-    dinucleotide_shuffle,
-    unchanged,
-)
+from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle, unchanged
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import encode
 

@@ -73,7 +73,7 @@ def test_an_experiment_without_bound_rows_shares_nothing(tmp_path):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     write_dataset(labelled(random_rows(2, 8), 1), tmp_path / "rows.h5")
-    with pytest.raises(InputError, match=r"rows\.h5 cannot be used as bound training rows: it is HDF5 but lacks experiments"):
+    with pytest.raises(InputError, match=r"rows\.h5 cannot be used as bound training rows: .* lacks experiments"):
         list(read_positives(tmp_path / "rows.h5"))
 
 

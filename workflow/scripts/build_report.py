@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.report.build import build_report
-from tfbs_moe.report.documents.versions import surroundings
+from tfbs_moe.report.documents.write import surroundings
 from tfbs_moe.runtime import step
 from tfbs_moe.study import load_study
 

@@ -6,13 +6,12 @@ from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.evaluation.calibration import calibration_quality, read_calibrations
 from tfbs_moe.evaluation.curves import curve_points
-from tfbs_moe.evaluation.gate_use import MIXTURE, gate_use
-from tfbs_moe.evaluation.gate_weights import gate_weights
+from tfbs_moe.evaluation.gate_weights import gate_use, gate_weights
 from tfbs_moe.evaluation.metrics import MetricSettings
 from tfbs_moe.evaluation.metrics_with_intervals import evaluate, seed_averages
 from tfbs_moe.evaluation.model_list import identity_as_trained, read_list, trained_cells
 from tfbs_moe.evaluation.predict import predict_datasets
-from tfbs_moe.evaluation.scores import overlap_free, read_scores
+from tfbs_moe.evaluation.scores import MIXTURE, overlap_free, read_scores
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
 from tfbs_moe.tables import read_json, read_parquet, write_parquet, write_tsv

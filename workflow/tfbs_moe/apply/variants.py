@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tfbs_moe.apply.input_tables import Allele
 from tfbs_moe.apply.outputs import open_sink
 from tfbs_moe.apply.scorer import Scorer, Scores
-from tfbs_moe.apply.variant_table import Allele
 from tfbs_moe.apply.windows import BEYOND, NO_CHROMOSOME, SCORED, Windows, lacking_chromosomes
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.assemblies import name_matcher

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.apply.sequence_table import read_sequences
+from tfbs_moe.apply.input_tables import read_sequences
 from tfbs_moe.data.assembly_check import in_genome_names
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.peaks import holds_peaks, read_peaks

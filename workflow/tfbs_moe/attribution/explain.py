@@ -12,10 +12,8 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.all_metrics import evaluate_attribution
-from tfbs_moe.attribution.evaluation.by_shifts import passes, shift_curve
-from tfbs_moe.attribution.evaluation.equivariance import equivariance
+from tfbs_moe.attribution.evaluation.checks import equivariance, passes, shift_curve, similarity, weight_randomisation
 from tfbs_moe.attribution.evaluation.localisation import position_score, site_mask, site_profiles, sites_in_windows
-from tfbs_moe.attribution.evaluation.sanity import similarity, weight_randomisation
 from tfbs_moe.attribution.examples import real_flanks, select_rows
 from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.gradients import simplex_corrected

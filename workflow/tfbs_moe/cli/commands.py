@@ -64,7 +64,7 @@ def attribute(given: argparse.Namespace) -> int:
 
 def variants(given: argparse.Namespace) -> int:
     """Score variants."""
-    from tfbs_moe.apply.variant_table import read_variants
+    from tfbs_moe.apply.input_tables import read_variants
     from tfbs_moe.apply.variants import FORMATS, score_variant_file
     from tfbs_moe.apply.windows import SCORED
     from tfbs_moe.cli.files import regular

@@ -16,12 +16,7 @@ from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import UNPAIRED, Attribute, Dataset, left_out_dataset, make_dataset, require_minimum, subset
 from tfbs_moe.data.kmers import sequence_ids
 from tfbs_moe.data.negatives.candidates import MINIMUM_ROWS
-from tfbs_moe.data.negatives.shuffles import (
-    block_shuffle,
-    dinucleotide_counts,
-    dinucleotide_shuffle,
-    unchanged,
-)
+from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_counts, dinucleotide_shuffle, unchanged
 from tfbs_moe.data.related import draw_groups, row_groups
 from tfbs_moe.data.splits import SPLITS, Split
 from tfbs_moe.errors import InputError, LeftOutError

@@ -1,14 +1,13 @@
-"""How a mixture's gate distributes its weight over the experts, per dataset."""
+"""How a mixture's gate distributes its weight over the experts of a dataset, and whether it collapsed onto one."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from tfbs_moe.evaluation.bootstrap import draw_counts, resampling_units
-from tfbs_moe.evaluation.intervals import mean_interval_of_draws
+from tfbs_moe.evaluation.intervals import draw_counts, mean_interval_of_draws, resampling_units
 from tfbs_moe.evaluation.metrics_with_intervals import ALL, DRAWS, LEVEL, RESULT_KEYS, draw_stream
-from tfbs_moe.evaluation.scores import WEIGHT, experts_of
+from tfbs_moe.evaluation.scores import MIXTURE, WEIGHT, experts_of
 
 # Examples that an interval of a mean weight needs.
 FEWEST = 30
@@ -76,3 +75,38 @@ def _weighted_means(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = drawn.sum(axis=1, keepdims=True)
     # A resample without such examples has no mean.
     return np.asarray(drawn @ weights / np.where(total > 0, total, np.nan))
+
+
+# Mean weight of one expert above which a gate has collapsed onto it.
+COLLAPSED = 0.95
+
+USE_COLUMNS = ("entropy", "effective_experts", "most_used", "largest_share", "collapsed", "n")
+
+
+def gate_use(predictions: pd.DataFrame, identity: Mapping[str, object]) -> pd.DataFrame:
+    """Measure how evenly each mixture × seed spreads its gate's weight over one dataset, columns ``USE_COLUMNS``.
+
+    ``entropy`` is the mean over examples, relative to uniform weights; ``effective_experts`` is e to the power of the
+    mean entropy in nats; ``largest_share`` is the mean weight of the ``most_used`` expert. Models other than mixtures
+    are skipped.
+    """
+    experts = experts_of([str(column) for column in predictions.columns])
+    records = []
+    for (model, seed), group in predictions.groupby(["model", "seed"], sort=False, observed=True):
+        mixture = str(model).startswith(MIXTURE)
+        present = [expert for expert in experts if mixture and group[WEIGHT + expert].notna().all()]
+        if not present:
+            continue
+        weights = group[[WEIGHT + expert for expert in present]].to_numpy(dtype=np.float64)
+        nats = -(weights * np.log(np.where(weights > 0, weights, 1.0))).sum(axis=1).mean()
+        means = weights.mean(axis=0)
+        found = {
+            "entropy": float(nats / np.log(len(present))) if len(present) > 1 else 0.0,
+            "effective_experts": float(np.exp(nats)),
+            "most_used": present[int(means.argmax())],
+            "largest_share": float(means.max()),
+            "collapsed": bool(len(present) > 1 and means.max() > COLLAPSED),
+            "n": len(group),
+        }
+        records.append({**identity, "model": model, "seed": seed, **found})
+    return pd.DataFrame(records, columns=[*identity, "model", "seed", *USE_COLUMNS])

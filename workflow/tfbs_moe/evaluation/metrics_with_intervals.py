@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.bootstrap import draw_counts, percentile_interval, resampling_units
-from tfbs_moe.evaluation.intervals import auroc_interval, logit_interval, mean_interval_of_draws
+from tfbs_moe.evaluation.intervals import (
+    auroc_interval,
+    draw_counts,
+    logit_interval,
+    mean_interval_of_draws,
+    percentile_interval,
+    resampling_units,
+)
 from tfbs_moe.evaluation.metrics import (
     AUPRC,
     AUPRC_BASELINE,

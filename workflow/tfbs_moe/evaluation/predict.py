@@ -15,9 +15,8 @@ from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.motif_scores import best_hit, motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import OOD_P
-from tfbs_moe.evaluation.gate_use import MIXTURE
 from tfbs_moe.evaluation.ood_score import OodScore
-from tfbs_moe.evaluation.scores import BASELINE_GC, BASELINE_MATRIX, WEIGHT
+from tfbs_moe.evaluation.scores import BASELINE_GC, BASELINE_MATRIX, MIXTURE, WEIGHT
 from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits, subset_rows
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert

@@ -11,6 +11,7 @@ from tfbs_moe.errors import InputError
 COLUMNS = ("row", "label", "pair", "model", "seed", "logit", "probability")
 WEIGHT = "weight_"
 UNPAIRED = -1
+MIXTURE = "moe."
 BASELINE_MATRIX = "baseline.matrix"
 BASELINE_GC = "baseline.gc"
 # Baselines that nobody trains: every seed says the same.

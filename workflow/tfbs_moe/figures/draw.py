@@ -16,16 +16,7 @@ from tfbs_moe.evaluation.curves import CURVE_COLUMNS, reliability
 from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS
 from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.figures import (
-    attribution,
-    comparison,
-    curves,
-    logos,
-    mixtures,
-    performance,
-    schematic,
-    training,
-)
+from tfbs_moe.figures import attribution, comparison, curves, logos, mixtures, performance, schematic, training
 from tfbs_moe.figures.catalogue import (
     ABLATION,
     ATTRIBUTION_SHIFTS,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tfbs_moe.evaluation.gate_use import MIXTURE
+from tfbs_moe.evaluation.scores import MIXTURE
 from tfbs_moe.statistics.units import UNIT, by_factor, mean_interval, of_metric, over_factors
 
 _ABLATION_GROUPS = ["set", "negatives", "rows"]

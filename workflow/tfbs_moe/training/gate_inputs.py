@@ -29,8 +29,7 @@ from tfbs_moe.models.expert import Expert, predict_in_batches
 from tfbs_moe.models.expert_stack import ExpertStack
 from tfbs_moe.runtime import rng
 from tfbs_moe.tables import atomic, check_space, read_json, write_json
-from tfbs_moe.training.gate_rows import OUT_OF_FOLD, RowChoice, choose_rows
-from tfbs_moe.training.out_of_fold import NOBODY, Embed, Outsider, align, who_looks
+from tfbs_moe.training.gate_rows import NOBODY, OUT_OF_FOLD, Embed, Outsider, RowChoice, align, choose_rows, who_looks
 from tfbs_moe.training.record import RowsDigest, data_record
 
 log = logging.getLogger(__name__)

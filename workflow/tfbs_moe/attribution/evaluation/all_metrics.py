@@ -8,9 +8,16 @@ import torch
 from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import SAME, rank_correlation, top_overlap
-from tfbs_moe.attribution.evaluation.faithfulness import infidelity, mean_change, perturbation_curves, sensitivity
+from tfbs_moe.attribution.evaluation.faithfulness import (
+    Explain,
+    infidelity,
+    mean_change,
+    perturbation_curves,
+    sensitivity,
+    shift_stability,
+    substitution_stability,
+)
 from tfbs_moe.attribution.evaluation.localisation import localise, position_score
-from tfbs_moe.attribution.evaluation.stability import Explain, shift_stability, substitution_stability
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.scorer import Scorer
 

@@ -31,15 +31,7 @@ from tfbs_moe.data.download.peak_choice import (
     refusal,
     remarks,
 )
-from tfbs_moe.data.download.sources import (
-    LOCK_COLUMNS,
-    PORTAL,
-    PORTAL_WORD,
-    Portal,
-    Remote,
-    parse_source,
-    read_lock,
-)
+from tfbs_moe.data.download.sources import LOCK_COLUMNS, PORTAL, PORTAL_WORD, Portal, Remote, parse_source, read_lock
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.assemblies import portal_name
 

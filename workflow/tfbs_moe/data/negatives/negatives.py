@@ -14,8 +14,7 @@ import numpy as np
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.dataset import UNPAIRED
 from tfbs_moe.data.negatives.candidates import Negatives, Task, join
-from tfbs_moe.data.negatives.gc_matched import gc_matched
-from tfbs_moe.data.negatives.near_peaks import flanks, other_peaks
+from tfbs_moe.data.negatives.genomic import flanks, gc_matched, other_peaks
 from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_shuffle, unchanged
 from tfbs_moe.errors import InputError
 from tfbs_moe.runtime import rng

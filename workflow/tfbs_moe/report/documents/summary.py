@@ -5,12 +5,11 @@ import pandas as pd
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import METRICS, percent
 from tfbs_moe.figures.style import ordered_models
-from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.inputs import Run
-from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number
+from tfbs_moe.report.page import Block, Items, Missing, Text, interval, make_table, number, to_markdown
 from tfbs_moe.report.sections.answer import answer, confidence, differences
 from tfbs_moe.report.sections.caveats import caveats
-from tfbs_moe.report.sections.seeds import retrainings
+from tfbs_moe.report.sections.data_and_results import retrainings
 from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
 from tfbs_moe.study import UNSEEN

@@ -1,19 +1,22 @@
-"""The documents beside the report: methods for a paper, model and dataset cards, provenance."""
+"""The documents beside the report: methods for a paper, model and dataset cards, provenance with its versions."""
 
+import platform
+import subprocess
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
 
+import tfbs_moe
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.planning import CARDS, CRATE, METHODS, document_files
 from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.crate import ro_crate
-from tfbs_moe.report.documents.markdown import to_markdown
 from tfbs_moe.report.documents.methods import methods
 from tfbs_moe.report.documents.references import references
 from tfbs_moe.report.inputs import TABLES, models_of, read_run
-from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text
+from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text, to_markdown
 from tfbs_moe.study import Study
 from tfbs_moe.tables import atomic, write_json
 
@@ -49,3 +52,45 @@ def methods_document(study: Study) -> str:
 def _write(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+PACKAGES = ("snakemake", "torch", "numpy", "pandas", "scipy", "scikit-learn", "tangermeme", "pybedtools", "h5py")
+
+
+def surroundings(checkout: str | Path) -> dict[str, str]:
+    """Return versions of code, packages and machine by name, with the commit of ``checkout``, if it has one."""
+    found = {
+        "TFBS-MoE": tfbs_moe.__version__,
+        "commit": _commit(checkout),
+        "Python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not in this environment"
+    return found
+
+
+def commit_date(checkout: str | Path) -> str:
+    """Return the ISO 8601 date of a checkout's commit, empty without one."""
+    done = _git(checkout, "log", "-1", "--format=%cI")
+    return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
+def _commit(checkout: str | Path) -> str:
+    """Return the commit of a checkout, marked where files differ from it, or say that there is none."""
+    done = _git(checkout, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    if done is None:
+        return "unknown (git is not installed)"
+    return done.stdout.strip() if done.returncode == 0 else "unknown (not a git checkout)"
+
+
+def _git(checkout: str | Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Run git in a checkout; None where git is not installed or hangs."""
+    command = ["git", "-C", str(checkout), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None

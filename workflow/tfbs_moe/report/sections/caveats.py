@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from tfbs_moe.evaluation.gate_use import COLLAPSED
+from tfbs_moe.evaluation.gate_weights import COLLAPSED
 from tfbs_moe.figures.catalogue import GATE_WEIGHTS, METRICS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import WARNINGS, Run

@@ -1,17 +1,16 @@
-"""The report's sections on the data and on performance: audit, results, negatives."""
+"""The report's sections on the data and on performance: audit, results, what more trainings gain, negatives."""
 
 import numpy as np
 import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import ABLATION, CURVES, GATE_WEIGHTS, METRICS, percent
-from tfbs_moe.figures.style import ModelStyle, model_styles
+from tfbs_moe.figures.style import ModelStyle, model_styles, ordered_models
 from tfbs_moe.report.common import optional_table, pictures, table_of
-from tfbs_moe.report.inputs import DATASETS, WARNINGS, Run, trained_list
-from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.report.inputs import DATASETS, SEED_AVERAGES, WARNINGS, Run, trained_list
+from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, interval, make_table
 from tfbs_moe.report.sections.answer import confidence
-from tfbs_moe.report.sections.seeds import retrainings
-from tfbs_moe.statistics.units import first_kind
+from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
 from tfbs_moe.study import SUPPLIED
 
 MOST_MODELS = 12  # Limit of models in a chart; mixtures and baselines go before experts.
@@ -254,3 +253,45 @@ def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
         return [Text(sentence, style=style) for sentence in sentences]
     rest = Fold(f"{len(sentences) - 1} more like this", [Items(sentences[1:])])
     return [Text(sentences[0], style=style), rest]
+
+
+_GROUPS = ["protocol", "set", "negatives", "rows"]
+_SHOWN = ["auroc", "auroc_sd", "auroc_averaged"]
+_CAPTION = (
+    "Retrainings, all rows: mean AUROC of one training over factors, the standard deviation over seeds (mean over "
+    "factors), AUROC of the mean of the seeds’ logits, and what the mean gains [{level} t interval, the factor as "
+    "the unit]. A small gain and a small spread say that more trainings of the kind would not raise the result."
+)
+
+
+def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Block]:
+    """Return the table of what averaging over seeds gains; empty where every model has one seed.
+
+    ``level`` is that of the intervals; ``protocol`` restricts the table to one, None shows all.
+    """
+    table = run.table(SEED_AVERAGES)
+    if table is None:
+        return []
+    table = table[(table["rows"] == "all") & table["protocol"].isin([protocol] if protocol else run.study.protocols)]
+    table = table.assign(gain=table["auroc_averaged"] - table["auroc"]).dropna(subset=["gain"])
+    keys = [*_GROUPS, "model"]
+    gains = over_factors(table, keys, level, "gain")
+    spreads = by_factor(table, keys, _SHOWN).groupby(keys, sort=False)[_SHOWN].mean().reset_index()
+    rows = []
+    for names, group in gains.merge(spreads, on=keys).groupby(_GROUPS, sort=False):
+        where = dict(zip(_GROUPS, names, strict=True))
+        for model in ordered_models(group["model"]):
+            mean = group[group["model"] == model].iloc[0]
+            rows.append(
+                {"protocol": where["protocol"], "negatives": str(where["negatives"]).replace("_", " ")}
+                | {"set": aggregate.SETS[str(where["set"])], "model": run.label(str(where["protocol"]), model)}
+                | {"one training": mean["auroc"], "SD over seeds": f"{mean['auroc_sd']:.4f}"}
+                | {"mean of logits": mean["auroc_averaged"]}
+                | {"gain": interval(mean["value"], mean["lower"], mean["upper"], sign=True)}
+                | {"factors": int(mean["n_factors"])}
+            )
+    if not rows:
+        return []
+    shown = pd.DataFrame(rows)
+    alike = [name for name in ("protocol", "negatives") if shown[name].nunique() == 1]
+    return [make_table(shown.drop(columns=alike), _CAPTION.format(level=percent(level)), "retrainings")]
