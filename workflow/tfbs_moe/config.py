@@ -246,16 +246,12 @@ def _coerce(value: Any, schema: dict[str, Any]) -> Any:
     if "boolean" in types and value in ("true", "false"):
         return value == "true"
     if not isinstance(value, str) or "enum" in schema or "string" in types:
-        return _null_if_allowed(value, types)
+        # Null is the text null, or no text.
+        return None if value in ("null", "") and "null" in types and types != "null" else value
     try:
         return float(value) if types == "number" else yaml.safe_load(value)
     except (ValueError, yaml.YAMLError):
         return value
-
-
-def _null_if_allowed(value: Any, types: str | list[str]) -> Any:
-    """Return None for the text ``null`` or no text where the schema allows null."""
-    return None if value in ("null", "") and "null" in types and types != "null" else value
 
 
 def _fill(value: Any, schema: dict[str, Any]) -> Any:

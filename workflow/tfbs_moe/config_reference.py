@@ -81,12 +81,9 @@ def _values(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in schema["enum"])
     types = schema.get("type", "any")
-    named = [f"list of {_values(schema['items'])}" if one == "array" else str(one) for one in _listed(types)]
+    listed = types if isinstance(types, list) else [types]
+    named = [f"list of {_values(schema['items'])}" if one == "array" else str(one) for one in listed]
     return " or ".join(named)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _row(*cells: str) -> str:

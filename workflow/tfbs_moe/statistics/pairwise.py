@@ -77,7 +77,7 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
     results = []
     for test, function in ((EQUIVALENCE, equivalence), (NON_INFERIORITY, non_inferiority)):
         for other in range(1, len(table.models)):
-            differences = _oriented(table, other, metric)
+            differences = oriented(table.differences(other), metric)
             if not varies(differences):
                 continue
             found = function(differences, margin, 1 - level)
@@ -229,10 +229,6 @@ def _checked(table: FactorTable, other: int) -> tuple[str, bool]:
     moved = influence(differences, table.factors)
     words = [check.words, moved.words if moved else "", table.note]
     return "; ".join(filter(None, words)), ranks_are_reported(check, len(differences))
-
-
-def _oriented(table: FactorTable, other: int, metric: str) -> np.ndarray:
-    return oriented(table.differences(other), metric)
 
 
 def _common(test: str, table: FactorTable, other: int) -> Result:

@@ -66,7 +66,7 @@ def paper_anova(
     reason = not_comparable(scores, models, model_seed)
     if reason:
         sentence = f"{identity['experiment']}: models cannot be compared on it, since {reason}."
-        return as_table([_undefined(models, BOOTSTRAP, 0, sentence)], named)
+        return as_table([_result(models, BOOTSTRAP, 0, sentence)], named)
     stream = rng(seed, "paper", identity["experiment"], identity["negatives"], rows)
     models = present_models(scores, models, model_seed)
     values = auroc_draws(one_training(scores, models, model_seed), draws, stream)
@@ -112,7 +112,7 @@ def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, 
     groups = _groups(values)
     if not groups or len(groups[0]) < _FEWEST_DRAWS:
         sentence = f"{dataset}: too few draws have both classes for an AUROC of each model."
-        return _undefined(list(values), unit, 0, sentence)
+        return _result(list(values), unit, 0, sentence)
     anova = one_way(groups)
     total = sum(map(len, groups))
     bounds = eta_interval(anova.statistic, anova.df, anova.df_error, 2 * level - 1)
@@ -121,7 +121,7 @@ def omnibus_of_draws(values: Mapping[str, np.ndarray], dataset: str, unit: str, 
         f"{dataset}: F({df}) {_value(anova.statistic)}, {p_words(anova.p)}, over {len(groups[0])} draws of one "
         f"trained model each. This is the paper's analysis; draws are not replicates."
     )
-    return _undefined(list(values), unit, total, sentence).completed(
+    return _result(list(values), unit, total, sentence).completed(
         ("F", anova.statistic, df), anova.p, ("eta squared", anova.eta_squared, *bounds)
     )
 
@@ -146,7 +146,7 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
         )
         count = len(groups[0]) + len(groups[other])
         results.append(
-            _undefined([models[0], models[other]], unit, count, sentence).completed(
+            _result([models[0], models[other]], unit, count, sentence).completed(
                 ("q", abs(difference) / scale, f"{len(models)}, {df_error:g}"),
                 adjusted,
                 ("difference of means", difference, difference - beyond * scale, difference + beyond * scale),
@@ -169,13 +169,10 @@ def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return list(drawn[:, np.isfinite(drawn).all(axis=0)])
 
 
-def _undefined(models: Sequence[str], unit: str, count: int, sentence: str) -> Result:
-    return Result(PAPER_ANOVA, " / ".join(models), _design(unit), unit, count, check=CAUTION, sentence=sentence)
+def _result(models: Sequence[str], unit: str, count: int, sentence: str) -> Result:
+    design = DESIGN.format(unit=unit.split(",")[0])
+    return Result(PAPER_ANOVA, " / ".join(models), design, unit, count, check=CAUTION, sentence=sentence)
 
 
 def _value(statistic: float) -> str:
     return "is not defined, as draws of a model do not differ" if np.isnan(statistic) else f"= {statistic:.1f}"
-
-
-def _design(unit: str) -> str:
-    return DESIGN.format(unit=unit.split(",")[0])

@@ -47,7 +47,8 @@ def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, na
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if inputs.nbytes > _GPU_SHARE * free:
-            log.info("%s rows (%.1f GB) stay in main memory: the GPU has %.1f GB free", name, *_gb(inputs.nbytes, free))
+            message = "%s rows (%.1f GB) stay in main memory: the GPU has %.1f GB free"
+            log.info(message, name, inputs.nbytes / 1e9, free / 1e9)
             device = torch.device("cpu")
     return Rows(inputs.to(device), torch.from_numpy(np.asarray(labels, dtype=np.float32)).to(device))
 
@@ -55,10 +56,6 @@ def make_rows(inputs: torch.Tensor, labels: np.ndarray, device: torch.device, na
 def sequence_rows(dataset: Dataset, device: torch.device, name: str) -> Rows:
     """Return a dataset's sequences, one byte per base and channel."""
     return make_rows(torch.from_numpy(dataset.one_hot), dataset.label, device, name)
-
-
-def _gb(*sizes: int) -> tuple[float, ...]:
-    return tuple(size / 1e9 for size in sizes)
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> float:

@@ -49,7 +49,8 @@ def composition_auroc(
         kept = draw_groups(groups, max_rows / len(dataset), runtime.rng(seed, "composition rows", name))
         dataset, codes, groups = subset(dataset, kept), codes[kept], groups[kept]
     splits = _folds(dataset.label, groups, folds, runtime.named_seed(seed, "composition folds", name))
-    scores = {k: _mean_auroc(kmer_counts(codes, k), dataset.label, splits, _penalty(k)) for k in kmer_lengths}
+    penalties = {k: _PENALTIES.get(k, _PENALTY_OF_LONG_KMERS) for k in kmer_lengths}
+    scores = {k: _mean_auroc(kmer_counts(codes, k), dataset.label, splits, penalties[k]) for k in kmer_lengths}
     return pd.DataFrame({"kmer_length": list(scores), "auroc": list(scores.values()), "rows": len(dataset)})
 
 
@@ -64,10 +65,6 @@ def kmer_counts(codes: np.ndarray, k: int) -> csr_array:
         known &= bases != UNKNOWN
     rows = np.broadcast_to(np.arange(len(codes))[:, None], kmer.shape)[known]
     return csr_array((np.ones(len(rows)), (rows, kmer[known])), shape=(len(codes), 4**k))
-
-
-def _penalty(k: int) -> float:
-    return _PENALTIES.get(k, _PENALTY_OF_LONG_KMERS)
 
 
 def _folds(label: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

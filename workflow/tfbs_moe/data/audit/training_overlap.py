@@ -39,19 +39,21 @@ def training_overlaps(
     return [table[end - len(test) : end].reset_index(drop=True) for test, end in zip(tests, ends, strict=True)]
 
 
-def write_positives(datasets: Iterable[str | Path], path: str | Path) -> None:
+def write_positives(paths: Iterable[str | Path], path: str | Path) -> None:
     """Write the codes of the bound rows of training datasets by experiment, in order of first appearance, as HDF5.
 
     Datasets are ``experiments`` and ``codes/<experiment>``, uint8 (M, L): one file to compare every test set with.
     """
     files: dict[str, list[str | Path]] = {}
-    for dataset in datasets:
-        with h5py.File(dataset) as file:
-            files.setdefault(str(file.attrs["experiment"]), []).append(dataset)
+    for each in paths:
+        with h5py.File(each) as file:
+            files.setdefault(str(file.attrs["experiment"]), []).append(each)
     with new_hdf5(path) as file:
         file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
         for name, parts in files.items():
-            write_arrays(file, {f"codes/{name}": _positives([read_dataset(part) for part in parts])}, rows=None)
+            datasets = [read_dataset(part) for part in parts]
+            bound = np.concatenate([dataset.one_hot[dataset.label == 1] for dataset in datasets])
+            write_arrays(file, {f"codes/{name}": codes_from_one_hot(bound)}, rows=None)
 
 
 def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -59,7 +61,3 @@ def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     with open_hdf5(path, "bound training rows", [_ORDER]) as file:
         for name in file[_ORDER].asstr()[:]:
             yield str(name), file[f"codes/{name}"][:]
-
-
-def _positives(datasets: Iterable[Dataset]) -> np.ndarray:
-    return codes_from_one_hot(np.concatenate([part.one_hot[part.label == 1] for part in datasets]))

@@ -58,17 +58,15 @@ DEMO_EXPERIMENTS = (
     SimulatedExperiment("USF1", "USF1", "MA0093.4"),
     SimulatedExperiment("CTCF", "CTCF", "MA0139.2"),
 )
-
-
-def _demo_chromosomes() -> dict[str, int]:
-    return {"chr1": 2_600_000, "chr2": 2_000_000, "chr3": 1_600_000, "chr4": 1_600_000}
+DEMO_CHROMOSOMES = {"chr1": 2_600_000, "chr2": 2_000_000, "chr3": 1_600_000, "chr4": 1_600_000}
 
 
 @dataclass(frozen=True)
 class StudySettings:
     """Settings of the simulated study."""
 
-    chromosomes: Mapping[str, int] = field(default_factory=_demo_chromosomes)  # name to length in bases
+    # name to length in bases
+    chromosomes: Mapping[str, int] = field(default_factory=DEMO_CHROMOSOMES.copy)
     # another at the end does not move the peaks of the others
     experiments: tuple[SimulatedExperiment, ...] = DEMO_EXPERIMENTS
     peaks: int = 2_000  # per experiment

@@ -118,7 +118,8 @@ def make_rehearsal(
     shapes = read_shapes(shape, settings.scale)
     matrices = {key: matrix_by_id(key) for made in files for key in made.matrix_ids}
     _check_sites_fit(files, matrices, settings)
-    counts = [max(1, round(made.peaks * _peak_scale(settings))) for made in files]
+    peak_scale = settings.scale if settings.peak_scale is None else settings.peak_scale
+    counts = [max(1, round(made.peaks * peak_scale)) for made in files]
     places = _open_places(shapes, files, counts, settings, seed)
     folder.mkdir(parents=True, exist_ok=True)
     check_space(folder / GENOME, sum(made.size for made in shapes))
@@ -142,10 +143,6 @@ def make_rehearsal(
     lengths = {key: value if key == "regions" else _scaled(value, settings.scale) for key, value in _BLACKLIST.items()}
     _write_gzip(simulated_blacklist(shapes, lengths, seed), ("chrom", "start", "end", "name"), folder / BLACKLIST)
     return Rehearsal(folder / GENOME, paths, folder / BLACKLIST, folder / SITES)
-
-
-def _peak_scale(settings: RehearsalSettings) -> float:
-    return settings.scale if settings.peak_scale is None else settings.peak_scale
 
 
 def _scaled(length: int, scale: float) -> int:

@@ -54,7 +54,8 @@ def compare_runs(first: Run, second: Run) -> Comparison:
             "nothing to compare"
         )
     confidence = float(first.study.config["evaluation"]["confidence"])
-    return Comparison(*names, _settings(first, second), _code(first, second), metrics, _sets(both, confidence))
+    sets = over_factors(both, ["protocol", "model", "set", "negatives", "rows", "metric"], confidence, "difference")
+    return Comparison(*names, _settings(first, second), _code(first, second), metrics, sets)
 
 
 def write_comparison(comparison: Comparison, folder: str | Path) -> None:
@@ -133,24 +134,15 @@ def _metrics(first: Run, second: Run) -> pd.DataFrame:
     return joined
 
 
-def _sets(both: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    keys = ["protocol", "model", "set", "negatives", "rows", "metric"]
-    return over_factors(both, keys, confidence, "difference")
-
-
 def _settings(first: Run, second: Run) -> pd.DataFrame:
     """Return the parameters that differ, and the experiments that differ or that only one run has."""
-    columns = [parameters(run.study.config).set_index("parameter")["value"] for run in (first, second)]
-    columns = [
-        pd.concat([values, pd.Series({f"experiment {name}": _row(row) for name, row in run.study.experiments.items()})])
-        for values, run in zip(columns, (first, second), strict=True)
-    ]
+    columns = []
+    for run in (first, second):
+        values = parameters(run.study.config).set_index("parameter")["value"]
+        rows = {name: ", ".join(filter(None, row.values())) for name, row in run.study.experiments.items()}
+        columns.append(pd.concat([values, pd.Series(rows).add_prefix("experiment ")]))
     table = pd.concat(columns, axis=1, keys=["first", "second"]).rename_axis("parameter").reset_index().fillna("–")
     return table[table["first"] != table["second"]].reset_index(drop=True)
-
-
-def _row(row: Mapping[str, str]) -> str:
-    return ", ".join(filter(None, row.values()))
 
 
 def _code(first: Run, second: Run) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from tfbs_moe import __version__
 from tfbs_moe.planning import CRATE
 from tfbs_moe.provenance import digest, sha256_file
 from tfbs_moe.report.inputs import Run
-from tfbs_moe.study import Experiment, Study
+from tfbs_moe.study import Experiment
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
@@ -41,7 +41,10 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
     present = [path for path in dict.fromkeys(files) if (run.folder / path).is_file()]
     inputs = [_input(row) for row in study.experiments.values()]
     results = [_file(run.folder, path) for path in present]
-    software = [_package(name, version) for name, version in surroundings.items()]
+    software = [
+        {"@id": f"{_SOFTWARE}{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
+        for name, version in surroundings.items()
+    ]
     root: dict[str, Any] = {
         "@id": "./",
         "@type": "Dataset",
@@ -70,7 +73,15 @@ def ro_crate(run: Run, files: Iterable[str], surroundings: Mapping[str, str], pu
         "softwareRequirements": [{"@id": entity["@id"]} for entity in software],
         "identifier": surroundings.get("commit", "unknown"),
     }
-    entities = [action, workflow, _settings(study), *_unique(inputs), *results, *software, _license(), _profile()]
+    settings = {
+        "@id": "#settings",
+        "@type": "PropertyValue",
+        "name": "digest of the completed config",
+        "value": digest(study.config),
+    }
+    license_ = {"@id": LICENSE, "@type": "CreativeWork", "name": "MIT License"}
+    profile = {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
+    entities = [action, workflow, settings, *_unique(inputs), *results, *software, license_, profile]
     descriptor: dict[str, Any] = {
         "@id": CRATE,
         "@type": "CreativeWork",
@@ -102,27 +113,6 @@ def _file(folder: Path, path: str) -> dict[str, Any]:
         "contentSize": str(whole.stat().st_size),
         "sha256": sha256_file(whole),
     }
-
-
-def _package(name: str, version: str) -> dict[str, Any]:
-    return {"@id": f"{_SOFTWARE}{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
-
-
-def _settings(study: Study) -> dict[str, Any]:
-    return {
-        "@id": "#settings",
-        "@type": "PropertyValue",
-        "name": "digest of the completed config",
-        "value": digest(study.config),
-    }
-
-
-def _license() -> dict[str, Any]:
-    return {"@id": LICENSE, "@type": "CreativeWork", "name": "MIT License"}
-
-
-def _profile() -> dict[str, Any]:
-    return {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
 
 
 def _unique(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -49,17 +49,14 @@ def _means(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
         for key in columns:
             name = f"{aggregate.SETS[key[0]]}, {aggregate.ROWS[key[1]]}"
             row = own.loc[key] if key in own.index else None
-            record[name] = "" if row is None else f"{_cell(row)} ({row['n_factors']:.0f})"
+            shown = "" if row is None else interval(float(row["value"]), float(row["lower"]), float(row["upper"]))
+            record[name] = "" if row is None else f"{shown} ({row['n_factors']:.0f})"
         records.append(record)
     caption = (
         f"Mean AUROC over factors [{percent(level)} t interval, the factor as the unit] (number of factors); "
         f"negatives: {', '.join(dict.fromkeys(metrics['negatives'])).replace('_', ' ')}."
     )
     return make_table(pd.DataFrame(records), caption, "means")
-
-
-def _cell(row: "pd.Series[float]") -> str:
-    return interval(float(row["value"]), float(row["lower"]), float(row["upper"]))
 
 
 def _factors(run: Run, protocol: str, metrics: pd.DataFrame) -> Block:
