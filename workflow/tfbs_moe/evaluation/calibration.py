@@ -144,16 +144,9 @@ OOD_P = "ood_p"
 # Conformal p-value below which a sequence counts as out of distribution.
 OOD_LEVEL = 0.05
 QUALITY_COLUMNS = (
-    "calibrated_on",
-    *QUALITIES,
-    *(f"{name}_calibrated" for name in QUALITIES),
-    "auroc",
-    "ood_p_bound",
-    "ood_p_unbound",
-    "ood_bound",
-    "ood_unbound",
-    "n",
-)
+    "calibrated_on", *QUALITIES, *(f"{name}_calibrated" for name in QUALITIES), "auroc", "ood_p_bound",
+    "ood_p_unbound", "ood_bound", "ood_unbound", "n",
+)  # fmt: skip
 
 
 def calibration_quality(

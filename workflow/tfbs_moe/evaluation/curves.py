@@ -13,21 +13,9 @@ GRID_POINTS = 201
 # Relative distance from a whole number that counts as rounding error.
 TOLERANCE = 1e-9
 CURVE_COLUMNS = (
-    "protocol",
-    "model",
-    "experiment",
-    "factor",
-    "cell",
-    "set",
-    "stratum",
-    "negatives",
-    "curve",
-    "x",
-    "y",
-    "lower",
-    "upper",
-    "seeds",
-)
+    "protocol", "model", "experiment", "factor", "cell", "set", "stratum", "negatives", "curve", "x", "y", "lower",
+    "upper", "seeds",
+)  # fmt: skip
 
 
 def curve_points(
@@ -84,17 +72,7 @@ def _whole(counts: np.ndarray) -> np.ndarray:
 
 
 BINS = 10
-RELIABILITY_COLUMNS = (
-    *RESULT_KEYS,
-    "bin",
-    "bin_lower",
-    "bin_upper",
-    "predicted",
-    "observed",
-    "lower",
-    "upper",
-    "n",
-)
+RELIABILITY_COLUMNS = (*RESULT_KEYS, "bin", "bin_lower", "bin_upper", "predicted", "observed", "lower", "upper", "n")
 
 
 def reliability(

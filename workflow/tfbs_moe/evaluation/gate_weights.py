@@ -12,15 +12,7 @@ from tfbs_moe.evaluation.scores import MIXTURE, WEIGHT, experts_of
 # Examples that an interval of a mean weight needs.
 FEWEST = 30
 LABELS = {"all": (0, 1), "bound": (1,), "unbound": (0,)}
-GATE_COLUMNS = (
-    *RESULT_KEYS,
-    "label",
-    "expert",
-    "value",
-    "lower",
-    "upper",
-    "n",
-)
+GATE_COLUMNS = (*RESULT_KEYS, "label", "expert", "value", "lower", "upper", "n")
 
 
 def gate_weights(

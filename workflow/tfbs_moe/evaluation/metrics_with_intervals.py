@@ -35,17 +35,7 @@ from tfbs_moe.runtime import rng
 IDENTITY = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
 # What names a model on a test set, in every table of results.
 RESULT_KEYS = ("protocol", "model", "seed", *IDENTITY[1:])
-METRIC_COLUMNS = (
-    *RESULT_KEYS,
-    "rows",
-    "metric",
-    "value",
-    "lower",
-    "upper",
-    "n",
-    "n_positive",
-    "resampled",
-)
+METRIC_COLUMNS = (*RESULT_KEYS, "rows", "metric", "value", "lower", "upper", "n", "n_positive", "resampled")
 ALL = "all"
 OVERLAP_FREE = "overlap_free"
 DRAWS = 1000

@@ -13,35 +13,13 @@ from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 _GROUPS = ["protocol", "model", "negatives"]
 CALIBRATION_COLUMNS = (
-    *_GROUPS,
-    "set",
-    "calibrated_on",
-    "log_loss",
-    "log_loss_calibrated",
-    "gain",
-    "lower",
-    "upper",
-    "calibration_error",
-    "calibration_error_calibrated",
-    "n",
-    "unit",
-)
+    *_GROUPS, "set", "calibrated_on", "log_loss", "log_loss_calibrated", "gain", "lower", "upper", "calibration_error",
+    "calibration_error_calibrated", "n", "unit",
+)  # fmt: skip
 OOD_COLUMNS = (
-    *_GROUPS,
-    "ood_known",
-    "ood_other_cell",
-    "ood_unseen",
-    "difference",
-    "lower",
-    "upper",
-    "n_known",
-    "n_other_cell",
-    "n_unseen",
-    "rank_correlation",
-    "p",
-    "n",
-    "unit",
-)
+    *_GROUPS, "ood_known", "ood_other_cell", "ood_unseen", "difference", "lower", "upper", "n_known", "n_other_cell",
+    "n_unseen", "rank_correlation", "p", "n", "unit",
+)  # fmt: skip
 # With fewer factors a rank correlation is meaningless.
 LEAST_FACTORS = 4
 # Up to so many factors p is over orders, as many as eight factors have; above, it is Student's t.

@@ -16,19 +16,8 @@ from tfbs_moe.statistics.units import UNIT, of_metric, over_factors
 from tfbs_moe.study import UNSEEN
 
 MATRIX_COLUMNS = (
-    "protocol",
-    "trained_on",
-    "tested_on",
-    "model",
-    "set",
-    "rows",
-    "metric",
-    "value",
-    "lower",
-    "upper",
-    "n",
-    "unit",
-)
+    "protocol", "trained_on", "tested_on", "model", "set", "rows", "metric", "value", "lower", "upper", "n", "unit",
+)  # fmt: skip
 
 
 def negatives_matrix(

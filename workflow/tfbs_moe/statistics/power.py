@@ -17,23 +17,9 @@ TARGET = 0.8
 STUDIES = 2000
 FEWEST = 3
 POWER_COLUMNS = (
-    "protocol",
-    "set",
-    "negatives",
-    "rows",
-    "metric",
-    "comparison",
-    "unit",
-    "n_observed",
-    "spread",
-    "effect",
-    "n",
-    "power",
-    "lower",
-    "upper",
-    "enough",
-    "sentence",
-)
+    "protocol", "set", "negatives", "rows", "metric", "comparison", "unit", "n_observed", "spread", "effect", "n",
+    "power", "lower", "upper", "enough", "sentence",
+)  # fmt: skip
 
 
 def simulated_power(

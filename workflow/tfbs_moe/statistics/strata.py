@@ -19,20 +19,9 @@ GROUPS = ("protocol", "negatives", "rows", "model")
 STRATUM = "stratum"
 NEAREST = "nearest_stratum"
 STRATA_COLUMNS = (
-    "protocol",
-    "negatives",
-    "rows",
-    "metric",
-    "model",
-    "strata",
-    "name",
-    "value",
-    "lower",
-    "upper",
-    "n",
-    "unit",
+    "protocol", "negatives", "rows", "metric", "model", "strata", "name", "value", "lower", "upper", "n", "unit",
     "factors",
-)
+)  # fmt: skip
 
 _COUNTED = ["experiment", "negatives", "positives", "overlapping"]
 
@@ -104,18 +93,9 @@ CROSS_FAMILY = "cross_family"
 NON_MOTIF = "non_motif"
 
 SIMILARITY_COLUMNS = (
-    "factor",
-    "matrix",
-    "class",
-    "family",
-    "nearest_factor",
-    "nearest_matrix",
-    "nearest_class",
-    "nearest_family",
-    "tomtom_p",
-    "similarity",
-    "nearest_stratum",
-)
+    "factor", "matrix", "class", "family", "nearest_factor", "nearest_matrix", "nearest_class", "nearest_family",
+    "tomtom_p", "similarity", "nearest_stratum",
+)  # fmt: skip
 
 
 def nearest_training_factors(

@@ -19,13 +19,8 @@ ATTRIBUTES = ("experiment", "factor", "cell", "negatives", "split")
 # Attributes of a dataset that lacks sequences.
 SHORTAGE = (LEFT_OUT, SMALLER, ROWS_FOUND, ROWS_WANTED)
 _COUNTS = (
-    ROWS_FOUND,
-    ROWS_WANTED,
-    "contradictions",
-    "dinucleotide_shuffles_in_order",
-    "exact_duplicates",
-    "near_duplicates",
-)
+    ROWS_FOUND, ROWS_WANTED, "contradictions", "dinucleotide_shuffles_in_order", "exact_duplicates", "near_duplicates",
+)  # fmt: skip
 # Least fraction of its k-mers that a near duplicate has in other sequences: with 31-mers and 101 bases, a copy with one
 # base changed, or a window 35 bases further on.
 NEAR_DUPLICATE = 0.5

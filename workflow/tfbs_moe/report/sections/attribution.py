@@ -73,14 +73,18 @@ _CAPTION = "Every measure of every method, means over factors; the saved file ha
 def _table(run: Run, table: pd.DataFrame) -> list[Block]:
     """Average every measure over factors; the download has each test set."""
     keys = ["protocol", "model", "method", "passes", "metric"]
-    means = (
-        by_factor(table, keys, ["value"])
-        .groupby(keys, sort=False, as_index=False)
-        .agg(value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), factors=("value", "count"))
-    )
+    means = _over_factors(table, keys)
     shown = make_table(means, _CAPTION, ATTRIBUTION_SUMMARY.split(".")[0])
     content = table.to_csv(sep="\t", index=False, float_format="%.10g", lineterminator="\n").encode()
     return [replace(shown, download=as_download(ATTRIBUTION_SUMMARY, content))]
+
+
+def _over_factors(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return mean, lowest and highest value over factors, and how many there are, for each of ``keys``."""
+    groups = by_factor(table, keys, ["value"]).groupby(keys, sort=False, as_index=False)
+    return groups.agg(
+        value=("value", "mean"), lowest=("value", "min"), highest=("value", "max"), factors=("value", "count")
+    )
 
 
 def _comparison(run: Run, table: pd.DataFrame) -> list[Block]:
@@ -157,16 +161,7 @@ def _why(run: Run, row: Mapping[Any, Any]) -> str:
 
 def _sanity(run: Run, table: pd.DataFrame) -> list[Block]:
     keys = ["protocol", "model", "randomised", "method", "step", "layer"]
-    means = (
-        by_factor(table, keys, ["value"])
-        .groupby(keys, sort=False, as_index=False)
-        .agg(
-            rank_correlation=("value", "mean"),
-            lowest=("value", "min"),
-            highest=("value", "max"),
-            factors=("value", "count"),
-        )
-    )
+    means = _over_factors(table, keys).rename(columns={"value": "rank_correlation"})
     weights, labels = (means[means["randomised"] == kind] for kind in ("weights", "labels"))
     last = weights[weights["step"] == weights.groupby(keys[:4])["step"].transform("max")]
     said = [
