@@ -208,7 +208,7 @@ def test_gate_shares_evenness_and_sites_have_the_factor_as_the_unit() -> None:
     experts, entropy = (
         np.mean(list(by_hand(pd.DataFrame(use), name).values())) for name in ("effective_experts", "entropy")
     )
-    assert f"weighs {experts:.1f} experts" in said and f"{entropy:.0%} of the entropy" in said
+    assert f"uses {experts:.1f} experts" in said and f"{entropy:.0%} of the entropy" in said
     assert "mean over 6 factors" in said
 
 
