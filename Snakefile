@@ -15,8 +15,8 @@ min_version("9.0")
 LIBRARY = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(LIBRARY))
 
-from console import Interruption, missing_conda, report_of_everything, speak_shortly
-from tfbs_moe.locks import check_writable, start_run
+from console import Interruption, is_dry_run, missing_conda, report_of_everything, speak_shortly
+from tfbs_moe.locks import Start, check_writable, start_run
 from tfbs_moe.attribution.names import check_methods
 from tfbs_moe.config import check_config_file, complete_config, read_experiments
 from tfbs_moe.planning import export_library
@@ -43,8 +43,12 @@ try:
     if workflow.is_main_process:
         if complaint := missing_conda(workflow.deployment_settings.deployment_method):
             raise InputError(complaint)
-        # Also removes the locks of a killed run.
-        START = start_run(".snakemake/at_work", locks=".snakemake/locks")
+        # Also removes the locks of a killed run. A dry run changes nothing and waits for nobody.
+        START = (
+            Start(None)
+            if is_dry_run(sys.argv[1:])
+            else start_run(".snakemake/at_work", locks=".snakemake/locks", warn=logger.warning)
+        )
 except InputError as error:
     raise WorkflowError(str(error))
 

@@ -147,6 +147,11 @@ def missing_conda(methods: Collection[DeploymentMethod]) -> str:
     )
 
 
+def is_dry_run(arguments: Sequence[str]) -> bool:
+    """Return whether a command is a dry run, which Snakemake tells only once it is planned: ``-n``, ``-np``."""
+    return any(re.fullmatch(r"-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", argument) for argument in arguments)
+
+
 def report_of_everything(arguments: Sequence[str], rules: Collection[str], folder: str) -> bool:
     """Return whether a command asks for Snakemake's report and names no rule and no file in the folder of results."""
     asked = any(argument.partition("=")[0] == "--report" for argument in arguments)

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,47 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
         raise RuntimeError
     assert target.read_text() == "old"
     assert [path.name for path in target.parent.iterdir()] == ["t.txt"]
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from tfbs_moe.runtime import step
+from tfbs_moe.tables import atomic
+with step(), atomic(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), int(sys.argv[2]))
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_killed_process_leaves_nothing_for_long(tmp_path, number):
+    """On a signal that can be caught it removes what it began; after a kill, whoever writes the file next does."""
+    target = tmp_path / "t.json"
+    done = subprocess.run([sys.executable, "-c", KILLED, target, str(number.value)], check=False)
+    left = list(tmp_path.iterdir())
+    if number is not signal.SIGKILL:
+        assert done.returncode == 128 + number and not left
+        return
+    assert len(left) == 1 and left[0].name.endswith(".tmp.t.json")
+    tables.write_json({}, tmp_path / "other.json")
+    assert left[0].exists(), "the beginning of another file"
+    tables.write_json({}, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "t.json"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path):
+    target = tmp_path / "t.json"
+    with tables.atomic(target) as mine:
+        mine.write_text("{}")
+        elsewhere = mine.with_name(f".{'0' * 32}{mine.name[33:]}")
+        elsewhere.write_text("of a process on another machine")
+        tables.write_json({}, target)
+        assert mine.exists() and elsewhere.exists()
+        os.utime(elsewhere, (1e9, 1e9))
+        tables.write_json({}, target)
+        assert not elsewhere.exists(), "forsaken for years"
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from tfbs_moe import locks as run_locks
 if sys.argv[2] == "job":
     run_locks.hold_as_job()
 else:
-    run_locks.start_run(sys.argv[3], sys.argv[4]).done()
+    start = run_locks.start_run(sys.argv[3], sys.argv[4])
+    if sys.argv[2] == "run":
+        start.done()
 print("there", flush=True)
 time.sleep(600)
 """
@@ -79,6 +81,20 @@ def test_jobs_of_a_dead_run_are_waited_for_and_named(folders, child):
     job.wait()
     run_locks.start_run(*folders).done()
     assert not folders[1].exists()
+
+
+def test_another_start_is_told_and_not_waited_for_without_end(folders, child):
+    start = child("start")
+    said = []
+    with pytest.raises(
+        InputError, match="another run has been starting in .* for 0 minutes; wait until it has started"
+    ):
+        run_locks.start_run(*folders, start_patience=0.5, warn=said.append)
+    assert len(said) == 1 and "another run is starting in" in said[0]
+    start.kill()
+    start.wait()
+    run_locks.start_run(*folders, warn=said.append).done()
+    assert len(said) == 1
 
 
 def test_a_job_that_no_run_started_holds_nothing(monkeypatch):

@@ -1,5 +1,6 @@
 """What a run says on the console, and what is left of one that was asked to end."""
 
+import fcntl
 import os
 import re
 import signal
@@ -88,6 +89,17 @@ def test_a_run_says_one_line_a_step_and_where_its_results_are(study):
     assert "(sound, seed 0) — a setting changed: training.patience 5 → 3" in changed.stdout, changed.stdout
     usual = project.run("-n", "--verbose", *arguments, "--config", "experts={convnet: {training: {patience: 3}}}")
     assert "Reason: Params have changed since last execution: Union of" in usual.stdout
+
+
+def test_a_dry_run_waits_for_no_other_run_that_is_starting(study):
+    project, arguments = study
+    locks = project.folder / ".snakemake/at_work"
+    locks.mkdir(parents=True)
+    with open(locks / "starting", "wb") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        planned = project.run("-np", *arguments)
+    assert planned.returncode == 0 and "another run is starting" not in planned.stdout
+    assert [path.name for path in locks.iterdir()] == ["starting"]
 
 
 def test_conda_that_is_not_there_is_said_before_any_job(study, monkeypatch):

@@ -1,4 +1,11 @@
-"""Exceptions whose messages are for the user."""
+"""Exceptions whose messages are for the user, and how a process ends early."""
+
+import signal
+import threading
+from types import FrameType
+
+# Shells report 128 + n for a process that signal n ended.
+_EXIT_BASE = 128
 
 
 class InputError(ValueError):
@@ -14,6 +21,21 @@ def in_words(error: InputError | MemoryError) -> str:
         return str(error)
     reason = f" ({error})" if str(error) else ""
     return f"there is not enough memory{reason}; give it more, or less to work on"
+
+
+def unwind_on_termination() -> None:
+    """Let SIGTERM and SIGHUP end the process as an error does, so that what is half written is removed.
+
+    A signal that is ignored (``nohup``) or has a handler keeps it; outside the main thread nothing is done.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(_EXIT_BASE + number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, end)
 
 
 class LeftOutError(InputError):

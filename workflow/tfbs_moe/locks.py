@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 VARIABLE = "TFBS_MOE_AT_WORK"
 # How long the jobs of a killed run may take to end.
 PATIENCE_SECONDS = 10.0
+# How long another start is waited for: the plan of 14,600 jobs takes a minute.
+START_SECONDS = 600.0
 _POLL_SECONDS = 0.2
 # Kept open while the process lives: closing a file releases its lock.
 _HELD: list[IO[Any]] = []
@@ -40,21 +43,36 @@ class Start:
             self._handle = None
 
 
-def start_run(folder: str | Path, locks: str | Path, patience: float = PATIENCE_SECONDS) -> Start:
+def start_run(
+    folder: str | Path,
+    locks: str | Path,
+    patience: float = PATIENCE_SECONDS,
+    start_patience: float = START_SECONDS,
+    warn: Callable[[str], object] = log.warning,
+) -> Start:
     """Register a run in ``folder``; if no other run is alive there, delete Snakemake's stale ``locks`` folder.
 
-    Raises InputError if jobs of a killed run are still alive after ``patience`` seconds. If another run is alive,
-    Snakemake itself decides whether its locks conflict. On a file system without locks nothing is done.
+    Another run that is just starting is waited for, which ``warn`` is told. Raises InputError if it still is after
+    ``start_patience`` seconds, or jobs of a killed run are still alive after ``patience`` seconds. If another run is
+    alive, Snakemake itself decides whether its locks conflict. On a file system without locks nothing is done.
     """
     folder = Path(folder).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         starting, runs, jobs = (open(folder / name, "ab") for name in ("starting", "runs", "jobs"))  # noqa: SIM115
-        fcntl.flock(starting, fcntl.LOCK_EX)
-        alone = _taken(runs)
+        started = _taken(starting)
+        if not started:
+            warn(f"another run is starting in {Path.cwd()}; waiting up to {start_patience / 60:.0f} minutes for it")
+            started = _taken(starting, start_patience)
+        alone = started and _taken(runs)
     except OSError as error:
         log.debug("%s: no locks here (%s)", folder, error)
         return Start(None)
+    if not started:
+        raise InputError(
+            f"another run has been starting in {Path.cwd()} for {start_patience / 60:.0f} minutes; wait until it has "
+            "started, or end it, and give the same command again"
+        )
     if alone:
         if not _taken(jobs, patience):
             raise InputError(

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfbs_moe.errors import InputError, in_words
+from tfbs_moe.errors import InputError, in_words, unwind_on_termination
 from tfbs_moe.locks import hold_as_job
 from tfbs_moe.tables import disk_problem
 
@@ -159,6 +159,7 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
     )
     logging.captureWarnings(True)
     hold_as_job()
+    unwind_on_termination()
     if unwritten:
         log.error("%s cannot be written: %s", log_path, disk_problem(unwritten) or unwritten)
         raise SystemExit(1)

@@ -2,16 +2,21 @@
 
 import errno
 import gzip
+import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
+import socket
 import stat
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -39,6 +44,10 @@ _DISK_PROBLEMS = {
 _AGAIN = "Delete it and rebuild it."
 _REASON_LENGTH = 300
 _GZIP_LEVEL = 4
+# Machine, process and random digits.
+_TEMPORARY = re.compile(r"\.([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{16}\.tmp\..*", flags=re.DOTALL)
+# No process takes a week for one file.
+_FORSAKEN_SECONDS = 7 * 24 * 3600
 # Characters, of up to four bytes each, of a temporary file's name.
 _KEPT_NAME = 50
 
@@ -47,14 +56,17 @@ _KEPT_NAME = 50
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it on success, remove it on failure, InputError if not writable.
 
-    The content is synced to disk before the renaming, so that a power cut leaves the old file or the new one.
+    The content is synced to disk before the renaming, so that a power cut leaves the old file or the new one. What a
+    killed process left of the same file is removed.
     """
     target = Path(path)
     # Random, so that nobody can plant a link there; the suffix stays last, as libraries infer the format from it.
     # Of the name only the end, or a long one would get too long.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp.{target.name[-_KEPT_NAME:]}")
+    kept = f".tmp.{target.name[-_KEPT_NAME:]}"
+    temporary = target.with_name(f".{_machine()}{os.getpid():08x}{secrets.token_hex(8)}{kept}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent, kept)
         try:
             yield temporary
             with temporary.open("rb") as written:
@@ -74,6 +86,39 @@ def atomic(path: str | Path) -> Iterator[Path]:
                 f"{target} cannot be written: {problem}, and give the same command again; all other results stay"
             ) from error
         raise
+
+
+@cache
+def _machine() -> str:
+    """Return 8 hexadecimal digits of what a process's number means something on: the machine, in it the container."""
+    try:
+        container = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        container = ""
+    return hashlib.sha256(f"{socket.gethostname()} {container}".encode()).hexdigest()[:8]
+
+
+def _sweep(folder: Path, ending: str) -> None:
+    """Remove temporary files of a name whose process is gone; of another machine's processes only the age is known."""
+    # A folder in which one may write, but not look, keeps them.
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if not match or not entry.name.endswith(ending):
+                continue
+            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORSAKEN_SECONDS
+            if old or (match[1] == _machine() and not _is_alive(int(match[2], 16))):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def check_space(path: str | Path, size: int, advice: str = "make room on that disk") -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tfbs_moe import __version__
 from tfbs_moe.cli import commands
-from tfbs_moe.errors import InputError, in_words
+from tfbs_moe.errors import InputError, in_words, unwind_on_termination
 
 MISUSED = 2
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Under a locale without these letters an arrow or a name is a question mark, and no error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    unwind_on_termination()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
     logging.captureWarnings(True)
     # It logs what it cuts from each font that a figure embeds.
