@@ -23,14 +23,15 @@ from tfbs_moe.planning import export_library
 from tfbs_moe.errors import InputError
 from tfbs_moe.study import make_study
 
-# Scripts of rules run in separate processes, often in other environments.
-export_library(LIBRARY)
+try:
+    # Scripts of rules run in separate processes, often in other environments.
+    export_library(LIBRARY)
+    if not workflow.configfiles:
+        check_config_file("config/config.yaml")
+except InputError as error:
+    raise WorkflowError(str(error))
 
 if not workflow.configfiles:
-    try:
-        check_config_file("config/config.yaml")
-    except InputError as error:
-        raise WorkflowError(str(error))
 
     configfile: "config/config.yaml"
 

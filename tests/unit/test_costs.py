@@ -6,6 +6,7 @@ from shutil import rmtree
 
 import pandas as pd
 import pytest
+import yaml
 
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
@@ -80,6 +81,34 @@ def test_a_rule_has_the_sums_of_its_jobs_and_the_most_of_any(run):
     costs_table = run / costs.TABLE
     found.reset_index().to_csv(costs_table, sep="\t", index=False)
     assert len(costs.measured(run)) == len(found), "its own table is no measured job"
+
+
+def test_what_the_study_no_longer_has_is_not_counted(run):
+    """Seeds, experiments, protocols and gates that the config had once left their benchmarks behind."""
+    jobs = [
+        *("expert/sound.convnet.A.seed0", "expert/sound.convnet.A.b.seed0", "expert_fold/sound.convnet.A.seed0.fold2"),
+        *("gate/sound.softmax.seed0", "training_dataset/A.dinucleotide_shuffle", "test_dataset_supplied/T.supplied"),
+        *("evaluate/sound.T", "modisco/sound.moe.softmax", "expert/sound.convnet.pooled.seed0", "build_report"),
+        "search_share/sound.convnet.A.worker0",
+    ]
+    gone = [
+        *("expert/sound.convnet.A.seed7", "expert/sound.convnet.Old.seed0", "expert/old.convnet.A.seed0"),
+        *("expert/sound.residual.A.seed0", "gate/sound.old.seed0", "evaluate/sound.Old", "audit_rows/Old"),
+    ]
+    line = (run / "benchmarks/build_report.tsv").read_text()
+    rmtree(run / "benchmarks")
+    for name in [*jobs, *gone]:
+        path = run / "benchmarks" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(line)
+    settings = {"run": "r", "experiments": "t.tsv", "replicates": [0, 1]}
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    rows = [("A", "train"), ("A.b", "train"), ("T", "ood")]
+    lines = [["name", "factor", "cell", "role", "stratum", "format", "source", "checksum"]]
+    lines += [[name, name, "K562", role, "", "deepbind", "a.gz", ""] for name, role in rows]
+    (run / "experiments.tsv").write_text("".join("\t".join(cells) + "\n" for cells in lines))
+    found = costs.measured(run).set_index("rule")["jobs"]
+    assert found.sum() == len(jobs) and found["expert"] == 3 and found["gate"] == 1 and "audit_rows" not in found
 
 
 def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):

@@ -1,12 +1,17 @@
 """A code digest changes with the modules a script uses, and with no other."""
 
 import ast
+import os
+import re
+import subprocess
 
 import pytest
 
 from project_copy import ROOT
 from tfbs_moe.errors import InputError
+from tfbs_moe.planning import export_library
 from tfbs_moe.provenance import class_digest, code_digest, code_files, digest, sha256_file
+from tfbs_moe.report.documents.write import surroundings
 
 
 def library(folder):
@@ -30,6 +35,28 @@ def changed_by(folder, name):
     fresh = library(folder / f"{name.replace('/', '_')}_changed")
     (fresh[0] / f"{name}.py").write_text((fresh[0] / f"{name}.py").read_text() + "\nX = 1\n")
     return before != code_digest(fresh[1], fresh[0].parent)
+
+
+def test_the_commit_of_a_checkout_or_why_there_is_none(tmp_path, monkeypatch):
+    assert surroundings(tmp_path)["commit"] == "unknown (not a git checkout)"
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), (*identity, "commit", "-q", "--allow-empty", "-m", "first")):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    assert re.fullmatch("[0-9a-f]{40}", surroundings(tmp_path)["commit"])
+    # As of a checkout that belongs to another user: git refuses, since its settings could run programs.
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert surroundings(tmp_path)["commit"].startswith("unknown (git: detected dubious ownership")
+    monkeypatch.setenv("PATH", "")
+    assert surroundings(tmp_path)["commit"] == "unknown (git is not installed)"
+
+
+def test_a_checkout_whose_path_python_would_cut_in_two_is_refused(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/other")
+    with pytest.raises(InputError, match="/a:b/workflow: the path of this checkout holds ':'"):
+        export_library("/a:b/workflow")
+    assert os.environ["PYTHONPATH"] == "/other"
+    export_library("/a/workflow")
+    assert os.environ["PYTHONPATH"] == "/a/workflow:/other"
 
 
 def test_only_used_modules_count(tmp_path):

@@ -1,9 +1,12 @@
 """A user's mistake is one clear message, before the long work, with nothing half-made left behind."""
 
+import shutil
+
 import pytest
 
 from peak_files import write_fasta
 from prepared_files import deepbind_file, random_sequences
+from project_copy import Project
 
 
 @pytest.fixture
@@ -88,7 +91,33 @@ def test_a_report_of_what_is_not_finished(project):
 
 def test_missing_table(project):
     config = project.config("none", run="none", experiments="config/absent.tsv")
-    assert_one_message(project.run("-n", "--configfile", config), "config/absent.tsv", "cannot be read")
+    assert_one_message(project.run("-n", "--configfile", config), "config/absent.tsv: there is no such")
+
+
+def test_another_working_directory(prepared, tmp_path):
+    """Results, downloads and a user's files are there, the project's own tables stay in the checkout."""
+    project, config = prepared
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    arguments = ("--configfile", config, "--directory", str(elsewhere))
+    assert_one_message(
+        project.run("-n", *arguments), f"config/small.tsv: there is no such experiments table in {elsewhere}"
+    )
+    (elsewhere / "config").mkdir()
+    for name in ("config/small.tsv", "a.seq.gz", "b.seq.gz", "t.seq.gz"):
+        shutil.copy(project.folder / name, elsewhere / name)
+    planned = project.run("-n", *arguments)
+    assert planned.returncode == 0, planned.stdout[-3000:]
+    made = project.run("run_config", *arguments)
+    assert made.returncode == 0 and (elsewhere / "results/small/config.yaml").is_file(), made.stdout[-3000:]
+    assert not (project.folder / "results").exists()
+
+
+def test_a_checkout_whose_path_holds_a_colon(project):
+    odd = Project(project.folder.rename(project.folder.with_name("a:b")))
+    assert_one_message(
+        odd.run("-n", "--configfile", "config/demo.yaml"), "a:b/workflow: the path of this checkout holds"
+    )
 
 
 def test_duplicate_names_and_wrong_columns(project):

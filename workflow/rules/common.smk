@@ -5,7 +5,7 @@ import shutil
 from functools import cache
 from itertools import groupby
 
-from tfbs_moe.data.download.sources import Local, Planted, downloads, genome_files, resolve
+from tfbs_moe.data.download.sources import REFERENCE, Local, Planted, downloads, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
 from tfbs_moe.planning import any_of
@@ -38,8 +38,16 @@ PREDICTIONS = f"{RUN}/predictions/{{protocol}}/{{experiment}}/{{negatives}}.parq
 PARTS = f"{RUN}/evaluation/parts/{{protocol}}/{{experiment}}/{{negatives}}"
 ATTRIBUTIONS = f"{RUN}/attributions"
 MODISCO = f"{ATTRIBUTIONS}/modisco/{{protocol}}/{{model}}"
-PUBLISHED = "resources/published.tsv"
-PUBLISHED_DRAWS = "resources/published_draws.tsv"
+
+
+def checkout_file(path):
+    """Return a file of the checkout as an input, relative to the working directory if below it, so that both can move."""
+    here, found = Path.cwd(), LIBRARY.parent / path
+    return str(found.relative_to(here) if found.is_relative_to(here) else found)
+
+
+PUBLISHED = checkout_file("resources/published.tsv")
+PUBLISHED_DRAWS = checkout_file("resources/published_draws.tsv")
 
 DOCUMENTS = document_files(STUDY)
 
@@ -77,9 +85,8 @@ wildcard_constraints:
 
 
 def library_file(path):
-    """Return a library file as an input, relative to the working directory if below it, so that both can move."""
-    here, found = Path.cwd(), LIBRARY / path
-    return str(found.relative_to(here) if found.is_relative_to(here) else found)
+    """Return a library file as an input; see checkout_file."""
+    return checkout_file(f"{LIBRARY.name}/{path}")
 
 
 @cache
@@ -133,7 +140,8 @@ PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Plante
 def checked_genome():
     """Return the sources of the genome and its blacklist, or nothing if no experiment has peaks."""
     try:
-        return genome_files(config["genome"], STUDY.genome.assembly) if STUDY.has_peaks else {}
+        wanted = config["genome"], STUDY.genome.assembly, checkout_file(REFERENCE)
+        return genome_files(*wanted) if STUDY.has_peaks else {}
     except InputError as error:
         raise WorkflowError(str(error))
 

@@ -157,6 +157,10 @@ def _tsv_rows(path: Path, columns: list[str]) -> Iterator[tuple[int, Experiment]
     """Yield line number and row of a tab-separated table that must have exactly ``columns``, in any order."""
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: there is no such experiments table in {Path.cwd()}, to which paths in a config are relative"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: the experiments table cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:

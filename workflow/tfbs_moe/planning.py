@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
+from tfbs_moe.errors import InputError
 from tfbs_moe.study import Study
 
 
@@ -26,7 +27,15 @@ VARIABLE = "PYTHONPATH"
 
 
 def export_library(folder: str | Path) -> None:
-    """Put a folder first on the ``PYTHONPATH`` of every process started from now on."""
+    """Put a folder first on the ``PYTHONPATH`` of every process started from now on.
+
+    Raises InputError where its path cannot stand there: jobs would run the library of another checkout, if any.
+    """
+    if os.pathsep in str(folder):
+        raise InputError(
+            f"{folder}: the path of this checkout holds {os.pathsep!r}, which separates paths in {VARIABLE}; rename "
+            "the folder"
+        )
     others = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path and path != str(folder)]
     os.environ[VARIABLE] = os.pathsep.join([str(folder), *others])
 

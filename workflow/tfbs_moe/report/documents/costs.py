@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.planning import any_of
+from tfbs_moe.study import CONFIG, POOLED, SUPPLIED, load_study
 from tfbs_moe.tables import read_tsv
 
 FOLDER = "benchmarks"
@@ -53,9 +55,11 @@ def measured(run: Path) -> pd.DataFrame:
     ``seconds`` is wall time over all ``jobs``, ``longest`` that of one; ``memory_mb`` is the highest peak of resident
     memory of any job.
     """
-    parts = []
+    parts, known = [], _known_names(run)
     for path in sorted((run / FOLDER).glob("**/*.tsv")):
-        if path == run / TABLE:
+        # A folder of results keeps what seeds or experiments took that the study no longer has.
+        left = known and path.parent != run / FOLDER and not known.fullmatch(path.stem)
+        if path == run / TABLE or left:
             continue
         rule = path.relative_to(run / FOLDER).parts[0].removesuffix(".tsv")
         # Snakemake writes a dash for jobs too short to measure.
@@ -74,6 +78,18 @@ def measured(run: Path) -> pd.DataFrame:
         }
     )
     return found.sort_values("seconds", ascending=False, kind="stable").reset_index()
+
+
+def _known_names(run: Path) -> re.Pattern[str] | None:
+    """Return what matches a name whose parts, between dots, are all names of the study; None without its config."""
+    if not (run / CONFIG).is_file():
+        return None
+    study = load_study(run)
+    config, protocols = study.config, study.config["protocols"]
+    names = {*protocols, *study.experiments, *config["experts"], *config["gates"], POOLED, "moe", SUPPLIED}
+    names |= {*config["evaluation"]["negatives"], *(recipe["training_negatives"] for recipe in protocols.values())}
+    names |= {f"seed{seed}" for seed in config["replicates"]}
+    return re.compile(rf"(?:(?:{any_of(names)}|fold\d+|worker\d+)(?:\.(?=.)|$))+")
 
 
 def sizes(run: Path) -> dict[str, int]:

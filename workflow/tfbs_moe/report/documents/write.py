@@ -1,10 +1,12 @@
 """The documents beside the report: methods for a paper, model and dataset cards, provenance with its versions."""
 
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -84,13 +86,19 @@ def _commit(checkout: str | Path) -> str:
     done = _git(checkout, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     if done is None:
         return "unknown (git is not installed)"
-    return done.stdout.strip() if done.returncode == 0 else "unknown (not a git checkout)"
+    if done.returncode == 0:
+        return done.stdout.strip()
+    # Git refuses, for one, a checkout that belongs to another user, and says what to do.
+    said = done.stderr.strip().splitlines()
+    other = said and "not a git repository" not in said[0]
+    return f"unknown (git: {said[0].removeprefix('fatal: ')})" if other else "unknown (not a git checkout)"
 
 
 def _git(checkout: str | Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
     """Run git in a checkout; None where git is not installed or hangs."""
     command = ["git", "-C", str(checkout), *arguments]
+    how: dict[str, Any] = {"encoding": "utf-8", "errors": "replace", "env": os.environ | {"LC_ALL": "C"}}
     try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, timeout=30, check=False, **how)
     except (OSError, subprocess.TimeoutExpired):
         return None
