@@ -101,6 +101,13 @@ def test_command_line_text_is_read_as_the_schema_asks(override, path, expected):
         ),
         ({**MINIMAL, "protocols": {"p": {"gates": ["softmax"] * 2}}}, ["protocols.p.gates", "has non-unique elements"]),
         ({**MINIMAL, "replicates": []}, ["config: replicates"]),
+        (
+            {**MINIMAL, "replicates": [int("9" * 20)]},
+            ["config: replicates.0", "greater than the maximum of 4294967295"],
+        ),
+        ({**MINIMAL, "replicates": list(range(101))}, ["config: replicates", "is too long"]),
+        ({**MINIMAL, "seed": 2**40}, ["config: seed", "greater than the maximum"]),
+        ({**MINIMAL, "protocols": {"p": {"folds": 10**9}}}, ["protocols.p.folds", "greater than the maximum of 100"]),
         ({**MINIMAL, "statistics": {"draws": "many"}}, ["statistics.draws", "'many' is not of type 'integer'"]),
         ({**MINIMAL, "device": "tpu"}, ["config: device", "'tpu'", "['auto', 'cpu', 'cuda']"]),
     ],

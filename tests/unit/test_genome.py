@@ -65,7 +65,7 @@ def test_plain_gzip_and_bgzip_read_alike_and_as_pyfaidx_reads_them(tmp_path):
         (b">ch\0r1\nAC\n", "line 1: the name .* holds a control character"),
         (b">prot\nMKL*\n", r"line 2: 'L' is not a base"),
         (b">chr1\nAC\0T\n", "line 2: .* is not a base"),
-        (b"<html>oops</html>", "line 1: '<' is not a base"),
+        (b"<html>oops</html>", "line 1: a FASTA file opens with"),
     ],
 )
 @pytest.mark.parametrize("block", [3, 1 << 22])

@@ -307,9 +307,9 @@ NO_FASTA = {
     "empty record": (b">a\n>b\nAC\n", "the sequence a is empty"),
     "empty last record": (b">a\nAC\n>b\n", "the sequence b is empty"),
     "no name": (b">a\nAC\n>\nAC\n", "line 3: a sequence without a name"),
-    "comment": (b"; a comment\n>a\nAC\n", "line 1: ';' is not a base"),
+    "comment": (b"; a comment\n>a\nAC\n", "line 1: a FASTA file opens with"),
     "control character": (b">a\0b\nAC\n", "line 1: the name .* holds a control character"),
-    "HTML": (b"<html>", "line 1: '<' is not a base"),
+    "HTML": (b"<html>", "line 1: a FASTA file opens with"),
 }
 
 

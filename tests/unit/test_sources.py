@@ -21,6 +21,7 @@ from tfbs_moe.data.download.sources import (
     Portal,
     Remote,
     addresses,
+    check_mirror,
     locked,
     parse_checksum,
     parse_source,
@@ -339,3 +340,31 @@ def test_paper_table():
         assert parse_checksum(row["checksum"]) == Checksum("sha256", files[source.url]["sha256"])
         assert files[source.url]["split"] == row["role"]
         assert files[source.url]["file"].startswith(f"{row['factor']}_{row['cell']}_")
+
+
+@pytest.mark.parametrize(
+    ("mirror", "said"),
+    [
+        ("absent", "there is no folder absent"),
+        ("file:///absent/folder", "there is no folder /absent/folder"),
+        ("ftp://mirror.org/x", "neither a folder nor an http"),
+        ("https://", "with a host"),
+        ("empty", "has none of the folders www.encodeproject.org; a mirror has files as <host>/<path>"),
+        ("full", None),
+        ("https://mirror.org/m", None),
+        (None, None),
+    ],
+)
+def test_a_mirror_that_cannot_be_is_refused_when_the_config_is_read(tmp_path, monkeypatch, mirror, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full" / "www.encodeproject.org").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    wanted = [Remote(PORTAL_URL)]
+    if said is None:
+        check_mirror(mirror, wanted)
+        return
+    with pytest.raises(InputError, match=said):
+        check_mirror(mirror, wanted)
+    if mirror == "empty":
+        # All that is wanted is there already.
+        check_mirror(mirror, [])

@@ -84,6 +84,12 @@ def test_a_genome_that_is_not_there(project):
     assert_one_message(said, f"config: genome.fasta: there is no file hg38.fa; paths are relative to {project.folder}")
 
 
+def test_a_mirror_that_is_not_there(project, local_genome):
+    config = project.config("own", **local_genome, splits={"test_chromosomes": ["chr2"]}, mirror="absent")
+    said = project.run("-n", "--configfile", config)
+    assert_one_message(said, f"config: mirror: there is no folder absent (paths are relative to {project.folder})")
+
+
 def test_a_report_of_what_is_not_finished(project):
     said = project.run("--configfile", "config/demo.yaml", "--report", "report.zip")
     assert_one_message(said, "packages a finished study, and results/demo/report/index.html does not exist")

@@ -5,7 +5,7 @@ import shutil
 from functools import cache
 from itertools import groupby
 
-from tfbs_moe.data.download.sources import REFERENCE, Local, Planted, downloads, genome_files, resolve
+from tfbs_moe.data.download.sources import REFERENCE, Local, Planted, check_mirror, downloads, genome_files, resolve
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_trained
 from tfbs_moe.planning import any_of
@@ -157,6 +157,7 @@ for name in PLANTED:
 # Only what this run fetches, not a user's own genome or blacklist.
 try:
     DOWNLOADS = downloads([*SOURCES.values(), *GENOME_FILES.values()])
+    check_mirror(config["mirror"], [remote for path, remote in DOWNLOADS.items() if not Path(path).is_file()])
 except InputError as error:
     raise WorkflowError(str(error))
 OWN_FILES = {str(file.path) for file in [*SOURCES.values(), *GENOME_FILES.values()] if isinstance(file, Local)} | {

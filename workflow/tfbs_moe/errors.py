@@ -1,5 +1,6 @@
 """Exceptions whose messages are for the user, and how a process ends early."""
 
+import re
 import signal
 import threading
 from types import FrameType
@@ -7,12 +8,23 @@ from types import FrameType
 # Shells report 128 + n for a process that signal n ended.
 _EXIT_BASE = 128
 
+# Control characters but tab and line end, and those that turn the direction of text.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return a text with an escape in place of each character that a terminal would obey."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
 
 class InputError(ValueError):
     """Unusable input; scripts and the command line print its message without a traceback and exit with status 1.
 
-    The message stands alone: which file, which row, what was expected, what to do.
+    The message stands alone: which file, which row, what was expected, what to do. Names in it may be anybody's.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 def in_words(error: InputError | MemoryError) -> str:

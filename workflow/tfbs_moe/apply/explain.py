@@ -14,7 +14,7 @@ from torch import nn
 from tfbs_moe.apply.outputs import Middles, open_sink
 from tfbs_moe.apply.windows import SCORED, Source, Windows
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, printable
 from tfbs_moe.figures.logos import Explained, logos
 from tfbs_moe.figures.style import save
 from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
@@ -42,7 +42,7 @@ class Logos:
         """Draw the sequences with the highest, the median and the lowest logit."""
         X, values, logit, name, chrom, start = (np.concatenate(each) for each in zip(*self._parts, strict=True))
         label = [
-            f"{one}, {place}" if place and not f"{one}:".startswith(f"{place}:") else str(one)
+            printable(f"{one}, {place}" if place and not f"{one}:".startswith(f"{place}:") else str(one))
             for one, place in zip(name, chrom, strict=True)
         ]
         figure, table = logos(Explained(X, np.arange(len(X)), logit, {self._method: values}, label=label, start=start))

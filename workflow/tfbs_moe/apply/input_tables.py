@@ -1,5 +1,6 @@
 """A user's tables: sequences from text, and variants from VCF, BCF or a table, one allele at a time."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -93,6 +94,9 @@ def _codes(path: Path, batch: list[Numbered], sequences: list[str], rna: bool) -
 TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
 _BCF_MAGIC = b"BCF"
 _NONE = "."
+# What a 64-bit number holds.
+_POSITION = re.compile(r"\d{1,18}", re.ASCII)
+_ALLELE = re.compile(r"[ACGTUNRYSWKMBDHV*.]+|<.*>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _from_text(path: Path) -> Iterator[Allele]:
             raise InputError(f"{path} is empty; VCF or a table with the columns {' '.join(TABLE_COLUMNS)} was expected")
         titles = [title.strip().lstrip("#").lower() for title in header[1].split(separator)]
         missing = [name for name in TABLE_COLUMNS if name not in titles]
+        if missing and (advice := _how_to_name(header[1].split(separator), titles)):
+            raise InputError(f"{path}, line {header[0]}: {advice}")
         if missing:
             raise InputError(
                 f"{path}, line {header[0]}: the table lacks {', '.join(missing)}; it has {', '.join(titles)}. Columns "
@@ -170,7 +176,26 @@ def _from_text(path: Path) -> Iterator[Allele]:
             if len(fields) < len(titles):
                 raise InputError(f"{path}, line {number}: {len(fields)} columns where the header has {len(titles)}")
             row = dict(zip(titles, fields, strict=False))
-            if not (row["pos"].isascii() and row["pos"].isdigit()):
-                raise InputError(f"{path}, line {number}: pos is {row['pos']!r}; a 1-based position was expected")
+            if not _POSITION.fullmatch(row["pos"]):
+                shown = row["pos"][:_SHOWN]
+                raise InputError(f"{path}, line {number}: pos is {shown!r}; a 1-based position was expected")
             for alternative in row["alt"].split(between):
                 yield Allele(row["chrom"], int(row["pos"]), row.get("id") or _NONE, row["ref"], alternative or _NONE)
+
+
+def _how_to_name(fields: list[str], titles: list[str]) -> str | None:
+    """Return what to do about a first line that has no titles or other ones; None where that is not clear."""
+    if len(fields) == 1 and len(fields[0].split()) >= len(TABLE_COLUMNS):
+        return "its columns are separated by blanks; separate them by tabs: tr -s ' ' '\\t' < FILE"
+    if "uploaded_variation" in titles:
+        return "this is VEP's output, which lacks the reference alleles; give the VCF that it was made from"
+    if len(fields) < len(TABLE_COLUMNS) or not _POSITION.fullmatch(fields[1]):
+        return None
+    for names, alleles in (("chrom pos id ref alt", fields[3:5]), ("chrom pos ref alt", fields[2:4])):
+        if len(alleles) == 2 and all(_ALLELE.fullmatch(each) for text in alleles for each in text.split(",")):
+            wanted = "\\t".join(names.split())
+            return (
+                f"this is a variant, and a line with the titles of the columns is missing above it: {names}, separated "
+                f"by tabs, as (printf '{wanted}\\n'; cat FILE) > WITH_TITLES writes it"
+            )
+    return None

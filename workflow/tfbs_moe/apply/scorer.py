@@ -61,6 +61,8 @@ def warn_of_other_genome(description: Mapping[str, Any], sizes: Mapping[str, int
 
 
 BATCH_SIZE = 1024
+# Each holds a copy of the model.
+_MOST_THREADS = 1024
 _NONE = np.empty(0, np.float32)
 # Blocks read ahead of the one being written.
 _AHEAD = 2
@@ -143,8 +145,11 @@ class Scorer:
             InputError: the bundle cannot be used, a factor is given to a model without a motif-conditioned gate, or no
                 JASPAR matrix of the factor is known.
         """
-        if batch_size < 1 or threads < 1:
-            raise InputError(f"batch_size is {batch_size} and threads is {threads}; both must be 1 or more")
+        if batch_size < 1 or not 1 <= threads <= _MOST_THREADS:
+            raise InputError(
+                f"batch_size is {batch_size} and threads is {threads}; both must be 1 or more, threads at most "
+                f"{_MOST_THREADS:,}"
+            )
         folder, device = Path(folder), torch.device(device)
         description = bundle.describe(folder)
         model = bundle.load(folder, device)

@@ -175,6 +175,8 @@ def guess_format(path: Path) -> Format:
         return "dataset"
     if b"\0" in begin:
         raise InputError(f"{path} is binary; text (FASTA, peaks, a table), plain or gzip, was expected")
+    if begin.startswith(b"@") and begin.split(b"\n", 3)[2:3] and begin.split(b"\n", 3)[2].startswith(b"+"):
+        raise InputError(f"{path} is FASTQ, which holds reads; FASTA of them is read: seqtk seq -A {path}")
     if begin.removeprefix(codecs.BOM_UTF8).startswith(b">"):
         return "fasta"
     return "intervals" if holds_peaks(begin) else "table"

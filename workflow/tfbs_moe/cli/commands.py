@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfbs_moe.errors import InputError
+from tfbs_moe.errors import InputError, printable
 
 # In place of a file: standard input, or standard output.
 STANDARD = "-"
@@ -73,7 +73,7 @@ def variants(given: argparse.Namespace) -> int:
     try:
         offsets = [int(text) for text in given.offsets.split(",")]
     except ValueError:
-        raise InputError(f"--offsets is {given.offsets!r}; whole numbers such as -20,0,20 were expected") from None
+        raise InputError(f"--offsets is {given.offsets[:40]!r}; whole numbers such as -20,0,20 were expected") from None
     _check_output(given, FORMATS)
     scorer = _scorer(given)
     statuses: dict[str, int] = {}
@@ -100,7 +100,7 @@ def info(given: argparse.Namespace) -> int:
 
     description = describe_model(given.model)
     text = json.dumps(description, indent=2, sort_keys=True) if given.json else model_card(description)
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.write(printable(text).rstrip("\n") + "\n")
     return 0
 
 
@@ -142,7 +142,7 @@ def cost(given: argparse.Namespace) -> int:
         text = costs.estimate_in_words(table, costs.estimate_disk(*measured), given.folder)
     if given.output:
         write_tsv(table, given.output)
-    sys.stdout.write(text)
+    sys.stdout.write(printable(text))
     return 0
 
 
@@ -237,7 +237,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise InputError(f"--set {text!r}: NAME=VALUE was expected, such as n=2")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError:
+    # Numbers of thousands of digits and deep nesting are other errors than of JSON.
+    except (ValueError, RecursionError):
         return name, value
 
 
@@ -263,7 +264,7 @@ def _say_notes(given: argparse.Namespace, count: int, what: str, notes: dict[str
 def say(text: str) -> None:
     """Write a line to standard error, which may be full or closed: that must not end a command."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
     except OSError:
         # Python would try again at exit, and end with a status of its own.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

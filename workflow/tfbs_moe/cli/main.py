@@ -6,7 +6,9 @@ Heavy libraries are imported by the sub-commands that need them, so that ``--hel
 import argparse
 import io
 import logging
+import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 
 from tfbs_moe import __version__
 from tfbs_moe.cli import commands
-from tfbs_moe.errors import InputError, in_words, unwind_on_termination
+from tfbs_moe.errors import InputError, in_words, printable, unwind_on_termination
 
 MISUSED = 2
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -35,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     unwind_on_termination()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[console], force=True)
     logging.captureWarnings(True)
     # It logs what it cuts from each font that a figure embeds.
     logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -64,6 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         commands.say(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left")
         return _INTERRUPTED
+
+
+class _Printable(logging.Formatter):
+    """Escapes what a terminal would obey, as names of a user's records may hold it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _has_streams(given: argparse.Namespace) -> bool:
@@ -109,6 +120,24 @@ def _command(found: Any, name: str, run: Callable[[argparse.Namespace], int], te
     return command
 
 
+def _whole(text: str) -> int:
+    """Read a whole number that an array's index or a seed can be."""
+    if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"a whole number of up to 9 digits was expected, not {text[:40]!r}")
+    return int(text)
+
+
+def _rows(text: str) -> float:
+    """Read a number of rows."""
+    try:
+        rows = float(text)
+    except ValueError:
+        rows = math.nan
+    if not 0 < rows < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of rows above 0 was expected, not {text[:40]!r}")
+    return rows
+
+
 def _model(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, help="folder of a mixture or an expert: it holds model.json")
     command.add_argument(
@@ -117,8 +146,8 @@ def _model(command: argparse.ArgumentParser) -> None:
 
 
 def _scoring(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--threads", type=int, default=None, help="on a CPU (default: all cores)")
-    command.add_argument("--batch-size", type=int, default=1024, help="windows per pass; scores do not depend on it")
+    command.add_argument("--threads", type=_whole, default=None, help="on a CPU (default: all cores)")
+    command.add_argument("--batch-size", type=_whole, default=1024, help="windows per pass; scores do not depend on it")
     command.add_argument(
         "--strands", choices=["forward", "both"], default="forward", help="both: the mean over both strands"
     )
@@ -144,7 +173,7 @@ def _source(command: argparse.ArgumentParser) -> None:
     _chromosome_names(command)
     command.add_argument("--rna", action="store_true", help="read U as T in sequences")
     command.add_argument("--tile", action="store_true", help="tile intervals instead of one window around each summit")
-    command.add_argument("--step", type=int, help="bases between windows of longer input (default: half a window)")
+    command.add_argument("--step", type=_whole, help="bases between windows of longer input (default: half a window)")
 
 
 def _output(command: argparse.ArgumentParser, formats: str) -> None:
@@ -179,7 +208,7 @@ def _attribute(found: Any) -> None:
     command.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting of the method, such as n=2"
     )
-    command.add_argument("--seed", type=int, default=0, help="of random methods")
+    command.add_argument("--seed", type=_whole, default=0, help="of random methods")
     command.add_argument("--logos", type=Path, help="stem of figures: logos of the best, median and worst sequence")
 
 
@@ -217,9 +246,9 @@ def _cost(found: Any) -> None:
     )
     command.add_argument("folder", type=Path, help="folder of a finished run, whose times and sizes the estimate uses")
     command.add_argument("--plan", type=Path, help="what `snakemake -n` prints for the study; - reads it from a pipe")
-    command.add_argument("--rows", type=float, help="rows of a training set of the plan (default: as in the run)")
+    command.add_argument("--rows", type=_rows, help="rows of a training set of the plan (default: as in the run)")
     command.add_argument(
-        "--test-rows", type=float, help="rows of a test set of the plan (default: in proportion to --rows)"
+        "--test-rows", type=_rows, help="rows of a test set of the plan (default: in proportion to --rows)"
     )
     command.add_argument("-o", "--output", type=Path, help="write the table to this TSV file instead of printing it")
 

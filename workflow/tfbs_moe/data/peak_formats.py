@@ -8,6 +8,7 @@
 | tables of UCSC's database | a number (``bin``) before the chromosome | without it |
 | SEACR | ``chr1:100-200``, the region of highest signal, in column 6 | its middle is the summit |
 | ReMap and other BED with a thick part of one base | columns 7 and 8 | the thick base is the summit |
+| epic2 | a fold change in column 10 | no summit |
 | gappedPeak | 15 columns | no summit; signal, p and q of its last three columns |
 """
 
@@ -91,6 +92,10 @@ def _is_gapped(row: Row, titles: Sequence[str]) -> bool:
     return len(row) == _GAPPED_COLUMNS and _whole(*row[1:3], row[9]) and all(map(_NUMBER.fullmatch, row[12:]))
 
 
+def _is_epic2(row: Row, titles: Sequence[str]) -> bool:
+    return len(row) == 10 and _whole(*row[1:3]) and bool(_NUMBER.fullmatch(row[9])) and float(row[9]) % 1 != 0
+
+
 def _from_granges(row: Row) -> Row:
     strand = row[4] if len(row) > 4 and row[4] in _BED_STRANDS else _NONE
     return [row[0], _zero_based(row[1]), row[2], _NONE, _NONE, strand]
@@ -129,5 +134,6 @@ _FORMATS: tuple[tuple[str, Callable[[Row, Sequence[str]], bool], Callable[[Row],
     ("GFF, which counts from 1", _is_gff, _from_gff),
     ("SEACR, with the region of highest signal", _is_seacr, _from_seacr),
     ("BED whose thick base is the summit", _has_thick_base, _from_thick_base),
+    ("epic2", _is_epic2, lambda row: row[:6]),
     ("gappedPeak", _is_gapped, lambda row: [*row[:6], *row[12:], _NO_SUMMIT]),
 )

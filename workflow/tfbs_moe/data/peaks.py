@@ -230,7 +230,7 @@ def holds_peaks(begin: bytes) -> bool:
         numbered, titles, _ = _rows(Path(), whole)
     except InputError:
         # With titles that are known, or no row at all.
-        return b"abs_summit" in whole or b"\tIP" in whole
+        return b"abs_summit" in whole or b"\tIP" in whole or whole.startswith((b"@HD\t", b"@SQ\t"))
     rows, _ = as_narrow_peaks([fields for _, fields in numbered[:_LOOKED_AT]], titles)
     usual = [
         len(row) > 2 and all(map(_NUMBER.fullmatch, row[1:3])) and not _SEQUENCE.fullmatch(row[-1]) for row in rows

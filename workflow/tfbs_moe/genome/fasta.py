@@ -60,10 +60,10 @@ def read_fasta(path: str | Path, *, rna: bool = False) -> Iterator[tuple[str, np
             if name is not None:
                 yield name, _record(path, name, parts)
             name, parts = _name(path, line, header, seen), []
+        if name is None and letters.strip():
+            raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is not FASTA")
         if letters:
             parts.append(_encode(path, line, letters, rna))
-        if name is None and any(parts):
-            raise InputError(f"{path}, line {line}: a FASTA file opens with a line such as '>chr1'; this is not FASTA")
     if name is None:
         raise InputError(f"{path} holds no sequence; a FASTA file was expected")
     yield name, _record(path, name, parts)

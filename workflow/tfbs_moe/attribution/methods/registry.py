@@ -5,10 +5,13 @@ CONTRIBUTING.md, "How to add an attribution method", has the steps for a new one
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, Literal, get_origin
 
 import numpy as np
 import torch
@@ -23,6 +26,7 @@ from tfbs_moe.runtime import rng as named_rng
 
 # A column may be soft (neutral padding, a profile); its four values still sum to at most 1.
 COLUMN_TOLERANCE = 1e-4
+_SHOWN = 40
 
 Function = Callable[..., Tensor]
 
@@ -141,7 +145,26 @@ def _arguments(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             allowed = ", ".join(known) or "none"
             raise InputError(f"method {method} has no setting {name!r}; it has: {allowed}")
+        if not _fits(settings[name], known[name].annotation):
+            kind = getattr(known[name].annotation, "__name__", None) or str(known[name].annotation)
+            expected = {"int": "a whole number", "float": "a finite number"}.get(kind, kind)
+            raise InputError(f"method {method}: {name} is {repr(settings[name])[:_SHOWN]}; {expected} was expected")
     return dict(chosen.settings) | dict(settings)
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Return whether a setting has a type of an annotation; only numbers and text are looked at."""
+    if isinstance(kind, UnionType):
+        return any(_fits(value, each) for each in kind.__args__)
+    if isinstance(value, bool) and kind in (int, float):
+        return False
+    if kind is int:
+        return isinstance(value, Integral)
+    if kind is float:
+        return isinstance(value, Real) and math.isfinite(value)
+    if kind is str or get_origin(kind) is Literal:
+        return isinstance(value, str)
+    return not (kind is NoneType and value is not None)
 
 
 def _base(name: str, settings: Mapping[str, Any]) -> Function:

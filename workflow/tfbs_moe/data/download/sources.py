@@ -290,6 +290,27 @@ def addresses(
     return list(dict.fromkeys([url, *archives, *others]))
 
 
+def check_mirror(mirror: str | None, wanted: Iterable[Remote]) -> None:
+    """Raise InputError unless a mirror is an http(s) address, or a folder that could have the ``wanted`` files."""
+    scheme = _SCHEME.match(mirror) if mirror else None
+    if not mirror:
+        return
+    if scheme and scheme[1].lower() in ("http", "https"):
+        _split(mirror)
+        return
+    if scheme and scheme[1].lower() != "file":
+        raise InputError(f"config: mirror: {redacted(mirror)} is neither a folder nor an http(s) address")
+    folder = _file_path(mirror) if scheme else Path(mirror).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"config: mirror: there is no folder {folder} (paths are relative to {Path.cwd()})")
+    hosts = sorted({resource_path(remote.url, "").parts[0] for remote in wanted})
+    if hosts and not any((folder / host).is_dir() for host in hosts):
+        raise InputError(
+            f"config: mirror: {folder} has none of the folders {', '.join(hosts)}; a mirror has files as <host>/<path> "
+            "(without this key, snakemake mirror_list prints which)"
+        )
+
+
 def resource_path(url: str, root: str | Path = DOWNLOADS) -> Path:
     """Return the local file of an address, ``<root>/<host>/<path>``, as ``wget --force-directories`` lays it out.
 
