@@ -300,7 +300,7 @@ def test_modisco_output(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         modisco.read_motifs(tmp_path / "none.h5")
     path.write_bytes(b"x" * 100)
-    with pytest.raises(InputError, match="cannot be read as modisco's output"):
+    with pytest.raises(InputError, match="out.h5 cannot be read as HDF5"):
         modisco.read_motifs(path)
     with h5py.File(path, "w") as file:
         file["other"] = 1

@@ -74,6 +74,13 @@ def reverse_complement(array: np.ndarray) -> np.ndarray:
     return array[..., ::-1, ::-1]
 
 
+def check_codes(codes: np.ndarray) -> np.ndarray:
+    """Return ``codes`` if all are of bases or unknown, 0 to 4; else raise InputError."""
+    if codes.size and (codes.dtype != np.uint8 or codes.max() > UNKNOWN):
+        raise InputError(f"codes of bases are uint8 from 0 to {UNKNOWN}; these are {codes.dtype} up to {codes.max()}")
+    return codes
+
+
 def check_one_hot(array: np.ndarray, name: str = "X") -> np.ndarray:
     """Return ``array`` if it is one-hot (N, 4, L); else raise InputError that names it."""
     if array.ndim != 3 or array.shape[1] != 4:

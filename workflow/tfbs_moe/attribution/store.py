@@ -14,7 +14,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
 from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5, open_hdf5, plain_attributes, write_arrays
+from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 _ARRAYS: dict[str, type[np.generic]] = {
     "attribution": np.float32,
@@ -79,7 +79,7 @@ def write_attributions(attributions: Attributions, path: str | Path) -> None:
 def read_attributions(path: str | Path) -> Attributions:
     """Read what ``write_attributions`` wrote."""
     with open_hdf5(path, "attributions", _ARRAYS) as file:
-        return Attributions(**{name: file[name][()] for name in _ARRAYS}, settings=plain_attributes(file))
+        return Attributions(**{name: file[name][()] for name in _ARRAYS}, settings=file.attributes)
 
 
 def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.runtime import rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5, open_hdf5, plain_attributes, write_arrays
+from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 UNPAIRED = -1
 UNPLACED = -1
@@ -151,7 +151,7 @@ def read_dataset(path: str | Path) -> Dataset:
     with open_hdf5(path, "a dataset", (*_NUMBERS, *_TEXTS)) as file:
         numbers = {name: file[name][()] for name in _NUMBERS}
         texts = {name: _as_text(name, file[name]) for name in _TEXTS}
-        return Dataset(**numbers, **texts, attributes=plain_attributes(file))
+        return Dataset(**numbers, **texts, attributes=file.attributes)
 
 
 def concatenate(datasets: Sequence[Dataset], attributes: Mapping[str, Attribute] | None = None) -> Dataset:

@@ -19,7 +19,7 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.fasta import read_fasta
 from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes
-from tfbs_moe.tables import atomic, check_is_file, check_space
+from tfbs_moe.tables import atomic, check_is_file, check_space, open_hdf5
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 2"
@@ -75,17 +75,17 @@ class Genome:
 
     @classmethod
     def _map(cls, path: Path) -> "Genome":
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != _FORMAT:
-                    raise InputError(f"{path} is HDF5 but not a prepared genome of this version; rebuild it")
-                names = [str(name) for name in file["chrom"].asstr()[()]]
-                records = [file[f"codes/{number}"] for number in range(len(names))]
-                places = {name: (_offset(each), len(each)) for name, each in zip(names, records, strict=True)}
-                checksums = [file[f"{_CHECKSUM}/{number}"][()] for number in range(len(names))]
-                noted = int(file.attrs[_CHECKSUM])
-        except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged ({error}); {_DAMAGED}") from None
+        with open_hdf5(path, "a prepared genome", ["chrom"]) as file:
+            if file.attributes.get("format") != _FORMAT:
+                raise InputError("it is HDF5, but not a prepared genome of this version; rebuild it")
+            names = [str(name) for name in file["chrom"].asstr()[()]]
+            records = [file[f"codes/{number}"] for number in range(len(names))]
+            places = {name: (_offset(each), len(each)) for name, each in zip(names, records, strict=True)}
+            checksums = [file[f"{_CHECKSUM}/{number}"][()] for number in range(len(names))]
+            noted = file.attributes.get(_CHECKSUM)
+            for name, record, checksum in zip(names, records, checksums, strict=True):
+                if checksum.shape != (-(-len(record) // _CHECKED_BASES),) or checksum.dtype.kind != "u":
+                    raise InputError(f"{name} does not have a checksum for every {_CHECKED_BASES} bases; {_DAMAGED}")
         if max((offset + size for offset, size in places.values()), default=0) > path.stat().st_size:
             raise InputError(f"{path} is cut short; {_DAMAGED}")
         sizes = {name: size for name, (_, size) in places.items()}
@@ -245,6 +245,10 @@ class _Mapped(_Whole):
                     f"{self._path} is damaged: {name} does not have the checksum noted with it near base {start}; "
                     f"{_DAMAGED}"
                 )
+        # Whoever wrote the checksums may have written what is no base.
+        for run in np.split(blocks, np.flatnonzero(np.diff(blocks) > 1) + 1) if len(blocks) else ():
+            if self._codes[name][run[0] * _CHECKED_BASES : (run[-1] + 1) * _CHECKED_BASES].max() > UNKNOWN:
+                raise InputError(f"{self._path} is damaged: {name} holds codes above {UNKNOWN}; {_DAMAGED}")
         seen[blocks] = True
 
 

@@ -6,12 +6,11 @@ installed beside this library.
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from tfbs_moe.attribution.motifs.motif import Motif, trimmed
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import atomic
+from tfbs_moe.tables import Arrays, atomic, open_hdf5
 
 SEQUENCES = "sequences.npy"
 ATTRIBUTIONS = "attributions.npy"
@@ -30,21 +29,12 @@ def write_inputs(attribution: np.ndarray, X: np.ndarray, folder: str | Path) -> 
 
 def read_motifs(path: str | Path) -> list[Motif]:
     """Read the patterns that modisco found, those of most seqlets first; an empty list where there are none."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: there is no such file; modisco should have written it")
-    try:
-        with h5py.File(path, "r") as file:
-            if "window_size" not in file.attrs:
-                raise InputError(f"{path} was not written by modisco-lite: it has no attribute window_size")
-            found = [
-                (_SIGNS[group], pattern)
-                for group in _SIGNS
-                for pattern in (_pattern(each) for each in file.get(group, {}).values())
-            ]
-    except (OSError, KeyError) as error:
-        raise InputError(
-            f"{path} cannot be read as modisco's output: {error}. Delete it and run modisco again."
-        ) from None
+    with open_hdf5(path, "motifs of modisco", []) as file:
+        if "window_size" not in file.attributes:
+            raise InputError("it was not written by modisco-lite: it has no attribute window_size")
+        found = [
+            (sign, _pattern(file, f"{group}/{name}")) for group, sign in _SIGNS.items() for name in file.names(group)
+        ]
     motifs = []
     for sign in _SIGNS.values():
         mine = [trimmed(motif) for name, motif in found if name == sign]
@@ -56,6 +46,6 @@ def read_motifs(path: str | Path) -> list[Motif]:
     return motifs
 
 
-def _pattern(group: h5py.Group) -> Motif:
-    members = int(group["seqlets/n_seqlets"][()].item())
-    return Motif("", group["sequence"][()].T * members, group["contrib_scores"][()].T, members)
+def _pattern(file: Arrays, place: str) -> Motif:
+    members = int(file[f"{place}/seqlets/n_seqlets"][()].item())
+    return Motif("", file[f"{place}/sequence"][()].T * members, file[f"{place}/contrib_scores"][()].T, members)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tfbs_moe.data.dataset import Dataset, read_dataset
 from tfbs_moe.data.kmers import KmerIndex
-from tfbs_moe.sequence import codes_from_one_hot
+from tfbs_moe.sequence import check_codes, codes_from_one_hot
 from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 _ORDER = "experiments"
@@ -46,8 +46,8 @@ def write_positives(paths: Iterable[str | Path], path: str | Path) -> None:
     """
     files: dict[str, list[str | Path]] = {}
     for each in paths:
-        with h5py.File(each) as file:
-            files.setdefault(str(file.attrs["experiment"]), []).append(each)
+        with open_hdf5(each, "a dataset", []) as file:
+            files.setdefault(str(file.attributes["experiment"]), []).append(each)
     with new_hdf5(path) as file:
         file.create_dataset(_ORDER, data=list(files), dtype=h5py.string_dtype())
         for name, parts in files.items():
@@ -60,4 +60,4 @@ def read_positives(path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each experiment's name and bound codes (M, L) from ``write_positives``; InputError if unreadable."""
     with open_hdf5(path, "bound training rows", [_ORDER]) as file:
         for name in file[_ORDER].asstr()[:]:
-            yield str(name), file[f"codes/{name}"][:]
+            yield str(name), check_codes(file[f"codes/{name}"][:])
