@@ -13,6 +13,7 @@ from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError, printable
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.runtime import step
 
 WINDOW = 31
 SEQUENCE = "ACGTTGCATGACTCATCGGATTTACGATCCA"
@@ -131,6 +132,15 @@ def test_names_of_records_reach_no_terminal_raw(expert, tmp_path, capsys):
     assert "\x1b" not in capsys.readouterr().out
     logging.getLogger("tfbs_moe").warning("%s", f"{ESCAPE}warned")
     assert "\\x1b[31mwarned" in capsys.readouterr().err
+
+
+def test_a_step_of_a_study_logs_no_escape(tmp_path, capsys):
+    with step(tmp_path / "step.log"):
+        logging.getLogger("tfbs_moe").warning("%s", f"{ESCAPE}warned")
+    with pytest.raises(SystemExit), step(tmp_path / "error.log"):
+        raise InputError(f"{ESCAPE}wrong")
+    said = capsys.readouterr().err + (tmp_path / "step.log").read_text() + (tmp_path / "error.log").read_text()
+    assert "\x1b" not in said and said.count("\\x1b[31m") == 4
 
 
 def test_experts_names_break_no_header(expert, sequences, tmp_path, capsys):

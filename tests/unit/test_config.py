@@ -106,6 +106,10 @@ def test_command_line_text_is_read_as_the_schema_asks(override, path, expected):
             ["config: replicates.0", "greater than the maximum of 4294967295"],
         ),
         ({**MINIMAL, "replicates": list(range(101))}, ["config: replicates", "is too long"]),
+        (
+            {**MINIMAL, "statistics": {"margin": float("nan")}},
+            ["config: statistics.margin: nan is not a finite number"],
+        ),
         ({**MINIMAL, "seed": 2**40}, ["config: seed", "greater than the maximum"]),
         ({**MINIMAL, "protocols": {"p": {"folds": 10**9}}}, ["protocols.p.folds", "greater than the maximum of 100"]),
         ({**MINIMAL, "statistics": {"draws": "many"}}, ["statistics.draws", "'many' is not of type 'integer'"]),

@@ -45,6 +45,8 @@ def test_a_config_file_that_cannot_be_read(project):
     assert_one_message(project.run("-n", "--configfile", "config/demo.yaml", "experts"), "put targets first")
     (project.folder / "bad.yaml").write_text("run: x\nprotocols: [a\n  b: c\n")
     assert_one_message(project.run("--configfile", "bad.yaml"), "bad.yaml, line 3, column 4: this is not YAML")
+    (project.folder / "bad.yaml").write_text(f"run: x\nseed: {'9' * 5000}\n")
+    assert_one_message(project.run("--configfile", "bad.yaml"), "bad.yaml: this is not YAML (Exceeds the limit")
     (project.folder / "bad.yaml").write_text("only words")
     assert_one_message(project.run("--configfile=bad.yaml"), "bad.yaml: keys with values were expected")
     (project.folder / "config/config.yaml").write_text("run: [")

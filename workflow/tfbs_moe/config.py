@@ -6,6 +6,7 @@ For the Snakefile under a bare Snakemake: standard library, PyYAML and jsonschem
 import copy
 import csv
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -64,7 +65,8 @@ def check_config_file(path: str | Path) -> None:
             f"{path}{place}: this is not YAML ({said}); check the colons, brackets, quotes and indentation "
             "(spaces, not tabs) there and in the line above"
         ) from None
-    except yaml.YAMLError as error:
+    # Numbers of thousands of digits are ValueErrors; deep nesting exhausts the parser's stack.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is not YAML ({error})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: keys with values were expected (key: value), and there are none")
@@ -89,7 +91,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     ]
     config = _coerce(config, schema)
     # With an unknown kind the schema of a name is unknown too, and its other faults would mislead.
-    faults = kinds or list(_faults(config, schema, "config"))
+    faults = kinds or [*_faults(config, schema, "config"), *_not_finite(config, "")]
     if faults:
         raise InputError("\n".join(faults))
     named = {"experts": set(config.get("experts", {})), "gates": set(config.get("gates", {}))}
@@ -102,6 +104,15 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
         complete[part] = {name: settings for name, settings in complete[part].items() if name in names}
     complete_splits(complete)
     return complete
+
+
+def _not_finite(value: object, place: str) -> Iterator[str]:
+    """Yield a sentence for each number that is infinite or none, which no bound of a schema excludes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"config: {place}: {value} is not a finite number"
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from _not_finite(part, f"{place}.{key}" if place else str(key))
 
 
 def _add_variants(schema: dict[str, Any], given: object, where: str) -> Iterator[str]:

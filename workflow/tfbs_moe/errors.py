@@ -1,5 +1,6 @@
 """Exceptions whose messages are for the user, and how a process ends early."""
 
+import logging
 import re
 import signal
 import threading
@@ -15,6 +16,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 def printable(text: str) -> str:
     """Return a text with an escape in place of each character that a terminal would obey."""
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats messages of the log so that a terminal obeys no name in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message of a record."""
+        return printable(super().format(record))
 
 
 class InputError(ValueError):

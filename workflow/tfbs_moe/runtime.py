@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfbs_moe.errors import InputError, in_words, unwind_on_termination
+from tfbs_moe.errors import InputError, PrintableFormatter, in_words, unwind_on_termination
 from tfbs_moe.locks import hold_as_job
 from tfbs_moe.tables import disk_problem
 
@@ -154,9 +154,9 @@ def step(log_path: str | Path | None = None) -> Iterator[None]:
             handlers.append(logging.FileHandler(log_path, mode="w", encoding="utf-8"))
         except OSError as error:
             unwritten = error
-    logging.basicConfig(
-        level=logging.INFO, handlers=handlers, force=True, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    for handler in handlers:
+        handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
     logging.captureWarnings(True)
     hold_as_job()
     unwind_on_termination()

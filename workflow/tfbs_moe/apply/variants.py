@@ -132,8 +132,8 @@ def _windows(
     found: list[np.ndarray] = []
     status = []
     for allele in batch:
-        chrom = names.get(allele.chrom, allele.chrom)
-        reason, windows = _of_allele(replace(allele, chrom=chrom), genome, window, offsets)
+        found_as = replace(allele, chrom=names[allele.chrom]) if allele.chrom in names else allele
+        reason, windows = _of_allele(found_as, genome, window, offsets)
         status.append(reason)
         found += windows
     table = pd.DataFrame(

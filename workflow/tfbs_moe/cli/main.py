@@ -17,7 +17,7 @@ from typing import Any
 
 from tfbs_moe import __version__
 from tfbs_moe.cli import commands
-from tfbs_moe.errors import InputError, in_words, printable, unwind_on_termination
+from tfbs_moe.errors import InputError, PrintableFormatter, in_words, unwind_on_termination
 
 MISUSED = 2
 _PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")
     unwind_on_termination()
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_Printable("%(message)s"))
+    console.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[console], force=True)
     logging.captureWarnings(True)
     # It logs what it cuts from each font that a figure embeds.
@@ -68,13 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         commands.say(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left")
         return _INTERRUPTED
-
-
-class _Printable(logging.Formatter):
-    """Escapes what a terminal would obey, as names of a user's records may hold it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
 
 
 def _has_streams(given: argparse.Namespace) -> bool:
