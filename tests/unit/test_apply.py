@@ -20,7 +20,7 @@ from tfbs_moe.apply.input_tables import Allele, read_sequences, read_variants
 from tfbs_moe.apply.predict import Columns, predict, predict_file
 from tfbs_moe.apply.scorer import Scorer, warn_of_other_genome
 from tfbs_moe.apply.variants import score_variants
-from tfbs_moe.apply.windows import open_source, tile_starts
+from tfbs_moe.apply.windows import open_source, tile_count, tile_starts
 from tfbs_moe.cli.main import main
 from tfbs_moe.data.dataset import make_dataset, write_dataset
 from tfbs_moe.errors import InputError
@@ -273,6 +273,23 @@ def test_rna_is_named_and_read_where_asked_for(model, letters, tmp_path, capsys)
         assert "'U': this is RNA, where DNA was expected; --rna reads U as T" in capsys.readouterr().err
         assert run(command, model, tmp_path / f"rna_{name}", "--quiet", "--rna") == 0
         assert capsys.readouterr().out == expected_rows
+
+
+@pytest.mark.parametrize("step", [1, 7, 31, 40])
+@pytest.mark.parametrize("start", [0, CHROMOSOME - 20, CHROMOSOME, CHROMOSOME + 50])
+def test_tiles_of_an_interval_far_beyond_its_chromosome_are_counted_not_made(genome, tmp_path, start, step):
+    bed = tmp_path / "i.bed"
+    for end in (start + 20, start + 31, CHROMOSOME + 63, CHROMOSOME + 200, 2**40):
+        if end <= start:
+            continue
+        bed.write_text(f"chr1\t{start}\t{end}\n")
+        source = open_source(bed, WINDOW, genome=genome, step=step, tile=True)
+        found = np.concatenate([block.start for block in source.blocks()] or [np.empty(0, np.int64)])
+        starts = start + tile_starts(min(end, CHROMOSOME + 500 * step) - start, WINDOW, step)
+        assert set(found) <= set(starts) and (found < CHROMOSOME).all()
+        assert len(found) + sum(source.notes.values()) == tile_count(end - start, WINDOW, step)
+        if end < 2**40:
+            assert len(starts) == tile_count(end - start, WINDOW, step)
 
 
 def test_tiles_cover_and_cuts_know_their_ends():

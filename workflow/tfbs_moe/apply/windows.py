@@ -194,6 +194,12 @@ def tile_starts(length: int, window: int, step: int) -> np.ndarray:
     return starts if starts[-1] == last else np.append(starts, last)
 
 
+def tile_count(length: int, window: int, step: int) -> int:
+    """Return the number of ``tile_starts``."""
+    steps, rest = divmod(max(0, length - window), step)
+    return steps + 1 + (rest > 0)
+
+
 class _Gathering:
     """Regroups windows into blocks of one size, so that what a model sees does not depend on the file's layout."""
 
@@ -422,10 +428,12 @@ def _tiled(peaks: _Peaks, window: int, step: int, merge: bool) -> Source:
     def parts() -> Iterator[Windows]:
         columns = (table[name] for name in ("chrom", "start", "end", "name"))
         for row, (chrom, start, end, name) in enumerate(zip(*columns, strict=True)):
-            starts = start + tile_starts(end - start, window, step)
-            on = (starts < genome.sizes[chrom]) & (starts + window > 0)
-            notes[_LEFT_OUT_BEYOND] += int((~on).sum())
-            starts = starts[on]
+            # Its end may be far beyond that of the chromosome, where windows are only counted.
+            size, count = genome.sizes[chrom], tile_count(end - start, window, step)
+            starts = np.arange(start, size, step) if end > size + window and count > 1 else None
+            starts = start + tile_starts(end - start, window, step) if starts is None else starts
+            starts = starts[(starts < size) & (starts + window > 0)]
+            notes[_LEFT_OUT_BEYOND] += count - len(starts)
             label = _label(name, chrom, start, end)
             # An interval may be a whole chromosome.
             for first in range(0, len(starts), BLOCK_ROWS):
