@@ -15,6 +15,7 @@ import pysam
 import pytest
 import torch
 
+from tfbs_moe.apply import variants as variants_module
 from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.input_tables import Allele, read_sequences, read_variants
 from tfbs_moe.apply.predict import Columns, predict, predict_file
@@ -213,6 +214,35 @@ def test_what_has_no_known_base_has_no_score_and_a_status(model, genome, tmp_pat
     (tmp_path / "n.txt").write_text("N" * WINDOW + "\n")
     assert run("attribute", model, tmp_path / "n.txt", "--quiet") == 1
     assert "no sequence with a known base" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+@pytest.mark.parametrize("options", [[], ["--best"]])
+def test_blocks_without_any_score_are_written_as_others_are(model, genome, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(windows_module, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(variants_module, "BATCH_ALLELES", 2)
+    places = ["chr1\t900\t950", "chr2\t10\t60", "chr1\t40\t90", "chr1\t140\t190", "chr2\t5\t50", "chr2\t9\t60"]
+    (tmp_path / "p.bed").write_text("".join(f"{place}\n" for place in places))
+    base = "ACGT"[Genome.open(genome).codes("chr1")[99]]
+    good, odd = f"chr1\t100\t{base}\t{'ACGT'.replace(base, '')[0]}\n", "chr1\t100\tN\t<DEL>\n"
+    (tmp_path / "v.tsv").write_text("chrom\tpos\tref\talt\n" + odd * 2 + good * 2 + odd * 2)
+    for command, name in (("predict", "p.bed"), ("variants", "v.tsv")):
+        how = (
+            command,
+            model,
+            tmp_path / name,
+            "--genome",
+            genome,
+            "--quiet",
+            *(options if command == "predict" else []),
+        )
+        for suffix in ("parquet", "tsv"):
+            assert run(*how, "-o", tmp_path / f"o.{suffix}") == 0
+        parquet, text = pd.read_parquet(tmp_path / "o.parquet"), pd.read_csv(tmp_path / "o.tsv", sep="\t")
+        assert (parquet["status"] == "scored").tolist() == [False] * 2 + [True] * 2 + [False] * 2
+        expert = "expert" if command == "predict" else "expert_reference"
+        assert parquet[expert].isna().equals(parquet["status"] != "scored")
+        pd.testing.assert_frame_equal(parquet.astype(text.dtypes), text, rtol=1e-5)
 
 
 def test_chromosomes_are_found_by_style_or_table_where_that_is_asked_for(model, genome, tmp_path, capsys):

@@ -155,8 +155,10 @@ class _Parquet(Sink):
     def write(self, table: pd.DataFrame) -> None:
         rows = pa.Table.from_pandas(table, preserve_index=False)
         if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, rows.schema, compression="zstd")
-        self._writer.write_table(rows)
+            # A column of text of which the first rows have none would have no type.
+            kinds = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in rows.schema]
+            self._writer = pyarrow.parquet.ParquetWriter(self._path, pa.schema(kinds), compression="zstd")
+        self._writer.write_table(rows.cast(self._writer.schema))
 
     def close(self) -> None:
         if self._writer is not None:
