@@ -135,6 +135,10 @@ def become(arguments: list[str], folder: str, environment: dict[str, str], files
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    # Those that were there know what they were opened on, such as whether one can seek in it.
+    sys.stdin = open(0, encoding="utf-8")  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

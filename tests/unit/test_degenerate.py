@@ -177,7 +177,7 @@ def test_validation_rows_of_one_class_leave_probabilities_as_they_came():
 
 def test_embeddings_that_do_not_vary_are_in_distribution_wherever_they_lie():
     dead = fit_ood_score(np.zeros((6, 2, 3), np.float32), ["a", "a", "b", "b", "unbound", "unbound"])
-    assert dead.of(torch.zeros(2, 2, 3)).tolist() == [1, 1]
+    assert dead.p_value(torch.zeros(2, 2, 3)).tolist() == [1, 1]
     draw = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float32)
     classes = ["a", "a", "a", "unbound", "unbound", "unbound", "b"]
     lone, without = fit_ood_score(draw, classes), fit_ood_score(draw[:6], classes[:6])

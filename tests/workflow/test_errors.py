@@ -156,8 +156,8 @@ def test_a_local_file_of_another_checksum(prepared):
 
 def test_one_address_with_two_checksums(project):
     rows = [
-        f"{name} {name} cell {role} - deepbind https://h.org/a.gz md5:{digit * 32}"
-        for name, role, digit in (("A", "train", "0"), ("B", "ood", "1"))
+        f"{name} {name} cell {role} - deepbind https://h.org/{file}.gz md5:{digit * 32}"
+        for name, role, file, digit in (("A", "train", "a", "0"), ("B", "train", "b", "0"), ("C", "ood", "a", "1"))
     ]
     config = project.config("two", run="two", experiments=project.table("two", *rows))
     assert_one_message(project.run("-n", "--configfile", config), "https://h.org/a.gz has the md5 0000", "1111")
