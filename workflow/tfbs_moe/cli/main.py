@@ -4,6 +4,7 @@ Heavy libraries are imported by the sub-commands that need them, so that ``--hel
 """
 
 import argparse
+import gc
 import io
 import logging
 import math
@@ -68,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         commands.say(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left")
         return _INTERRUPTED
+    finally:
+        # The exit would search through all that torch brought for garbage: half a second.
+        gc.freeze()
 
 
 def _has_streams(given: argparse.Namespace) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+
+# It loads scipy.sparse, which takes a quarter of a second, where that is first used.
+import scipy
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN
@@ -140,7 +142,8 @@ class Sharing:
 
     dataset_of_row: np.ndarray  # int (R,)
     things: np.ndarray  # int (R,), distinct k-mers (or sequences) of the row
-    held: csr_array  # sparse int (R, D), how many each dataset holds; in the row's own, how many its other rows hold
+    # Sparse int (R, D), how many each dataset holds; in the row's own, how many its other rows hold.
+    held: "scipy.sparse.csr_array"
 
 
 def kmers_in_common(codes: Sequence[np.ndarray], k: int = DEFAULT_K) -> Sharing:
@@ -166,25 +169,29 @@ def shared_sequences(codes: Sequence[np.ndarray]) -> Sharing:
     return Sharing(dataset_of_row, np.ones_like(number), _of_rows(held, repeated, number, dataset_of_row))
 
 
-def _distinct_sequences(codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, csr_array]:
+def _distinct_sequences(codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, "scipy.sparse.csr_array"]:
     """Return the distinct sequence and the dataset of every row, and the rows of each sequence (U) per dataset (D)."""
     number = sequence_ids(np.concatenate(codes))
     dataset_of_row = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
     ones = np.ones(len(number), dtype=np.int32)
     shape = number.max(initial=-1) + 1, len(codes)
-    return number, dataset_of_row, csr_array((ones, (number, dataset_of_row)), shape=shape)
+    return number, dataset_of_row, scipy.sparse.csr_array((ones, (number, dataset_of_row)), shape=shape)
 
 
-def _of_rows(held: csr_array, repeated: csr_array, number: np.ndarray, dataset_of_row: np.ndarray) -> csr_array:
+def _of_rows(
+    held: "scipy.sparse.csr_array", repeated: "scipy.sparse.csr_array", number: np.ndarray, dataset_of_row: np.ndarray
+) -> "scipy.sparse.csr_array":
     """Return sparse int (R, D): in other datasets what is ``held`` (U, D) there, in the row's own what is repeated."""
     rows = np.arange(len(number))
-    own = csr_array((np.ones(len(rows), dtype=np.int32), (rows, dataset_of_row)), shape=(len(rows), held.shape[1]))
-    found = csr_array(held[number] + (repeated - held)[number].multiply(own))
+    own = scipy.sparse.csr_array(
+        (np.ones(len(rows), dtype=np.int32), (rows, dataset_of_row)), shape=(len(rows), held.shape[1])
+    )
+    found = scipy.sparse.csr_array(held[number] + (repeated - held)[number].multiply(own))
     found.eliminate_zeros()
     return found
 
 
-def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
+def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, "scipy.sparse.csr_array"]:
     """Return the number of distinct k-mers of each sequence, int (U,), and 1 where it has one of W that are repeated.
 
     The W k-mers occur at several places, be it in one sequence.
@@ -203,7 +210,7 @@ def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, csr_array]:
         places.append(place[there].astype(np.int32))
     row, place = np.concatenate(rows), np.concatenate(places)
     shape = len(codes), len(index.kmers)
-    members = csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=shape)
+    members = scipy.sparse.csr_array((np.ones(len(row), dtype=np.int32), (row, place)), shape=shape)
     kmers -= members.sum(axis=1) - np.diff(members.indptr)
     members.data[:] = 1
     return kmers, members
