@@ -12,9 +12,9 @@ import pytest
 from tfbs_moe.cli.files import check_outputs
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic, check_is_file
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build
-from tfbs_moe.tables import atomic, check_is_file
 
 WINDOW = 31
 SEQUENCE = "ACGTTGCATGACTCATCGGATTTACGATCCA"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfbs_moe import tables
+from tfbs_moe import files, tables
 from tfbs_moe.apply.input_tables import read_sequences, read_variants
 from tfbs_moe.data.deepbind import read_deepbind
 from tfbs_moe.data.peaks import read_intervals, read_peaks
@@ -40,7 +40,7 @@ def bomb(path: Path, start: bytes, size: int) -> Path:
     ids=["peaks", "intervals", "deepbind", "sequences", "variants", "json"],
 )
 def test_a_text_that_unpacks_to_far_more_is_refused_before_memory_is_full(tmp_path, monkeypatch, read, start):
-    monkeypatch.setattr(tables, "LARGEST_TEXT", 2 * MEGABYTE)
+    monkeypatch.setattr(files, "LARGEST_TEXT", 2 * MEGABYTE)
     path = bomb(tmp_path / "a.gz", start, 64 * MEGABYTE)
     if read is tables.read_json:
         path.write_bytes(gzip.decompress(path.read_bytes()))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planted_rows import planted
-from tfbs_moe import runtime, sequence, tables
+from tfbs_moe import files, runtime, sequence, tables
 from tfbs_moe.data.dataset import write_dataset
 from tfbs_moe.errors import InputError
 from tfbs_moe.training.checkpoint import write_checkpoint
@@ -52,9 +52,9 @@ def test_bad_sequences_are_named(sequences, part):
 
 def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(tmp_path):
     target = tmp_path / "sub" / "t.txt"
-    with tables.atomic(target) as temporary:
+    with files.atomic(target) as temporary:
         temporary.write_text("old")
-    with pytest.raises(RuntimeError), tables.atomic(target) as temporary:
+    with pytest.raises(RuntimeError), files.atomic(target) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"
@@ -65,7 +65,7 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from tfbs_moe.runtime import step
-from tfbs_moe.tables import atomic
+from tfbs_moe.files import atomic
 with step(), atomic(sys.argv[1]) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), int(sys.argv[2]))
@@ -91,7 +91,7 @@ def test_a_killed_process_leaves_nothing_for_long(tmp_path, number):
 
 def test_what_another_process_is_writing_stays(tmp_path):
     target = tmp_path / "t.json"
-    with tables.atomic(target) as mine:
+    with files.atomic(target) as mine:
         mine.write_text("{}")
         elsewhere = mine.with_name(f".{'0' * 32}{mine.name[33:]}")
         elsewhere.write_text("of a process on another machine")
@@ -156,7 +156,7 @@ def test_files_have_the_rights_of_the_umask_and_names_nobody_foresees(tmp_path):
     try:
         names = []
         for _ in range(2):
-            with tables.atomic(tmp_path / "t.json") as temporary:
+            with files.atomic(tmp_path / "t.json") as temporary:
                 temporary.write_text("{}")
                 names.append(temporary.name)
     finally:

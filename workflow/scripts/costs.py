@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from tfbs_moe.files import atomic
 from tfbs_moe.report.documents.costs import in_words, measured
 from tfbs_moe.runtime import step
-from tfbs_moe.tables import atomic, write_tsv
+from tfbs_moe.tables import write_tsv
 
 with step(snakemake.log[0]):
     run = Path(snakemake.output.table).parents[1]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
+from tfbs_moe.files import atomic
 from tfbs_moe.runtime import step
-from tfbs_moe.tables import atomic
 
 with step(snakemake.log[0]):
     with atomic(snakemake.output.config) as temporary:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tfbs_moe.figures.published import read_published
+from tfbs_moe.files import atomic
 from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.inputs import read_run
 from tfbs_moe.runtime import step
 from tfbs_moe.study import load_study
-from tfbs_moe.tables import atomic
 
 with step(snakemake.log[0]):
     folder = Path(snakemake.input.config).parent

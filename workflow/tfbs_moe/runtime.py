@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfbs_moe.errors import InputError, PrintableFormatter, in_words, unwind_on_termination
+from tfbs_moe.files import disk_problem
 from tfbs_moe.locks import hold_as_job
-from tfbs_moe.tables import disk_problem
 
 if TYPE_CHECKING:
     import torch

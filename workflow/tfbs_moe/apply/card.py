@@ -7,8 +7,8 @@ from typing import Any
 from tfbs_moe.apply.scorer import genome_facts
 from tfbs_moe.evaluation.calibration import read_calibrations
 from tfbs_moe.evaluation.ood_score import OodScore
+from tfbs_moe.files import read_text
 from tfbs_moe.models import bundle
-from tfbs_moe.tables import read_text
 
 _CARDS = "cards"
 

@@ -17,8 +17,8 @@ from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.errors import InputError, printable
 from tfbs_moe.figures.logos import Explained, logos
 from tfbs_moe.figures.style import save
+from tfbs_moe.files import atomic, check_space
 from tfbs_moe.sequence import ALPHABET, one_hot_from_codes
-from tfbs_moe.tables import atomic, check_space
 
 # The three are chosen from the first so many sequences.
 MOST = 4096

@@ -10,9 +10,9 @@ import numpy as np
 import pysam
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import open_bytes, text_lines
 from tfbs_moe.genome.fasta import base_codes, odd_letter
 from tfbs_moe.sequence import UNKNOWN
-from tfbs_moe.tables import open_bytes, text_lines
 
 BATCH_LINES = 16384
 _SEQUENCE_COLUMNS = ("sequence", "seq")

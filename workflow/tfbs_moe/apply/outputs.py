@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import atomic
+from tfbs_moe.files import atomic
 
 STANDARD_OUTPUT = "-"
 FORMATS = (".tsv", ".tsv.gz", ".bed", ".bed.gz", ".parquet", ".bw")

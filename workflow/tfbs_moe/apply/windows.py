@@ -20,11 +20,11 @@ from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.data.peaks import holds_peaks, read_peaks
 from tfbs_moe.data.windows import window_start
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import check_is_file, open_bytes
 from tfbs_moe.genome.assemblies import NameMatcher, name_matcher, translation
 from tfbs_moe.genome.fasta import read_fasta
 from tfbs_moe.genome.genome import Genome, padded_windows
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, reverse_complement
-from tfbs_moe.tables import check_is_file, open_bytes
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
+from tfbs_moe.hdf5 import new_hdf5, open_hdf5, write_arrays
 from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 _ARRAYS: dict[str, type[np.generic]] = {
     "attribution": np.float32,

@@ -163,7 +163,7 @@ def _lines(path: Path) -> list[str]:
     """Return the lines of a file, or of standard input for ``-``."""
     if str(path) == STANDARD:
         return sys.stdin.readlines()
-    from tfbs_moe.tables import read_text
+    from tfbs_moe.files import read_text
 
     return read_text(path).splitlines()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfbs_moe.cli.commands import STANDARD
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import disk_problem, mode_of
+from tfbs_moe.files import disk_problem, mode_of
 
 _LONGEST_NAME = 255  # bytes, of a file in every usual file system
 

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon_output()
         return _PIPE_CLOSED
     except OSError as error:
-        from tfbs_moe.tables import disk_problem
+        from tfbs_moe.files import disk_problem
 
         # Files have messages of their own.
         problem = disk_problem(error)

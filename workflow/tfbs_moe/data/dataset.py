@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from tfbs_moe.errors import InputError, LeftOutError
+from tfbs_moe.hdf5 import new_hdf5, open_hdf5, write_arrays
 from tfbs_moe.runtime import rng
 from tfbs_moe.sequence import check_one_hot
-from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 UNPAIRED = -1
 UNPLACED = -1

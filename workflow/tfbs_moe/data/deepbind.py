@@ -20,9 +20,9 @@ from tfbs_moe.data.negatives.shuffles import block_shuffle, dinucleotide_counts,
 from tfbs_moe.data.related import draw_groups, row_groups
 from tfbs_moe.data.splits import SPLITS, Split
 from tfbs_moe.errors import InputError, LeftOutError
+from tfbs_moe.files import open_bytes, read_whole
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET, UNKNOWN, encode, one_hot_from_codes
-from tfbs_moe.tables import open_bytes, read_whole
 
 Negatives = Literal["dinucleotide_shuffle", "block_shuffle", "supplied"]
 

@@ -24,7 +24,7 @@ import pyarrow.csv
 from tfbs_moe.data.counts import Counts
 from tfbs_moe.data.peak_formats import as_narrow_peaks
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import open_bytes, read_whole
+from tfbs_moe.files import open_bytes, read_whole
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import atomic
+from tfbs_moe.files import atomic
 
 log = logging.getLogger(__name__)
 

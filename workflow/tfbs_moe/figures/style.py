@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
-from tfbs_moe.tables import atomic, write_tsv
+from tfbs_moe.files import atomic
+from tfbs_moe.tables import write_tsv
 
 Drawing = tuple[Figure, pd.DataFrame]
 P = ParamSpec("P")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import open_bytes
 from tfbs_moe.sequence import ALPHABET, UNKNOWN
-from tfbs_moe.tables import open_bytes
 
 _BLOCK_BYTES = 1 << 22
 # A definition line is at most this long.

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic, check_is_file, check_space
 from tfbs_moe.genome.fasta import read_fasta
+from tfbs_moe.hdf5 import open_hdf5
 from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes
-from tfbs_moe.tables import atomic, check_is_file, check_space, open_hdf5
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMAT = "tfbs-moe genome 2"

@@ -24,9 +24,9 @@ import pyfaidx
 from tqdm import tqdm
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import GZIP_MAGIC, atomic, open_bytes
 from tfbs_moe.genome.fasta import HEADER_BYTES, base_codes, read_fasta
 from tfbs_moe.sequence import UNKNOWN
-from tfbs_moe.tables import GZIP_MAGIC, atomic, open_bytes
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,14 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic
 from tfbs_moe.models.expert import Expert, count_parameters
 from tfbs_moe.models.gates import Gate
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import ARCHITECTURES, GATES, build, build_gate
 from tfbs_moe.provenance import sha256_file
 from tfbs_moe.sequence import ALPHABET
-from tfbs_moe.tables import atomic, read_json, write_json
+from tfbs_moe.tables import read_json, write_json
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"

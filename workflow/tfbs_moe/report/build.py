@@ -9,11 +9,11 @@ import jinja2
 import pandas as pd
 
 from tfbs_moe import __version__
+from tfbs_moe.files import atomic
 from tfbs_moe.report.inputs import read_run
 from tfbs_moe.report.page import Block, Fold, Picture, Section
 from tfbs_moe.report.sections.compose import sections
 from tfbs_moe.study import Study
-from tfbs_moe.tables import atomic
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from tfbs_moe.tables import atomic
+from tfbs_moe.files import atomic
 
 log = logging.getLogger(__name__)
 

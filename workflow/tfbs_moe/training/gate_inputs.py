@@ -24,11 +24,12 @@ from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.data.related import Pieces, met_in_folds
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic, check_space
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert, predict_in_batches
 from tfbs_moe.models.expert_stack import ExpertStack
 from tfbs_moe.runtime import rng
-from tfbs_moe.tables import atomic, check_space, read_json, write_json
+from tfbs_moe.tables import read_json, write_json
 from tfbs_moe.training.gate_rows import NOBODY, OUT_OF_FOLD, Embed, Outsider, RowChoice, align, choose_rows, who_looks
 from tfbs_moe.training.record import RowsDigest, data_record
 

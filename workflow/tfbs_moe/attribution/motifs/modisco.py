@@ -10,7 +10,8 @@ import numpy as np
 
 from tfbs_moe.attribution.motifs.motif import Motif, trimmed
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import Arrays, atomic, open_hdf5
+from tfbs_moe.files import atomic
+from tfbs_moe.hdf5 import Arrays, open_hdf5
 
 SEQUENCES = "sequences.npy"
 ATTRIBUTIONS = "attributions.npy"

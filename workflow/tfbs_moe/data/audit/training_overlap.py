@@ -9,8 +9,8 @@ import pandas as pd
 
 from tfbs_moe.data.dataset import Dataset, read_dataset
 from tfbs_moe.data.kmers import KmerIndex
+from tfbs_moe.hdf5 import new_hdf5, open_hdf5, write_arrays
 from tfbs_moe.sequence import check_codes, codes_from_one_hot
-from tfbs_moe.tables import new_hdf5, open_hdf5, write_arrays
 
 _ORDER = "experiments"
 

@@ -16,7 +16,6 @@ from urllib.parse import urlencode
 
 import requests
 
-from tfbs_moe import tables
 from tfbs_moe.data.download import http as transport
 from tfbs_moe.data.download.http import Policy, SourceError
 from tfbs_moe.data.download.peak_choice import (
@@ -33,6 +32,7 @@ from tfbs_moe.data.download.peak_choice import (
 )
 from tfbs_moe.data.download.sources import LOCK_COLUMNS, PORTAL, PORTAL_WORD, Portal, Remote, parse_source, read_lock
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic
 from tfbs_moe.genome.assemblies import portal_name
 
 log = logging.getLogger(__name__)
@@ -236,7 +236,7 @@ def _no_file(row: Mapping[str, str], refused: Counter[str]) -> str:
 
 
 def _write_lock(rows: Iterable[Mapping[str, str]], lock: str | Path) -> None:
-    with tables.atomic(lock) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+    with atomic(lock) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, LOCK_COLUMNS, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(rows, key=_key))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tfbs_moe import runtime
+from tfbs_moe.files import atomic
 from tfbs_moe.sequence import ALPHABET, UNKNOWN
-from tfbs_moe.tables import atomic
 
 LINE = 60
 # Lines written at a time.

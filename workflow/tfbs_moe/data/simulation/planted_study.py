@@ -16,8 +16,9 @@ from tfbs_moe import runtime
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.simulation.planted_genome import make_genome, write_fasta
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic
 from tfbs_moe.sequence import ALPHABET, UNKNOWN
-from tfbs_moe.tables import atomic, write_tsv
+from tfbs_moe.tables import write_tsv
 
 GENOME = "genome.fa"
 SITES = "sites.tsv"

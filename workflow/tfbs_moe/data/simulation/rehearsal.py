@@ -36,9 +36,10 @@ from tfbs_moe.data.simulation.rehearsal_genome import (
     simulated_blacklist,
 )
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import atomic, check_space
 from tfbs_moe.genome.chromosomes import Shape, read_shapes
 from tfbs_moe.sequence import ALPHABET
-from tfbs_moe.tables import atomic, check_space, write_tsv
+from tfbs_moe.tables import write_tsv
 
 BLACKLIST = "blacklist.bed.gz"
 

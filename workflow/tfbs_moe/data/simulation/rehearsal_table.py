@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tfbs_moe.config import Experiment, read_experiments
-from tfbs_moe.tables import atomic
+from tfbs_moe.files import atomic
 
 TABLE = "config/config.tsv"
 FACTORS = "resources/factors.tsv"

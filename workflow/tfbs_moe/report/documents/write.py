@@ -12,6 +12,7 @@ import pandas as pd
 
 import tfbs_moe
 from tfbs_moe.figures.catalogue import figure_items
+from tfbs_moe.files import atomic
 from tfbs_moe.planning import CARDS, CRATE, METHODS, document_files
 from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.crate import ro_crate
@@ -20,7 +21,7 @@ from tfbs_moe.report.documents.references import references
 from tfbs_moe.report.inputs import TABLES, models_of, read_run
 from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text, to_markdown
 from tfbs_moe.study import Study
-from tfbs_moe.tables import atomic, write_json
+from tfbs_moe.tables import write_json
 
 
 def write_documents(
