@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import NullFormatter
 
 from tfbs_moe.attribution.names import METHOD_LABELS, METRIC_LABELS
 from tfbs_moe.figures import aggregate
@@ -207,6 +208,10 @@ def cost_against_quality(summary: pd.DataFrame, confidence: float) -> Drawing:
             ax.plot(passes, mean["value"], linestyle="none", markersize=4, label=label, color=color, marker=marker)
             rows.append({"metric": metric, "method": method, "passes": passes} | dict(mean.drop("metric")))
         ax.set(title=COST_METRICS[metric], xscale="log", xlabel="passes through the network per sequence")
+        # One range for all panels; within a decade matplotlib's labels between powers of ten overlap.
+        ax.set_xlim(0.7 * table["passes"].min(), table["passes"].max() / 0.7)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     shared_legend(figure, axes[0], columns=3)
     return figure, pd.DataFrame(rows)
 

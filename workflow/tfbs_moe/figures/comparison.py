@@ -118,8 +118,9 @@ def negatives_matrix(metrics: pd.DataFrame, study: Study, confidence: float) -> 
     for ax, name in zip(axes, panels, strict=True):
         matrix = means[means["set"] == name].pivot_table(index="row", columns="negatives", values="value", sort=False)
         matrix.columns = matrix.columns.str.replace("_", " ")
-        heat_map(ax, matrix, "mean AUROC", lowest=CHANCE, bar=ax is axes[-1])
-        ax.set(title=aggregate.SETS[name], xlabel="tested against")
+        # The numbers stand in the cells: a bar of a row's height would not hold its label.
+        heat_map(ax, matrix, "", lowest=CHANCE, bar=False)
+        ax.set(title=f"AUROC, {aggregate.SETS[name]}", xlabel="tested against")
     kept = ["protocol", "trained_on", "model", "set", "negatives", "value", "lower", "upper", "n_factors", "seeds"]
     return figure, means[kept]
 

@@ -11,7 +11,7 @@ from tfbs_moe.study import OTHER_CELL, UNSEEN, Study
 
 _MOST_EXPERTS = 6
 _MOST_NAMES = 4
-_BOX_HEIGHT = 0.16
+_LINE_HEIGHT = 0.05
 _COLUMNS = {"data": 0.1, "rows": 0.31, "experts": 0.53, "gate": 0.74, "answer": 0.92}
 _WIDTHS = {"data": 0.17, "rows": 0.17, "experts": 0.17, "gate": 0.15, "answer": 0.14}
 
@@ -25,6 +25,11 @@ class _Box:
     middle: float  # height of its centre, 0 to 1
     words: str
     kind: str = ""  # key of ``KIND_COLOURS``
+
+    @property
+    def height(self) -> float:
+        """The height that holds the words, 0 to 1."""
+        return _LINE_HEIGHT * (self.words.count("\n") + 1) + 0.04
 
 
 @styled
@@ -53,7 +58,7 @@ def schematic(study: Study) -> Drawing:
 def _boxes(study: Study) -> list[_Box]:
     config = study.config
     trained = [study.experiments[name]["factor"] for name in study.training]
-    taught = list(dict.fromkeys(trained))
+    factors = list(dict.fromkeys(trained))
     unseen, elsewhere = study.tested_factors(UNSEEN), study.tested_factors(OTHER_CELL)
     tested_on = f"{len(unseen)} unseen factors\n{_names(unseen)}"
     if elsewhere:
@@ -62,7 +67,7 @@ def _boxes(study: Study) -> list[_Box]:
     tested = list(dict.fromkeys(test.negatives for test in study.test_sets))
     gates = list(dict.fromkeys(gate for protocol in study.protocols for gate in study.gates(protocol)))
     boxes = [
-        _Box("training factors", "data", 0.74, f"{len(taught)} training factors\n{_names(taught)}"),
+        _Box("training factors", "data", 0.74, f"{len(factors)} training factors\n{_names(factors)}"),
         _Box("unseen factors", "data", 0.18, tested_on),
         _Box(
             "training rows",
@@ -119,8 +124,7 @@ def _lines(names: list[str]) -> str:
 
 
 def _box(ax: Axes, box: _Box) -> None:
-    width = _WIDTHS[box.column]
-    height = _BOX_HEIGHT * 0.55 * (box.words.count("\n") + 1) + 0.03
+    width, height = _WIDTHS[box.column], box.height
     colour = KIND_COLOURS.get(box.kind, MUTED)
     ax.add_patch(
         FancyBboxPatch(
@@ -133,7 +137,10 @@ def _box(ax: Axes, box: _Box) -> None:
 
 def _arrow(ax: Axes, start: _Box, end: _Box) -> None:
     if start.column == end.column:
-        points = ((_COLUMNS[start.column], start.middle), (_COLUMNS[end.column], end.middle + _BOX_HEIGHT))
+        points = (
+            (_COLUMNS[start.column], start.middle - start.height / 2),
+            (_COLUMNS[end.column], end.middle + end.height / 2),
+        )
     else:
         points = (
             (_COLUMNS[start.column] + _WIDTHS[start.column] / 2, start.middle),
