@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.attribution.motifs.motif import Motif, match_motifs, motif_table, sentence
-from tfbs_moe.attribution.store import labelled, make_attributions, read_attributions, write_attributions
+from tfbs_moe.attribution.store import make_attributions, read_attributions, write_attributions
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import left_out_dataset, make_dataset, write_dataset
 from tfbs_moe.data.jaspar import Matrix
@@ -23,7 +23,7 @@ from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, Result,
 from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, similarity_agreement
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study, make_study
-from tfbs_moe.tables import read_parquet, read_tsv, write_json, write_parquet, write_tsv
+from tfbs_moe.tables import labelled, read_parquet, read_tsv, write_json, write_parquet, write_tsv
 
 TRAINING = ("ARID3A", "FOXM1", "GATA3")
 UNSEEN = ("BCLAF1", "CTCF", "POLR2A", "RBBP5", "SAP30", "STAT3")

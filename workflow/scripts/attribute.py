@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare, request
-from tfbs_moe.attribution.store import labelled, no_attributions, write_attributions
+from tfbs_moe.attribution.store import no_attributions, write_attributions
 from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import joined, read_parquet, read_tsv, write_tsv
+from tfbs_moe.tables import joined, labelled, read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):

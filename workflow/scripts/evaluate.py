@@ -14,7 +14,7 @@ from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.scores import MIXTURE, overlap_free, read_scores
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import read_json, read_parquet, write_parquet, write_tsv
+from tfbs_moe.tables import labelled, read_json, read_parquet, write_parquet, write_tsv
 
 params, inputs = snakemake.params, snakemake.input
 settings = MetricSettings(
@@ -55,6 +55,6 @@ with step(snakemake.log[0]):
         identity = identity_as_trained(params.identities[number], trained)
         write_parquet(predictions, snakemake.output.predictions[number])
         tables = measure(predictions, inputs.audits[number], calibrations, identity)
-        tables["subsets"] = subsets.assign(**identity)[[*identity, *subsets.columns]]
+        tables["subsets"] = labelled(subsets, identity)
         for name, table in tables.items():
             write_tsv(table, snakemake.output[name][number])

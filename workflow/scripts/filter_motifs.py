@@ -4,12 +4,11 @@ import pandas as pd
 
 from tfbs_moe.attribution.motifs.filters import filter_motifs, has_filters
 from tfbs_moe.attribution.motifs.motif import motif_table
-from tfbs_moe.attribution.store import labelled
 from tfbs_moe.data.dataset import concatenate, read_dataset
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, step
-from tfbs_moe.tables import write_tsv
+from tfbs_moe.tables import labelled, write_tsv
 
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, snakemake.config["deterministic"])

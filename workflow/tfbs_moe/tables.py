@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,12 @@ def joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     filled = [part for part in parts if len(part)]
     return pd.concat(filled or [max(parts, key=lambda part: len(part.columns))], ignore_index=True)
+
+
+def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table with constant columns ``names`` put before its own."""
+    # Assigning one column after another takes far longer.
+    return pd.DataFrame({**names, **table}, index=table.index)
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:

@@ -123,9 +123,3 @@ def summarise(
             lower, upper = np.clip(mean_interval_of_draws(means, len(values), level), *bounds(metric))
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])
-
-
-def labelled(table: pd.DataFrame, names: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a table with constant columns ``names`` put before its own."""
-    # Assigning one column after another takes far longer.
-    return pd.DataFrame({**names, **table}, index=table.index)

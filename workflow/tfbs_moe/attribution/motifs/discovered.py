@@ -20,8 +20,9 @@ from tfbs_moe.attribution.motifs.motif import (
 )
 from tfbs_moe.attribution.motifs.seqlets import Discovery, discover_motifs
 from tfbs_moe.attribution.names import FIRST_LAYER, MODISCO
-from tfbs_moe.attribution.store import joined_attributions, labelled
+from tfbs_moe.attribution.store import joined_attributions
 from tfbs_moe.data.jaspar import Matrix
+from tfbs_moe.tables import labelled
 
 SUMMARY_COLUMNS = ["protocol", "model", "method", "sequences", "motifs", "matched", "sentence"]
 
