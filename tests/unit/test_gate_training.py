@@ -336,7 +336,7 @@ def test_the_list_of_models_names_those_left_out_and_nobody_reads_them(
     table = read_tsv(tmp_path / "list.tsv").set_index("model")
     assert table["left_out"].fillna("").to_dict() == {"convnet.C": "too few peaks.", "convnet.A": "", "moe.softmax": ""}
     # No expert saw C, whatever the experiments table planned.
-    cells = trained_cells(tmp_path / "list.tsv")
+    cells = trained_cells(read_tsv(tmp_path / "list.tsv"))
     assert cells == {"A": {"K562"}}
     for factor, cell, stratum, expected in (
         ("C", "K562", "in_distribution", ("unseen", "unseen")),

@@ -204,7 +204,10 @@ def test_the_answer_tells_three_sets_apart(run: Run) -> None:
 def test_a_factor_whose_expert_was_left_out_is_told_apart_from_those_with_one(run: Run) -> None:
     """Before the mend it was one of "3 factors with an expert" and stood among those in distribution."""
     models = ["convnet.ARID3A", "convnet.FOXM1", "convnet.GATA3"]
+    experiments = run.study.experiments
     listed = pd.DataFrame({"model": models, "seed": 0, "folder": "x", "left_out": [None, None, "too few."]})
+    for column in ("factor", "cell"):
+        listed[column] = [experiments[model.removeprefix("convnet.")][column] for model in models]
     listed = pd.concat([listed, listed.assign(seed=1)])
     tables = {f"trained/{protocol}.tsv": listed for protocol in run.study.protocols}
     lacking = Run(run.folder, run.study, run.published, run.tables | tables)
@@ -473,8 +476,8 @@ def test_models_that_were_left_out_stand_in_the_audit_with_their_reason(run, tmp
     (protocol, *_) = run.study.protocols
     text = [block.text for block in data_and_results._left_out_models(read_run(tmp_path, run.study, run.published))]
     assert text == [
-        f"convnet.A (protocol {protocol}, seed 0, 1) was left out: it belongs to no mixture and has no results; its "
-        "factor still counts as a training factor in all sets and strata: too few peaks.",
+        f"convnet.A (protocol {protocol}, seed 0, 1) was left out: it belongs to no mixture and has no results; a "
+        "factor without any expert counts as unseen in all sets and strata: too few peaks.",
         f"moe.softmax (protocol {protocol}, seed 0) does without some networks: A: too few peaks.",
     ]
     write_tsv(table.assign(left_out=None, without=None), tmp_path / path)

@@ -49,6 +49,8 @@ for protocol in STUDY.protocols:
                 PREDICTIONS.format(protocol=protocol, **vars(explained(wildcards.experiment)))
             ),
             models=model_files(protocol, [EXPLAINED_SEED], STUDY.explained(protocol)),
+            # ancient: an expert that comes or goes changes the mixture, which is among the models.
+            trained=ancient(TRAINED.format(protocol=protocol)),
             relabelled=relabelled_files(protocol),
             sites=f"{SYNTHETIC}/sites.tsv" if PLANTED else [],
             genome=GENOME if INTO_FLANKS else [],

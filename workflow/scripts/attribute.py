@@ -7,6 +7,7 @@ import pandas as pd
 from tfbs_moe.attribution.explain import chosen_rows, examine, explain, prepare, request
 from tfbs_moe.attribution.store import no_attributions, write_attributions
 from tfbs_moe.data.dataset import read_dataset
+from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
@@ -56,11 +57,12 @@ with step(snakemake.log[0]):
         for method in params.methods:
             described = {"method": method, "model": model, "root_seed": params.seed}
             write_attributions(no_attributions(dataset.length, described), outputs[model, method])
+    identity = identity_as_trained(params.identity, trained_cells(read_tsv(snakemake.input.trained)))
     for parts in tables.values():
-        parts.append(pd.DataFrame(columns=[*params.identity, "model", "seed"]))
+        parts.append(pd.DataFrame(columns=[*identity, "model", "seed"]))
     for model, folder in explained.items():
         subject = prepare(model, folder, what, device)
-        names = params.identity | {"model": model, "seed": params.replicate}
+        names = identity | {"model": model, "seed": params.replicate}
         for found in explain(subject, what):
             write_attributions(found.attributions, outputs[model, found.method])
             tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))

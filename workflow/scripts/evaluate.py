@@ -14,7 +14,7 @@ from tfbs_moe.evaluation.predict import predict_datasets
 from tfbs_moe.evaluation.scores import MIXTURE, overlap_free, read_scores
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import labelled, read_json, read_parquet, write_parquet, write_tsv
+from tfbs_moe.tables import labelled, read_json, read_parquet, read_tsv, write_parquet, write_tsv
 
 params, inputs = snakemake.params, snakemake.input
 settings = MetricSettings(
@@ -49,10 +49,10 @@ with step(snakemake.log[0]):
     calibrations = {
         (model, seed): read_calibrations(folder) for model, seed, folder in read_list(inputs.models, MIXTURE)
     }
-    trained = trained_cells(inputs.models)
+    trained = trained_cells(read_tsv(inputs.models))
     found = predict_datasets(read_list(inputs.models), datasets, device, params.batch_size, known, params.seed)
-    for number, (predictions, subsets) in enumerate(found):
-        identity = identity_as_trained(params.identities[number], trained)
+    for number, (planned, (predictions, subsets)) in enumerate(zip(params.identities, found, strict=True)):
+        identity = identity_as_trained(planned, trained)
         write_parquet(predictions, snakemake.output.predictions[number])
         tables = measure(predictions, inputs.audits[number], calibrations, identity)
         tables["subsets"] = labelled(subsets, identity)

@@ -4,13 +4,12 @@ from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.runtime import step
 from tfbs_moe.statistics.draws import paper_tables, read_published_draws
-from tfbs_moe.tables import read_parquet, write_tsv
+from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
-    trained = {
-        protocol: trained_cells(path) for protocol, path in zip(params.models, snakemake.input.models, strict=True)
-    }
+    lists = zip(params.models, snakemake.input.models, strict=True)
+    trained = {protocol: trained_cells(read_tsv(path)) for protocol, path in lists}
     identities = (identity_as_trained(one, trained[one["protocol"]]) for one in params.identities)
     predictions = zip(identities, snakemake.input.predictions, strict=True)
     tables = paper_tables(

@@ -14,7 +14,7 @@ with step(snakemake.log[0]):
     tables = generalisation_tables(
         metrics,
         read_tsv(snakemake.input.datasets),
-        {protocol: list(trained_cells(path)) for protocol, path in lists},
+        {protocol: list(trained_cells(read_tsv(path))) for protocol, path in lists},
         params.trained_on,
         params.mixtures,
         params.level,

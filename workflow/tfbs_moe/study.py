@@ -84,16 +84,15 @@ class Study:
         return list(self.config["protocols"])
 
     def set_of(self, experiment: str) -> str:
-        """Return which of ``SETS`` an experiment belongs to by the experiments table; see ``relation``.
+        """Return which of ``SETS`` an experiment belongs to by the experiments table; see ``set_and_stratum``.
 
         An expert may be left out, so result tables ask again (``evaluation.model_list``).
         """
-        row = self.experiments[experiment]
-        return relation(row["factor"], row["cell"], self._trained_cells)
+        return set_and_stratum(self.experiments[experiment], self.trained_cells)[0]
 
     @cached_property
-    def _trained_cells(self) -> dict[str, set[str]]:
-        """Cells in which experts are trained on a factor, by factor."""
+    def trained_cells(self) -> dict[str, set[str]]:
+        """Cells in which experts are to be trained on a factor, by factor."""
         cells: dict[str, set[str]] = {}
         for name in self.training:
             cells.setdefault(self.experiments[name]["factor"], set()).add(self.experiments[name]["cell"])
@@ -101,7 +100,7 @@ class Study:
 
     def stratum_of(self, experiment: str) -> str:
         """Return the stratum of the table, or the set if it names none."""
-        return self.experiments[experiment]["stratum"] or self.set_of(experiment)
+        return set_and_stratum(self.experiments[experiment], self.trained_cells)[1]
 
     def tested_factors(self, which: str) -> list[str]:
         """Return the distinct factors of a set in the order of the table."""
@@ -319,14 +318,16 @@ class Study:
         return [kind for kind in self._asked_for if kind != OTHER_PEAKS or self.neighbours(experiment)]
 
 
-def relation(factor: str, cell: str, trained_cells: Mapping[str, Collection[str]]) -> str:
-    """Return which of ``SETS`` a test set belongs to, from the cells in which experts were trained, by factor.
+def set_and_stratum(row: Mapping[str, Any], trained_cells: Mapping[str, Collection[str]]) -> tuple[str, str]:
+    """Return which of ``SETS`` a row with factor, cell and stratum belongs to, and its stratum.
 
-    ``in_distribution``: an expert was trained on the factor in this cell; ``other_cell``: only in other cells;
-    ``unseen``: no expert was trained on the factor.
+    ``trained_cells`` are the cells in which experts were trained, by factor. ``in_distribution``: one was trained on
+    the factor in this cell; ``other_cell``: only in other cells; ``unseen``: none was trained on the factor. The
+    stratum is the set, unless the row has a name of its own.
     """
-    cells = trained_cells.get(factor, ())
-    return UNSEEN if not cells else IN_DISTRIBUTION if cell in cells else OTHER_CELL
+    cells = trained_cells.get(row["factor"], ())
+    found = UNSEEN if not cells else IN_DISTRIBUTION if row["cell"] in cells else OTHER_CELL
+    return found, found if row["stratum"] in ("", *SETS) else row["stratum"]
 
 
 def load_study(run_folder: str | Path) -> Study:

@@ -12,7 +12,7 @@ import pandas as pd
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
 from tfbs_moe.provenance import sha256_file
-from tfbs_moe.study import relation
+from tfbs_moe.study import set_and_stratum
 from tfbs_moe.tables import read_json, read_tsv, write_tsv
 
 _COLUMNS = ("model", "seed", "folder")
@@ -61,19 +61,15 @@ def read_list(path: str | Path, prefix: str = "") -> list[tuple[str, int, str]]:
     ]
 
 
-def trained_cells(path: str | Path) -> dict[str, set[str]]:
-    """Return the cells in which a list has experts of any seed trained on a factor, by factor."""
-    table = read_tsv(path, (*_TRAINED_ON, LEFT_OUT))
-    experts = table[table["factor"].notna() & table[LEFT_OUT].isna()]
+def trained_cells(listed: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the cells in which a list of models has experts of any seed trained on a factor, by factor."""
+    experts = listed[listed["factor"].notna() & listed[LEFT_OUT].isna()]
     return {str(factor): set(cells) for factor, cells in experts.groupby("factor", sort=False)["cell"]}
 
 
 def identity_as_trained(identity: Mapping[str, str], experts_of: Mapping[str, Collection[str]]) -> dict[str, str]:
     """Return a test set's identity with the set that the experts there are (``trained_cells``) give it.
 
-    ``Study.identity`` goes by the experiments table, and an expert may have been left out. The stratum follows where
-    the table names none.
+    ``Study.identity`` goes by the experiments table, and an expert may have been left out.
     """
-    found = relation(identity["factor"], identity["cell"], experts_of)
-    stratum = found if identity["stratum"] == identity["set"] else identity["stratum"]
-    return {**identity, "set": found, "stratum": stratum}
+    return {**identity, **dict(zip(("set", "stratum"), set_and_stratum(identity, experts_of), strict=True))}

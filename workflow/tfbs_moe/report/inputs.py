@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfbs_moe.evaluation.model_list import LEFT_OUT
+from tfbs_moe.evaluation.model_list import trained_cells
 from tfbs_moe.figures.catalogue import (
     ABLATION,
     ATTRIBUTION_SUMMARY,
@@ -75,15 +75,9 @@ class Run:
         return model_label(model, self.study.several_architectures(protocol))
 
     def trained_cells(self, protocol: str) -> dict[str, set[str]]:
-        """Return the cells in which some seed has an expert of a factor, by factor; see ``evaluation.model_list``."""
+        """Return the cells in which some seed has an expert of a factor, by factor; without a list, those planned."""
         listed = self.table(trained_list(protocol))
-        there = None if listed is None else set(listed.loc[listed[LEFT_OUT].isna(), "model"])
-        found: dict[str, set[str]] = {}
-        for kind, name in self.study.experts(protocol):
-            if there is None or f"{kind}.{name}" in there:
-                row = self.study.experiments[name]
-                found.setdefault(row["factor"], set()).add(row["cell"])
-        return found
+        return self.study.trained_cells if listed is None else trained_cells(listed)
 
     def why_missing(self, path: str) -> str:
         """Say in one sentence why a table is missing from the report."""

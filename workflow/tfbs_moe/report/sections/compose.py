@@ -20,7 +20,7 @@ from tfbs_moe.report.sections.calibration import calibration
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.gate import gate
 from tfbs_moe.report.sections.reproduction import reproduction
-from tfbs_moe.study import OTHER_CELL, SETS, UNSEEN, relation
+from tfbs_moe.study import OTHER_CELL, UNSEEN, set_and_stratum
 from tfbs_moe.tables import read_json, read_tsv
 
 _QUESTION = (
@@ -96,9 +96,9 @@ def _glance(run: Run) -> Section:
     for protocol in study.protocols:
         for factor, trained_in in run.trained_cells(protocol).items():
             cells.setdefault(factor, set()).update(trained_in)
-    sets = {name: relation(row["factor"], row["cell"], cells) for name, row in study.experiments.items()}
+    sets = {name: set_and_stratum(row, cells) for name, row in study.experiments.items()}
     unseen, elsewhere = (
-        list(dict.fromkeys(study.experiments[name]["factor"] for name, its_set in sets.items() if its_set == which))
+        list(dict.fromkeys(study.experiments[name]["factor"] for name, (found, _) in sets.items() if found == which))
         for which in (UNSEEN, OTHER_CELL)
     )
     trained = [factor for factor in factors if factor in cells]
@@ -109,8 +109,8 @@ def _glance(run: Run) -> Section:
             "factor": row["factor"],
             "cell": row["cell"],
             "role": _ROLES[row["role"]],
-            "set": aggregate.SETS[sets[name]],
-            "stratum": (sets[name] if row["stratum"] in ("", *SETS) else row["stratum"]).replace("_", " "),
+            "set": aggregate.SETS[sets[name][0]],
+            "stratum": sets[name][1].replace("_", " "),
         }
         for name, row in study.experiments.items()
     ]

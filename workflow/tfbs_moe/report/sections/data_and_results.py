@@ -118,7 +118,7 @@ def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
 _STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
 _FEWEST_MIXTURES = 2
 _LEFT_OUT = (
-    "was left out: it belongs to no mixture and has no results; its factor still counts as a training factor in all "
+    "was left out: it belongs to no mixture and has no results; a factor without any expert counts as unseen in all "
     "sets and strata"
 )
 # Warnings of one kind that are shown without folding.
