@@ -4,6 +4,7 @@ Heavy libraries are imported by the sub-commands that need them, so that ``--hel
 """
 
 import argparse
+import atexit
 import gc
 import io
 import logging
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     unwind_on_termination()
+    # The exit would search through all that torch brought for garbage: half a second.
+    atexit.register(gc.freeze)
     console = logging.StreamHandler(sys.stderr)
     console.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[console], force=True)
@@ -69,9 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         commands.say(f"\ntfbs-moe {given.command}: interrupted; nothing half-written is left")
         return _INTERRUPTED
-    finally:
-        # The exit would search through all that torch brought for garbage: half a second.
-        gc.freeze()
 
 
 def _has_streams(given: argparse.Namespace) -> bool:
