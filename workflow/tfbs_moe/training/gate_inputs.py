@@ -140,10 +140,11 @@ def write_gate_inputs(
             pieces.append(Pieces.of(dataset))
         if not split:
             folds.append(deal_folds(dataset, number) if number > 1 else np.zeros(len(dataset), dtype=np.int64))
-            for names, digests in outside.items():
-                if name in names:
-                    for fold, digest in enumerate(digests):
-                        digest.add(subset(dataset, folds[-1] != fold))
+            digests = [own for names, own in outside.items() if name in names]
+            for fold in range(number if digests else 0):
+                kept = subset(dataset, folds[-1] != fold)
+                for mine in digests:
+                    mine[fold].add(kept)
     training = sum(sizes[: len(data)])
     leader, excluded = np.concatenate(pairs), np.concatenate(reserved)
     met = csr_array((sum(sizes), len(gate_experts) * number), dtype=np.int32)
