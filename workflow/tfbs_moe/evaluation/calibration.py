@@ -78,16 +78,12 @@ class Calibration:
         except (KeyError, TypeError, ValueError, OverflowError):
             odd = True
         if odd or not isinstance(found.negatives, str):
-            raise InputError(f"{FILE} is damaged: {_shown(given)} is not a calibration. Rebuild it.")
+            raise InputError(f"{FILE} is damaged: {str(given)[:_SHOWN]} is not a calibration. Rebuild it.")
         return found
 
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _shown(given: object) -> str:
-    return str(given)[:_SHOWN]
 
 
 def read_calibrations(folder: str | Path) -> dict[str, Calibration]:

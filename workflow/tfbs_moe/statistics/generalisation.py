@@ -1,4 +1,4 @@
-"""How far results generalise: strata of factors, similarity to training, negatives trained on × negatives tested on."""
+"""How far results generalise: strata of factors, regression on similarity, negatives of training × of test sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
