@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,6 @@ import pyarrow as pa
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.files import atomic, read_text
-
-if TYPE_CHECKING:
-    pass
 
 _AGAIN = "Delete it and rebuild it."
 _REASON_LENGTH = 300
