@@ -6,6 +6,7 @@ covered by windows at every step, and by a last one that ends with it.
 
 import codecs
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -200,39 +201,27 @@ def tile_count(length: int, window: int, step: int) -> int:
     return steps + 1 + (rest > 0)
 
 
-class _Gathering:
-    """Regroups windows into blocks of one size, so that what a model sees does not depend on the file's layout."""
-
-    def __init__(self, window: int) -> None:
-        self._window = window
-        self._parts: list[Windows] = []
-        self._rows = 0
-
-    def add(self, part: Windows) -> Iterator[Windows]:
-        self._parts.append(part)
-        self._rows += len(part)
-        if self._rows >= BLOCK_ROWS:
-            whole = self._joined()
-            full = self._rows // BLOCK_ROWS * BLOCK_ROWS
+def _gathered(parts: Iterable[Windows]) -> Iterator[Windows]:
+    """Regroup windows into blocks of one size, so that what a model sees does not depend on the file's layout."""
+    waiting: list[Windows] = []
+    rows = 0
+    for part in parts:
+        waiting.append(part)
+        rows += len(part)
+        if rows >= BLOCK_ROWS:
+            whole = _joined(waiting)
+            full = rows // BLOCK_ROWS * BLOCK_ROWS
             for first in range(0, full, BLOCK_ROWS):
                 yield whole.rows(slice(first, first + BLOCK_ROWS))
-            self._parts, self._rows = [whole.rows(slice(full, None))], self._rows - full
-
-    def rest(self) -> Iterator[Windows]:
-        if self._rows:
-            yield self._joined()
-
-    def _joined(self) -> Windows:
-        if len(self._parts) == 1:
-            return self._parts[0]
-        return Windows(**{name: np.concatenate([getattr(part, name) for part in self._parts]) for name in _COLUMNS})
+            waiting, rows = [whole.rows(slice(full, None))], rows - full
+    if rows:
+        yield _joined(waiting)
 
 
-def _gathered(parts: Iterable[Windows], window: int) -> Iterator[Windows]:
-    gathering = _Gathering(window)
-    for part in parts:
-        yield from gathering.add(part)
-    yield from gathering.rest()
+def _joined(parts: list[Windows]) -> Windows:
+    if len(parts) == 1:
+        return parts[0]
+    return Windows(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
 
 
 def _repeated(text: str, count: int) -> np.ndarray:
@@ -276,11 +265,12 @@ def _of_sequences(
             record += 1
 
 
-def _counted(codes: np.ndarray, notes: dict[str, int], why: str = ONLY_UNKNOWN) -> np.ndarray:
-    """Return the status of windows (N, L), and count those that cannot be scored under ``why``."""
-    known = (codes != UNKNOWN).any(axis=1)
-    notes[why] += int((~known).sum())
-    return np.where(known, SCORED, why).astype(object)
+def _counted(codes: np.ndarray, notes: dict[str, int], why: str | np.ndarray = ONLY_UNKNOWN) -> np.ndarray:
+    """Return the status of windows (N, L), which is ``why``, of all or (N,), without a known base; count these."""
+    status = np.where((codes != UNKNOWN).any(axis=1), SCORED, why).astype(object)
+    for reason, number in Counter(status[status != SCORED]).items():
+        notes[reason] += number
+    return status
 
 
 def _with_bases(
@@ -320,7 +310,7 @@ def _fasta(path: Path, window: int, step: int, rna: bool) -> Source:
             yield names, np.stack(codes)
 
     return Source(
-        lambda: _gathered(_of_sequences(batches(), window, step, notes, True), window),
+        lambda: _gathered(_of_sequences(batches(), window, step, notes, True)),
         sizes=lambda: {name: len(codes) for name, codes in read_fasta(path, rna=rna)},
         step=step,
         notes=notes,
@@ -333,7 +323,7 @@ def _table(path: Path, window: int, step: int, rna: bool) -> Source:
     def parts() -> Iterator[Windows]:
         return _of_sequences(read_sequences(path, rna=rna), window, step, notes, False)
 
-    return Source(lambda: _gathered(parts(), window), step=step, notes=notes)
+    return Source(lambda: _gathered(parts()), step=step, notes=notes)
 
 
 def _dataset(path: Path, window: int) -> Source:
@@ -355,7 +345,7 @@ def _dataset(path: Path, window: int) -> Source:
         np.asarray(dataset.start, dtype=np.int64),
         _counted(codes, notes),
     )
-    return Source(lambda: _gathered([whole], window), total=len(dataset), notes=notes)
+    return Source(lambda: _gathered([whole]), total=len(dataset), notes=notes)
 
 
 class _Peaks:
@@ -401,21 +391,26 @@ def _around_summits(peaks: _Peaks, window: int) -> Source:
     """Return one window for each interval, also where there is no sequence for it."""
     table, genome = peaks.table, peaks.genome
     notes = peaks.notes | {BEYOND: 0, NO_CHROMOSOME: 0, _NO_SUMMIT: int((~table["summit_known"]).sum())}
+    chrom = table["chrom"].to_numpy(dtype=object)
+    start = window_start(table["summit"].to_numpy(np.int64), window)
+    size = table["chrom"].map(genome.sizes).fillna(0).to_numpy(np.int64)
+    on = peaks.placed & (start > -window) & (start < size)
+    why = np.where(peaks.placed, np.where(on, ONLY_UNKNOWN, BEYOND), NO_CHROMOSOME)
+    places = zip(*(table[name] for name in ("name", "chrom", "start", "end")), strict=True)
+    label = np.array([_label(*place) for place in places], dtype=object)
 
-    def parts() -> Iterator[Windows]:
-        columns = (table[name] for name in ("chrom", "name", "start", "end"))
-        starts = window_start(table["summit"].to_numpy(), window)
-        for row, (chrom, name, first, end) in enumerate(zip(*columns, strict=True)):
-            start = starts[row : row + 1]
-            if chrom in genome.sizes:
-                on = -window < start[0] < genome.sizes[chrom]
-                codes, why = genome.padded(chrom, start, window), ONLY_UNKNOWN if on else BEYOND
-            else:
-                codes, why = np.full((1, window), UNKNOWN, np.uint8), NO_CHROMOSOME
-            label = _repeated(_label(name, chrom, first, end), 1)
-            yield Windows(codes, np.array([row]), label, _repeated(chrom, 1), start, _counted(codes, notes, why))
+    def blocks() -> Iterator[Windows]:
+        for first in range(0, len(table), BLOCK_ROWS):
+            rows = np.arange(first, min(first + BLOCK_ROWS, len(table)))
+            codes = np.full((len(rows), window), UNKNOWN, dtype=np.uint8)
+            known = rows[on[rows]]
+            for name, places in pd.Series(known).groupby(chrom[known]).indices.items():
+                here = known[places]
+                codes[here - first] = genome.padded(str(name), start[here], window)
+            status = _counted(codes, notes, why[rows])
+            yield Windows(codes, rows, label[rows], chrom[rows], start[rows], status)
 
-    return Source(lambda: _gathered(parts(), window), total=len(table), sizes=lambda: genome.sizes, notes=notes)
+    return Source(blocks, total=len(table), sizes=lambda: genome.sizes, notes=notes)
 
 
 def _tiled(peaks: _Peaks, window: int, step: int, merge: bool) -> Source:
@@ -448,7 +443,7 @@ def _tiled(peaks: _Peaks, window: int, step: int, merge: bool) -> Source:
                     _counted(codes, notes),
                 )
 
-    return Source(lambda: _gathered(parts(), window), sizes=lambda: genome.sizes, step=step, notes=notes)
+    return Source(lambda: _gathered(parts()), sizes=lambda: genome.sizes, step=step, notes=notes)
 
 
 def _merged(table: pd.DataFrame, genome: Genome) -> pd.DataFrame:
