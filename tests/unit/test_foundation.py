@@ -200,6 +200,9 @@ def test_empty_and_damaged_files_are_named(tmp_path):
         tables.read_tsv(tmp_path / "empty.tsv")
     with pytest.raises(InputError, match="bad.json is not valid JSON"):
         tables.read_json(tmp_path / "bad.json")
+    with pytest.raises(InputError, match=r"gone.json cannot be read: No such file or directory\. Delete it") as refused:
+        tables.read_json(tmp_path / "gone.json")
+    assert str(refused.value).count("gone.json") == 1
 
 
 def test_named_seeds_are_stable_and_apart():

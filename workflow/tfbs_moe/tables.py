@@ -85,7 +85,9 @@ def read_json(path: str | Path) -> Any:
     """Read JSON; InputError if the file is missing, damaged or larger than ``LARGEST_TEXT``."""
     try:
         return json.loads(read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
+    except InputError as error:
+        raise InputError(f"{error}. {_AGAIN}") from None
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {_reason(error)}. {_AGAIN}") from None
 
 
