@@ -1,6 +1,8 @@
 """What a run took, and what a plan will take, from files like Snakemake's."""
 
+import io
 import re
+import sys
 from pathlib import Path
 from shutil import rmtree
 
@@ -173,7 +175,7 @@ def test_the_rules_that_take_a_gpu_are_those_that_ask_for_one():
         assert not costs.takes_gpu(rule), rule
 
 
-def test_the_command_says_both_and_what_is_wrong(run, capsys, tmp_path):
+def test_the_command_says_both_and_what_is_wrong(run, capsys, tmp_path, monkeypatch):
     assert main(["cost", str(run), "-o", str(tmp_path / "took.tsv")]) == 0
     assert "| expert | 2 | 400.0 | 300.0 | 700.0 | 700 |" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "took.tsv", sep="\t")) == 7
@@ -182,6 +184,9 @@ def test_the_command_says_both_and_what_is_wrong(run, capsys, tmp_path):
     assert main(["cost", str(run), "--plan", str(plan)]) == 0
     said = capsys.readouterr().out
     assert "- 32 jobs" in said and "| expert | 8 | 0.44 |" in said
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PLAN.encode()), encoding="utf-8"))
+    assert main(["cost", str(run), "--plan", "-"]) == 0
+    assert capsys.readouterr().out == said
     for arguments, part in (
         ([str(tmp_path / "none")], "holds no measured times"),
         ([str(run), "--rows", "10"], "--plan FILE"),

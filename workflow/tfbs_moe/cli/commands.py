@@ -124,7 +124,8 @@ def compare(given: argparse.Namespace) -> int:
 
 def cost(given: argparse.Namespace) -> int:
     """Say what a run took, or what a planned study will take."""
-    from tfbs_moe.cli.files import check_outputs
+    from tfbs_moe.cli.files import check_outputs, regular
+    from tfbs_moe.files import read_text
     from tfbs_moe.report.documents import costs
     from tfbs_moe.tables import write_tsv
 
@@ -136,7 +137,8 @@ def cost(given: argparse.Namespace) -> int:
         table = costs.measured(given.folder)
         text = costs.in_words(table, str(given.folder))
     else:
-        plan = costs.read_plan(_lines(given.plan))
+        with regular(given.plan) as path:
+            plan = costs.read_plan(read_text(path).splitlines())
         measured = (plan, given.folder, given.rows, given.test_rows)
         table = costs.estimate(*measured)
         text = costs.estimate_in_words(table, costs.estimate_disk(*measured), given.folder)
@@ -157,15 +159,6 @@ def doctor(given: argparse.Namespace) -> int:
         if check.advice:
             sys.stdout.write(f"{'':<5}  {'':<{width}}  → {check.advice}\n")
     return int(any(check.verdict == WRONG for check in found))
-
-
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file, or of standard input for ``-``."""
-    if str(path) == STANDARD:
-        return sys.stdin.readlines()
-    from tfbs_moe.files import read_text
-
-    return read_text(path).splitlines()
 
 
 def _reading(given: argparse.Namespace) -> dict[str, Any]:

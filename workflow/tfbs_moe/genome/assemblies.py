@@ -4,7 +4,6 @@ Standard library only, for the Snakefile. Chromosome sizes (``assemblies.json``)
 Ensembl Plants.
 """
 
-import gzip
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import open_bytes, text_lines
 
 NO_GENOME = "none"
 PLANTED = "planted"
@@ -192,13 +192,11 @@ def name_matcher(how: str | Path | None) -> NameMatcher:
     if str(how) == AUTOMATIC:
         return translation
     try:
-        with (
-            gzip.open(how, "rt", encoding="utf-8") if str(how).endswith(".gz") else open(how, encoding="utf-8") as file
-        ):
-            rows = [line.rstrip("\r\n").split("\t") for line in file if line.strip() and not line.startswith("#")]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{how}: the table of chromosome names cannot be read ({reason})") from None
+        with open_bytes(how) as handle:
+            lines = (line.rstrip("\r\n") for line in text_lines(handle, how))
+            rows = [line.split("\t") for line in lines if line.strip() and not line.startswith("#")]
+    except InputError as error:
+        raise InputError(f"the table of chromosome names: {error}") from None
     if not any(len(row) > 1 for row in rows):
         raise InputError(
             f"{how}: rows with the names of one chromosome, such as 1 and chr1, separated by tabs, were expected"

@@ -20,13 +20,13 @@ from tfbs_moe.data.download.http import Patience, Policy, SourceError, Transient
 from tfbs_moe.data.download.partial import PartialFile, partial_file
 from tfbs_moe.data.download.sources import redacted
 from tfbs_moe.errors import InputError
+from tfbs_moe.files import GZIP_MAGIC
 from tfbs_moe.provenance import file_digest, sha256_file
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
 MEGABYTE = 1e6
-GZIP_MAGIC = b"\x1f\x8b"
 # Wrong bytes may come from one bad transfer, or from two versions mixed; twice is no accident.
 MISMATCHES_ALLOWED = 1
 # Bytes of a file of unknown size: more than any genome or peak file has.
