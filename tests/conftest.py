@@ -34,3 +34,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found at {folder.name} beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def expert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained expert that takes 31 bases; for reading only."""
+    from tfbs_moe.models import bundle
+    from tfbs_moe.models.registry import build
+
+    folder = tmp_path_factory.mktemp("bundle") / "expert"
+    bundle.save(build("convnet", 31, {"motif_width": 8}, seed=0), folder)
+    return folder

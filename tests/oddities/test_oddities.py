@@ -27,17 +27,8 @@ from tfbs_moe.cli.main import main
 from tfbs_moe.data.build import PeakSettings, cut_peaks
 from tfbs_moe.errors import InputError
 from tfbs_moe.genome.genome import Genome
-from tfbs_moe.models import bundle
-from tfbs_moe.models.registry import build
 
 HALF = WINDOW // 2
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "expert"
-    bundle.save(build("convnet", WINDOW, {"motif_width": 8}, seed=0), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +38,10 @@ def fasta_file(tmp_path_factory) -> Path:
     return path
 
 
-def scores(command: str, model: Path, path: Path, *options: object) -> pd.DataFrame | None:
+def scores(command: str, expert: Path, path: Path, *options: object) -> pd.DataFrame | None:
     """Return what a command writes, None if it refuses its input."""
     output = path.parent / "out.tsv"
-    arguments = [command, model, path, *options, "-o", output, "--quiet", "--device", "cpu", "--threads", 1]
+    arguments = [command, expert, path, *options, "-o", output, "--quiet", "--device", "cpu", "--threads", 1]
     status = main(list(map(str, arguments)))
     assert status in (0, 1) and output.exists() == (status == 0)
     assert status == 1 or b"\x1b" not in output.read_bytes()
@@ -58,7 +49,7 @@ def scores(command: str, model: Path, path: Path, *options: object) -> pd.DataFr
 
 
 @pytest.fixture
-def result(model, fasta_file, tmp_path, monkeypatch, capsys):
+def result(expert, fasta_file, tmp_path, monkeypatch, capsys):
     """A function that runs a command on a case; it returns the table that must come out, or None."""
     monkeypatch.chdir(tmp_path)
     Path("names.txt").write_bytes(TABLE_NAMES)
@@ -67,7 +58,7 @@ def result(model, fasta_file, tmp_path, monkeypatch, capsys):
         path = tmp_path / case.name
         path.write_bytes(case.content)
         capsys.readouterr()
-        table = scores(command, model, path, *options, *case.options)
+        table = scores(command, expert, path, *options, *case.options)
         said = capsys.readouterr().err
         assert "Traceback" not in said and "\x1b" not in said
         assert case.says in said
@@ -115,10 +106,10 @@ def test_peaks_in_the_workflow(fasta_file, tmp_path, case):
 
 
 @pytest.fixture(scope="module")
-def usual_deltas(model, fasta_file, tmp_path_factory) -> list[float]:
+def usual_deltas(expert, fasta_file, tmp_path_factory) -> list[float]:
     path = tmp_path_factory.mktemp("usual") / "a.vcf"
     path.write_bytes(vcf())
-    table = scores("variants", model, path, "--genome", fasta_file)
+    table = scores("variants", expert, path, "--genome", fasta_file)
     assert table["delta"].abs().min() > 0
     return table["delta"].tolist()
 
@@ -135,13 +126,13 @@ def test_variants(result, fasta_file, usual_deltas, case):
 
 
 @pytest.fixture(scope="module")
-def usual_logits(model, fasta_file, tmp_path_factory) -> dict[str, list[float]]:
+def usual_logits(expert, fasta_file, tmp_path_factory) -> dict[str, list[float]]:
     folder = tmp_path_factory.mktemp("usual")
     (folder / "a.fa").write_bytes(fasta("s{i}"))
     (folder / "a.narrowPeak").write_bytes(each(NARROW))
     return {
-        "sequences": scores("predict", model, folder / "a.fa")["logit"].tolist(),
-        "peaks": scores("predict", model, folder / "a.narrowPeak", "--genome", fasta_file)["logit"].tolist(),
+        "sequences": scores("predict", expert, folder / "a.fa")["logit"].tolist(),
+        "peaks": scores("predict", expert, folder / "a.narrowPeak", "--genome", fasta_file)["logit"].tolist(),
     }
 
 

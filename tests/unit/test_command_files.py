@@ -13,22 +13,12 @@ from tfbs_moe.cli.files import check_outputs
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
 from tfbs_moe.files import atomic, check_is_file
-from tfbs_moe.models import bundle
-from tfbs_moe.models.registry import build
 
-WINDOW = 31
 SEQUENCE = "ACGTTGCATGACTCATCGGATTTACGATCCA"
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "expert"
-    bundle.save(build("convnet", WINDOW, {"motif_width": 8}, seed=0), folder)
-    return folder
-
-
 @pytest.fixture
-def files(tmp_path, model) -> dict[str, Path]:
+def files(tmp_path) -> dict[str, Path]:
     """One input of each kind, under names that an output may have."""
     texts = {
         "places.bed": "chr1\t40\t90\n",
@@ -65,7 +55,7 @@ def refused(capsys, *arguments: object) -> str:
         ("variants", "genome"),
     ],
 )
-def test_no_command_overwrites_what_it_reads(model, files, tmp_path, capsys, command, which, way):
+def test_no_command_overwrites_what_it_reads(expert, files, tmp_path, capsys, command, which, way):
     source = files["calls" if command == "variants" else "sequences" if which == "sequences" else "places"]
     before = files[which].read_bytes()
     output = files[which]
@@ -78,14 +68,14 @@ def test_no_command_overwrites_what_it_reads(model, files, tmp_path, capsys, com
     if command != "predict" and output.suffix == ".bed":
         pytest.skip("no output of this command")
     genome = [] if which == "sequences" else ["--genome", files["genome"]]
-    said = refused(capsys, command, model, source, *genome, "-o", output, "--quiet")
+    said = refused(capsys, command, expert, source, *genome, "-o", output, "--quiet")
     assert "is an input and would be overwritten" in said
     assert files[which].read_bytes() == before
 
 
-def test_no_command_overwrites_a_model(model, files, tmp_path, capsys):
+def test_no_command_overwrites_a_model(expert, files, tmp_path, capsys):
     (tmp_path / "model").mkdir()
-    for file in model.iterdir():
+    for file in expert.iterdir():
         (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
     note = tmp_path / "model" / "notes.tsv"
     note.write_text("mine")
@@ -109,8 +99,8 @@ def test_costs_and_comparisons_spare_their_runs(tmp_path, capsys):
     assert (runs[1] / "evaluation" / "metrics.tsv").read_text() == "mine\n"
 
 
-def test_results_do_not_overwrite_each_other(model, files, tmp_path, capsys):
-    made = ("attribute", model, files["sequences"], "-o", tmp_path / "why.tsv", "--logos", tmp_path / "why")
+def test_results_do_not_overwrite_each_other(expert, files, tmp_path, capsys):
+    made = ("attribute", expert, files["sequences"], "-o", tmp_path / "why.tsv", "--logos", tmp_path / "why")
     assert "two results would be written to" in refused(capsys, *made)
 
 
@@ -126,13 +116,13 @@ def test_results_do_not_overwrite_each_other(model, files, tmp_path, capsys):
 )
 @pytest.mark.parametrize("command", ["predict", "attribute", "variants"])
 def test_an_output_that_cannot_be_is_refused_before_any_work(
-    model, files, tmp_path, capsys, monkeypatch, command, output, said
+    expert, files, tmp_path, capsys, monkeypatch, command, output, said
 ):
     (tmp_path / "folder.tsv").mkdir()
     os.mkfifo(tmp_path / "pipe.tsv")
     monkeypatch.setattr("tfbs_moe.models.bundle.load", lambda *_: pytest.fail("the model was loaded"))
     source = files["calls" if command == "variants" else "places"]
-    assert said in refused(capsys, command, model, source, "--genome", files["genome"], "-o", tmp_path / output)
+    assert said in refused(capsys, command, expert, source, "--genome", files["genome"], "-o", tmp_path / output)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
@@ -152,44 +142,43 @@ def test_a_long_name_that_a_file_may_have_is_written(tmp_path):
         assert (tmp_path / name).read_text() == "done"
 
 
-class _Stream:
-    def __init__(self, content: bytes) -> None:
-        self.buffer = io.BytesIO(content)
+def stream(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
 
 
-def test_standard_input_and_pipes_are_read_as_files_are(model, files, tmp_path, capsys, monkeypatch):
+def test_standard_input_and_pipes_are_read_as_files_are(expert, files, tmp_path, capsys, monkeypatch):
     def scores(*arguments: object) -> str:
         assert run(*arguments, "--quiet") == 0
         return capsys.readouterr().out
 
     for command, which in (("predict", "sequences"), ("attribute", "sequences"), ("variants", "calls")):
         rest = ["--genome", files["genome"]] if command == "variants" else []
-        usual = scores(command, model, files[which], *rest)
-        monkeypatch.setattr(sys, "stdin", _Stream(files[which].read_bytes()))
-        assert scores(command, model, "-", *rest) == usual
+        usual = scores(command, expert, files[which], *rest)
+        monkeypatch.setattr(sys, "stdin", stream(files[which].read_bytes()))
+        assert scores(command, expert, "-", *rest) == usual
         pipe = tmp_path / f"{command}.pipe"
         os.mkfifo(pipe)
         writer = threading.Thread(target=pipe.write_bytes, args=[files[which].read_bytes()])
         writer.start()
-        assert scores(command, model, pipe, *rest) == usual
+        assert scores(command, expert, pipe, *rest) == usual
         writer.join()
 
 
-def test_messages_about_standard_input_name_it(model, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", _Stream(b"ACGT\nAC!T\n"))
-    assert "standard input, line 2, in 'AC!T': '!' is not a base" in refused(capsys, "predict", model, "-", "--quiet")
+def test_messages_about_standard_input_name_it(expert, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", stream(b"ACGT\nAC!T\n"))
+    assert "standard input, line 2, in 'AC!T': '!' is not a base" in refused(capsys, "predict", expert, "-", "--quiet")
     monkeypatch.setattr(sys, "stdin", None)
-    assert "standard input is closed; name a file" in refused(capsys, "predict", model, "-", "--quiet")
+    assert "standard input is closed; name a file" in refused(capsys, "predict", expert, "-", "--quiet")
 
 
-def test_a_folder_and_a_pipe_are_called_what_they_are(model, files, tmp_path, capsys):
+def test_a_folder_and_a_pipe_are_called_what_they_are(expert, files, tmp_path, capsys):
     for arguments in (
-        ("predict", model, tmp_path),
-        ("attribute", model, tmp_path),
-        ("variants", model, tmp_path, "--genome", files["genome"]),
-        ("predict", model, files["places"], "--genome", tmp_path),
-        ("variants", model, files["calls"], "--genome", tmp_path),
-        ("predict", model, tmp_path, "--format", "dataset"),
+        ("predict", expert, tmp_path),
+        ("attribute", expert, tmp_path),
+        ("variants", expert, tmp_path, "--genome", files["genome"]),
+        ("predict", expert, files["places"], "--genome", tmp_path),
+        ("variants", expert, files["calls"], "--genome", tmp_path),
+        ("predict", expert, tmp_path, "--format", "dataset"),
     ):
         assert f"{tmp_path} is a folder; the name of a file was expected" in refused(capsys, *arguments, "--quiet")
     os.mkfifo(tmp_path / "pipe")
@@ -197,25 +186,25 @@ def test_a_folder_and_a_pipe_are_called_what_they_are(model, files, tmp_path, ca
         check_is_file(tmp_path / "pipe")
 
 
-def test_a_full_or_closed_standard_output_is_one_sentence(model, files, capsys, monkeypatch):
-    for arguments in (("predict", model, files["sequences"], "--quiet"), ("info", model)):
+def test_a_full_or_closed_standard_output_is_one_sentence(expert, files, capsys, monkeypatch):
+    for arguments in (("predict", expert, files["sequences"], "--quiet"), ("info", expert)):
         with open("/dev/full", "w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stdout", full)
             said = refused(capsys, *arguments)
             assert "standard output cannot be written: no space left on device; make room on that disk" in said
     monkeypatch.setattr(sys, "stdout", None)
-    assert "standard output is closed; name a file, -o FILE" in refused(capsys, "predict", model, files["sequences"])
+    assert "standard output is closed; name a file, -o FILE" in refused(capsys, "predict", expert, files["sequences"])
     monkeypatch.setattr(sys, "stdout", None)
-    assert "standard output is closed; open it" in refused(capsys, "info", model)
+    assert "standard output is closed; open it" in refused(capsys, "info", expert)
 
 
-def test_a_full_or_closed_standard_error_loses_no_result(model, files, tmp_path, monkeypatch):
+def test_a_full_or_closed_standard_error_loses_no_result(expert, files, tmp_path, monkeypatch):
     # As Python's own, it is written a line at a time; it cannot be closed, as that writes too.
     full = open("/dev/full", "w", encoding="utf-8", buffering=1)  # noqa: SIM115
     for stream in (full, None):
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(sys, "stdout", None)
-        assert run("predict", model, files["sequences"], "-o", tmp_path / "scores.tsv") == 0
+        assert run("predict", expert, files["sequences"], "-o", tmp_path / "scores.tsv") == 0
         assert (tmp_path / "scores.tsv").read_text().count("\n") == 2
         (tmp_path / "scores.tsv").unlink()
         # Python writes what is left at exit, and would end with a status of its own.

@@ -5,6 +5,7 @@ import logging
 import xml.etree.ElementTree
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tfbs_moe.apply.outputs import open_sink
@@ -12,19 +13,11 @@ from tfbs_moe.attribution.methods.registry import METHODS, settings_of
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError, printable
 from tfbs_moe.models import bundle
-from tfbs_moe.models.registry import build, build_gate
+from tfbs_moe.models.registry import build_gate
 from tfbs_moe.runtime import step
 
-WINDOW = 31
 SEQUENCE = "ACGTTGCATGACTCATCGGATTTACGATCCA"
 ESCAPE = "\x1b[31m"
-
-
-@pytest.fixture(scope="module")
-def expert(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "expert"
-    bundle.save(build("convnet", WINDOW, {"motif_width": 8}, seed=0), folder)
-    return folder
 
 
 @pytest.fixture
@@ -151,8 +144,6 @@ def test_experts_names_break_no_header(expert, sequences, tmp_path, capsys):
     )
     description = json.loads((tmp_path / "moe" / "model.json").read_text())
     with open_sink(tmp_path / "o.tsv", placed=False) as sink:
-        import pandas as pd
-
         sink.write(pd.DataFrame({f"weight_{name}": [0.5] for name in names}))
     header, row = (tmp_path / "o.tsv").read_text().splitlines()
     assert header == "weight_A_B_[31m\tweight_C_D" and row == "0.5\t0.5"
