@@ -36,6 +36,10 @@ class InputError(ValueError):
         return printable(super().__str__())
 
 
+class LeftOutError(InputError):
+    """An experiment or model that is not damaged but yields nothing usable; the study excludes it."""
+
+
 def in_words(error: InputError | MemoryError) -> str:
     """Return what to say of an error; of memory that an input, or what was asked for, needs and there is not."""
     if isinstance(error, InputError):
@@ -57,7 +61,3 @@ def unwind_on_termination() -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, end)
-
-
-class LeftOutError(InputError):
-    """An experiment or model that is not damaged but yields nothing usable; the study excludes it."""

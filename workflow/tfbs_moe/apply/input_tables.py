@@ -18,6 +18,12 @@ BATCH_LINES = 16384
 _SEQUENCE_COLUMNS = ("sequence", "seq")
 _NAME_COLUMNS = ("name", "id", "eventid")
 _SHOWN = 40
+TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
+_BCF_MAGIC = b"BCF"
+_NONE = "."
+# What a 64-bit number holds.
+_POSITION = re.compile(r"\d{1,18}", re.ASCII)
+_ALLELE = re.compile(r"[ACGTUNRYSWKMBDHV*.]+|<.*>", re.IGNORECASE)
 
 Numbered = tuple[int, str]
 
@@ -89,14 +95,6 @@ def _codes(path: Path, batch: list[Numbered], sequences: list[str], rna: bool) -
     if (lengths == lengths[0]).all():
         return codes.reshape(len(sequences), -1)
     return np.split(codes, ends[:-1])
-
-
-TABLE_COLUMNS = ("chrom", "pos", "ref", "alt")
-_BCF_MAGIC = b"BCF"
-_NONE = "."
-# What a 64-bit number holds.
-_POSITION = re.compile(r"\d{1,18}", re.ASCII)
-_ALLELE = re.compile(r"[ACGTUNRYSWKMBDHV*.]+|<.*>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 BLOCK = 1 << 18
 MAX_REDIRECTS = 10
-# Answers that a later attempt may change: timeouts, too many requests, an overloaded or restarting server.
 LARGEST_JSON = 1 << 28  # bytes: the portal's answers hold some megabytes
+# Answers that a later attempt may change: timeouts, too many requests, an overloaded or restarting server.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 

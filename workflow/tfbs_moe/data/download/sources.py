@@ -292,9 +292,9 @@ def addresses(
 
 def check_mirror(mirror: str | None, wanted: Iterable[Remote]) -> None:
     """Raise InputError unless a mirror is an http(s) address, or a folder that could have the ``wanted`` files."""
-    scheme = _SCHEME.match(mirror) if mirror else None
     if not mirror:
         return
+    scheme = _SCHEME.match(mirror)
     if scheme and scheme[1].lower() in ("http", "https"):
         _split(mirror)
         return

@@ -20,6 +20,7 @@ from tfbs_moe.sequence import UNKNOWN
 _BLOCK_ROWS = 8192
 _ROUNDING = 1e-9  # keeps 2.0 bases of 100 at tolerance 0.02 from rounding down to 1
 UNMATCHED = -1
+_TRIES = 64  # positions per positive before it goes without a flank
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +121,6 @@ def _composition(codes: np.ndarray, start: np.ndarray, length: int) -> tuple[np.
 def _is_gc(codes: np.ndarray) -> np.ndarray:
     # C and G are the codes 1 and 2, so bit 1 of the code plus one is set for them alone.
     return ((codes + np.uint8(1)) >> np.uint8(1)) & np.uint8(1)
-
-
-_TRIES = 64  # positions per positive before it goes without a flank
 
 
 def flanks(task: Task, parents: np.ndarray, draw: np.random.Generator) -> Negatives:
