@@ -258,7 +258,7 @@ def test_the_interval_of_a_mean_over_sequences_holds_its_level(law: str, count: 
     values = (laws | {"hits": (draw.random((400, count)) < 0.8).astype(float)})[law]
     truth = {"beta": 8 / 9, "uniform": 0.5, "hits": 0.8}[law]
     table = pd.DataFrame(values.T, columns=[f"{place}_peak_hit" for place in range(400)])
-    found = summarise(table, seed=0, resamples=500)
+    found = summarise(table)
     shown = found.dropna(subset=["lower"])
     assert len(shown) > 350 and shown["lower"].min() >= 0 and shown["upper"].max() <= 1
     # Three standard errors of 400 below 93 %.
@@ -269,5 +269,5 @@ def test_the_interval_of_a_mean_over_few_or_equal_sequences_is_missing() -> None
     values = np.full(40, 0.1 + 0.2)
     values[::2] = 0.3
     table = pd.DataFrame({"few": [0.0] + [1.0] * (FEWEST - 2) + [np.nan] * (41 - FEWEST), "equal": values})
-    found = summarise(table, seed=0, resamples=50)
+    found = summarise(table)
     assert found["lower"].isna().all() and found["upper"].isna().all() and found["n"].tolist() == [FEWEST - 1, 40]

@@ -51,7 +51,6 @@ def asked(count: int = 6, **changes: object) -> Request:
         "shift_curve": (0, 2),
         "batch_size": 64,
         "seed": 0,
-        "draws": 20,
     }
     return request(dataset, np.arange(10, 10 + count), None, matches, **(options | changes))
 

@@ -26,7 +26,6 @@ OPTIONS = {
     "shift_curve": (0,),
     "batch_size": 64,
     "seed": 0,
-    "draws": 10,
 }
 
 

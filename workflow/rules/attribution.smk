@@ -85,7 +85,6 @@ for protocol in STUDY.protocols:
                 for key, value in config["attribution"].items()
                 if not key.startswith(("motif_", "modisco_"))
             },
-            draws=config["evaluation"]["bootstrap"],
             level=config["evaluation"]["confidence"],
             seed=config["seed"],
             matches_code=None if PLANTED else code("matrix_matches.py"),

@@ -47,7 +47,6 @@ with step(snakemake.log[0]):
             shift_curve=tuple(settings["shift_curve"]),
             batch_size=settings["batch_size"],
             seed=params.seed,
-            draws=params.draws,
             level=params.level,
         )
     )

@@ -91,14 +91,13 @@ class Request:
     settings: Mapping[str, Any]  # each goes to the methods that have a setting of that name
     sites: np.ndarray | None  # bool (N, L), planted sites; None where none are known
     matches: Mapping[str, np.ndarray]  # bool (N, L) by source, matches of a matrix
-    placed: pd.DataFrame  # sites of the aggregate profile, see ``around.sites_in_windows``
+    placed: pd.DataFrame  # sites of the aggregate profile, see ``sites_in_windows``
     faithfulness: int  # sequences, evenly spaced, for evaluations that take many passes
     sanity_methods: tuple[str, ...]  # evaluated with randomised weights
     shift_curve: tuple[int, ...]  # numbers of shifts to evaluate ShiftSmooth at
     batch_size: int
     seed: int
-    draws: int  # bootstrap resamples of the summary
-    level: float = 0.95  # coverage of its intervals
+    level: float = 0.95  # coverage of the intervals of the summary
     flanks: np.ndarray | None = None  # uint8 (N, 4, L + 2n), the sequences with their genomic flanks
 
 
@@ -204,7 +203,7 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
                 method,
                 passes(method, X.shape[2], **settings),
                 make_attributions(values, X, what.row, subject.logit, described | settings_of(method, **settings)),
-                _summary(evaluated, what),
+                summarise(evaluated, what.level),
                 site_profiles(position_score(values, X), what.placed),
             )
 
@@ -222,7 +221,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
             alike = similarity(subject.model, relabelled, X[few], method, **common, **options)
             steps.append(("labels", "all, retrained", alike))
         sanity += [
-            _summary(pd.DataFrame({"rank_correlation": values}), what).assign(
+            summarise(pd.DataFrame({"rank_correlation": values}), what.level).assign(
                 randomised=changed, method=method, step=step, layer=layer
             )
             for step, (changed, layer, values) in enumerate(steps, start=1)
@@ -242,7 +241,7 @@ def examine(subject: Subject, what: Request, relabelled: nn.Module | None = None
         moved = equivariance(lent, X, n=max(1, what.settings["n"]), batch_size=what.batch_size)
         curve = shift_curve(lent, X, truth, method=CURVE_METHOD, shifts=what.shift_curve, seed=what.seed)
     shifts = [
-        _summary(table.drop(columns=["n", "passes"]), what).assign(shifts=n, passes=table["passes"].iloc[0])
+        summarise(table.drop(columns=["n", "passes"]), what.level).assign(shifts=n, passes=table["passes"].iloc[0])
         for n, table in curve.groupby("n")
     ]
     return Examination(
@@ -256,11 +255,6 @@ def _few(what: Request) -> np.ndarray:
     """Return the indices of evenly spaced sequences, for evaluations that take many passes."""
     count = len(what.row)
     return np.unique(np.linspace(0, count - 1, min(what.faithfulness, count)).round().astype(int))
-
-
-def _summary(evaluated: pd.DataFrame, what: Request) -> pd.DataFrame:
-    names = (what.dataset.attributes["experiment"],)
-    return summarise(evaluated, seed=what.seed, resamples=what.draws, level=what.level, names=names)
 
 
 def _ordered(tables: list[pd.DataFrame], first: list[str]) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_draws
+from tfbs_moe.evaluation.intervals import bounds, mean_interval_of_values
 from tfbs_moe.hdf5 import new_hdf5, open_hdf5, write_arrays
-from tfbs_moe.runtime import rng as named_rng
 from tfbs_moe.sequence import check_one_hot
 
 _ARRAYS: dict[str, type[np.generic]] = {
@@ -92,26 +90,12 @@ def joined_attributions(paths: Iterable[str | Path]) -> tuple[np.ndarray, np.nda
 FEWEST = 16
 
 
-def summarise(
-    per_sequence: pd.DataFrame,
-    *,
-    seed: int,
-    resamples: int = 2000,
-    level: float = 0.95,
-    names: tuple[object, ...] = (),
-) -> pd.DataFrame:
-    """Return a row per metric: its mean over sequences with the interval of ``mean_interval_of_draws``.
+def summarise(per_sequence: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+    """Return a row per metric: its mean over sequences with the interval of ``mean_interval_of_values``.
 
-    Sequences are resampled, from one stream for all metrics of a call, set apart by ``names``. NaN is excluded and not
-    counted in ``n``; the mean is NaN where n is 0, the interval where n is below ``FEWEST`` or all values are equal.
+    NaN is excluded and not counted in ``n``; the mean is NaN where n is 0, the interval where n is below ``FEWEST`` or
+    all values are equal.
     """
-    if resamples < 1:
-        raise InputError(f"resamples must be at least 1; it is {resamples}")
-
-    @cache
-    def drawn(count: int) -> np.ndarray:
-        return named_rng(seed, "attribution summary", *names).integers(count, size=(resamples, count))
-
     rows = []
     for metric in per_sequence.columns:
         values = per_sequence[metric].to_numpy(dtype=float)
@@ -119,7 +103,6 @@ def summarise(
         value = values.mean() if len(values) else np.nan
         lower = upper = np.nan
         if len(values) >= FEWEST:
-            means = np.append(value, values[drawn(len(values))].mean(axis=1))
-            lower, upper = np.clip(mean_interval_of_draws(means, len(values), level), *bounds(metric))
+            lower, upper = np.clip(mean_interval_of_values(values, level), *bounds(metric))
         rows.append({"metric": metric, "value": value, "lower": lower, "upper": upper, "n": len(values)})
     return pd.DataFrame(rows, columns=["metric", "value", "lower", "upper", "n"])

@@ -115,17 +115,36 @@ def logit_interval(value: np.ndarray, error: np.ndarray, rows: int, level: float
 
 
 def mean_interval_of_draws(drawn: np.ndarray, rows: int, level: float) -> tuple[float, float]:
-    """Return the t interval of a skewed mean from its bootstrap resamples (Hall 1992, J. R. Stat. Soc. B 54:221).
+    """Return the t interval of a skewed mean (``_hall``) from its bootstrap resamples.
 
-    A long tail of losses makes a mean too low more often than too high; Hall's cubic corrects both ends with the
-    skewness of the resampled means. ``drawn`` is float (1 + draws,), the observed mean first; ``rows``, the size of the
-    smaller class, sets the degrees of freedom. NaN where the resamples do not vary.
+    ``drawn`` is float (1 + draws,), the observed mean first; ``rows``, the size of the smaller class, sets the degrees
+    of freedom. NaN where the resamples do not vary.
     """
     if rows < 2 or not varies(drawn[1:]):
         return np.nan, np.nan
-    value, centred = float(drawn[0]), drawn[1:] - drawn[1:].mean()
-    error = float(np.sqrt((centred**2).mean()))
-    skewness = float((centred**3).mean()) / error**3
+    centred = drawn[1:] - drawn[1:].mean()
+    return _hall(float(drawn[0]), float((centred**2).mean()), float((centred**3).mean()), rows, level)
+
+
+def mean_interval_of_values(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Return the t interval of the mean (``_hall``) of independent values (N,); NaN where they do not vary.
+
+    It is that of ``mean_interval_of_draws`` with resamples without number.
+    """
+    if not varies(values):
+        return np.nan, np.nan
+    count, mean = len(values), float(values.mean())
+    centred = values - mean
+    return _hall(mean, float((centred**2).mean()) / count, float((centred**3).mean()) / count**2, count, level)
+
+
+def _hall(value: float, variance: float, third: float, rows: int, level: float) -> tuple[float, float]:
+    """Return the t interval of a mean from its second and third moments (Hall 1992, J. R. Stat. Soc. B 54:221).
+
+    A long tail of losses makes a mean too low more often than too high; the cubic corrects both ends with its skewness.
+    """
+    error = float(np.sqrt(variance))
+    skewness = third / error**3
     t = stdtrit(rows - 1, (1 + level) / 2) * np.array([1, -1])
     turned = t if abs(skewness) < _EVEN else 3 / skewness * (np.cbrt(1 + skewness * (t - skewness / 6)) - 1)
     lower, upper = value - error * np.sqrt(rows / (rows - 1)) * turned
