@@ -135,6 +135,8 @@ def _parse(path: Path) -> "_Parsed":
     if plain is not None:
         return _Parsed(plain, [], len(plain), len(plain))
     numbered, titles, lines = _rows(path, data)
+    if not numbered:
+        raise InputError(f"{path} holds no peak: {lines} lines, none of them a row of data")
     rows, kind = as_narrow_peaks([fields for _, fields in numbered], titles)
     if kind:
         log.info("%s is read as %s", path, kind)
@@ -206,8 +208,6 @@ def _rows(path: Path, data: bytes) -> tuple[list[tuple[int, list[str]]], list[st
             titles = fields
             continue
         rows.append((number, fields))
-    if not rows:
-        raise InputError(f"{path} holds no peak: {len(lines)} lines, none of them a row of data")
     return rows, titles, len(lines)
 
 
@@ -229,8 +229,8 @@ def holds_peaks(begin: bytes) -> bool:
     try:
         numbered, titles, _ = _rows(Path(), whole)
     except InputError:
-        # With titles that are known, or no row at all.
-        return b"abs_summit" in whole or b"\tIP" in whole or whole.startswith((b"@HD\t", b"@SQ\t"))
+        # Of a format that is known, and refused with advice.
+        return True
     rows, _ = as_narrow_peaks([fields for _, fields in numbered[:_LOOKED_AT]], titles)
     usual = [
         len(row) > 2 and all(map(_NUMBER.fullmatch, row[1:3])) and not _SEQUENCE.fullmatch(row[-1]) for row in rows
