@@ -1,7 +1,6 @@
 """The unfinished file of a download: ``.<name>.part`` beside the target, locked, resumable, renamed at the end."""
 
 import fcntl
-import json
 import logging
 import os
 import stat
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfbs_moe.errors import InputError
-from tfbs_moe.tables import write_json
+from tfbs_moe.tables import read_json, write_json
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +36,8 @@ class PartialFile:
     def state(self) -> dict[str, str | int | None]:
         """What was noted about the bytes; empty where nothing readable was."""
         try:
-            value = json.loads(self._state.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            value = read_json(self._state)
+        except InputError:
             return {}
         return value if isinstance(value, dict) else {}
 
