@@ -195,7 +195,7 @@ def test_a_mirror_is_the_only_address():
     assert addresses("https://h.org/B%20%28x%29%25?a=1", mirror="http://m:81") == ["http://m:81/h.org/B%20(x)%25%3Fa=1"]
     assert addresses("https://h.org/B%20%28x%29", mirror="mirror") == ["mirror/h.org/B (x)"]
     assert addresses("https://h.org/B%20%28x%29", mirror="file:///m%20m") == ["/m m/h.org/B (x)"]
-    with pytest.raises(InputError, match="give a folder or an http"):
+    with pytest.raises(InputError, match="neither a folder nor an http"):
         addresses(PORTAL_URL, mirror="ftp://mirror.org")
 
 

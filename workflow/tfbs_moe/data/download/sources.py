@@ -292,15 +292,9 @@ def addresses(
 
 def check_mirror(mirror: str | None, wanted: Iterable[Remote]) -> None:
     """Raise InputError unless a mirror is an http(s) address, or a folder that could have the ``wanted`` files."""
-    if not mirror:
+    folder = _mirror_folder(mirror) if mirror else None
+    if folder is None:
         return
-    scheme = _SCHEME.match(mirror)
-    if scheme and scheme[1].lower() in ("http", "https"):
-        _split(mirror)
-        return
-    if scheme and scheme[1].lower() != "file":
-        raise InputError(f"config: mirror: {redacted(mirror)} is neither a folder nor an http(s) address")
-    folder = _file_path(mirror) if scheme else Path(mirror).expanduser()
     if not folder.is_dir():
         raise InputError(f"config: mirror: there is no folder {folder} (paths are relative to {Path.cwd()})")
     hosts = sorted({resource_path(remote.url, "").parts[0] for remote in wanted})
@@ -464,14 +458,23 @@ def _is_utf8(segment: str) -> bool:
     return True
 
 
-def _on_mirror(url: str, mirror: str) -> str:
+def _mirror_folder(mirror: str) -> Path | None:
+    """Return the folder that a mirror is, None for an http(s) address; InputError for anything else."""
     scheme = _SCHEME.match(mirror)
     if not scheme:
-        return str(resource_path(url, Path(mirror).expanduser()))
+        return Path(mirror).expanduser()
     if scheme[1].lower() == "file":
-        return str(resource_path(url, _file_path(mirror)))
+        return _file_path(mirror)
     if scheme[1].lower() not in ("http", "https"):
-        raise InputError(f"mirror={redacted(mirror)}: give a folder or an http(s) address")
+        raise InputError(f"config: mirror: {redacted(mirror)} is neither a folder nor an http(s) address")
+    _split(mirror)
+    return None
+
+
+def _on_mirror(url: str, mirror: str) -> str:
+    folder = _mirror_folder(mirror)
+    if folder is not None:
+        return str(resource_path(url, folder))
     return f"{mirror.rstrip('/')}/{quote(resource_path(url, '').as_posix(), safe=_PATH_SAFE)}"
 
 
