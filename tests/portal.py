@@ -11,9 +11,12 @@ ranges, ``If-Range``, ``ETag`` and ``Last-Modified``, and act as a forward proxy
         portal.misbehave("/data/a.gz", Fault(drop_at=1000), Fault(status=503))
 """
 
+import contextlib
 import hashlib
 import json
+import random
 import re
+import socket
 import ssl
 import sys
 import threading
@@ -23,11 +26,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from tfbs_moe.data.download.http import Policy
+
 BLOCK = 16_384
 LAST_MODIFIED = formatdate(1_400_000_000, usegmt=True)
+# Two files that pass for gzip, and digests of the first.
+PAYLOAD = b"\x1f\x8b" + random.Random(3).randbytes(400_000)
+OTHER = b"\x1f\x8b" + random.Random(4).randbytes(300_000)
+MD5 = hashlib.md5(PAYLOAD).hexdigest()
+SHA256 = hashlib.sha256(PAYLOAD).hexdigest()
+# Short waits of our own, long ones for the server: on a busy machine an answer may take its time.
+FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2)
 # Query fields that steer the answer instead of selecting objects.
 STEERING = {"format", "limit", "frame", "field", "soft", "sort"}
 
@@ -303,3 +316,16 @@ def _texts(value: Any, path: list[str]) -> Iterator[str]:
         yield {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
     elif isinstance(value, dict) and path[0] in value:
         yield from _texts(value[path[0]], path[1:])
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[str]:
+    """Give an address of this machine at which nothing listens."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{holder.getsockname()[1]}/x.gz"
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what lies in a folder under hidden names, as an unfinished download does."""
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))

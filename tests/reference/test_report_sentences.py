@@ -1,8 +1,4 @@
-"""Sentences, tables and figures of the report against plain loops over the rows, on tables with every trouble at once.
-
-Two kinds of negatives (and a factor with a third one alone), several cells and seeds, missing values, models that say
-the same, two factors.
-"""
+"""Sentences, tables and figures of the report against plain loops over the rows of ``evaluation_tables``."""
 
 import base64
 import re
@@ -13,122 +9,34 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from tfbs_moe.attribution.evaluation.faithfulness import SHARES, mean_change
-from tfbs_moe.attribution.explain import known_sites
-from tfbs_moe.attribution.names import METRIC_LABELS
-from tfbs_moe.attribution.store import make_attributions, summarise, write_attributions
-from tfbs_moe.config import complete_config
-from tfbs_moe.data.audit.audit import audit
-from tfbs_moe.data.audit.warnings import AuditThresholds, audit_warnings
-from tfbs_moe.data.dataset import make_dataset, subset, write_dataset
-from tfbs_moe.data.jaspar import matrix_by_id
-from tfbs_moe.data.motif_scores import best_hit, occupancy
-from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
-from tfbs_moe.figures import attribution, comparison, logos, mixtures, performance, published
-from tfbs_moe.figures.catalogue import (
-    ATTRIBUTION_SUMMARY,
-    GATE_LOSSES,
-    GATE_SIMILARITY,
-    GATE_USE,
-    GATE_WEIGHTS,
-    LOGO_METHODS,
-    METRICS,
-    percent,
+from evaluation_tables import (
+    MATCHED,
+    MATRIX,
+    MEAN,
+    MODEL,
+    SEEDS,
+    SHUFFLE,
+    SUPPLIED,
+    by_hand,
+    identities,
+    metrics_of,
+    run_of,
+    three,
 )
-from tfbs_moe.figures.draw import read_explained
+from tfbs_moe.figures import comparison, mixtures, performance, published
+from tfbs_moe.figures.catalogue import GATE_LOSSES, GATE_SIMILARITY, GATE_USE, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.report.documents import cards, summary
-from tfbs_moe.report.documents import methods as report_methods
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
 from tfbs_moe.report.sections import answer, calibration, data_and_results, statistics
-from tfbs_moe.report.sections import attribution as report_attribution
 from tfbs_moe.report.sections import gate as report_gate
 from tfbs_moe.report.sections.caveats import caveats
-from tfbs_moe.sequence import one_hot_from_codes
-from tfbs_moe.statistics.attribution_methods import compare_methods
 from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.statistics.hypothesis_tests.results import difference_sentence, significant
 from tfbs_moe.statistics.paper import omnibus_of_draws
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
-from tfbs_moe.tables import write_tsv
-
-MODEL, MATRIX, MEAN = "moe.softmax", "baseline.matrix", "baseline.mean"
-SHUFFLE, MATCHED, SUPPLIED = "dinucleotide_shuffle", "gc_matched", "supplied"
-SEEDS = (0, 1, 2)
-# Experiment: factor, set, kinds of negatives in the order of the study.
-TESTS = {
-    "T_own": ("T", IN_DISTRIBUTION, (SHUFFLE, MATCHED)),
-    "S_own": ("S", IN_DISTRIBUTION, (SHUFFLE, MATCHED)),
-    "T_away": ("T", OTHER_CELL, (SHUFFLE, MATCHED)),
-    "A1": ("A", UNSEEN, (SHUFFLE, MATCHED)),
-    "A2": ("A", UNSEEN, (SHUFFLE, MATCHED)),
-    "A3": ("A", UNSEEN, (SHUFFLE, MATCHED)),
-    "B1": ("B", UNSEEN, (SHUFFLE, MATCHED)),
-    "C1": ("C", UNSEEN, (SHUFFLE, MATCHED)),
-    "C2": ("C", UNSEEN, (SHUFFLE, MATCHED)),
-    "D1": ("D", UNSEEN, (SUPPLIED,)),
-}
-
-
-def run_of(tables: dict[str, pd.DataFrame], level: float = 0.95) -> Run:
-    """Return a run of one protocol and one gate with some tables."""
-    study = SimpleNamespace(
-        gates=lambda _: ["softmax"],
-        protocols=["sound"],
-        training=[],
-        several_architectures=lambda _: False,
-        uses_motif_prior=lambda _: False,
-        config={"evaluation": {"confidence": level}},
-    )
-    return Run(Path(), study, pd.DataFrame(), tables)
-
-
-def identities() -> list[dict[str, object]]:
-    """Return what names every row of an evaluation: test sets, kinds and seeds."""
-    return [
-        {"protocol": "sound", "experiment": name, "factor": factor, "cell": name, "set": its_set, "stratum": its_set}
-        | {"negatives": kind, "seed": seed}
-        for name, (factor, its_set, kinds) in TESTS.items()
-        for kind, seed in product(kinds, SEEDS)
-    ]
-
-
-def metrics_of(seed: int = 0) -> pd.DataFrame:
-    """Return made metrics: no matrix for B and in C2, no overlap-free rows of A2 and D, no row of seed 2 on B."""
-    draw = np.random.default_rng(seed)
-    rows = [
-        each | {"model": model, "rows": row_set, "metric": "auroc", "value": draw.uniform(0.5, 1), "n": 9}
-        for each in identities()
-        for model, row_set in product((MODEL, MATRIX, MEAN), ("all", "overlap_free"))
-    ]
-    table = pd.DataFrame(rows)
-    without = (table["model"] == MATRIX) & table["experiment"].isin(["B1", "C2"])
-    table.loc[(table["rows"] == "overlap_free") & table["experiment"].isin(["A2", "D1"]), "value"] = np.nan
-    table = table[~without & ~((table["experiment"] == "B1") & (table["seed"] == 2))]
-    return table.assign(lower=table["value"] - 0.1, upper=table["value"] + 0.1, n_positive=5)
-
-
-def by_hand(table: pd.DataFrame, value: str = "value", kind: str = "first") -> dict[str, float]:
-    """Return factors' means by plain loops over one kind: seeds within a test set, test sets within a factor."""
-    found: dict[str, list[float]] = {}
-    for name in dict.fromkeys(table["experiment"]):
-        here = [row for row in table.to_dict("records") if row["experiment"] == name]
-        first = TESTS[name][2][0] if kind == "first" else kind
-        values = [row[value] for row in here if row["negatives"] == first and row[value] == row[value]]
-        if values:
-            found.setdefault(here[0]["factor"], []).append(sum(values) / len(values))
-    return {factor: sum(values) / len(values) for factor, values in found.items()}
-
-
-def three(values: dict[str, float], level: float = 0.95, sign: str = "") -> str:
-    """Return mean and t interval as they are printed."""
-    numbers = list(values.values())
-    mean, half = np.mean(numbers), stats.t.ppf((1 + level) / 2, len(numbers) - 1) * stats.sem(numbers)
-    ends = (mean - half, mean + half) if sign else (max(0, mean - half), min(1, mean + half))
-    return f"{mean:{sign}.3f} [{ends[0]:{sign}.3f}, {ends[1]:{sign}.3f}]".replace("-", "−")
 
 
 def numbers_in(text: str) -> list[float]:
@@ -240,45 +148,6 @@ def test_experts_of_several_architectures_are_told_apart_and_dots_in_names_stay(
     alone = run_of({GATE_WEIGHTS: weights.assign(expert=["GATA3.rep1", "GATA3.rep2", "pooled.convnet"])})
     alone.study.training = ["GATA3.rep1", "GATA3.rep2"]
     assert "60% to GATA3.rep1, 30% to GATA3.rep2, 10% to pooled" in answer._gate(alone, "sound", MODEL)
-
-
-def sites() -> pd.DataFrame:
-    """Return a summary of attributions: every test set's first kind, two methods, one of which lacks B."""
-    draw = np.random.default_rng(1)
-    first = [row for row in identities() if row["negatives"] == TESTS[str(row["experiment"])][2][0] and not row["seed"]]
-    rows = [
-        row | {"model": MODEL, "method": method, "passes": 2, "metric": "site_average_precision"}
-        for row in first
-        for method in ("gradient", "ism")
-    ]
-    table = pd.DataFrame(rows).assign(value=draw.uniform(0, 1, len(rows)), shifts=1)
-    table.loc[(table["method"] == "ism") & (table["factor"] == "B"), "value"] = np.nan
-    return table
-
-
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_methods_are_averaged_over_factors_in_sentences_tables_and_figures(level: float) -> None:
-    """B5, B9: sentence on the factors that both methods have, figures on all, each at the study's level."""
-    table = sites()
-    said = answer._localised(run_of({ATTRIBUTION_SUMMARY: table}, level), "sound", MODEL)
-    for method, words in (("gradient", "vanilla gradient"), ("ism", "in-silico mutagenesis")):
-        shared = by_hand(table[(table["method"] == method) & (table["factor"] != "B")])
-        assert f"{words} {three(shared, level)}" in said
-        every = by_hand(table[table["method"] == method])
-        for _, drawn in (
-            attribution.localisation(table, level),
-            attribution.cost_against_quality(table, level),
-            attribution.shift_curves(table[table["method"] == method], level),
-        ):
-            own = drawn[drawn["method"] == method] if "method" in drawn else drawn
-            row = own.iloc[0]
-            assert f"{row['value']:.3f} [{row['lower']:.3f}, {row['upper']:.3f}]" == three(every, level)
-            assert row["n_factors"] == len(every)
-    assert "mean over 5 factors" in said
-    (shown,) = report_attribution._table(run_of({ATTRIBUTION_SUMMARY: table}), table)
-    means = [by_hand(table[table["method"] == method]) for method in ("gradient", "ism")]
-    place = [[text for text, _ in row] for row in shown.rows]
-    assert [f"{np.mean(list(mean.values())):.3f}" in row for mean, row in zip(means, place, strict=True)] == [True] * 2
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -423,27 +292,6 @@ def test_a_p_at_the_level_is_not_below_it_whatever_rounding_says() -> None:
     assert "no difference is shown" in difference_sentence("a", "b", "auroc", 0.02, 0.01, 0.03, 0.05)
 
 
-def test_methods_that_differ_by_rounding_are_equal_and_the_level_is_the_studys() -> None:
-    """B4: .3 and .1 + .2 on six factors."""
-    same = {"protocol": "sound", "model": MODEL, "metric": "site_average_precision"}
-    rows = [
-        same | {"experiment": f"E{place}", "factor": f"F{place}", "method": method, "value": value}
-        for place in range(6)
-        for method, value in (("gradient", 0.3), ("ism", 0.1 + 0.2))
-    ]
-    (found,) = compare_methods(pd.DataFrame(rows)).to_dict("records")
-    assert (found["difference"], found["p"]) == (0, 1) and np.isnan(found["lower"])
-    assert "come out equal, but they are not shown to differ: +0.000 on each of 6 factors" in found["sentence"]
-    table = sites()
-    known = [by_hand(table[table["method"] == method]) for method in ("gradient", "ism")]
-    gaps = {factor: known[1][factor] - known[0][factor] for factor in known[1]}
-    (found,) = compare_methods(table, level=0.8).to_dict("records")
-    assert f"{three(gaps, 0.8, '+')} over {len(gaps)} factors" in found["sentence"]
-    per_sequence = pd.DataFrame({"a": np.arange(50.0)})
-    wide, narrow = (summarise(per_sequence, level=level).iloc[0] for level in (0.95, 0.8))
-    assert wide["lower"] < narrow["lower"] < narrow["upper"] < wide["upper"]
-
-
 def test_levels_are_printed_as_they_are() -> None:
     """C4: no 100 % interval."""
     metrics = answer.first_kind(metrics_of())
@@ -482,87 +330,6 @@ def test_the_out_of_distribution_score_says_what_there_is() -> None:
     assert calibration._calibrated(run_of({CALIBRATION: gains})) == []
 
 
-def test_of_warnings_of_one_kind_the_worst_is_shown() -> None:
-    """C3: the fewest rows, the smallest share kept, the largest overlap."""
-    rows = [
-        (what, value, limit, f"{what} {value}")
-        for what, limits in (("min_training_positives", 500), ("smaller", (1000, 20, 900, 800)), ("overlap", 0.05))
-        for value, limit in zip((480, 12, 450, 300), np.broadcast_to(limits, 4), strict=True)
-    ]
-    table = pd.DataFrame(rows, columns=["what", "value", "threshold", "sentence"])
-    worst = {what: data_and_results._alike(alike, "note")[0].text for what, alike in table.groupby("what", sort=False)}
-    assert list(worst.values()) == ["min_training_positives 12", "smaller 300", "overlap 480"]
-
-
-def test_shuffles_in_a_random_order_are_no_pairs() -> None:
-    """B2: one of them stands at its positive's place by chance, on average."""
-    codes = np.random.default_rng(3).integers(0, 4, (60, 41)).astype(np.uint8)
-    told = {}
-    for seed in range(6):
-        stream = np.random.default_rng(seed)
-        shuffled = dinucleotide_shuffle(codes, stream)
-        order = np.arange(60) if seed == 5 else stream.permutation(60)
-        names = {"experiment": "e", "factor": "f", "cell": "c", "negatives": "supplied", "split": "test"}
-        rows = make_dataset(one_hot_from_codes(np.concatenate([codes, shuffled[order]])), np.repeat([1, 0], 60))
-        rows = make_dataset(rows.one_hot, rows.label, attributes=names)
-        found = audit({"e/test": rows}, [], composition_rows=20)
-        count = found.datasets["dinucleotide_shuffles_in_order"].iloc[0]
-        told[seed] = count, any("they are pairs" in sentence for sentence in found.warnings["sentence"])
-    assert any(0 < count < 10 for count, _ in told.values())
-    assert {seed for seed, (_, pairs) in told.items() if pairs} == {5}
-
-
-def test_a_smaller_set_says_what_is_kept() -> None:
-    """C6: at a ratio below 1 half of what is kept has no partner."""
-    columns = ("rows", "left_out", "smaller", "rows_found", "rows_wanted", "positives", "split", "contradictions")
-    columns += ("exact_duplicates", "near_duplicates", "negatives", "negatives_found", "auroc_1mers", "auroc_2mers")
-    columns += ("gc_mismatch", "positives_in_training")
-    values = (160, None, "Few.", 80, 100, 80, "test", 0, 0, 0, MATCHED, MATCHED, 0.5, 0.5, 0.0, 0.0)
-    row = {"dataset": "a"} | dict(zip(columns, values, strict=True))
-    pairs = pd.DataFrame(columns=["dataset", "other", "rows_overlapping"])
-    found = audit_warnings(pd.DataFrame([row]), pairs, [], AuditThresholds())
-    assert "a: reduced: 80 of 100 bound rows are kept. Few." in list(found["sentence"])
-
-
-def test_the_letters_beside_a_logo_are_those_of_the_sequence() -> None:
-    """C2: whatever the contributions are, and N where the base is unknown."""
-    one_hot = one_hot_from_codes(np.array([[3, 3, 4, 2, 1, 0]], np.uint8))
-    values = np.zeros((1, 4, 6), np.float32)
-    values[0, :, 0] = 1
-    explained = logos.Explained(one_hot, np.array([0]), np.array([1.0]), {"gradient": values})
-    _, table = logos.logos(explained)
-    for _, track in table.groupby("track"):
-        assert "".join(track["base"]) == "TTNGCA"
-    assert list(table.loc[table["track"] == "gradient", "height"]) == [1, 0, 0, 0, 0, 0]
-
-
-def test_the_area_under_a_straight_line_is_half_its_height_at_any_length() -> None:
-    """C7: shares are whole numbers of positions."""
-    for length in (20, 41, 101, 1000):
-        counts = np.array([0, *(round(share * length) for share in SHARES)])
-        assert mean_change(-counts[None] / length, length) == pytest.approx(-0.5, abs=1e-12)
-
-
-def test_sensitivity_is_called_what_it_is() -> None:
-    """C5."""
-    assert "noise" not in METRIC_LABELS["sensitivity"] and "one substitution" in METRIC_LABELS["sensitivity"]
-
-
-def test_a_window_shorter_than_a_matrix_has_the_score_of_the_part_it_covers() -> None:
-    """X1: the best of all places where the matrix covers the window, on both strands, by plain sums."""
-    matrix = matrix_by_id("MA0139.2")
-    odds = np.log((matrix.probabilities + 0.01) / 1.04 * 4)
-    codes = np.random.default_rng(0).integers(0, 4, (3, 10))
-    places = [
-        [sum(strand[code, first + i] for i, code in enumerate(row)) for strand in (odds, odds[::-1, ::-1])
-         for first in range(odds.shape[1] - 9)]
-        for row in codes
-    ]  # fmt: skip
-    one_hot = one_hot_from_codes(codes.astype(np.uint8))
-    np.testing.assert_allclose(best_hit(one_hot, [matrix]), np.max(places, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(occupancy(one_hot, [matrix]), np.log(np.mean(np.exp(places), axis=1)), rtol=1e-4)
-
-
 def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
     """Before the mend: of 0.96 for others, 0.284 was called 28% of it; it is 30%."""
     weights = {"A": 0.04, "B": 0.284, "C": 0.28, "D": 0.2, "E": 0.196}
@@ -582,40 +349,6 @@ def test_an_out_of_distribution_score_that_goes_the_other_way_round_is_told_so(c
     row |= {f"ood_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {"rank_correlation": correlation}
     (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
     assert said.endswith(words)
-
-
-def test_boxes_of_a_logo_are_the_sites_that_its_attributions_are_judged_by(tmp_path: Path) -> None:
-    """Before the mend: sites that other factors have in the same window were boxed too."""
-    one_hot = one_hot_from_codes(np.random.default_rng(0).integers(0, 4, (3, 30)).astype(np.uint8))
-    rows = make_dataset(
-        one_hot, np.array([1, 1, 0]), chrom=np.array(["c"] * 3), start=np.array([0, 100, 200]),
-        end=np.array([30, 130, 230]), strand=np.array(["."] * 3), attributes={"experiment": "A"},
-    )  # fmt: skip
-    write_dataset(rows, tmp_path / "test.h5")
-    sites = pd.DataFrame(
-        [("A", "c", 5, 10, "+"), ("B", "c", 8, 20, "+"), ("B", "c", 103, 110, "+")],
-        columns=["experiment", "chrom", "start", "end", "strand"],
-    )
-    write_tsv(sites, tmp_path / "sites.tsv")
-    explained = make_attributions(np.zeros((2, 4, 30)), one_hot[:2], np.array([0, 1]), np.zeros(2), {"method": "ism"})
-    write_attributions(explained, tmp_path / "ism.h5")
-    found = read_explained({"ism": tmp_path / "ism.h5"}, tmp_path / "test.h5", tmp_path / "sites.tsv")
-    assert found.sites is not None and found.sites.sum(axis=1).tolist() == [5, 0]
-    assert (found.sites == known_sites(subset(rows, np.array([0, 1])), sites, "A")).all()
-
-
-@pytest.mark.parametrize("methods", [["gradient"], ["deeplift_shap", "shiftsmooth"]])
-def test_methods_name_what_is_computed(methods: list[str]) -> None:
-    """Every method that explains, every sequence, and of every metric the interval that it has."""
-    settings = complete_config({"attribution": {"methods": methods}, "run": "r", "experiments": "e.tsv"})
-    said = report_methods._attribution(settings)
-    for name in (*settings["attribution"]["methods"], *LOGO_METHODS, settings["attribution"]["motif_method"]):
-        assert re.search(rf"\b{name}\b", said.split(" on up to ")[0])
-    assert f"up to {settings['attribution']['sequences']} bound sequences" in said and "best, median and worst" in said
-    study = SimpleNamespace(config=settings, test_sets=[])
-    assert "areas and with their skewness for losses, and from their percentiles for the sensitivity" in (
-        report_methods._evaluation(study)
-    )
 
 
 @pytest.mark.parametrize("kind", [SUPPLIED, SHUFFLE])
@@ -648,17 +381,6 @@ def test_test_sets_without_intervals_are_not_among_those_compared() -> None:
     run.study.experts = lambda _: [("convnet", "A")]
     (said,) = caveats(run)
     assert said.startswith("sound: on 1 of 1 test sets")
-
-
-def test_gc_contents_that_differ_in_spread_alone_are_told_by_how_much() -> None:
-    columns = ("rows", "left_out", "smaller", "rows_found", "rows_wanted", "positives", "split", "contradictions")
-    columns += ("exact_duplicates", "near_duplicates", "negatives", "negatives_found", "auroc_1mers", "auroc_2mers")
-    columns += ("gc_positive", "gc_negative", "gc_mismatch", "positives_in_training")
-    values = (400, None, None, None, None, 200, "test", 0, 0, 0, MATCHED, MATCHED, 0.5, 0.5, 0.5, 0.5, 0.06, 0.0)
-    row = {"dataset": "a"} | dict(zip(columns, values, strict=True))
-    pairs = pd.DataFrame(columns=["dataset", "other", "rows_overlapping"])
-    (said,) = audit_warnings(pd.DataFrame([row]), pairs, [], AuditThresholds())["sentence"]
-    assert said.endswith("(mean 0.50) and negatives (mean 0.50) differ: their distributions lie 0.06 apart.")
 
 
 @pytest.mark.parametrize(("gap", "within"), [(0.03, True), (-0.03, True), (0.0301, False)])

@@ -9,7 +9,7 @@ import torch
 from scipy.special import logsumexp
 
 from tfbs_moe.apply.windows import tile_starts
-from tfbs_moe.data.jaspar import Matrix
+from tfbs_moe.data.jaspar import Matrix, matrix_by_id
 from tfbs_moe.data.motif_scores import PSEUDO, best_hit, occupancy
 from tfbs_moe.data.negatives.genomic import UNMATCHED, match_counts
 from tfbs_moe.data.negatives.shuffles import dinucleotide_counts
@@ -18,7 +18,7 @@ from tfbs_moe.data.related import Pieces, are_related, met_in_folds
 from tfbs_moe.data.windows import near_stronger
 from tfbs_moe.evaluation.subsets import expert_subsets, subset_logits, subset_rows
 from tfbs_moe.models.registry import GATES, build_gate
-from tfbs_moe.sequence import one_hot
+from tfbs_moe.sequence import one_hot, one_hot_from_codes
 from tfbs_moe.training.examples import auroc, batch_mean_auroc
 from tfbs_moe.training.gate_rows import ITSELF, NOBODY, who_looks
 
@@ -165,3 +165,18 @@ def test_dinucleotides_and_areas_of_batches_one_by_one() -> None:
     expected = np.mean([auroc(label[part], score[part]) for part in parts[:2]] + [auroc(label[6:9], score[6:9])])
     assert batch_mean_auroc(label, score, 3) == pytest.approx(expected)
     assert batch_mean_auroc(label, score, 1) == auroc(label, score)
+
+
+def test_a_window_shorter_than_a_matrix_has_the_score_of_the_part_it_covers() -> None:
+    """X1: the best of all places where the matrix covers the window, on both strands, by plain sums."""
+    matrix = matrix_by_id("MA0139.2")
+    odds = np.log((matrix.probabilities + 0.01) / 1.04 * 4)
+    codes = np.random.default_rng(0).integers(0, 4, (3, 10))
+    places = [
+        [sum(strand[code, first + i] for i, code in enumerate(row)) for strand in (odds, odds[::-1, ::-1])
+         for first in range(odds.shape[1] - 9)]
+        for row in codes
+    ]  # fmt: skip
+    one_hot = one_hot_from_codes(codes.astype(np.uint8))
+    np.testing.assert_allclose(best_hit(one_hot, [matrix]), np.max(places, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(occupancy(one_hot, [matrix]), np.log(np.mean(np.exp(places), axis=1)), rtol=1e-4)

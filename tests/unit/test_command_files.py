@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from small_mixture import run
 from tfbs_moe.cli.files import check_outputs
-from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
 from tfbs_moe.files import atomic, check_is_file
 
@@ -29,10 +29,6 @@ def files(tmp_path) -> dict[str, Path]:
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
     return {name.split(".")[0]: tmp_path / name for name in texts}
-
-
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
 
 
 def refused(capsys, *arguments: object) -> str:

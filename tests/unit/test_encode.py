@@ -7,23 +7,16 @@ from datetime import date
 
 import pytest
 
-from portal import Fault, Portal
+from portal import FAST, Fault
 from tfbs_moe.data.download import sources
 from tfbs_moe.data.download.download import fetch
 from tfbs_moe.data.download.encode import PortalClient, find, update_lock
-from tfbs_moe.data.download.http import Policy, session
+from tfbs_moe.data.download.http import session
 from tfbs_moe.data.download.peak_choice import linked, refusal
 from tfbs_moe.errors import InputError
 
-FAST = Policy(attempts=3, first_wait=0.01, longest_wait=0.2)
 TODAY = date(2024, 3, 15)
 OPTIMAL, CONSERVATIVE = "optimal IDR thresholded peaks", "conservative IDR thresholded peaks"
-
-
-@pytest.fixture
-def portal():
-    with Portal() as servers:
-        yield servers
 
 
 def experiment(portal, number=1, target="JUND", cell="HepG2", audit="WARNING", replicates=2, summary="", **more):

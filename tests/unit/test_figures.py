@@ -1,43 +1,25 @@
-"""Figures: the numbers drawn, their files, and the catalogue that says which there are."""
+"""Figures: the numbers drawn, and the catalogue that says which there are."""
 
 import inspect
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.patches import PathPatch
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from simulated_run import LENGTH, TRAINING, simulated_study, write_simulated_run
-from tfbs_moe.attribution.motifs.motif import Motif, information, motif_table
+from simulated_run import TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
-from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
-from tfbs_moe.figures import (
-    aggregate,
-    attribution,
-    catalogue,
-    comparison,
-    curves,
-    logos,
-    mixtures,
-    performance,
-    style,
-    training,
-)
-from tfbs_moe.figures.catalogue import FigureItem, _tried, figure_items
+from tfbs_moe.figures import aggregate, attribution, catalogue, comparison, curves, mixtures, training
+from tfbs_moe.figures.catalogue import _tried, figure_items
 from tfbs_moe.figures.draw import FUNCTIONS, Source, draw
 from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.schematic import _fate
-from tfbs_moe.figures.style import FORMATS, MOST_PIXELS, REASON, model_styles, new_figure, nothing_to_draw, save
-from tfbs_moe.report.page import Picture, make_picture
+from tfbs_moe.figures.style import REASON
 from tfbs_moe.statistics.draws import growth
 from tfbs_moe.statistics.factors import ALL_SETS
 from tfbs_moe.statistics.units import mean_interval
@@ -107,43 +89,6 @@ def test_a_fault_in_the_catalogue_is_an_error(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr(catalogue, "_catalogue", lambda: {"schematic": entry})
     with pytest.raises((TypeError, ValueError, KeyError)):
         figure_items(simulated_study())
-
-
-def test_saved_files_are_the_same_bytes_each_time_and_leave_nothing_else(tmp_path: Path) -> None:
-    """Two savings of the same drawing agree byte for byte in every format."""
-    for attempt in ("first", "second"):
-        figure = new_figure(2, 2)
-        figure.subplots().plot([1, 2], [3, 4])
-        save(figure, pd.DataFrame({"x": [1, 2], "y": [3.0, 4.0]}), tmp_path / attempt / "auroc.sound")
-    for suffix in (*FORMATS, "tsv"):
-        first, second = (tmp_path / attempt / f"auroc.sound.{suffix}" for attempt in ("first", "second"))
-        assert first.read_bytes() == second.read_bytes()
-    assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [".pdf", ".png", ".svg", ".tsv"]
-    assert b"/FontFile2" in (tmp_path / "first" / "auroc.sound.pdf").read_bytes()
-
-
-def test_a_figure_taller_than_a_picture_may_be_has_fewer_dots_and_its_size_on_the_page(tmp_path: Path) -> None:
-    """Neither matplotlib nor Pillow is asked for more than it can do, however many test sets a study has."""
-    figure = new_figure(1, 400)
-    save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figures/tall")
-    with Image.open(tmp_path / "figures/tall.png") as image:
-        assert image.size == (75, MOST_PIXELS)
-    picture = make_picture(tmp_path, FigureItem("tall", "tall", "Tall", "Tall.", "A tall figure.", (), "training.tall"))
-    assert isinstance(picture, Picture)
-    assert picture.size == pytest.approx((130, 400 * 130), rel=0.01)
-
-
-def test_drawing_leaves_the_settings_of_matplotlib_alone() -> None:
-    """A caller's own figures look as before."""
-    before = dict(mpl.rcParams)
-    nothing_to_draw("There is nothing.")
-    assert dict(mpl.rcParams) == before
-
-
-def test_a_figure_without_data_says_why() -> None:
-    """An empty table becomes a sentence, in picture and table alike."""
-    _, table = performance.auroc_by_factor(pd.DataFrame(columns=[*METRIC_COLUMNS]))
-    assert table[REASON].tolist() == ["No auroc was measured."]
 
 
 def test_the_roc_table_holds_the_curve_whose_area_is_the_auroc() -> None:
@@ -301,48 +246,6 @@ def test_overlap_counts_bound_rows_only() -> None:
     assert shares.to_dict() == {"X": 0.25, "any": 0.5}
 
 
-def test_titles_of_narrow_panels_lie_on_the_page() -> None:
-    common = {"protocol": "sound", "model": "moe.softmax", "cell": "K562", "stratum": "s", "set": "in_distribution"}
-    common |= {"negatives": "supplied", "value": 0.5, "lower": 0.4, "upper": 0.6, "n": 9}
-    rows = [
-        common | {"experiment": name, "factor": name, "method": method, "metric": metric}
-        for name in ("A", "B", "C")
-        for method in ("gradient", "deeplift_shap_corrected")
-        for metric in attribution.GRID_METRICS
-    ]
-    figure, _ = attribution.agreement_grid(pd.DataFrame(rows))
-    figure.draw_without_rendering()
-    for ax in figure.axes:
-        place = ax.title.get_window_extent()
-        assert place.x0 >= 0 and place.x1 <= figure.bbox.x1, ax.get_title()
-
-
-def test_logos_choose_by_rule_and_box_sites() -> None:
-    """Highest, median and lowest logit are drawn; the box spans the site."""
-    one_hot = np.eye(4, dtype=np.uint8)[np.zeros((5, LENGTH), dtype=int)].transpose(0, 2, 1)
-    sites = np.zeros((5, LENGTH), dtype=bool)
-    sites[:, 10:18] = True
-    values = {"gradient": np.ones((5, 4, LENGTH))}
-    explained = logos.Explained(one_hot, np.arange(10, 15), np.array([0.0, 3.0, 1.0, -2.0, 2.0]), values, sites)
-    figure, table = logos.logos(explained)
-    assert table.drop_duplicates("rule").set_index("rule")["row"].to_dict() == {
-        "highest logit": 11,
-        "median logit": 12,
-        "lowest logit": 13,
-    }
-    box = figure.axes[0].patches[-1]
-    assert (box.get_x(), box.get_width()) == (9.5, 8)
-    assert set(table["base"]) == {"A"}
-
-
-def test_every_kind_of_model_keeps_its_hue_whatever_stands_beside_it() -> None:
-    """The first mixture is blue in every figure, and no two models of a kind share colour and marker."""
-    few, many = model_styles(["moe.softmax"]), model_styles(["baseline.mean", "convnet.A", "moe.softmax", "convnet.B"])
-    assert few["moe.softmax"] == many["moe.softmax"]
-    assert list(many) == ["moe.softmax", "convnet.A", "convnet.B", "baseline.mean"]
-    assert len({(style.colour, style.marker) for style in many.values()}) == len(many)
-
-
 def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> None:
     """The paper's MoE on CTCF, .934, stands beside our mixture on CTCF and nothing else."""
     table = compare(read_tsv(source.folder / "evaluation/metrics.tsv"), source.published)
@@ -400,27 +303,6 @@ def test_f_grows_with_draws_and_the_factors_line_is_level() -> None:
     assert set(table["unit"]) == {"draw", "factor"}
 
 
-def test_motifs_are_drawn_with_the_matrix_they_are_like() -> None:
-    """The title names the match; letters add up to the information of their position."""
-    counts = np.zeros((4, 5))
-    counts[0] = 40
-    motif = Motif("motif 1", counts, np.zeros((4, 5)), 40)
-    matches = pd.DataFrame(
-        {"motif": ["motif 1"], "members": 40, "rank": 1, "matrix_name": "CTCF", "q": 0.001, "matched": True}
-    )
-    figure, table = logos.motif_logos(motif_table([motif]), matches)
-    assert figure.axes[0].get_title() == "motif 1 (40 seqlets)\nlike CTCF, q = 0.001"
-    tops = [patch.get_path().get_extents().y1 for patch in figure.axes[0].patches]
-    assert max(tops) == pytest.approx(information(motif.probabilities).max(), abs=1e-6)
-    assert len(table) == 20
-
-
-def test_no_motif_is_a_sentence() -> None:
-    """An empty result is a sentence, not an empty figure."""
-    _, table = logos.motif_logos(motif_table([]), pd.DataFrame())
-    assert table[REASON].iloc[0].startswith("No motif was found")
-
-
 def test_in_real_dna_methods_are_held_against_matrices_and_their_control(source: Source) -> None:
     """Without a known site the panels show matrix matches and the shuffled matrix."""
     summary = read_tsv(source.folder / "attributions/summary.tsv")
@@ -428,64 +310,6 @@ def test_in_real_dna_methods_are_held_against_matrices_and_their_control(source:
     names = ["matrix_average_precision", "shuffled_matrix_average_precision"]
     _, table = attribution.localisation(pd.concat([summary.assign(metric=name) for name in names]), 0.95)
     assert list(dict.fromkeys(table["metric"])) == names
-
-
-def test_settled_letters_lie_where_they_were_on_the_grid(tmp_path: Path) -> None:
-    """Saving moves no letter by more than half a tenth of a point, and writes no more decimals than needed."""
-    letters = np.zeros((1, 4, 12))
-    letters[0, [0, 1, 2, 3] * 3, np.arange(12)] = np.linspace(0.1, 1, 12)
-    explained = logos.Explained(np.ones((1, 4, 12)), np.array([0]), np.array([1.0]), {"gradient": letters})
-    figure, table = logos.logos(explained)
-    figure.canvas.draw()
-    figure.set_layout_engine("none")
-    inches = figure.dpi_scale_trans.inverted()
-    places = [inches.transform_path(patch.get_transform().transform_path(patch.get_path())).vertices
-              for patch in figure.findobj(PathPatch)]  # fmt: skip
-    save(figure, table, tmp_path / "logos")
-    for patch, before in zip(figure.findobj(PathPatch), places, strict=True):
-        assert np.abs(patch.get_path().vertices - before).max() <= 0.5 / 720 + 1e-5
-    drawn = re.findall(r' d="([^"]*)"', (tmp_path / "logos.svg").read_text())
-    assert drawn and not re.search(r"\.\d{3,}", " ".join(drawn))
-
-
-def test_low_letters_of_a_logo_are_bars(tmp_path: Path) -> None:
-    """A letter too low to be read is four corners in its colour; the higher ones are letters still."""
-    heights = np.zeros((1, 4, 3))
-    heights[0, 0, :] = [1.0, -0.05, 0.001]
-    explained = logos.Explained(np.ones((1, 4, 3)), np.array([0]), np.array([1.0]), {"gradient": heights})
-    figure, _ = logos.logos(explained)
-    track = next(ax for ax in figure.axes if "vanilla" in ax.get_ylabel())
-    assert track.get_ylabel() == "vanilla\ngradient\n× input"
-    outlines = [patch.get_path().to_polygons() for patch in track.patches]
-    assert [len(outline) for outline in outlines] == [3], "an A with its hole, a bar, and nothing below a pixel"
-    bar = outlines[0][2]
-    assert (
-        len(bar) == 5 and bar.min(axis=0) == pytest.approx([0.5, -0.05]) and bar.max(axis=0) == pytest.approx([1.5, 0])
-    )
-
-
-def test_a_shorter_svg_path_goes_where_it_went() -> None:
-    """Steps of straight paths add up to the places they had, to a hundredth of a point, over any length."""
-    draw = np.random.default_rng(1)
-    places = draw.uniform(-300, 300, (400, 2)).round(6)
-    commands = ["M" if place % 40 == 0 else "L" for place in range(400)]
-    text = "".join(
-        f"{command} {x:.6f} {y:.6f} \n{'z' if place % 80 == 39 else ''}"
-        for place, (command, (x, y)) in enumerate(zip(commands, places, strict=True))
-    )
-    short = style.shorter_paths(f'<path d="{text}" style="fill: none"/>'.encode()).decode()
-    assert len(short) < 0.7 * len(text) and short.endswith('" style="fill: none"/>')
-    here, start, found = np.zeros(2), np.zeros(2), []
-    for command, across, down in re.findall(
-        r"([mlz])(?:(-?[\d.]+?) ?(-?[\d.]+))?(?=[mlz\"])", short.split('"')[1] + '"'
-    ):
-        here = start if command == "z" else here + [float(across), float(down)]
-        if command != "z":
-            found.append(here)
-        start = here if command == "m" else start
-    assert np.abs(np.array(found) - places).max() <= 0.005 + 1e-9
-    curved = b'<path d="M 1.23456 2 Q 3 4.00049 5 6 z"/>'
-    assert style.shorter_paths(curved) == b'<path d="M 1.23 2 Q 3 4 5 6 z"/>'
 
 
 def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> None:
@@ -508,28 +332,3 @@ def test_a_search_shows_every_trial_and_rings_the_chosen_one(tmp_path: Path) -> 
     hollow, full, _, ring = panels[0].lines
     assert list(hollow.get_xdata()) == [1] and list(full.get_xdata()) == [0, 2] and list(ring.get_xdata()) == [2]
     assert not any(item.kind == "search" for item in figure_items(simulated_study()).values())
-
-
-@pytest.mark.parametrize("scale", ["linear", "log"])
-def test_panels_have_the_limits_that_sharing_would_give_and_numbers_outside_alone(scale: str) -> None:
-    """Margins are those of all values together; only the left column has numbers."""
-    values = [[1, 2], [3, 400], [5, 6], [7, 8]]
-    shared = new_figure(4, 4).subplots(2, 2, sharey=True).ravel()
-    own = style.grid_of_axes(new_figure(4, 4), 4, 2, alike="y")
-    for axes in (shared, own):
-        for ax, pair in zip(axes, values, strict=True):
-            ax.plot([0, 1], pair)
-            ax.axhline(2)
-            ax.set_yscale(scale)
-    style.same_limits(own, y=None)
-    assert [ax.get_ylim() for ax in own] == [ax.get_ylim() for ax in shared]
-    assert [ax.yaxis.get_tick_params()["labelleft"] for ax in own] == [True, False] * 2
-    style.same_limits(own, y=(4, 1))
-    assert {ax.get_ylim() for ax in own} == {(4, 1)}
-
-
-def test_a_heat_map_names_rows_and_columns_and_leaves_a_missing_value_blank() -> None:
-    ax = new_figure(3, 2).subplots()
-    style.heat_map(ax, pd.DataFrame([[0.5, np.nan], [0.6, 1.0]], ["a", "b"], ["c", "d"]), "AUROC", lowest=0.5)
-    assert [text.get_text() for text in ax.texts] == ["0.50", "0.60", "1.00"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"] and ax.get_ylim() == (2, 0)
