@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 VARIABLE = "TFBS_MOE_AT_WORK"
 # How long the jobs of a killed run may take to end.
 PATIENCE_SECONDS = 10.0
-# How long another start is waited for: the plan of 14,600 jobs takes a minute.
+# How long another start is waited for: the plan of 14,000 jobs takes a minute.
 START_SECONDS = 600.0
 _POLL_SECONDS = 0.2
 # Kept open while the process lives: closing a file releases its lock.
