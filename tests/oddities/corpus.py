@@ -83,7 +83,7 @@ PEAK_FILES = [
     Case("a_peaks.narrowPeak", "MACS2", each(NARROW), SUMMITS),
     Case("a.narrowPeak.gz", "ENCODE, gzip", gzip.compress(each(NARROW), mtime=0), SUMMITS),
     Case("a.bed.gz", "ENCODE's other name for narrowPeak, two gzip members", in_blocks(each(NARROW)), SUMMITS),
-    Case("spp.regionPeak.gz", "SPP: no names, -1 for p", gzip.compress(each("{c} {s} {e} . 0 . {v}.5 -1 3.1 {o}")), SUMMITS),
+    Case("spp.regionPeak.gz", "SPP: no names, -1 for p", gzip.compress(each("{c} {s} {e} . 0 . {v}.5 -1 3.1 {o}"), mtime=0), SUMMITS),
     Case("idr.txt", "IDR, 20 columns", each(NARROW + " 2.1 3.0 {s} {e} 5.5 {m} {s} {e} 5.1 {m}"), SUMMITS),
     Case("genrich.narrowPeak", "Genrich: large scores", each("{c} {s} {e} peak_{i} 1000 . 812.5 12.5 -1 {o}"), SUMMITS),
     Case("jamm.narrowPeak", "JAMM: decimals everywhere", each("{c} {s} {e} . 10.5 . 0.5 9.1 8.2 {o}"), SUMMITS),
