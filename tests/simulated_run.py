@@ -64,8 +64,13 @@ def write_simulated_run(folder: Path, study: Study) -> None:
             curves.append(curve_points(predictions, identity))
             weights += _weights(study, identity, draw)
             _write_attributions(folder / f"attributions/{protocol}/moe.softmax/{test.experiment}", draw)
-        for path, _ in training_folders(study, protocol):
+        listed = []
+        for path, (model, seed) in training_folders(study, protocol):
             _write_training(folder / path, draw)
+            row = study.experiments.get(model.partition(".")[2], {})
+            names = {"model": model, "seed": seed, "folder": path}
+            listed.append(names | {key: row.get(key) for key in ("factor", "cell")})
+        write_tsv(pd.DataFrame(listed).assign(left_out=None), folder / f"trained/{protocol}.tsv")
     for test in study.test_sets:
         _write_rows(folder, study, test.experiment, test.negatives, draw)
     table = pd.DataFrame(metrics)

@@ -38,6 +38,17 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return Source(folder, made, read_published(PUBLISHED))
 
 
+def test_the_calibration_figure_takes_sets_from_the_experts_there_are(source: Source, tmp_path: Path) -> None:
+    """Before the mend it took them from the plan, unlike the curves beside it."""
+    listed = read_tsv(source.folder / "trained/sound.tsv")
+    out = listed["model"] == "convnet.GATA3"
+    write_tsv(listed.assign(left_out=np.where(out, "too few.", None)), tmp_path / "trained/sound.tsv")
+    (tmp_path / "predictions").symlink_to(source.folder / "predictions")
+    _, table = draw(figure_items(source.study)["calibration.sound"], replace(source, folder=tmp_path))
+    sets = table.groupby("factor")["set"].unique()
+    assert list(sets["GATA3"]) == ["unseen"] and list(sets["FOXM1"]) == ["in_distribution"]
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -15,6 +15,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, reliability
 from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS
 from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
+from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.figures import attribution, comparison, curves, logos, mixtures, performance, schematic, training
 from tfbs_moe.figures.catalogue import (
@@ -116,11 +117,13 @@ def _read_motifs(item: FigureItem, source: Source) -> list[pd.DataFrame]:
 
 
 def _read_reliability(item: FigureItem, source: Source) -> list[pd.DataFrame]:
-    tables = []
-    for path, test in zip(item.inputs, first_test_sets(source.study), strict=True):
+    *paths, listed = item.inputs
+    trained, tables = trained_cells(read_tsv(source.folder / listed)), []
+    for path, test in zip(paths, first_test_sets(source.study), strict=True):
         predictions = read_parquet(source.folder / path)
         scores = read_scores(predictions[predictions["model"] == item.parameters["model"]])
-        identity = {"protocol": item.parameters["protocol"]} | source.study.identity(test)
+        identity = identity_as_trained(source.study.identity(test), trained)
+        identity = {"protocol": item.parameters["protocol"]} | identity
         bins = source.study.config["evaluation"]["calibration_bins"]
         tables.append(reliability(scores, identity, bins=bins, level=source.confidence))
     return [pd.concat(tables, ignore_index=True)]
