@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 
 CHROMOSOMES = {"chr1": 300_000, "chr2": 120_000, "chr3": 200_000}
 ROWS = {
+    "GABPA": "made train in_distribution",
     "JUND": "made train in_distribution",
     "MAX": "made train in_distribution",
-    "GABPA": "made train in_distribution",
     "CTCF": "made ood cross_family",
     "FOSL1": "other ood within_family",
     "USF1": "other ood within_family",
@@ -92,6 +92,9 @@ def test_the_study_reaches_its_report_and_says_what_is_missing(short):
     assert (
         set(metrics[metrics.experiment == "GABPA"].set) == set(metrics[metrics.experiment == "USF1"].set) == {"unseen"}
     )
+    for path in ("attributions/summary.tsv", "figures/calibration.sound.tsv"):
+        sets = read_tsv(short / path).groupby("experiment")["set"].unique()
+        assert list(sets["GABPA"]) == ["unseen"], path
     similarity = read_tsv(short / "statistics/similarity.tsv").set_index("factor")
     assert set(similarity.nearest_factor.dropna()) <= {"JUND", "MAX"}
     assert similarity.loc["MAX", "nearest_stratum"] == "in_distribution" != similarity.loc["GABPA", "nearest_stratum"]
