@@ -265,6 +265,7 @@ def test_an_experiments_own_settings_win_and_the_protocols_quirks_are_added(tmp_
         ((*TRAINED, row("Pooled", role="ood")), {}, "an experiment cannot be called Pooled"),
         ((*TRAINED, row("T" + "ab" * 20, role="ood")), {}, "the end of the name Tabab"),
         ((*TRAINED, row("pooled.convnet", role="ood")), {}, "an experiment cannot be called pooled.convnet"),
+        ((*TRAINED, row("Background", role="ood")), {}, "an experiment cannot be called Background"),
         (
             (*TRAINED, row("o", role="ood")),
             {"experts": {"moe": {"kind": "convnet"}}, "protocols": {"s": {"architectures": ["moe"]}}},

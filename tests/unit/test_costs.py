@@ -90,7 +90,13 @@ def test_what_the_study_no_longer_has_is_not_counted(run):
     jobs = [
         *("expert/sound.convnet.A.seed0", "expert/sound.convnet.A.b.seed0", "expert_fold/sound.convnet.A.seed0.fold2"),
         *("gate/sound.softmax.seed0", "training_dataset/A.dinucleotide_shuffle", "test_dataset_supplied/T.supplied"),
-        *("evaluate/sound.T", "modisco/sound.moe.softmax", "expert/sound.convnet.pooled.seed0", "build_report"),
+        *(
+            "evaluate/sound.T",
+            "modisco/sound.moe.softmax",
+            "expert/sound.convnet.pooled.seed0",
+            "expert/sound.convnet.background.seed0",
+            "build_report",
+        ),
         "search_share/sound.convnet.A.worker0",
     ]
     gone = [
@@ -110,7 +116,7 @@ def test_what_the_study_no_longer_has_is_not_counted(run):
     lines += [[name, name, "K562", role, "", "deepbind", "a.gz", ""] for name, role in rows]
     (run / "experiments.tsv").write_text("".join("\t".join(cells) + "\n" for cells in lines))
     found = costs.measured(run).set_index("rule")["jobs"]
-    assert found.sum() == len(jobs) and found["expert"] == 3 and found["gate"] == 1 and "audit_rows" not in found
+    assert found.sum() == len(jobs) and found["expert"] == 4 and found["gate"] == 1 and "audit_rows" not in found
 
 
 def test_a_plan_is_reckoned_by_rule_rows_and_experts(run):

@@ -96,6 +96,21 @@ def test_controls_are_mean_and_maximum_of_the_experts(dataset, folders):
         assert (scores.of("baseline.max", seed) == experts.max(axis=0)).all()
 
 
+def test_the_background_network_is_a_control_and_counts_as_no_expert(dataset, folders, tmp_path):
+    """Its logit is above all others everywhere: the maximum would be it, and the mean higher, if it counted."""
+    network = build("convnet", WINDOW, {"weight_sd": 0.3}, seed=99)
+    with torch.no_grad():
+        network.readout()[1].add_(1000)
+    bundle.save(network, tmp_path / "background")
+    scores, plain = (
+        read_scores(predict_dataset(models, dataset))
+        for models in ([*folders, ("baseline.background", 0, tmp_path / "background")], folders)
+    )
+    assert (scores.of("baseline.background", 0) > 500).all()
+    for name in ("baseline.mean", "baseline.max", "baseline.oracle"):
+        assert (scores.of(name, 0) == plain.of(name, 0)).all()
+
+
 def test_one_expert_is_not_mixed_and_letters_are_always_counted(dataset, folders):
     table = predict_dataset(folders[:1], dataset)
     assert set(table["model"]) == {"convnet.A", "baseline.gc"}

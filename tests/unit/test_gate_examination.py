@@ -107,7 +107,8 @@ def test_losses_and_numbers_are_over_factors() -> None:
 def test_agreement_with_motifs() -> None:
     rows = []
     for factor, weights in {"CTCF": (0.6, 0.3, 0.1), "FOS": (0.2, 0.7, 0.1), "POLR2A": (0.5, 0.4, 0.1)}.items():
-        for expert, value in zip(("convnet.A.v2", "convnet.pooled_B", "pooled.convnet"), weights, strict=True):
+        experts = ("convnet.A.v2", "convnet.pooled_B", "pooled.convnet", "background")
+        for expert, value in zip(experts, (*weights, 0.9), strict=True):
             rows += [
                 {**IDENTITY, "factor": factor, "model": "moe.softmax", "expert": expert, "label": label, "value": shown}
                 for label, shown in (("bound", value), ("unbound", 1 - value))

@@ -9,8 +9,9 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
+from tfbs_moe.apply.card import describe_model, model_card
 from tfbs_moe.config import complete_config
-from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, write_dataset
+from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, with_random_labels, write_dataset
 from tfbs_moe.data.folds import deal_folds, in_calibration_split
 from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.motif_scores import motif_prior_scores
@@ -242,6 +243,30 @@ def test_out_of_fold_views_come_from_experts_that_did_not_see_the_rows(
         looked(
             ([replace(gate_expert, folds=()) for gate_expert in study[0]], study[1]), tmp_path / "none", "out_of_fold"
         )
+
+
+def test_a_background_network_needs_no_folds_and_is_never_hidden(
+    study: tuple[list[GateExpert], dict], tmp_path: Path
+) -> None:
+    """It was trained on no row of any experiment: every row is embedded by itself, and no gate learns to miss it."""
+    shuffled = with_random_labels(_read(study, "A", 0), 0)
+    how = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU, "settings": SETTINGS}
+    train_expert(shuffled, shuffled, folder=tmp_path / "background", seed=5, **how)
+    network = GateExpert("background", str(tmp_path / "background"), (), ())
+    # In the first place too, where the number of folds is read.
+    both = ([network, *study[0]], study[1])
+    plain, held = (read_gate_inputs(looked(both, tmp_path / rows, rows)) for rows in ("expert_split", "out_of_fold"))
+    alone = read_gate_inputs(looked(study, tmp_path / "alone", "out_of_fold"))
+    first, second, without = (each.unpack(each.inputs)[0] for each in (plain, held, alone))
+    assert (first[:, 0] == second[:, 0]).all() and (second[:, 1:] == without).all()
+    assert set(held.description["explained_by_alignment"]) == {"A", "B"}
+    assert held.hidden.tolist() == [[False, True, False], [False, False, True]]
+    written = trained(both, tmp_path / "out_of_fold", tmp_path / "gate", expert_dropout=0.5)
+    assert [entry["factors"] for entry in written["experts"]] == [[], ["factor A"], ["factor B"]]
+    assert bundle.load(tmp_path / "gate").names == ("background", "A", "B")
+    assert "| background | windows of the genome and their shuffles, no factor |" in model_card(
+        describe_model(tmp_path / "gate")
+    )
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def test_everything_is_made(demo):
         "statistics/similarity.tsv",
         "statistics/regression.tsv",
         "statistics/negatives_matrix.tsv",
+        "statistics/background.tsv",
         "statistics/published_anova.tsv",
         "statistics/draws.tsv",
         "attributions/summary.tsv",
@@ -71,6 +72,23 @@ def test_experts_learn_their_own_motif(demo):
     auroc = metrics.query("metric == 'auroc' and rows == 'all'")
     own = auroc[auroc.model == "convnet." + auroc.experiment]
     assert len(own) and own.groupby("experiment").value.mean().min() > 0.85
+
+
+def test_the_background_network_stands_beside_every_result_and_the_report_says_what_it_explains(demo):
+    """Without a word on what it should be: that is the finding."""
+    metrics = pd.read_csv(run_folder(demo) / "evaluation/metrics.tsv", sep="\t").query("metric == 'auroc'")
+    tested = metrics.groupby("model")["experiment"].nunique()
+    assert tested["baseline.background"] == tested["moe.softmax"]
+    shares = pd.read_csv(run_folder(demo) / "statistics/background.tsv", sep="\t").query("rows == 'all'")
+    page = (run_folder(demo) / "report/index.html").read_text(encoding="utf-8")
+    for row in shares.itertuples():
+        assert f"{row.background:.3f} on " in page and f"({100 * row.share:.0f}%)".replace("-", "−") in page
+    for split in ("train", "validation"):
+        counts = pd.read_csv(
+            run_folder(demo) / f"datasets/background/dinucleotide_shuffle/{split}.counts.tsv", sep="\t"
+        )
+        assert (counts["rows_in"].iloc[1:].to_numpy() == counts["rows_out"].iloc[:-1].to_numpy()).all()
+        assert counts["rows_out"].iloc[-1] == {"train": 3200, "validation": 800}[split]
 
 
 def test_shifts_that_lose_no_base_give_the_gradient_of_the_papers_network(demo):

@@ -78,6 +78,8 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
     for seed, name in enumerate(("a", "b")):
         deepbind_file(project.folder / f"{name}.seq.gz", random_sequences(150, seed))
     deepbind_file(project.folder / "t.seq.gz", random_sequences(60, 2), random_sequences(60, 3))
+    chromosomes = [f">{name}\n{''.join(random_sequences(300, 4 + name))}\n" for name in range(2)]
+    (project.folder / "own.fa").write_text("".join(chromosomes))
     table = project.table(
         "mixed",
         "A CTCF cell train in_distribution deepbind a.seq.gz -",
@@ -94,11 +96,14 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
         protocols={
             "sound": {
                 "pooled": ["narrow", "kmer"],
+                "background": "narrow",
                 "folds": 2,
                 "gate_rows": "out_of_fold",
                 "gates": ["informed", "attention", "softmax", "tuned"],
             }
         },
+        genome={"assembly": "own", "fasta": "own.fa", "jaspar_group": "vertebrates", "blacklist": False},
+        background={"windows": 300},
         experts={
             "convnet": {"training": {"max_epochs": 2, "fresh_negatives": True}},
             "narrow": {"kind": "convnet", "network": {"embedding_size": 16}} | short,
@@ -106,7 +111,7 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
         },
         gates={
             "informed": {"kind": "motif", "pooled": ["narrow"], "expert_dropout": 0.5} | short,
-            "attention": {"pooled": ["narrow"]} | short,
+            "attention": {"pooled": ["narrow"], "background": True} | short,
             "tuned": {"kind": "softmax", "fine_tune_epochs": 1} | short,
         },
     )
@@ -120,7 +125,7 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
     baselines = {
         f"baseline.{name}" for name in ("mean", "max", "oracle", "gc", "matrix", "pooled_narrow", "pooled_kmer")
     }
-    baselines |= {f"baseline.{name}" for name in ("best_expert", "random", "stacking", "static")}
+    baselines |= {f"baseline.{name}" for name in ("background", "best_expert", "random", "stacking", "static")}
     mixtures = {"moe.informed", "moe.attention", "moe.softmax", "moe.tuned"}
     assert set(tested["model"]) == baselines | mixtures | {"convnet.A", "convnet.B"}
     assert set(blind["model"]) == set(tested["model"]) - {"baseline.matrix"}
@@ -131,6 +136,9 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
     informed = json.loads((folder / "moe/sound/informed/seed0/model.json").read_text())
     assert [entry["factors"] for entry in informed["experts"]] == [["CTCF"], ["GATA3"], ["CTCF", "GATA3"]]
     assert informed["rows"] == "out_of_fold" and set(informed["explained_by_alignment"]) == {"A", "B", "pooled.narrow"}
+    attention = json.loads((folder / "moe/sound/attention/seed0/model.json").read_text())
+    assert attention["experts"][-1]["name"] == "background" and not attention["experts"][-1]["factors"]
+    assert "weight_background" in tested and not list(folder.glob("experts/sound/narrow/background/seed0/fold*"))
     held = json.loads((folder / "experts/sound/convnet/A/seed0/fold1/model.json").read_text())
     whole = json.loads((folder / "experts/sound/convnet/A/seed0/model.json").read_text())
     assert held["fold"] == 1 and 0 < held["data"]["train"]["rows"] < whole["data"]["train"]["rows"]

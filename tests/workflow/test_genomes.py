@@ -31,6 +31,7 @@ UCSC_NAMES = {"1": "chr1", "2": "chr2", "X": "chrX", "MT": "chrM"}
 SHORT = {
     "replicates": [0],
     "audit": {"composition_rows": 100},
+    "background": {"windows": 300},
     "baselines": ["static"],
     "evaluation": {"negatives": ["dinucleotide_shuffle"], "bootstrap": 100},
     "statistics": {"draws": 2},
@@ -56,7 +57,7 @@ def study(project, name, rows, genome, splits, *arguments, **settings):
 
 
 def facts_of(folder):
-    """Return what the mixture's bundle, and that of its first expert, say of the genome."""
+    """Return what the bundles of the mixture, its experts and the background network say of the genome."""
     bundles = [folder / "moe/sound/softmax/seed0", *sorted((folder / "experts/sound/convnet").glob("*/seed0"))]
     return [json.loads((bundle / "model.json").read_text())["genome"] for bundle in bundles]
 
@@ -78,7 +79,7 @@ def test_real_peaks_on_a_slice_of_grch38(project, shared_data):
     )  # fmt: skip
     assert (folder / "report/index.html").is_file()
     facts = {"assembly": "hg38", "species": "Homo sapiens", "jaspar_group": "vertebrates"}
-    assert facts_of(folder) == [facts] * 3
+    assert facts_of(folder) == [facts] * 4
     assert "Genome: hg38 (GRCh38), Homo sapiens." in (folder / "cards/model.sound.softmax.md").read_text()
     assert "(hg38 (GRCh38), Homo sapiens)" in (folder / "methods.md").read_text()
     similarity = read_tsv(folder / "statistics/similarity.tsv").set_index("factor")
@@ -110,7 +111,7 @@ def test_a_fly_with_ensembls_names(project):
     folder = study(project, "fly", rows, genome, {})
     assert (folder / "report/index.html").is_file()
     facts = {"assembly": "BDGP7", "species": "Drosophila melanogaster", "jaspar_group": "insects"}
-    assert facts_of(folder) == [facts] * 3
+    assert facts_of(folder) == [facts] * 4
     # Chosen by size: the two chromosomes nearest to a tenth of the genome.
     counts = read_tsv(folder / "datasets/zen/dinucleotide_shuffle/test.counts.tsv")
     assert "peaks, chromosomes named as in the genome (chr1 → 1): 120 rows" in counts["reason"].tolist()

@@ -55,7 +55,8 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
         bounds = "attribution={max_experiments: 5, max_experts: 5}"
         # In Snakemake's own words, which name every file.
         jobs, said = planned(project, many(project, count), "--verbose", "--config", bounds)
-        assert jobs["expert"] == count * 3 * 2
+        # And a background network for each seed.
+        assert jobs["expert"] == (count * 3 + 1) * 2 and jobs["background_dataset"] == 1
         assert jobs["evaluate"] == jobs["audit_rows"] == count
         named.append(sum(line.count(", ") for line in re.findall(r"^Reason: (.*)$", said, flags=re.M)))
     assert named[0] > 1000, "a dry run no longer says why a job runs"
@@ -82,9 +83,42 @@ for path in map(Path, snakemake.output):
 """
 
 
+def made_up(project, rows: list[list[str]], **settings: object) -> str:
+    """Make up the results of a small study, all that Snakemake knows of a finished one; return its config."""
+    for script in (project.folder / "workflow/scripts").glob("*.py"):
+        script.write_text(MADE_UP)
+    write_table(project.folder / "config/small.tsv", rows)
+    config = project.config("small", run="small", experiments="config/small.tsv", replicates=[0, 1], **settings)
+    made = project.run("--configfile", config)
+    assert made.returncode == 0, made.stdout[-3000:]
+    jobs, _ = planned(project, config)
+    assert not jobs, jobs
+    return config
+
+
+def test_one_more_unseen_factor_trains_no_background_network_anew(project):
+    """Windows of a study of peaks avoid test chromosomes, whatever is tested there."""
+    kinds = {"A": "train in_distribution", "B": "train in_distribution", "T": "ood cross_family"}
+    rows = [[name, name, "cell", *kind.split(), "peaks", f"{name}.narrowPeak", ""] for name, kind in kinds.items()]
+    for name in "ABTU":
+        (project.folder / f"{name}.narrowPeak").write_text("never read")
+    (project.folder / "own.fa").write_text(">1\nA\n>2\nA\n>3\nA\n")
+    genome = {"assembly": "own", "fasta": "own.fa", "jaspar_group": "vertebrates", "blacklist": False}
+    splits = {"validation_chromosomes": ["2"], "test_chromosomes": ["3"]}
+    config = made_up(project, rows, genome=genome, splits=splits)
+    assert (project.folder / "results/small/experts/sound/convnet/background/seed1/model.json").is_file()
+    write_table(
+        project.folder / "config/small.tsv",
+        [*rows, ["U", "U", "cell", "ood", "cross_family", "peaks", "U.narrowPeak", ""]],
+    )
+    jobs, _ = planned(project, config)
+    own = {name: count for name, count in jobs.items() if name not in TABLES}
+    assert own == dict.fromkeys(("test_dataset", "audit_rows", "evaluate", "attribution_sound"), 1)
+
+
 @pytest.fixture
 def finished(project):
-    """A small study whose results were made up: all that Snakemake knows of a finished one."""
+    """A small study whose results were made up."""
     rows = [
         ["A", "A", "cell", "train", "in_distribution", "deepbind", "A.seq.gz", ""],
         ["B", "B", "cell", "train", "in_distribution", "deepbind", "B.seq.gz", ""],
@@ -92,14 +126,7 @@ def finished(project):
     ]
     for name in "ABTUC":
         (project.folder / f"{name}.seq.gz").write_text("never read")
-    for script in (project.folder / "workflow/scripts").glob("*.py"):
-        script.write_text(MADE_UP)
-    write_table(project.folder / "config/small.tsv", rows)
-    config = project.config("small", run="small", experiments="config/small.tsv", replicates=[0, 1])
-    made = project.run("--configfile", config)
-    assert made.returncode == 0, made.stdout[-3000:]
-    jobs, _ = planned(project, config)
-    assert not jobs, jobs
+    config = made_up(project, rows)
     # Settings count, or a plan without the experts would say nothing below.
     jobs, _ = planned(project, config, "--config", "experts={convnet: {training: {patience: 3}}}")
     assert jobs["expert"] == 4

@@ -25,6 +25,7 @@ SHORT = {
     # At this scale GATA1 and ZBTB33 have 7 and 9 peaks on the test chromosomes; with fewer than 10 they are left out.
     "negatives": {"minimum_rows": 5},
     "protocols": {"paper": {"pooled": ["convnet"]}},
+    "background": {"windows": 1000},
     "baselines": [],
     "experts": {"convnet": {"training": {"max_epochs": 1}}},
     "gates": {"softmax": {"training": {"max_epochs": 1}}},

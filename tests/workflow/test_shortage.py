@@ -35,6 +35,7 @@ SETTINGS = {
     "gates": {"softmax": {"training": {"optimizer": "adamw", "learning_rate": 0.003, "max_epochs": 1}}},
     "evaluation": {"negatives": ["dinucleotide_shuffle", "other_peaks"], "bootstrap": 100},
     "statistics": {"draws": 2},
+    "background": {"windows": 300},
     "baselines": ["random"],
     "attribution": {
         "methods": ["gradient"],

@@ -11,7 +11,7 @@ from tfbs_moe.planning import CALIBRATION, DESCRIPTION, is_calibrated, is_traine
 from tfbs_moe.planning import any_of
 from tfbs_moe.provenance import MIXTURE_MODULES, class_digest, code_digest, content, deciding
 from tfbs_moe.planning import METHODS, document_files
-from tfbs_moe.study import OTHER_PEAKS, POOLED, POOLED_BASELINE, SUPPLIED, TestSet
+from tfbs_moe.study import BACKGROUND, BACKGROUND_BASELINE, OTHER_PEAKS, POOLED, POOLED_BASELINE, SUPPLIED, TestSet
 
 RUN = f"results/{config['run']}"
 LOGS = f"{RUN}/logs"
@@ -24,6 +24,7 @@ DATASET = f"{RUN}/datasets/{{experiment}}/{{negatives}}/{{split}}.h5"
 COUNTS = DATASET.replace(".h5", ".counts.tsv")
 TEST_DATASET = DATASET.replace("{split}", "test")
 AUDIT = f"{RUN}/audit/{{experiment}}/{{negatives}}/rows.parquet"
+BACKGROUND_DATASET = DATASET.format(experiment=BACKGROUND, negatives="dinucleotide_shuffle", split="{split}")
 TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
@@ -73,7 +74,7 @@ def figure_inputs(names):
 
 
 wildcard_constraints:
-    experiment=any_of([*STUDY.experiments, POOLED]),
+    experiment=any_of([*STUDY.experiments, POOLED, BACKGROUND]),
     protocol=any_of(STUDY.protocols),
     negatives="[a-z_]+",
     split="train|validation|test",
@@ -138,10 +139,10 @@ PLANTED = [name for name, source in SOURCES.items() if isinstance(source, Plante
 
 
 def checked_genome():
-    """Return the sources of the genome and its blacklist, or nothing if no experiment has peaks."""
+    """Return the sources of the genome and its blacklist, or nothing if the study needs none."""
     try:
         wanted = config["genome"], STUDY.genome.assembly, checkout_file(REFERENCE)
-        return genome_files(*wanted) if STUDY.has_peaks else {}
+        return genome_files(*wanted) if STUDY.needs_genome else {}
     except InputError as error:
         raise WorkflowError(str(error))
 
@@ -192,10 +193,10 @@ def genome_fasta():
 
 
 def blacklist_file(experiment):
-    """Return the blacklist of an experiment's windows, or nothing."""
+    """Return the blacklist of an experiment's windows, or of background windows, or nothing."""
     if SHAPE and config["genome"]["blacklist"] is True:
         return f"{SYNTHETIC}/blacklist.bed.gz"
-    wanted = "blacklist" in GENOME_FILES and has_peaks(experiment)
+    wanted = "blacklist" in GENOME_FILES and (experiment == BACKGROUND or has_peaks(experiment))
     return str(GENOME_FILES["blacklist"].path) if wanted else []
 
 
@@ -225,6 +226,7 @@ def choosy_gates():
         known = STUDY.gate_experts(protocol)
         for gate in STUDY.gates(protocol):
             experiments = dict.fromkeys(known[name][1] for name in STUDY.gate_experts_of(protocol, gate))
+            experiments.pop(BACKGROUND, None)
             if POOLED not in experiments and len(experiments) < len(STUDY.training):
                 found[f"gate {gate} of the protocol {protocol}"] = (training_negatives(protocol), list(experiments))
     return found
@@ -235,6 +237,18 @@ def training_datasets(protocol, *splits):
     negatives = training_negatives(protocol)
     return [
         DATASET.format(experiment=name, negatives=negatives, split=split) for split in splits for name in STUDY.training
+    ]
+
+
+def background_excludes():
+    """Return the datasets whose bound rows share no sequence with background windows.
+
+    Test rows without a position cannot be avoided by chromosome. Others are not among these, so that a new test factor
+    retrains nothing.
+    """
+    unplaced = [test for test in STUDY.test_sets if not has_peaks(test.experiment)]
+    return training_datasets(STUDY.protocols[0], "train", "validation") + [
+        DATASET.format(**vars(test), split="test") for test in unplaced
     ]
 
 
@@ -298,19 +312,21 @@ except InputError as error:
 
 @cache
 def learning_datasets(protocol, experiment, split):
-    """Return the datasets of a split that an expert or a pooled network is trained on."""
+    """Return the datasets of a split that an expert, a pooled network or a background network is trained on."""
+    if experiment == BACKGROUND:
+        return [BACKGROUND_DATASET.format(split=split)]
     negatives = training_negatives(protocol)
     return [DATASET.format(experiment=name, negatives=negatives, split=split) for name in STUDY.learns_from(experiment)]
 
 
 def training_rows(wildcards, split):
-    """Return the datasets of a split that an expert, a pooled network or its search is trained on."""
+    """Return the datasets of a split that a network or its search is trained on."""
     return learning_datasets(wildcards.protocol, wildcards.experiment, split)
 
 
 def search_result(wildcards):
     """Return the search result for an expert, or nothing if the config has its hyper-parameters."""
-    searched = config["experts"][wildcards.architecture]["search"]["trials"] and wildcards.experiment != POOLED
+    searched = config["experts"][wildcards.architecture]["search"]["trials"] and wildcards.experiment in STUDY.training
     return f"{SEARCH}/best.json".format(**wildcards) if searched else []
 
 
@@ -330,7 +346,7 @@ def expert_inputs(wildcards):
 
 def model_folder(protocol, model, seed):
     """Return the folder of a trained model by its name in the result tables."""
-    kind, name = STUDY.place(model)
+    kind, name = STUDY.place(protocol, model)
     pattern = {"moe": GATE, "baseline": BASELINE_GATE}.get(kind, EXPERT)
     return pattern.format(protocol=protocol, gate=name, architecture=kind, experiment=name, seed=seed)
 
@@ -343,7 +359,7 @@ def model_files(protocol, seeds, models):
 def lost_models(protocol, seed):
     """Yield an output of each model or calibration of a seed that is no longer complete."""
     for model in STUDY.trained(protocol):
-        folder, (kind, _) = model_folder(protocol, model, seed), STUDY.place(model)
+        folder, (kind, _) = model_folder(protocol, model, seed), STUDY.place(protocol, model)
         if not is_trained(folder, mixture=kind in ("moe", "baseline")):
             yield f"{folder}/{DESCRIPTION}"
         if kind == "moe" and not is_calibrated(folder):
@@ -428,12 +444,12 @@ def fine_tuning_datasets(wildcards, split):
 
 
 def fold_folders(wildcards):
-    """Return the folders of each expert's fold models; nothing without folds."""
+    """Return the folders of each expert's fold models; nothing without folds, or for one trained on no rows of theirs."""
     folds = config["protocols"][wildcards.protocol]["folds"]
     return {
         name: [f"{folder}/fold{fold}" for fold in range(folds)]
         for name, folder in gate_expert_folders(wildcards).items()
-        if folds
+        if folds and name != BACKGROUND
     }
 
 

@@ -1,7 +1,8 @@
 """Datasets: labelled one-hot sequences per experiment, kind of negatives and split; and their audit.
 
 From the peak files and the genome, or from sequence files: `datasets/<experiment>/<negatives>/<split>.h5` with a counts
-table of included and excluded sequences beside it, and `audit/`, the overlap of test sequences with training.
+table of included and excluded sequences beside it; `datasets/background/`, windows of the genome and their shuffles;
+and `audit/`, the overlap of test sequences with training.
 """
 
 
@@ -93,6 +94,43 @@ for name, (kinds, splits, experiments) in DATASET_JOBS.items():
             + ", ".join(kinds).replace("{", "{wildcards.")
         script:
             "../scripts/build_dataset.py"
+
+
+rule background_dataset:
+    input:
+        genome=GENOME,
+        blacklist=blacklist_file(BACKGROUND),
+        bound=background_excludes(),
+    output:
+        datasets=expand(BACKGROUND_DATASET, split=["train", "validation"]),
+        counts=expand(BACKGROUND_DATASET.replace(".h5", ".counts.tsv"), split=["train", "validation"]),
+    log:
+        f"{LOGS}/datasets/background.log",
+    benchmark:
+        f"{BENCHMARKS}/background_dataset.tsv"
+    priority: PRIORITY_DATA
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
+    params:
+        background=config["background"],
+        window=config["window"],
+        chromosomes=config["splits"],
+        # Prepared sequences have no coordinates to hold chromosomes out by.
+        by_chromosome=STUDY.has_peaks,
+        genome=config["genome"],
+        assembly=STUDY.genome.assembly,
+        k=config["evaluation"]["overlap_k"],
+        minimum_rows=config["negatives"]["minimum_rows"],
+        own_files=own_files(blacklist_file(BACKGROUND)),
+        seed=config["seed"],
+        code=code("build_background.py"),
+    message:
+        "Drawing the windows of the genome that background networks learn from"
+    script:
+        "../scripts/build_background.py"
 
 
 rule training_positives:
@@ -218,6 +256,7 @@ rule data:
     input:
         rules.audit.output,
         rules.dataset_summary.output,
+        rules.background_dataset.output if any(map(STUDY.background, STUDY.protocols)) else [],
         rules.run_config.output.config,
 
 

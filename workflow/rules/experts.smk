@@ -1,6 +1,7 @@
 """Experts: one training job per protocol, architecture, training experiment and seed, and one per fold of these.
 
-From the training and validation sets of one experiment, or of all for a pooled network (`pooled` as the experiment):
+From the training and validation sets of one experiment, of all for a pooled network (`pooled` as the experiment), or
+of windows of the genome for a background network (`background`):
 `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts trained without a fold, and
 `permuted_labels/`, a control of attribution. A killed job resumes from its checkpoint in that folder.
 """
@@ -87,4 +88,9 @@ rule experts:
         [
             model_files(protocol, SEEDS, [f"{POOLED_BASELINE}{kind}" for kind in STUDY.pooled(protocol)])
             for protocol in STUDY.protocols
+        ],
+        [
+            model_files(protocol, SEEDS, [BACKGROUND_BASELINE])
+            for protocol in STUDY.protocols
+            if STUDY.background(protocol)
         ],

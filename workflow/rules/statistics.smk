@@ -59,6 +59,7 @@ rule factor_statistics:
         assumptions=f"{RUN}/statistics/assumptions.tsv",
         ranks=f"{RUN}/statistics/ranks.tsv",
         power=f"{RUN}/statistics/power.tsv",
+        background=f"{RUN}/statistics/background.tsv",
     log:
         f"{LOGS}/factor_statistics.log",
     benchmark:

@@ -97,7 +97,7 @@ def complete_config(config: dict[str, Any]) -> dict[str, Any]:
     named = {"experts": set(config.get("experts", {})), "gates": set(config.get("gates", {}))}
     complete: dict[str, Any] = _fill(config, schema)
     for protocol in complete["protocols"].values():
-        named["experts"] |= {*protocol["architectures"], *protocol["pooled"]}
+        named["experts"] |= {*protocol["architectures"], *protocol["pooled"], protocol["background"]}
         named["gates"] |= {*protocol["gates"], *complete["baselines"]}
     # Settings of networks that no protocol trains do not describe the run.
     for part, names in named.items():

@@ -30,14 +30,18 @@ MOTIF_CONDITIONED = "motif"
 # The only architecture with the paper authors' kind of dropout.
 PAPER_ARCHITECTURE = "convnet"
 SHUFFLES = ("dinucleotide_shuffle", "block_shuffle")
-# Takes the place of an experiment's name for networks trained on all training experiments together.
-POOLED = "pooled"
+# Take the place of an experiment's name: networks trained on all training experiments together, and the network that
+# tells windows of the genome from their shuffles, without labels of any factor.
+POOLED, BACKGROUND = "pooled", "background"
+# As the background network of a protocol: none.
+NO_BACKGROUND = "none"
 BASELINE = "baseline."
+_RESERVED = {POOLED: "all experiments", BACKGROUND: "the genome without a factor"}
 # What Snakemake takes for a pattern that applies to its own result for ever.
 _REPEATS = re.compile(r"(.+?)\1{19}$")
 # First parts of names of models that are no architectures.
-_KINDS = frozenset({"moe", "baseline", POOLED})
-POOLED_BASELINE = f"{BASELINE}{POOLED}_"
+_KINDS = frozenset({"moe", "baseline", POOLED, BACKGROUND, NO_BACKGROUND})
+POOLED_BASELINE, BACKGROUND_BASELINE = f"{BASELINE}{POOLED}_", f"{BASELINE}{BACKGROUND}"
 # Untrained baselines of every study: from the experts, the factor's matrix and the base composition.
 BASELINES = ("mean of experts", "maximum of experts", "oracle", "best hit of the factor’s JASPAR matrix", "GC content")
 
@@ -66,6 +70,16 @@ class Study:
     def has_peaks(self) -> bool:
         """Whether sequences of any experiment are extracted from the genome."""
         return any(row["format"] == "peaks" for row in self.experiments.values())
+
+    @cached_property
+    def has_genome(self) -> bool:
+        """Whether the config names a genome, which a study of prepared sequences needs for its background network."""
+        return self.has_peaks or self.config["genome"]["assembly"] not in (NO_GENOME, PLANTED)
+
+    @cached_property
+    def needs_genome(self) -> bool:
+        """Whether the genome is fetched: sequences are extracted from it, or a background network is trained."""
+        return self.has_peaks or any(self.background(protocol) for protocol in self.protocols)
 
     @cached_property
     def training(self) -> list[str]:
@@ -119,9 +133,16 @@ class Study:
         """Return the architectures that a protocol trains on all training experiments together."""
         return list(self.config["protocols"][protocol]["pooled"])
 
+    def background(self, protocol: str) -> str | None:
+        """Return the architecture of a protocol's background network; None where it has none."""
+        settings = self.config["protocols"][protocol]
+        if settings["background"] is None:
+            return str(settings["architectures"][0]) if self.has_genome else None
+        return None if settings["background"] == NO_BACKGROUND else str(settings["background"])
+
     def learns_from(self, experiment: str) -> list[str]:
-        """Return the training experiments of a network by its experiment, which may be ``pooled``."""
-        return self.training if experiment == POOLED else [experiment]
+        """Return the training experiments of a network by its experiment, which may be ``pooled`` or ``background``."""
+        return {POOLED: self.training, BACKGROUND: []}.get(experiment, [experiment])
 
     def models(self, protocol: str) -> list[str]:
         """Return the names of a protocol's experts and then its mixtures."""
@@ -136,7 +157,7 @@ class Study:
     def _experts_of_first_gate(self, protocol: str) -> list[str]:
         known = self.gate_experts(protocol)
         gate_experts = [known[name] for name in self.gate_experts_of(protocol, self.gates(protocol)[0])]
-        return [f"{kind}.{name}" for kind, name in gate_experts if name != POOLED]
+        return [f"{kind}.{name}" for kind, name in gate_experts if name not in (POOLED, BACKGROUND)]
 
     @cached_property
     def explained_experiments(self) -> list[str]:
@@ -153,16 +174,19 @@ class Study:
         return len(self.config["protocols"][protocol]["architectures"]) > 1
 
     def trained_baselines(self, protocol: str) -> list[str]:
-        """Return the names of the trained baselines: pooled networks and baseline gates."""
-        pooled = [f"{POOLED_BASELINE}{kind}" for kind in self.pooled(protocol)]
-        return pooled + [f"{BASELINE}{gate}" for gate in self.config["baselines"]]
+        """Return the names of the trained baselines: pooled networks, the background network and baseline gates."""
+        networks = [f"{POOLED_BASELINE}{kind}" for kind in self.pooled(protocol)]
+        networks += [BACKGROUND_BASELINE] if self.background(protocol) else []
+        return networks + [f"{BASELINE}{gate}" for gate in self.config["baselines"]]
 
     def trained(self, protocol: str) -> list[str]:
         """Return the names of all trained models of a protocol."""
         return self.models(protocol) + self.trained_baselines(protocol)
 
-    def place(self, model: str) -> tuple[str, str]:
+    def place(self, protocol: str, model: str) -> tuple[str, str]:
         """Split a trained model's name: (``moe`` or ``baseline``, gate) or (architecture, experiment)."""
+        if model == BACKGROUND_BASELINE:
+            return str(self.background(protocol)), BACKGROUND
         if model.startswith(POOLED_BASELINE):
             return model.removeprefix(POOLED_BASELINE), POOLED
         kind, name = model.split(".", maxsplit=1)
@@ -175,19 +199,23 @@ class Study:
         """
         several = self.several_architectures(protocol)
         experts = {f"{kind}.{name}" if several else name: (kind, name) for kind, name in self.experts(protocol)}
-        looked_at = {kind for gate in self.gates(protocol) for kind in self.config["gates"][gate]["pooled"]}
+        gates = [self.config["gates"][gate] for gate in self.gates(protocol)]
+        looked_at = {kind for settings in gates for kind in settings["pooled"]}
         pooled = {f"{POOLED}.{kind}": (kind, POOLED) for kind in self.pooled(protocol) if kind in looked_at}
-        return experts | pooled
+        kind = self.background(protocol) if any(settings["background"] for settings in gates) else None
+        return experts | pooled | ({BACKGROUND: (kind, BACKGROUND)} if kind else {})
 
     def gate_experts_of(self, protocol: str, gate: str) -> list[str]:
-        """Return the names of a gate's experts, pooled networks included."""
+        """Return the names of a gate's experts, pooled networks and the background network included."""
         settings = self.config["gates"][gate]
         factors = settings["factors"] or self.training
         kinds = settings["architectures"] or self.config["protocols"][protocol]["architectures"]
         return [
             name
             for name, (kind, experiment) in self.gate_experts(protocol).items()
-            if (experiment == POOLED and kind in settings["pooled"]) or (experiment in factors and kind in kinds)
+            if (experiment == POOLED and kind in settings["pooled"])
+            or (experiment == BACKGROUND and settings["background"])
+            or (experiment in factors and kind in kinds)
         ]
 
     def baseline_settings(self, protocol: str) -> dict[str, dict[str, Any]]:
@@ -273,7 +301,7 @@ class Study:
 
     @property
     def _unlisted(self) -> list[str]:
-        wanted = self.config["genome"]["blacklist"] is True and self.has_peaks and self.genome.assembly != PLANTED
+        wanted = self.config["genome"]["blacklist"] is True and self.needs_genome and self.genome.assembly != PLANTED
         if not wanted or self.genome.blacklisted:
             return []
         return [
@@ -387,9 +415,10 @@ def _name_faults(study: Study) -> list[str]:
     """Return a sentence for each name with another meaning, and each path that Snakemake reads as a pattern."""
     config, table = study.config, study.config["experiments"]
     faults = [
-        f"{table}: an experiment cannot be called {name}: that is the name of networks trained on all experiments"
+        f"{table}: an experiment cannot be called {name}: that is the name of networks trained on "
+        f"{_RESERVED[name.casefold().split('.')[0]]}"
         for name in study.experiments
-        if name.casefold().split(".")[0] == POOLED
+        if name.casefold().split(".")[0] in _RESERVED
     ]
     faults += [
         f"config: experts.{name}: this name has a meaning of its own ({', '.join(sorted(_KINDS))}); give another"
@@ -446,6 +475,12 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
         for kind in settings[part]:
             if kind not in config[kinds]:
                 faults.append(f"{where}.{part}: {kind!r} is not known; known are {', '.join(known)}")
+    chosen = settings["background"]
+    if chosen not in (None, NO_BACKGROUND) and chosen not in config["experts"]:
+        named = ", ".join([NO_BACKGROUND, *known_names("experts")])
+        faults.append(f"{where}.background: {chosen!r} is not known; known are {named}")
+    elif study.background(protocol) and not study.has_genome:
+        faults.append(f"{where}.background: {chosen} needs a genome; set genome.assembly, or take {NO_BACKGROUND}")
     if settings["folds"] == 1:
         faults.append(f"{where}.folds: 1 fold leaves nothing to train on; give 0 or at least 2")
     if settings["gate_rows"] == OUT_OF_FOLD and not settings["folds"]:
@@ -454,6 +489,11 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
         return faults
     for gate in study.gates(protocol):
         own = config["gates"][gate]
+        if own["background"] and not study.background(protocol):
+            faults.append(
+                f"config: gates.{gate}.background: protocol {protocol} has no background network, which needs a "
+                f"genome: set genome.assembly (and protocols.{protocol}.background to no {NO_BACKGROUND!r})"
+            )
         for part, known in (
             ("pooled", study.pooled(protocol)),
             ("architectures", settings["architectures"]),
@@ -479,7 +519,7 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
 def _source_faults(study: Study) -> list[str]:
     """Return a sentence for each experiment that lacks the genome, peaks or coordinates its config needs."""
     config, table = study.config, study.config["experiments"]
-    faults = genome_faults(config) if study.has_peaks else []
+    faults = genome_faults(config, held_out=study.has_peaks) if study.needs_genome else []
     for name, row in study.experiments.items():
         planted = row["source"].startswith("planted:")
         if row["format"] == "peaks" and config["genome"]["assembly"] == NO_GENOME:

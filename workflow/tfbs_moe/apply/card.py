@@ -9,8 +9,10 @@ from tfbs_moe.evaluation.calibration import read_calibrations
 from tfbs_moe.evaluation.ood_score import OodScore
 from tfbs_moe.files import read_text
 from tfbs_moe.models import bundle
+from tfbs_moe.study import BACKGROUND
 
 _CARDS = "cards"
+_OTHERS = {BACKGROUND: "windows of the genome and their shuffles, no factor"}
 
 
 def describe_model(folder: str | Path) -> dict[str, Any]:
@@ -39,7 +41,8 @@ def model_card(description: Mapping[str, Any]) -> str:
     if description["kind"] == "mixture":
         lines += ["", "| expert | trained on | architecture |", "|---|---|---|"]
         lines += [
-            f"| {each['name']} | {', '.join(each['factors']) or 'all'} | {each['architecture']} |"
+            f"| {each['name']} | {', '.join(each['factors']) or _OTHERS.get(each['name'], 'all')} "
+            f"| {each['architecture']} |"
             for each in description["experts"]
         ]
     if description["calibrations"]:

@@ -32,13 +32,17 @@ class FreeSpace:
         """Return bool (N,): which intervals lie wholly within one free interval."""
         held = np.zeros(len(start), dtype=bool)
         for name, rows in pd.Series(np.arange(len(start))).groupby(np.asarray(chrom), sort=False):
-            if not len(self.starts.get(str(name), ())):
-                continue
             index = rows.to_numpy()
-            place = np.searchsorted(self.starts[str(name)], start[index], side="right") - 1
-            # -1 lies before the first free interval: clipped to 0 for the look-up, and False.
-            held[index] = (place >= 0) & (end[index] <= self.ends[str(name)][np.maximum(place, 0)])
+            held[index] = self.holds_on(str(name), start[index], end[index])
         return held
+
+    def holds_on(self, chrom: str, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Return bool (N,): which intervals of one chromosome lie wholly within one free interval."""
+        if not len(self.starts.get(chrom, ())):
+            return np.zeros(len(start), dtype=bool)
+        place = np.searchsorted(self.starts[chrom], start, side="right") - 1
+        # -1 lies before the first free interval: clipped to 0 for the look-up, and False.
+        return np.asarray((place >= 0) & (end <= self.ends[chrom][np.maximum(place, 0)]))
 
     def without(self, chrom: np.ndarray, start: np.ndarray, end: np.ndarray) -> "FreeSpace":
         """Return what is left after removing disjoint intervals that lie within this space."""

@@ -20,6 +20,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from tfbs_moe.files import atomic
+from tfbs_moe.study import BACKGROUND
 from tfbs_moe.tables import write_tsv
 
 Drawing = tuple[Figure, pd.DataFrame]
@@ -71,7 +72,13 @@ _PALETTE = {
 }
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
 """First colour by kind of model."""
-_BASELINES = {"oracle": "oracle (sees labels)", "gc": "GC content", "matrix": "JASPAR matrix"}
+_BACKGROUND = "background network (no labels)"
+_BASELINES = {
+    "oracle": "oracle (sees labels)",
+    "gc": "GC content",
+    "matrix": "JASPAR matrix",
+    BACKGROUND: _BACKGROUND,
+}
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "baseline": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "baseline": (0, (1, 1))}
 
@@ -274,6 +281,8 @@ def model_kind(model: str) -> str:
 
 def model_label(model: str, several_architectures: bool = False) -> str:
     """Return a model's name for readers: ``convnet.ARID3A`` is the ARID3A expert."""
+    if model == BACKGROUND:
+        return _BACKGROUND
     prefix, _, rest = model.partition(".")
     if prefix == "moe":
         return f"mixture ({rest})"

@@ -120,8 +120,8 @@ def fasta_sizes(path: str | Path) -> dict[str, int] | None:
         return None
 
 
-def genome_faults(config: Mapping[str, Any]) -> list[str]:
-    """Return one sentence for each fault of the genome and splits of a completed config with peaks."""
+def genome_faults(config: Mapping[str, Any], held_out: bool = True) -> list[str]:
+    """Return one sentence for each fault of the genome of a completed config, and of its splits if any are held out."""
     genome, splits = config["genome"], config["splits"]
     assembly, known = genome["assembly"], find_assembly(genome["assembly"])
     faults = []
@@ -149,6 +149,8 @@ def genome_faults(config: Mapping[str, Any]) -> list[str]:
                 f"config: genome.names: {genome['names']} writes {in_style(odd[0], genome['names'])}, the genome has "
                 f"{', '.join(odd[:3])}; give the style of the genome, whatever that of the peaks"
             )
+    if not held_out:
+        return faults
     unnamed = [f"splits.{split}_chromosomes" for split in HELD_OUT if not splits[f"{split}_chromosomes"]]
     if unnamed:
         why = (

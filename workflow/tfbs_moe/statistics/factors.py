@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tfbs_moe.errors import InputError
+from tfbs_moe.statistics.background import background_shares
 from tfbs_moe.statistics.hypothesis_tests.assumptions import assumption_results
 from tfbs_moe.statistics.hypothesis_tests.ranks import rank_table
 from tfbs_moe.statistics.hypothesis_tests.results import Result, as_table
@@ -45,7 +46,9 @@ class ComparisonSettings:
 def factor_tables(
     metrics: pd.DataFrame, mixtures: Mapping[str, Sequence[str]], settings: ComparisonSettings, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Build the tables that compare models over factors: ``factors``, ``assumptions``, ``ranks`` and ``power``.
+    """Build the tables that compare models over factors.
+
+    They are ``factors``, ``assumptions``, ``ranks``, ``power`` and ``background``.
 
     ``mixtures`` are the models of interest, by protocol; InputError where a protocol has no metrics.
     """
@@ -61,6 +64,7 @@ def factor_tables(
                 )
             )
     tables = {name: pd.concat(parts, ignore_index=True) for name, parts in found.items()}
+    tables["background"] = background_shares(metrics, mixtures)
     return tables | {"ranks": rank_models(metrics, level=settings.level)}
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tfbs_moe.evaluation.scores import MIXTURE
 from tfbs_moe.statistics.units import UNIT, by_factor, mean_interval, of_metric, over_factors
+from tfbs_moe.study import BACKGROUND, POOLED
 
 _ABLATION_GROUPS = ["set", "negatives", "rows"]
 _KEYS = ["protocol", "model"]
@@ -58,7 +59,7 @@ NUMBER_COLUMNS = (*_GROUPS, "n_present", "value", "lower", "upper", "n", "unit")
 GATE_SIMILARITY_COLUMNS = (
     "protocol", "model", "negatives", "factor", "set", "most_weight", "weight", "most_alike", "similarity", "agree",
 )  # fmt: skip
-POOLED = "pooled."
+_POOLED = f"{POOLED}."
 # −log10 of TOMTOM's p; below it two matrices are not similar.
 LEAST_SIMILARITY = 1.0
 
@@ -86,16 +87,16 @@ def similarity_agreement(
 ) -> pd.DataFrame:
     """Compare, for each factor with a known matrix, the expert of most weight with the one of the most similar motif.
 
-    One row per protocol × mixture × negatives × factor; weights are means over bound sequences. Experts pooled over
-    factors, which have no motif of their own, are excluded; a factor without a matrix, or whose matrix is similar to no
-    expert's (``LEAST_SIMILARITY``), has no row.
+    One row per protocol × mixture × negatives × factor; weights are means over bound sequences. Experts of no
+    one factor, which have no motif of their own, are excluded; a factor without a matrix, or whose matrix is similar to
+    no expert's (``LEAST_SIMILARITY``), has no row.
 
     ``weights`` is ``evaluation/gate_weights.tsv``; ``motif_priors`` is ``motif_priors.json``, by factor its
     ``similarity`` to each expert's factor (−log10 of TOMTOM's p); ``factors`` are those of the training
     experiments, after which experts are named, with or without their architecture.
     """
     bound = weights[(weights["label"] == "bound") & weights["model"].str.startswith(MIXTURE)]
-    bound = bound[~bound["expert"].str.startswith(POOLED)]
+    bound = bound[[is_of_one_factor(str(name)) for name in bound["expert"]]]
     keys = ["protocol", "model", "negatives", "factor", "set"]
     means = bound.groupby([*keys, "expert"], sort=False, as_index=False)["value"].mean()
     records = []
@@ -112,6 +113,11 @@ def similarity_agreement(
         row = (protocol, model, negatives, factor, its_set, most, group["value"].max(), nearest, alike[nearest], agree)
         records.append(row)
     return pd.DataFrame(records, columns=list(GATE_SIMILARITY_COLUMNS))
+
+
+def is_of_one_factor(expert: str) -> bool:
+    """Return whether one of a gate's experts is of one factor: neither a pooled nor the background network."""
+    return expert != BACKGROUND and not expert.startswith(_POOLED)
 
 
 def _factor_of(expert: str, factors: Mapping[str, str]) -> str:

@@ -52,9 +52,10 @@ class GateExpert:
 
     name: str
     folder: str  # of its bundle
-    trained_on: tuple[str, ...]  # experiments it was trained on
+    trained_on: tuple[str, ...]  # experiments it was trained on; none for a background network
     factors: tuple[str, ...]  # of these experiments
-    folds: tuple[str, ...] = ()  # bundle folders of the networks trained without one fold each
+    # Bundle folders of the networks trained without one fold each; none for a background network, which saw no row.
+    folds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,10 +328,11 @@ def motif_scores_of_rows(
 
 
 def _number_of_folds(gate_experts: Sequence[GateExpert]) -> int:
-    for gate_expert in gate_experts:
+    taught = [gate_expert for gate_expert in gate_experts if gate_expert.trained_on]
+    for gate_expert in taught:
         if not gate_expert.folds:
             raise InputError(f"{gate_expert.name} has no fold experts; set folds, or choose other gate_rows")
-    return len(gate_experts[0].folds)
+    return len(taught[0].folds)
 
 
 def _check_folds(gate_experts: Sequence[GateExpert], outside: Mapping[tuple[str, ...], Sequence[str]]) -> None:
@@ -372,8 +374,12 @@ def _outsiders(
     device: torch.device,
 ) -> tuple[list[list[Outsider]], dict[str, float]]:
     """Return each expert's fold networks with their maps, and the variance of its embeddings that these explain."""
-    found, explained = [], {}
+    found: list[list[Outsider]] = []
+    explained: dict[str, float] = {}
     for place, gate_expert in enumerate(gate_experts):
+        if not gate_expert.trained_on:
+            found.append([])
+            continue
         validation = [read_dataset(data[name][1]) for name in gate_expert.trained_on]
         # The calibration split must not influence a gate's inputs.
         one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.planning import any_of
-from tfbs_moe.study import CONFIG, POOLED, SUPPLIED, load_study
+from tfbs_moe.study import BACKGROUND, CONFIG, POOLED, SUPPLIED, load_study
 from tfbs_moe.tables import read_tsv
 
 FOLDER = "benchmarks"
@@ -86,7 +86,7 @@ def _known_names(run: Path) -> re.Pattern[str] | None:
         return None
     study = load_study(run)
     config, protocols = study.config, study.config["protocols"]
-    names = {*protocols, *study.experiments, *config["experts"], *config["gates"], POOLED, "moe", SUPPLIED}
+    names = {*protocols, *study.experiments, *config["experts"], *config["gates"], POOLED, BACKGROUND, "moe", SUPPLIED}
     names |= {*config["evaluation"]["negatives"], *(recipe["training_negatives"] for recipe in protocols.values())}
     names |= {f"seed{seed}" for seed in config["replicates"]}
     return re.compile(rf"(?:(?:{any_of(names)}|fold\d+|worker\d+)(?:\.(?=.)|$))+")

@@ -87,17 +87,32 @@ def _protocol(study: Study, name: str, settings: Mapping[str, Any]) -> str:
         f"{_STOPPED_ON[settings['validation_auroc']]}; dropout: {settings['dropout'].replace('_', ' ')}. Gates over "
         f"frozen experts ({'; '.join(gates)}), rows: {GATE_ROWS[settings['gate_rows']]}. "
         + (f"Networks trained on the rows of all training experiments together: {pooled}. " if pooled else "")
+        + (f"{_background(study, name)} " if study.background(name) else "")
         + "Everything was "
         f"retrained for each of the seeds {', '.join(map(str, seeds))}. Models were chosen on validation rows "
         "only."
     )
 
 
+def _background(study: Study, protocol: str) -> str:
+    """Describe the control without labels of a protocol."""
+    settings, length = study.config["background"], study.config["window"]["length"]
+    rich = f" with at least {settings['minimum_cpg']} CpG" if settings["minimum_cpg"] else ""
+    tests = ", and none lies on the test chromosomes" if study.has_peaks else " or a bound test row"
+    return (
+        f"A background network ({study.background(protocol)}) learned, without labels of any factor, to tell up to "
+        f"{settings['windows']:,} windows of {length} bases of the genome ({study.genome.label}){rich} from their "
+        f"dinucleotide shuffles; none overlaps or shares a {study.config['evaluation']['overlap_k']}-mer with a bound "
+        f"training row{tests}."
+    )
+
+
 def _told(study: Study, gate: str) -> str:
-    """Describe a gate's kind, its pooled experts, expert dropout, motif prior and fine-tuning."""
+    """Describe a gate's kind, its pooled and background networks, expert dropout, motif prior and fine-tuning."""
     settings = study.config["gates"][gate]
     parts = [f"a {settings['kind']} gate"] if settings.get("kind", gate) != gate else []
     parts += [f"with the pooled {', '.join(settings['pooled'])}"] if settings["pooled"] else []
+    parts += ["with the background network"] if settings["background"] else []
     parts += (
         [f"{percent(settings['expert_dropout'])} of rows without the expert of their factor"]
         if settings["expert_dropout"]

@@ -11,12 +11,12 @@ from tfbs_moe.evaluation.scores import UNTRAINED
 from tfbs_moe.figures import aggregate, published
 from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.figures.style import model_label
-from tfbs_moe.report.inputs import FACTOR_STATISTICS, Run
+from tfbs_moe.report.inputs import BACKGROUND_SHARES, FACTOR_STATISTICS, Run
 from tfbs_moe.report.page import interval, number
 from tfbs_moe.statistics.hypothesis_tests.results import BETWEEN, p_words, significant
 from tfbs_moe.statistics.pairwise import PAIRED
 from tfbs_moe.statistics.units import first_kind, on_shared_tests, over_factors
-from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, OUT_OF_FOLD, POOLED, POOLED_BASELINE, UNSEEN
+from tfbs_moe.study import BACKGROUND, IN_DISTRIBUTION, OTHER_CELL, OUT_OF_FOLD, POOLED, POOLED_BASELINE, UNSEEN
 from tfbs_moe.tables import read_json
 
 PUBLISHED_PROTOCOL = "published"
@@ -47,7 +47,7 @@ def answer(run: Run) -> list[str]:
     sentences = [_levels(run, own, protocol, model, several), _strongest_rival(run, protocol, model, several)]
     sentences += [*unequal_rivals(run, protocol, run.study.gates(protocol)[0]), _matrix(run, own, protocol, model)]
     sentences += [_overlap(run, own, model), _reproduced(run, metrics), _gate(run, protocol, model)]
-    sentences.append(_localised(run, protocol, model))
+    sentences += [*background(run), _localised(run, protocol, model)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -215,6 +215,39 @@ def _reproduced(run: Run, metrics: pd.DataFrame) -> str:
     return f"Trained as the authors did, the mixture reaches {' and '.join(parts)}."
 
 
+def background(run: Run) -> list[str]:
+    """Return a sentence per protocol with a background network: its AUROC, and what share of the mixture's it explains.
+
+    Of all kinds of negatives, as the share should depend on them.
+    """
+    shares = run.table(BACKGROUND_SHARES)
+    said = []
+    for protocol in run.study.protocols if shares is not None else []:
+        assert shares is not None
+        model = f"moe.{run.study.gates(protocol)[0]}"
+        own = shares[(shares["protocol"] == protocol) & (shares["model"] == model) & (shares["rows"] == "all")]
+        parts = [
+            f"against {str(kind).replace('_', ' ')} "
+            + ", ".join(
+                f"{number(row['background'])} on {aggregate.SETS[row['set']]} ({_share(row['share'])})"
+                for row in group.to_dict("records")
+            )
+            for kind, group in own.groupby("negatives", sort=False)
+        ]
+        if parts:
+            said.append(
+                f"Under the protocol “{protocol}” the {run.label(protocol, BACKGROUND)}, which only learned to tell "
+                f"genomic from shuffled sequence, has a mean AUROC of {'; '.join(parts)}; in parentheses, the share "
+                f"that this is of the margin of the {run.label(protocol, model)} over 0.5. On negatives that are "
+                "genomic sequence themselves it should be near none."
+            )
+    return said
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f}%".replace("-", "−") if np.isfinite(share) else "the mixture has no margin"
+
+
 def _gate(run: Run, protocol: str, model: str) -> str:
     weights = run.table(GATE_WEIGHTS)
     if weights is None or not {"model", "set", "label", "expert", "value"} <= set(weights.columns):
@@ -303,6 +336,8 @@ def _reasons(run: Run, protocol: str, gate: str, architectures: list[str]) -> li
         reasons.append("was trained on none of the validation rows, on which the gate was trained")
     if any(config["experts"][kind]["search"]["trials"] or config["experts"][kind]["factors"] for kind in architectures):
         reasons.append("has one setting for all factors, where experts have settings of their own")
+    if config["gates"][gate]["background"]:
+        reasons.append("was not shown the windows of the genome that the mixture’s background network learned from")
     if config["gates"][gate]["factors"]:
         reasons.append("was trained on all training factors, whereas the mixture has experts for only some of them")
     return reasons

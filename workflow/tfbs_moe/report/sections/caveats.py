@@ -9,7 +9,7 @@ from tfbs_moe.figures.catalogue import GATE_WEIGHTS, METRICS
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import WARNINGS, Run
 from tfbs_moe.report.page import number
-from tfbs_moe.statistics.mixtures import POOLED
+from tfbs_moe.statistics.mixtures import is_of_one_factor
 
 # Audit warnings that limit what a study can conclude.
 _OF_THE_DATA = ("left_out", "smaller", "min_training_positives")
@@ -93,7 +93,7 @@ def _elsewhere(run: Run) -> list[str]:
                 }
                 mine = [trained_on[name] in names for name in means.index]
                 others = means[
-                    [not its and not str(name).startswith(POOLED) for its, name in zip(mine, means.index, strict=True)]
+                    [not its and is_of_one_factor(str(name)) for its, name in zip(mine, means.index, strict=True)]
                 ]
                 if any(mine) and others.sum() > COLLAPSED:
                     most = others.max() / others.sum()

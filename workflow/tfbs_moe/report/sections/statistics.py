@@ -7,6 +7,7 @@ from tfbs_moe.figures.catalogue import DRAWS, FACTOR_STATISTICS
 from tfbs_moe.report.common import blocks_of, pictures, shown_statistics
 from tfbs_moe.report.inputs import (
     ASSUMPTIONS,
+    BACKGROUND_SHARES,
     NEGATIVES_MATRIX,
     PAPER_ANOVA,
     PAPER_TUKEY,
@@ -129,6 +130,13 @@ def _generalisation(run: Run) -> list[Block]:
             name = path.removeprefix("statistics/").removesuffix(".tsv")
             shown = make_table(table[columns], caption + _of_eta(table), name)
             blocks.append(Fold(caption.rstrip("."), [shown]))
+    if (table := _of_mixtures(run, BACKGROUND_SHARES)) is not None:
+        caption = (
+            "Mean AUROC of the background network (no labels) and of the mixtures (value), and the share that it is of "
+            "their margin over 0.5; all rows."
+        )
+        columns = ["protocol", "negatives", "set", "model", "background", "value", "share", "n"]
+        blocks.append(Fold(caption.rstrip("."), [make_table(table[columns], caption, "background")]))
     return blocks
 
 
