@@ -82,7 +82,7 @@ def test_the_background_network_stands_beside_every_result_and_the_report_says_w
     shares = pd.read_csv(run_folder(demo) / "statistics/background.tsv", sep="\t").query("rows == 'all'")
     page = (run_folder(demo) / "report/index.html").read_text(encoding="utf-8")
     for row in shares.itertuples():
-        assert f"{row.background:.3f} on " in page and f"({100 * row.share:.0f}%)".replace("-", "−") in page
+        assert re.search(rf"{row.background:.3f} \([^)]*, {100 * row.share:.0f}%\)".replace("-", "−"), page)
     for split in ("train", "validation"):
         counts = pd.read_csv(
             run_folder(demo) / f"datasets/background/dinucleotide_shuffle/{split}.counts.tsv", sep="\t"

@@ -158,7 +158,9 @@ rule filter_motifs:
             (
                 expert,
                 model_folder(**expert, seed=EXPLAINED_SEED),
-                learning_datasets(expert["protocol"], STUDY.place(expert["protocol"], expert["model"])[1], "validation"),
+                learning_datasets(
+                    expert["protocol"], STUDY.place(expert["protocol"], expert["model"])[1], "validation"
+                ),
             )
             for expert in EXPLAINED_EXPERTS
         ],

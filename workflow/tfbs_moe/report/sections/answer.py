@@ -227,18 +227,18 @@ def background(run: Run) -> list[str]:
         model = f"moe.{run.study.gates(protocol)[0]}"
         own = shares[(shares["protocol"] == protocol) & (shares["model"] == model) & (shares["rows"] == "all")]
         parts = [
-            f"against {str(kind).replace('_', ' ')} "
-            + ", ".join(
-                f"{number(row['background'])} on {aggregate.SETS[row['set']]} ({_share(row['share'])})"
+            ", ".join(
+                f"{number(row['background'])} ({aggregate.SETS[row['set']]}, {_share(row['share'])})"
                 for row in group.to_dict("records")
             )
+            + f" against {str(kind).replace('_', ' ')}"
             for kind, group in own.groupby("negatives", sort=False)
         ]
         if parts:
             said.append(
                 f"Under the protocol “{protocol}” the {run.label(protocol, BACKGROUND)}, which only learned to tell "
-                f"genomic from shuffled sequence, has a mean AUROC of {'; '.join(parts)}; in parentheses, the share "
-                f"that this is of the margin of the {run.label(protocol, model)} over 0.5. On negatives that are "
+                f"genomic from shuffled sequence, has a mean AUROC of {'; '.join(parts)}. The percentage is what "
+                f"share of the margin of the {run.label(protocol, model)} over 0.5 this is; on negatives that are "
                 "genomic sequence themselves it should be near none."
             )
     return said
