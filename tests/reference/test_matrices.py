@@ -62,8 +62,19 @@ def test_evidence_for_a_site_is_that_of_a_loop(seed: int) -> None:
         ]
         for row in codes
     ]
+    against_own = []
+    for row in codes:
+        known = row[row != UNKNOWN]
+        gc = (np.isin(known, [1, 2]).sum() + 1) / (len(known) + 2)
+        base = np.array([(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2])[:, None]
+        odds = [np.log((matrix.probabilities + PSEUDO) / (1 + 4 * PSEUDO) / base) for matrix in matrices]
+        against_own.append([score for each in odds for score in naive_scores(row, each).values()])
     np.testing.assert_allclose(best_hit(X, matrices), [max(row) for row in scores], atol=1e-5)
-    np.testing.assert_allclose(occupancy(X, matrices), [np.log(np.mean(np.exp(row))) for row in scores], atol=1e-5)
+    uniform = [np.log(np.mean(np.exp(row))) for row in scores]
+    np.testing.assert_allclose(occupancy(X, matrices, own_composition=False), uniform, atol=1e-5)
+    own = [np.log(np.mean(np.exp(row))) for row in against_own]
+    np.testing.assert_allclose(occupancy(X, matrices), own, atol=1e-5)
+    assert np.abs(np.subtract(own, uniform)).max() > 0.05
     for function in (best_hit, occupancy):
         np.testing.assert_allclose(function(X, matrices), function(reverse_complement(X), matrices), atol=1e-5)
 

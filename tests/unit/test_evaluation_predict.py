@@ -124,7 +124,7 @@ def test_a_factors_matrix_is_a_control_and_knowledge_reaches_the_gate_that_asks(
     gate = build_gate("motif", 2, 32, {}, seed=0)
     bundle.save_mixture(gate, members, tmp_path / "motif", factors={"A": ["GATA3"], "B": ["CTCF"]})
     models = [*folders[:3], ("moe.motif", 0, tmp_path / "motif")]
-    known = MotifPrior("GATA3", ("MA0037.5",), {"GATA3": 15.0, "CTCF": 0.5})
+    known = MotifPrior("GATA3", ("MA0037.5",), ("MA0037.5", "MA0035.5"), {"GATA3": 15.0, "CTCF": 0.5})
     motif_conditioned, blind = predict_dataset(models, dataset, motif_prior=known), predict_dataset(models, dataset)
 
     def of(table, model):
@@ -138,8 +138,14 @@ def test_a_factors_matrix_is_a_control_and_knowledge_reaches_the_gate_that_asks(
     assert "baseline.matrix" not in set(blind["model"])
     assert (of(motif_conditioned, "moe.softmax") == of(blind, "moe.softmax")).all()
     gained = of(motif_conditioned, "moe.motif") - of(blind, "moe.motif")
-    evidence = occupancy(dataset.one_hot, [matrix_by_id("MA0037.5")])
-    assert gained == pytest.approx(0.3 * evidence, abs=1e-4)
+    evidence = occupancy(dataset.one_hot, [matrix_by_id("MA0037.5"), matrix_by_id("MA0035.5")])
+    assert gained == pytest.approx(np.log(0.5 + 0.5 * np.exp(evidence)), abs=1e-4)
+    # The simpler rule: the first mixture's logit and the occupancy of the factor's own matrix.
+    own = occupancy(dataset.one_hot, [matrix_by_id("MA0037.5")], own_composition=False)
+    assert of(motif_conditioned, "baseline.matrix_sum") == pytest.approx(of(blind, "moe.softmax") + own, abs=1e-4)
+    assert "baseline.matrix_sum" not in set(blind["model"])
+    without = predict_dataset(folders[:3], dataset, motif_prior=known)
+    assert "baseline.matrix" in set(without["model"]) and "baseline.matrix_sum" not in set(without["model"])
 
 
 def test_the_oracle_is_the_best_expert_by_the_labels(dataset, folders):
@@ -192,7 +198,7 @@ def test_a_test_set_that_was_left_out_gives_every_table_its_header_and_no_rows(d
     write_dataset(left_out_dataset(WINDOW, "too few", dataset.attributes), tmp_path / "none.h5")
     identity = dict.fromkeys(IDENTITY, "x")
     given = [(name, codes_from_one_hot(dataset.one_hot[:5])) for name in "AB"]
-    known = MotifPrior((), (), {})
+    known = MotifPrior("X", (), (), {})
     found = {}
     for name, rows in (("some", dataset), ("none", read_dataset(tmp_path / "none.h5"))):
         predicted, subsets = next(predict_datasets(folders, [rows], motif_prior=known, seed=0))

@@ -13,13 +13,13 @@ from tfbs_moe.apply.card import describe_model, model_card
 from tfbs_moe.config import complete_config
 from tfbs_moe.data.dataset import concatenate, left_out_dataset, subset, with_random_labels, write_dataset
 from tfbs_moe.data.folds import deal_folds, in_calibration_split
-from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.model_list import identity_as_trained, read_list, trained_cells, write_list
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.tables import read_tsv
+from tfbs_moe.training import evidence
+from tfbs_moe.training.evidence import Simulation
 from tfbs_moe.training.examples import auroc
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fine_tune import FineTuning
@@ -75,14 +75,13 @@ def test_a_gate_refuses_what_is_for_sequences(
 
 
 def test_views_are_what_the_experts_say(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
-    knowledge = {"A": MotifPrior("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 3.0})}
-    gate_inputs = read_gate_inputs(looked(study, tmp_path, motif_priors=knowledge))
+    gate_inputs = read_gate_inputs(looked(study, tmp_path))
     every = concatenate([_free(study, name, split) for split in (0, 1) for name in study[1]])
     free = [len(_free(study, name, 1)) for name in "AB"]
-    assert gate_inputs.inputs.shape == (len(every), 2 * 32 + 4 + 3) and gate_inputs.validation.sum() == sum(free)
+    assert gate_inputs.inputs.shape == (len(every), 2 * 32 + 4) and gate_inputs.validation.sum() == sum(free)
     # About a quarter of the validation rows are kept for calibration.
     assert 190 < free[0] < 260 and 190 < free[1] < 260
-    found, source, draw, known = gate_inputs.unpack(gate_inputs.inputs)
+    found, source, draw = gate_inputs.unpack(gate_inputs.inputs)
     stack = {gate_expert.name: bundle.load_experts({"x": gate_expert.folder})["x"] for gate_expert in study[0]}
     x = torch.from_numpy(every.one_hot).float()
     with torch.no_grad():
@@ -90,13 +89,10 @@ def test_views_are_what_the_experts_say(study: tuple[list[GateExpert], dict], tm
             torch.testing.assert_close(found[:, place], expert.embed(x), rtol=1e-4, atol=1e-5)
     assert (gate_inputs.label == every.label).all() and ((draw >= 0) & (draw < 1)).all()
     assert source.tolist() == [0] * 800 + [1] * 800 + [0] * free[0] + [1] * free[1]
-    assert known[:800, 0].std() > 0.5 and known[800:1600].isnan().all()
-    torch.testing.assert_close(known[0, 1:], torch.tensor([1.0, 0.2]))
     assert gate_inputs.hidden.tolist() == [[True, False], [False, True]]
     turned = gate_inputs.only(["B", "A"])
     assert (turned.unpack(turned.inputs)[0][:, 0] == found[:, 1]).all()
     assert turned.hidden.tolist() == [[False, True], [True, False]]
-    assert (turned.unpack(turned.inputs)[3][0, 1:] == known[0, 1:].flip(0)).all()
 
 
 def _read(study: tuple[list[GateExpert], dict], name: str, split: int):
@@ -116,7 +112,8 @@ def test_every_gate_learns_and_its_bundle_stands_alone(
     name: str, study: tuple[list[GateExpert], dict], tmp_path: Path
 ) -> None:
     gate_inputs = looked(study, tmp_path / "gate_inputs")
-    written = trained(study, gate_inputs, tmp_path / "gate", gate=name, expert_dropout=0.3)
+    how = {"gate": name, "expert_dropout": 0.3, "hyperparameters": {"evidence": "unit"} if name == "motif" else {}}
+    written = trained(study, gate_inputs, tmp_path / "gate", **how)
     assert written["metrics"]["validation_auroc"] > (0.55 if name in ("best_expert", "random", "static") else 0.6)
     assert [entry["factors"] for entry in written["experts"]] == [["factor A"], ["factor B"]]
     (tmp_path / "gate").rename(tmp_path / "elsewhere")
@@ -125,13 +122,13 @@ def test_every_gate_learns_and_its_bundle_stands_alone(
     logit = model(torch.from_numpy(held.one_hot).float()).detach()
     least = 0.5 if name == "best_expert" else 0.6
     assert roc_auc_score(held.label, logit) > least or name == "best_expert"
-    again = trained(study, gate_inputs, tmp_path / "again", gate=name, expert_dropout=0.3)
+    again = trained(study, gate_inputs, tmp_path / "again", **how)
     assert again["weights"] == written["weights"]
 
 
 def test_experts_learn_on_with_their_gate(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
     gate_inputs = looked(study, tmp_path / "gate_inputs")
-    more = {"fine_tuning": FineTuning(3, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
+    more = {"fine_tuning": FineTuning(3, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)))}
     frozen = trained(study, gate_inputs, tmp_path / "frozen")
     tuned = trained(study, gate_inputs, tmp_path / "tuned", **more)
     assert tuned["metrics"]["validation_auroc_before_fine_tuning"] == frozen["metrics"]["validation_auroc"]
@@ -153,7 +150,7 @@ def test_epochs_after_a_gate_with_nothing_to_train_count_from_one(
     study: tuple[list[GateExpert], dict], tmp_path: Path
 ) -> None:
     """Before the mend they counted from 2, and so did ``best_epoch`` and ``epochs``."""
-    more = {"fine_tuning": FineTuning(2, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)), {})}
+    more = {"fine_tuning": FineTuning(2, *({name: _read(study, name, split) for name in "AB"} for split in (0, 1)))}
     tuned = trained(study, looked(study, tmp_path / "gate_inputs"), tmp_path / "tuned", gate="best_expert", **more)[
         "metrics"
     ]
@@ -162,30 +159,23 @@ def test_epochs_after_a_gate_with_nothing_to_train_count_from_one(
     assert history[tuned["best_epoch"]] == pytest.approx(tuned["validation_auroc"]) and tuned["best_epoch"] > 0
 
 
-def test_a_gate_is_told_of_factors_while_its_experts_learn_on(
-    study: tuple[list[GateExpert], dict], tmp_path: Path
+def test_a_motif_gate_learns_its_evidence_after_what_the_attention_gate_learns(
+    study: tuple[list[GateExpert], dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the epoch is chosen by is what the mixture says when it is told of each row's factor."""
-    known = {
-        "A": MotifPrior("factor A", ("MA0037.5",), {"factor A": 15.0, "factor B": 1.0}),
-        "B": MotifPrior("factor B", ("MA0139.1",), {"factor A": 1.0, "factor B": 15.0}),
-    }
-    gate_inputs = looked(study, tmp_path / "gate_inputs", motif_priors=known)
-    rows = [{name: _read(study, name, split) for name in "AB"} for split in (0, 1)]
-    how = {"gate": "motif", "settings": GATE_SETTINGS | {"learning_rate": 0.05}}
-    tuned = trained(study, gate_inputs, tmp_path / "tuned", fine_tuning=FineTuning(2, *rows, known), **how)
-    model = bundle.load(tmp_path / "tuned")
-    said, blind, labels = [], [], []
-    with torch.no_grad():
-        for name in "AB":
-            free = _free(study, name, 1)
-            embedded = model.experts(torch.from_numpy(free.one_hot).float())
-            told = torch.from_numpy(motif_prior_scores(known[name], free.one_hot, [("factor A",), ("factor B",)]))
-            said.append(model.gate(embedded, told)[0].numpy())
-            blind.append(model.gate(embedded)[0].numpy())
-            labels.append(free.label)
-    area, without = (auroc(np.concatenate(labels), np.concatenate(logits)) for logits in (said, blind))
-    assert area == pytest.approx(tuned["metrics"]["validation_auroc"], abs=1e-6) and abs(area - without) > 1e-3
+    monkeypatch.setattr(evidence, "_FACTORS", 8)
+    gate_inputs = looked(study, tmp_path / "gate_inputs")
+    simulation = Simulation({name: _read(study, name, 1) for name in "AB"}, ["factor A", "factor B"])
+    plain = trained(study, gate_inputs, tmp_path / "plain", gate="attention")
+    motif = trained(study, gate_inputs, tmp_path / "motif", gate="motif", simulation=simulation)
+    again = trained(study, gate_inputs, tmp_path / "again", gate="motif", simulation=simulation)
+    assert motif["weights"]["sha256"] == again["weights"]["sha256"]
+    learned = motif["metrics"].pop("evidence")
+    assert learned["simulated_factors"] == 8 and learned["mean_auroc_with"] > learned["mean_auroc_without"]
+    assert motif["metrics"] == plain["metrics"]
+    one, other = (bundle.load(tmp_path / name).gate.state_dict() for name in ("plain", "motif"))
+    assert other.pop("evidence").abs().max() > 0 and all(tensor.equal(other[name]) for name, tensor in one.items())
+    with pytest.raises(InputError, match="nothing to simulate is given"):
+        trained(study, gate_inputs, tmp_path / "none", gate="motif")
 
 
 def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(
@@ -199,7 +189,7 @@ def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(
 
     def changed(expert_dropout: float, folder: str) -> list[str]:
         tuned = trained(study, gate_inputs, tmp_path / folder, settings=plain, expert_dropout=expert_dropout,
-                        fine_tuning=FineTuning(1, few, other, {}))  # fmt: skip
+                        fine_tuning=FineTuning(1, few, other))  # fmt: skip
         after = {entry["name"]: entry["weights_sha256"] for entry in tuned["experts"]}
         before = {
             gate_expert.name: bundle.describe(gate_expert.folder)["weights"]["sha256"] for gate_expert in study[0]

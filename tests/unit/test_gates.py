@@ -119,21 +119,25 @@ def test_best_expert_and_static_and_stacking_say_what_they_should() -> None:
     assert not made_gate("random").scores.weight.requires_grad
 
 
-def test_a_motif_gate_without_knowledge_is_one_over_logits() -> None:
-    plain, told, x = made_gate("logit"), made_gate("motif"), embeddings()
-    told.load_state_dict(plain.state_dict(), strict=False)
+def test_a_motif_gate_is_the_attention_gate_and_the_evidence_of_the_motif() -> None:
+    plain, motif, unit, x = (
+        made_gate("attention"),
+        made_gate("motif"),
+        made_gate("motif", evidence="unit"),
+        embeddings(),
+    )
+    share, weight, shift = 0.7, 0.8, 0.25
+    motif.evidence.copy_(torch.tensor([np.log(share / (1 - share)), np.log(weight), shift]))
+    z = torch.tensor([-60.0, -2.0, 0.0, 3.0, 90.0, torch.nan])
     with torch.no_grad():
-        unknown = torch.full((N, 1 + K), torch.nan)
-        torch.testing.assert_close(told(x)[0], plain(x)[0])
-        torch.testing.assert_close(told(x, unknown)[0], plain(x)[0])
-        torch.testing.assert_close(plain(x, torch.ones(N, 1 + K))[0], plain(x)[0])
-        known = torch.zeros(N, 1 + K)
-        known[:, 0] = torch.arange(N)
-        gained = told(x, known)[0] - told(x)[0]
-        torch.testing.assert_close(gained.diff(), torch.full((N - 1,), 0.3))
-        told.similarity.fill_(5.0)
-        known[:, 2] = 1.0
-        assert (told(x, known)[1][:, 1] > told(x)[1][:, 1]).all()
+        assert plain(x, z)[0].equal(plain(x)[0]) and motif(x)[0].equal(plain(x)[0])
+        logit, weights = motif(x, z)
+        assert weights.equal(plain(x)[1])
+        expected = np.log(1 - share + share * np.exp(weight * z[:-1].double().numpy())) + shift
+        np.testing.assert_allclose((logit - plain(x)[0])[:-1], expected, rtol=1e-5)
+        # Without a site it falls by so much at most, and without a motif nothing changes.
+        assert expected[0] == pytest.approx(np.log(1 - share) + shift) and logit[-1] == plain(x)[0][-1]
+        torch.testing.assert_close(unit(x, z)[0] - plain(x)[0], z.nan_to_num())
 
 
 @pytest.mark.parametrize("name", list(GATES))
@@ -146,7 +150,7 @@ def test_a_gate_whose_experts_are_all_absent_says_a_number_and_learns_from_other
     logit, weights = gate(x)
     assert (weights[:2] == 0).all() and torch.isfinite(logit).all() and logit[0] == logit[1]
     torch.testing.assert_close(logit[2:].detach(), there[2:])
-    if name == "attention":
+    if name in ("attention", "motif"):
         # Nothing is mixed, so that the head speaks alone.
         torch.testing.assert_close(logit[0], gate.head[-1].bias[0])
     if any(parameter.requires_grad for parameter in gate.parameters()):

@@ -433,14 +433,11 @@ def gate_experts_of(wildcards, gate):
     return {name: folders[name] for name in STUDY.gate_experts_of(wildcards.protocol, gate)}
 
 
-def fine_tunes(wildcards):
-    """Return whether a gate's experts are fine-tuned with it."""
-    return bool(config["gates"][wildcards.gate].get("fine_tune_epochs"))
-
-
-def fine_tuning_datasets(wildcards, split):
-    """Return the training experiments' datasets of a split if a gate's experts are fine-tuned, else nothing."""
-    return training_datasets(wildcards.protocol, split) if fine_tunes(wildcards) else []
+def gate_sequences(wildcards, split):
+    """Return the training experiments' datasets of a split if a gate fine-tunes its experts or simulates factors."""
+    fine_tunes = config["gates"][wildcards.gate].get("fine_tune_epochs")
+    simulates = split == "validation" and STUDY.uses_motif_prior(wildcards.gate)
+    return training_datasets(wildcards.protocol, split) if fine_tunes or simulates else []
 
 
 def fold_folders(wildcards):

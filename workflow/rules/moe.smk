@@ -29,8 +29,6 @@ rule motif_priors:
 
 rule gate_inputs:
     input:
-        # ancient: its entries for the training factors depend only on these and on its code, both among the params.
-        motif_priors=ancient(rules.motif_priors.output[0]),
         experts=lambda wildcards: [f"{folder}/model.json" for folder in gate_expert_folders(wildcards).values()],
         folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
@@ -59,8 +57,6 @@ rule gate_inputs:
         folds=lambda wildcards: fold_folders(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
-        jaspar_group=STUDY.genome.jaspar_group,
-        motif_prior_code=code("motif_priors.py"),
         deterministic=config["deterministic"],
         code=code("gate_inputs.py"),
     message:
@@ -73,10 +69,8 @@ rule gate:
     input:
         gate_inputs=f"{GATE_INPUTS}/gate_inputs.npy",
         description=f"{GATE_INPUTS}/gate_inputs.json",
-        train=lambda wildcards: fine_tuning_datasets(wildcards, "train"),
-        validation=lambda wildcards: fine_tuning_datasets(wildcards, "validation"),
-        # ancient as for the gate inputs, on which the gate depends.
-        motif_priors=ancient(lambda wildcards: rules.motif_priors.output[:1] if fine_tunes(wildcards) else []),
+        train=lambda wildcards: gate_sequences(wildcards, "train"),
+        validation=lambda wildcards: gate_sequences(wildcards, "validation"),
     output:
         weights=f"{GATE}/model.safetensors",
         description=f"{GATE}/model.json",
@@ -101,6 +95,7 @@ rule gate:
     params:
         gates=lambda wildcards: {wildcards.gate: decisive(config["gates"][wildcards.gate])},
         gate_experts=lambda wildcards: gate_experts_of(wildcards, wildcards.gate),
+        jaspar_group=lambda wildcards: STUDY.genome.jaspar_group if STUDY.uses_motif_prior(wildcards.gate) else None,
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:

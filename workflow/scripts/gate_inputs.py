@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-from tfbs_moe.data.motif_prior import read_motif_priors
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
-from tfbs_moe.tables import read_json
 from tfbs_moe.training.gate_inputs import GateExpert, write_gate_inputs
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
-    known = read_motif_priors(read_json(snakemake.input.motif_priors))
     gate_experts = [
         GateExpert(
             name=gate_expert["name"],
@@ -31,5 +28,4 @@ with step(snakemake.log[0]):
         max_rows=params.max_rows,
         seed=named_seed(int(wildcards.seed), "views"),
         device=select_device(snakemake.config["device"]),
-        motif_priors={name: known[factor] for name, factor in params.factors.items()},
     )

@@ -17,7 +17,7 @@ import torch
 from tfbs_moe.apply.windows import Windows
 from tfbs_moe.data.jaspar import GROUP
 from tfbs_moe.data.motif_prior import MotifPrior, motif_priors_of
-from tfbs_moe.data.motif_scores import motif_prior_scores
+from tfbs_moe.data.motif_scores import motif_occupancy
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import Calibration, read_calibrations
 from tfbs_moe.evaluation.ood_score import OodScore
@@ -199,17 +199,9 @@ class Scorer:
         """Names of the experts, in the order of the weights; empty for a single expert."""
         return self.model.names if isinstance(self.model, MixtureOfExperts) else ()
 
-    def motif_scores(self, one_hot: np.ndarray) -> np.ndarray | None:
-        """Return the gate's motif prior for the requested factor, float32 (N, 1 + K); None without a factor.
-
-        The first column is the evidence for a site of the factor's motif, the others the similarity of its motif to
-        each expert's.
-        """
-        if self.motif_prior is None:
-            return None
-        return motif_prior_scores(
-            self.motif_prior, one_hot, [expert["factors"] for expert in self.description["experts"]]
-        )
+    def occupancy(self, one_hot: np.ndarray) -> np.ndarray | None:
+        """Return the evidence for a site of the requested factor's motif, float32 (N,); None without a factor."""
+        return None if self.motif_prior is None else motif_occupancy(self.motif_prior, one_hot)
 
     def score(self, codes: np.ndarray) -> Scores:
         """Score windows of base codes, uint8 (N, L)."""
@@ -270,12 +262,12 @@ class _Workers:
         try:
             with torch.inference_mode():
                 one_hot = one_hot_from_codes(codes)
-                found_scores = scorer.motif_scores(one_hot)
+                known = scorer.occupancy(one_hot)
                 x = torch.from_numpy(one_hot).to(scorer.device).float()
-                motif_scores = None if found_scores is None else torch.from_numpy(found_scores).to(scorer.device)
-                found = _forward(model, x, motif_scores, scorer.ood_score)
+                occupancy = None if known is None else torch.from_numpy(known).to(scorer.device)
+                found = _forward(model, x, occupancy, scorer.ood_score)
                 if scorer.strands == "both":
-                    other = _forward(model, x.flip(1, 2).contiguous(), motif_scores, scorer.ood_score)
+                    other = _forward(model, x.flip(1, 2).contiguous(), occupancy, scorer.ood_score)
                     found = tuple((one + another) / 2 for one, another in zip(found, other, strict=True))
         finally:
             self._free.put(model)
@@ -293,12 +285,12 @@ def _reads_both_strands_alike(model: Expert | MixtureOfExperts) -> bool:
 
 
 def _forward(
-    model: Expert | MixtureOfExperts, x: torch.Tensor, motif_scores: torch.Tensor | None, ood_score: OodScore | None
+    model: Expert | MixtureOfExperts, x: torch.Tensor, occupancy: torch.Tensor | None, ood_score: OodScore | None
 ) -> tuple[torch.Tensor, ...]:
     """Return logit (N,), weights (N, K) and out-of-distribution score (N,) of sequences (N, 4, L)."""
     if isinstance(model, MixtureOfExperts):
         embeddings = model.experts(x)
-        logit, weights = model.gate(embeddings, motif_scores)
+        logit, weights = model.gate(embeddings, occupancy)
         known = ood_score.p_value(embeddings) if ood_score else torch.full_like(logit, torch.nan)
         return logit, weights, known
     logit = model(x)

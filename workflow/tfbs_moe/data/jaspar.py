@@ -63,6 +63,7 @@ def _read(group: str, release: str) -> tuple[Matrix, ...]:
     return tuple(sorted(map(_matrix, found), key=lambda matrix: matrix.matrix_id))
 
 
+@cache
 def matrix_by_id(matrix_id: str, release: str = RELEASE) -> Matrix:
     """Return one matrix of any group by its identifier with version; InputError where JASPAR has none."""
     with warnings.catch_warnings():

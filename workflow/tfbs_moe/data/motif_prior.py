@@ -12,6 +12,9 @@ import numpy as np
 from tfbs_moe.data.jaspar import GROUP, Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 
+# A matrix is one experiment's estimate of what a factor binds; those of its family are others (Lambert et al. 2018,
+# Cell 172:650). The bound was chosen on ten factors that are in no test set of the paper (docs/results.md).
+RELATED_P = 1e-4
 SMALLEST_P = 1e-15  # TOMTOM's p below this is rounding error; −log10 of it is the greatest similarity
 
 
@@ -21,11 +24,14 @@ class MotifPrior:
 
     factor: str
     matrix_ids: tuple[str, ...]  # of its JASPAR matrices; may be empty
+    # Of these and of all that TOMTOM finds related to one of them, whichever their factor.
+    related_ids: tuple[str, ...]
     similarity: Mapping[str, float]  # −log10 of TOMTOM's p against the matrices of other factors, by name; 0 to 15
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return asdict(self) | {"matrix_ids": list(self.matrix_ids), "similarity": dict(self.similarity)}
+        ids = {"matrix_ids": list(self.matrix_ids), "related_ids": list(self.related_ids)}
+        return asdict(self) | ids | {"similarity": dict(self.similarity)}
 
 
 def motif_priors_of(factors: Sequence[str], others: Sequence[str], group: str = GROUP) -> dict[str, MotifPrior]:
@@ -43,7 +49,10 @@ def motif_priors_of(factors: Sequence[str], others: Sequence[str], group: str = 
             pairs = [p[row[own.matrix_id], column[its.matrix_id]] for own in of[name] for its in of[other]]
             if pairs:
                 similarity[other] = float(-np.log10(max(min(pairs), SMALLEST_P)))
-        found[name] = MotifPrior(name, tuple(matrix.matrix_id for matrix in of[name]), similarity)
+        own = [matrix.matrix_id for matrix in of[name]]
+        near = (p[np.array([row[one] for one in own], dtype=int)] < RELATED_P).any(axis=0)
+        related = dict.fromkeys([*own, *(known[place].matrix_id for place in np.flatnonzero(near))])
+        found[name] = MotifPrior(name, tuple(own), tuple(related), similarity)
     return found
 
 
@@ -51,7 +60,8 @@ def read_motif_priors(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Motif
     """Read what ``as_json`` gave, by factor; raise InputError where it is something else."""
     try:
         return {
-            name: MotifPrior(name, tuple(one["matrix_ids"]), dict(one["similarity"])) for name, one in given.items()
+            name: MotifPrior(name, tuple(one["matrix_ids"]), tuple(one["related_ids"]), dict(one["similarity"]))
+            for name, one in given.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -11,7 +11,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
 from tfbs_moe.data.folds import POOLED_RANDOM, in_calibration_split
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scores import motif_prior_scores
+from tfbs_moe.data.motif_scores import motif_occupancy
 from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import FILE as CALIBRATION
@@ -58,14 +58,13 @@ def calibrate_mixture(
     if not isinstance(mixture, MixtureOfExperts):
         raise InputError(f"{folder} holds an expert; only mixtures are calibrated")
     description = bundle.describe(folder)
-    trained_on = [expert["factors"] for expert in description["experts"]]
     motif_conditioned = GATES[description["gate"]].motif_conditioned
     width = mixture.dimensions
     calibrations, fitted = [], False
 
-    def score(x: torch.Tensor, motif_scores: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(x: torch.Tensor, occupancy: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         embeddings = mixture.experts(x)
-        return mixture.gate(embeddings, motif_scores)[0], embeddings
+        return mixture.gate(embeddings, occupancy)[0], embeddings
 
     whole = {negatives: [read_dataset(path) for path in paths] for negatives, paths in validation.items()}
     may_overlap_training = description.get("rows") == POOLED_RANDOM
@@ -84,7 +83,7 @@ def calibrate_mixture(
         said = []
         for dataset in datasets:
             known = motif_priors.get(str(dataset.attributes["factor"])) if motif_conditioned else None
-            others = [] if known is None else [motif_prior_scores(known, dataset.one_hot, trained_on)]
+            others = [] if known is None else [motif_occupancy(known, dataset.one_hot)]
             said.append(predict_in_batches(mixture, score, dataset.one_hot, mixture.window, batch_size, *others))
         label = np.concatenate([dataset.label for dataset in datasets])
         logits = np.concatenate([logit for logit, _ in said])

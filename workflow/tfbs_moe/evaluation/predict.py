@@ -12,7 +12,7 @@ import torch
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.data.jaspar import matrix_by_id
 from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scores import best_hit, motif_prior_scores
+from tfbs_moe.data.motif_scores import best_hit, motif_occupancy, occupancy
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.calibration import OOD_P
 from tfbs_moe.evaluation.ood_score import OodScore
@@ -21,7 +21,6 @@ from tfbs_moe.evaluation.subsets import MEASURED, expert_subsets, subset_logits,
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import Expert
 from tfbs_moe.models.mixture import MixtureOfExperts
-from tfbs_moe.models.registry import GATES
 from tfbs_moe.numeric import auroc
 from tfbs_moe.sequence import ALPHABET
 
@@ -30,6 +29,7 @@ BASELINE = "baseline."
 BASELINE_MEAN = "baseline.mean"
 BASELINE_MAX = "baseline.max"
 BASELINE_ORACLE = "baseline.oracle"
+BASELINE_MATRIX_SUM = "baseline.matrix_sum"
 SUBSET_COLUMNS = ("model", "seed", *MEASURED)
 
 Model = Expert | MixtureOfExperts
@@ -71,7 +71,8 @@ def predict_datasets(
     For each seed, ``baseline.mean`` and ``baseline.max`` are the mean and the maximum of the logits of its experts, if
     there are at least two. ``baseline.oracle`` is the expert with the highest AUROC on the dataset itself: not a model,
     but the limit of choosing one expert. ``baseline.matrix`` is the best hit of the factor's JASPAR matrices, if any,
-    and ``baseline.gc`` the GC content; both are scores without a probability.
+    and ``baseline.gc`` the GC content; both are scores without a probability. Where a mixture is motif-conditioned,
+    ``baseline.matrix_sum`` is a simpler way to the same (``_matrix_sum``).
 
     ``models`` holds name, seed and bundle folder. Each model is read once, one seed's models are in memory at a time,
     and an expert in several mixtures is computed once. ``motif_prior`` is for motif-conditioned gates and
@@ -86,6 +87,9 @@ def predict_datasets(
         if names.count((name, replicate)) > 1:
             raise InputError(f"model {name}, seed {replicate} is named twice among the models to predict with")
     outputs: list[dict[tuple[str, int], Output]] = [{} for _ in datasets]
+    occupancies = [
+        None if motif_prior is None else motif_occupancy(motif_prior, dataset.one_hot) for dataset in datasets
+    ]
     for replicate in sorted({replicate for _, replicate in names}):
         folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
         loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
@@ -100,9 +104,10 @@ def predict_datasets(
             if seed is None
             else {name: expert_subsets(len(mixture.names), seed) for name, mixture in _mixtures(loaded)}
         )
-        for dataset, its_outputs in zip(datasets, outputs, strict=True):
-            motif_scores = {name: _motif_scores(folder, dataset, motif_prior) for name, folder in folders.items()}
-            found = predict_models(loaded, dataset.one_hot, device, batch_size, motif_scores, ood_score, away)
+        for dataset, known, its_outputs in zip(datasets, occupancies, outputs, strict=True):
+            found = predict_models(loaded, dataset.one_hot, device, batch_size, known, ood_score, away)
+            if any(isinstance(model, MixtureOfExperts) and model.gate.motif_conditioned for model in loaded.values()):
+                found |= _matrix_sum(loaded, found, dataset, motif_prior)
             found |= _baselines({name: found[name] for name in experts}, dataset)
             found |= _scores(dataset, motif_prior)
             its_outputs |= {(name, replicate): output for name, output in found.items()}
@@ -115,14 +120,15 @@ def predict_models(
     one_hot: np.ndarray,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
-    motif_scores: Mapping[str, np.ndarray | None] | None = None,
+    occupancy: np.ndarray | None = None,
     ood_score: Mapping[str, OodScore | None] | None = None,
     away: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> dict[str, Output]:
     """Predict one-hot sequences, uint8 (N, 4, L), with models in memory, whose training modes are restored afterwards.
 
-    By name of a mixture, ``motif_scores`` are (N, 1 + K), see ``models.gates.Gate``, ``ood_score`` is its
-    out-of-distribution score and ``away`` the subsets of experts to keep. Raises InputError if a logit is not finite.
+    ``occupancy``, (N,), is for motif-conditioned gates, see ``models.gates.Gate``. By name of a mixture, ``ood_score``
+    is its out-of-distribution score and ``away`` the subsets of experts to keep. Raises InputError if a logit is not
+    finite.
     """
     stacks = _stacks(models)
     modes = {name: model.training for name, model in models.items()}
@@ -134,11 +140,9 @@ def predict_models(
         with torch.inference_mode():
             for start in range(0, len(one_hot), batch_size):
                 x = torch.from_numpy(one_hot[start : start + batch_size]).to(device).float()
-                known = {
-                    name: torch.from_numpy(rows[start : start + batch_size]).to(device)
-                    for name, rows in (motif_scores or {}).items()
-                    if rows is not None
-                }
+                known = (
+                    None if occupancy is None else torch.from_numpy(occupancy[start : start + batch_size]).to(device)
+                )
                 for name, *found in _predict_batch(models, stacks, x, known, known_to, away or {}):
                     parts[name].append(tuple(None if one is None else one.cpu() for one in found))
     finally:
@@ -151,7 +155,7 @@ def _predict_batch(
     models: dict[str, Model],
     stacks: dict[str, tuple[str, int]],
     x: torch.Tensor,
-    known: Mapping[str, torch.Tensor],
+    occupancy: torch.Tensor | None,
     ood_score: Mapping[str, OodScore],
     away: Mapping[str, Sequence[tuple[int, ...]]],
 ) -> Iterator[tuple[Any, ...]]:
@@ -172,8 +176,8 @@ def _predict_batch(
         if isinstance(model, MixtureOfExperts):
             embedding = embedded(stacks[name][0])
             ood_p = ood_score[name].p_value(embedding) if name in ood_score else None
-            tried = subset_logits(model.gate, embedding, known.get(name), away[name]).T if name in away else None
-            yield name, *model.gate(embedding, known.get(name)), ood_p, tried
+            tried = subset_logits(model.gate, embedding, occupancy, away[name]).T if name in away else None
+            yield name, *model.gate(embedding, occupancy), ood_p, tried
         elif name in stacks:
             mixture, position = stacks[name]
             embedding = embedded(mixture)[:, position, : model.embedding_size]
@@ -247,14 +251,6 @@ def _is_expert(name: str, model: Model) -> bool:
     return isinstance(model, Expert) and not name.startswith(BASELINE)
 
 
-def _motif_scores(folder: str | Path, dataset: Dataset, motif_prior: MotifPrior | None) -> np.ndarray | None:
-    """Return the motif prior scores of a dataset, or None for a model that is not motif-conditioned."""
-    description = bundle.describe(folder)
-    if motif_prior is None or description["kind"] != "mixture" or not GATES[description["gate"]].motif_conditioned:
-        return None
-    return motif_prior_scores(motif_prior, dataset.one_hot, [expert["factors"] for expert in description["experts"]])
-
-
 def _baselines(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output]:
     if len(experts) < 2:
         return {}
@@ -268,6 +264,22 @@ def _baselines(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output
         areas = [auroc(dataset.label, one) for one in logits]
         baselines[BASELINE_ORACLE] = Output(logits[int(np.argmax(areas))], none)
     return baselines
+
+
+def _matrix_sum(
+    models: Mapping[str, Model], outputs: Mapping[str, Output], dataset: Dataset, motif_prior: MotifPrior | None
+) -> dict[str, Output]:
+    """Return the rule that a motif-conditioned gate must beat: a mixture's logit plus the occupancy, with weight 1.
+
+    The mixture is the first that is not motif-conditioned, and the occupancy that of the factor's own matrices against
+    uniform bases; nothing is trained.
+    """
+    blind = [name for name, mixture in _mixtures(models) if not mixture.gate.motif_conditioned]
+    if motif_prior is None or not motif_prior.matrix_ids or not blind:
+        return {}
+    own = [matrix_by_id(name) for name in motif_prior.matrix_ids]
+    summed = outputs[blind[0]].logit + occupancy(dataset.one_hot, own, own_composition=False)
+    return {BASELINE_MATRIX_SUM: Output(summed, np.empty((len(summed), 0), dtype=np.float32))}
 
 
 def _scores(dataset: Dataset, motif_prior: MotifPrior | None) -> dict[str, Output]:

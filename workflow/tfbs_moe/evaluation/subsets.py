@@ -36,11 +36,11 @@ def expert_subsets(count: int, seed: int) -> list[tuple[int, ...]]:
 
 
 def subset_logits(
-    gate: Gate, embeddings: torch.Tensor, motif_scores: torch.Tensor | None, subsets: Sequence[tuple[int, ...]]
+    gate: Gate, embeddings: torch.Tensor, occupancy: torch.Tensor | None, subsets: Sequence[tuple[int, ...]]
 ) -> torch.Tensor:
     """Return a gate's logits (S, N) with subsets of its experts; it knows which are absent and is not retrained.
 
-    ``embeddings`` are (N, K, E), none absent, ``motif_scores`` (N, 1 + K) for motif-conditioned gates; ``subsets`` are
+    ``embeddings`` are (N, K, E), none absent, ``occupancy`` (N,) for motif-conditioned gates; ``subsets`` are
     positions of experts.
     """
     kept = embeddings.new_zeros((len(subsets), gate.experts))
@@ -53,7 +53,7 @@ def subset_logits(
         rows = slice(start, start + part)
         whole, known = (
             embeddings[rows],
-            motif_scores[rows] if gate.motif_conditioned and motif_scores is not None else None,
+            None if occupancy is None else occupancy[rows],
         )
         for each, mask in enumerate(kept):
             # Not ``gate`` itself, which would look for NaN in yet another copy.

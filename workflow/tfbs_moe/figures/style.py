@@ -78,6 +78,7 @@ _BASELINES = {
     "gc": "GC content",
     "matrix": "JASPAR matrix",
     BACKGROUND: _BACKGROUND,
+    "matrix_sum": "mixture + JASPAR matrix",
 }
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "baseline": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "baseline": (0, (1, 1))}

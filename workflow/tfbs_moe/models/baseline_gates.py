@@ -21,7 +21,7 @@ class StackingGate(Gate):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         said = self.logits_of_experts(embeddings) * present
@@ -42,7 +42,7 @@ class StaticGate(Gate):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         weights = masked_softmax(self.scores.expand(len(embeddings), -1), present)
@@ -65,7 +65,7 @@ class BestExpertGate(Gate):
         self.scores.copy_(areas)
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         chosen = self.scores.masked_fill(~present, -1.0).argmax(1)

@@ -1,9 +1,9 @@
-"""Gates: their interface, the paper's, one over expert logits, one with a motif prior, one by attention."""
+"""Gates: their interface, the paper's, one over expert logits, one by attention, and one with a factor's motif."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -32,9 +32,9 @@ class Gate(nn.Module, ABC):
     """Mixes the embeddings of K experts into one logit.
 
     Embeddings are float (N, K, E); an expert whose embedding begins with NaN is absent for that sequence: its weight is
-    0 and nothing of it is used. A gate that is ``motif_conditioned`` also takes the ``motif_scores`` of
-    the factor that is asked for, float (N, 1 + K): the score of the factor's own motif on the sequence, and that
-    motif's similarity to the motif of each expert's factor; NaN where unknown.
+    0 and nothing of it is used. A gate that is ``motif_conditioned`` also takes the ``occupancy`` of the
+    sequences, float (N,): the evidence in nats for a site of the factor that is asked for
+    (``data.motif_scores.motif_occupancy``), NaN where its motif is unknown.
 
     A subclass sets ``Parameters``, builds its layers and defines ``mix``.
     """
@@ -60,17 +60,17 @@ class Gate(nn.Module, ABC):
 
     @abstractmethod
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E), zero where not ``present`` (N, K), into logits (N,) and weights (N, K)."""
 
     def forward(
-        self, embeddings: torch.Tensor, motif_scores: torch.Tensor | None = None
+        self, embeddings: torch.Tensor, occupancy: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K), which sum to 1, or to 0 without any expert."""
         present = ~embeddings[:, :, 0].isnan()
         embeddings = torch.where(present.unsqueeze(2), embeddings, 0.0)
-        return self.mix(embeddings, present, motif_scores if self.motif_conditioned else None)
+        return self.mix(embeddings, present, occupancy if self.motif_conditioned else None)
 
     def learn_heads(self, stack: ExpertStack) -> None:
         """Copy the heads of the experts, if ``mix`` uses their logits."""
@@ -102,10 +102,6 @@ def masked_softmax(scores: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
     """Return the softmax (N, K) of scores over the experts present; zeros where none is."""
     lowest = torch.finfo(scores.dtype).min
     return torch.softmax(scores.masked_fill(~present, lowest), dim=1) * present
-
-
-# Initial weight of the motif's score: about a third of a nat per nat of evidence.
-_FIRST_MATRIX_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ class SoftmaxGate(Gate):
         self.head = nn.Linear(embedding_size, 1)
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         if self.settings.normalise:
@@ -196,52 +192,13 @@ class LogitGate(Gate):
         self.shift = nn.Parameter(torch.zeros(experts))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         said = self.logits_of_experts(embeddings) * present
         seen = torch.cat([embeddings.flatten(1), said, present.to(said.dtype)], dim=1)
-        scores = self.score(seen) + self.tilt(motif_scores)
-        weights = masked_softmax(scores / self.settings.temperature, present)
-        logit = (weights * (said * F.softplus(self.scale + 1.0) + self.shift)).sum(1)
-        return logit + self.evidence(motif_scores), weights
-
-    def tilt(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what the motif prior adds to the scores (N, K): nothing here."""
-        return 0.0
-
-    def evidence(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what the motif prior adds to the logit (N,): nothing here."""
-        return 0.0
-
-
-class MotifGate(LogitGate):
-    """The logit gate conditioned on the motif of the factor being scored, never on its labels.
-
-    The similarity of that motif to the motif of an expert's factor is added to the expert's score, and the motif's
-    score on the sequence (nats of evidence for a site) to the logit, each with a learned coefficient. Training factors
-    whose own expert is dropped out train them. Without a motif or a prior both terms are 0, as in ``LogitGate``.
-    """
-
-    motif_conditioned: ClassVar[bool] = True
-
-    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
-        super().__init__(experts, embedding_size, hyperparameters)
-        self.similarity = nn.Parameter(torch.zeros(1))
-        self.matrix_weight = nn.Parameter(torch.full((1,), _FIRST_MATRIX_WEIGHT).expm1().log())
-        self.matrix_shift = nn.Parameter(torch.zeros(1))
-
-    def tilt(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what motif similarity adds to the scores (N, K)."""
-        return 0.0 if motif_scores is None else self.similarity * motif_scores[:, 1:].nan_to_num()
-
-    def evidence(self, motif_scores: torch.Tensor | None) -> torch.Tensor | float:
-        """Return what the motif's score on the sequence adds to the logit (N,)."""
-        if motif_scores is None:
-            return 0.0
-        score = motif_scores[:, 0]
-        scaled = F.softplus(self.matrix_weight) * (score.nan_to_num() - self.matrix_shift)
-        return torch.where(score.isnan(), 0.0, scaled)
+        weights = masked_softmax(self.score(seen) / self.settings.temperature, present)
+        return (weights * (said * F.softplus(self.scale + 1.0) + self.shift)).sum(1), weights
 
 
 @dataclass(frozen=True)
@@ -270,7 +227,7 @@ class AttentionGate(Gate):
         self.head = nn.Sequential(nn.ReLU(), nn.Dropout(self.settings.dropout), nn.Linear(embedding_size, 1))
 
     def mix(
-        self, embeddings: torch.Tensor, present: torch.Tensor, motif_scores: torch.Tensor | None
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
         query = self.query(embeddings.flatten(1)).unsqueeze(1)
@@ -279,6 +236,48 @@ class AttentionGate(Gate):
         someone = present.any(1, keepdim=True)
         mixed, weights = self.attention(query, placed, placed, key_padding_mask=~present & someone)
         return self.head(mixed.squeeze(1) * someone).squeeze(1), weights.squeeze(1) * someone
+
+
+@dataclass(frozen=True)
+class MotifGateParameters(AttentionGateParameters):
+    """Hyper-parameters of the attention gate with evidence of the factor's motif."""
+
+    # ``learned`` from simulated factors (``training.evidence``), or ``unit``: the occupancy itself.
+    evidence: Literal["learned", "unit"] = "learned"
+
+
+class MotifGate(AttentionGate):
+    """The attention gate, plus the evidence of the motif of the factor being scored: never of its labels.
+
+    Bound sequences hold a site in a fraction s of cases, and sites are exp(z) times as frequent in them as elsewhere,
+    where z is the ``occupancy`` of the sequence in nats. The log-odds of being bound then rise by
+    log(1 - s + s exp(w z)) + c: for the lack of a site by no more than log(1 - s), as bound sequences without one are
+    known. s, w and c are learned from simulated factors. Without a motif the logit is that of the attention gate.
+    """
+
+    Parameters = MotifGateParameters
+    motif_conditioned: ClassVar[bool] = True
+    evidence: torch.Tensor
+
+    def __init__(self, experts: int, embedding_size: int, hyperparameters: Mapping[str, Any]) -> None:
+        super().__init__(experts, embedding_size, hyperparameters)
+        # logit(s), log(w) and c. An expert's gradient does not reach them: the gate's own rows are of few factors.
+        self.register_buffer("evidence", torch.tensor([0.0, 0.0, 0.0]))
+
+    def mix(
+        self, embeddings: torch.Tensor, present: torch.Tensor, occupancy: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn embeddings (N, K, E) into logits (N,) and weights (N, K)."""
+        logit, weights = super().mix(embeddings, present, None)
+        return logit if occupancy is None else logit + self.gained(occupancy), weights
+
+    def gained(self, occupancy: torch.Tensor) -> torch.Tensor:
+        """Return what occupancies (N,) add to the logit; 0 where unknown."""
+        z = occupancy.nan_to_num()
+        if self.settings.evidence == "learned":
+            share, log_weight, shift = self.evidence
+            z = torch.logaddexp(F.logsigmoid(-share), F.logsigmoid(share) + log_weight.exp() * z) + shift
+        return torch.where(occupancy.isnan(), 0.0, z)
 
 
 def _check_temperature(gate: Gate) -> None:

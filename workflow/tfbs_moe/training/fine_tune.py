@@ -9,7 +9,6 @@ import torch
 
 from tfbs_moe.data.dataset import Dataset, concatenate, leaders, subset
 from tfbs_moe.data.folds import in_calibration_split
-from tfbs_moe.data.motif_prior import MotifPrior
 from tfbs_moe.data.related import Pieces, are_related
 from tfbs_moe.models import bundle
 from tfbs_moe.models.gates import Gate
@@ -17,15 +16,15 @@ from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.runtime import rng
 from tfbs_moe.training.checkpoint import remove_checkpoint
 from tfbs_moe.training.examples import Rows, sequence_rows
-from tfbs_moe.training.gate_inputs import GateInputs, hide, motif_scores_of_rows
+from tfbs_moe.training.gate_inputs import GateInputs, hide
 from tfbs_moe.training.loop import Fitted, fit
 from tfbs_moe.training.settings import TrainingSettings
 
 # Factor on the gate's learning rate: the experts are already trained.
 _RATE = 0.1
 _BATCH = 128
-# Columns beside a sequence: its training experiment, a uniform draw, and the motif prior (1 + K).
-_SOURCE, _DRAW, _KNOWN = range(3)
+# Columns beside a sequence: its training experiment, and a uniform draw.
+_SOURCE, _DRAW = range(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,6 @@ class FineTuning:
     train: Mapping[str, Dataset]
     # The epoch is chosen on those outside the calibration split and unrelated to training sequences.
     validation: Mapping[str, Dataset]
-    motif_priors: Mapping[str, MotifPrior]  # no motif prior for missing experiments
 
 
 def fine_tune(
@@ -55,10 +53,10 @@ def fine_tune(
 ) -> tuple[Fitted, dict[str, Path]]:
     """Train gate and experts together on sequences, at a tenth of the gate's learning rate.
 
-    Motif scores and ``expert_dropout`` are as in the gate's own training (``training.gate.train_gate``). Experts stay
-    in evaluation mode: no dropout within them, fixed normalisation statistics. The gate, already trained on
-    ``gate_inputs`` of these experts, changes in place; changed experts are written to ``experts/<name>`` below
-    ``folder``, and their folders returned. Raises LeftOutError unless training and validation hold both classes.
+    ``expert_dropout`` is as in the gate's own training (``training.gate.train_gate``). Experts stay in evaluation mode:
+    no dropout within them, fixed normalisation statistics. The gate, already trained on ``gate_inputs`` of these
+    experts, changes in place; changed experts are written to ``experts/<name>`` below ``folder``, and their folders
+    returned. Raises LeftOutError unless training and validation hold both classes.
     """
     gate_experts = bundle.load_experts(experts, device)
     mixture = MixtureOfExperts(gate_experts, gate)
@@ -76,14 +74,14 @@ def fine_tune(
         embeddings = mixture.experts(inputs[:, :bases].unflatten(1, (4, mixture.window)))
         source, draw = beside[:, _SOURCE].long(), beside[:, _DRAW]
         embeddings = hide(embeddings, hidden, source, draw, expert_dropout, mixture.training)
-        logits, weights = gate(embeddings, beside[:, _KNOWN:])
+        logits, weights = gate(embeddings)
         return logits, gate.penalty(weights)
 
     fitted = fit(
         mixture,
         predict,
-        _rows(fine_tuning.train, fine_tuning, gate, gate_inputs, seed, device, "training"),
-        _rows(_choosing(fine_tuning), fine_tuning, gate, gate_inputs, seed, device, "validation"),
+        _rows(fine_tuning.train, gate_inputs, seed, device, "training"),
+        _rows(_choosing(fine_tuning), gate_inputs, seed, device, "validation"),
         smaller,
         seed,
         checkpoint=checkpoint,
@@ -112,25 +110,13 @@ def _choosing(fine_tuning: FineTuning) -> dict[str, Dataset]:
     return chosen
 
 
-def _rows(
-    parts: Mapping[str, Dataset],
-    fine_tuning: FineTuning,
-    gate: Gate,
-    gate_inputs: GateInputs,
-    seed: int,
-    device: torch.device,
-    name: str,
-) -> Rows:
+def _rows(parts: Mapping[str, Dataset], gate_inputs: GateInputs, seed: int, device: torch.device, name: str) -> Rows:
     """Join the sequences of all training experiments, with the columns that ``GateInputs`` has after embeddings."""
-    factors = {entry["name"]: entry["factors"] for entry in gate_inputs.description["experts"]}
-    trained_on = [factors[expert] for expert in gate_inputs.names]
     beside = []
     for experiment, rows in parts.items():
-        own = np.full((len(rows), _KNOWN + 1 + len(gate_inputs.names)), np.nan, np.float32)
+        own = np.empty((len(rows), 2), np.float32)
         own[:, _SOURCE] = gate_inputs.description["experiments"].index(experiment)
         own[:, _DRAW] = rng(seed, "unseen", experiment, name).random(len(rows), dtype=np.float32)
-        if gate.motif_conditioned:
-            own[:, _KNOWN:] = motif_scores_of_rows(trained_on, rows.one_hot, fine_tuning.motif_priors.get(experiment))
         beside.append(own)
     whole = sequence_rows(concatenate(list(parts.values())), device, name)
     return replace(whole, beside=torch.from_numpy(np.concatenate(beside)).to(whole.inputs.device))

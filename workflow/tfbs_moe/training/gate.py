@@ -15,12 +15,13 @@ from tfbs_moe.errors import InputError, LeftOutError
 from tfbs_moe.models import bundle
 from tfbs_moe.models.expert import count_parameters
 from tfbs_moe.models.expert_stack import ExpertStack
-from tfbs_moe.models.gates import Gate
+from tfbs_moe.models.gates import Gate, MotifGate
 from tfbs_moe.models.registry import build_gate
 from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import remove_checkpoint
+from tfbs_moe.training.evidence import Simulation, fit_evidence
 from tfbs_moe.training.examples import Rows, auroc, make_rows
 from tfbs_moe.training.fine_tune import FineTuning, fine_tune
 from tfbs_moe.training.gate_inputs import GateInputs, hide
@@ -46,14 +47,16 @@ def train_gate(
     device: torch.device,
     expert_dropout: float = 0.0,
     fine_tuning: FineTuning | None = None,
+    simulation: Simulation | None = None,
     description: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a gate over frozen experts, write the mixture's bundle, history and timing, return its ``model.json``.
 
     ``experts`` are bundle folders by name, in the gate's order; those that ``gate_inputs`` lists as excluded are
     skipped. ``expert_dropout`` is the fraction of examples without the experts trained only on their factor, as for a
-    factor that no expert was trained on; redrawn in each training epoch, once for validation. ``fine_tuning``
-    trains the experts too, afterwards. ``model.json`` has ``left_out`` if training diverges or a class is missing.
+    factor that no expert was trained on; redrawn in each training epoch, once for validation. ``fine_tuning`` trains
+    the experts too, afterwards. Last, a motif-conditioned gate learns its evidence from ``simulation``. ``model.json``
+    has ``left_out`` if training diverges or a class is missing.
     Raises InputError for unusable experts, data or settings, and Interrupted, with the checkpoint written, on a signal.
     """
     folder = Path(folder)
@@ -69,6 +72,8 @@ def train_gate(
     gate_inputs = gate_inputs.only(list(experts))
     stack = ExpertStack(bundle.load_experts(experts)).requires_grad_(False)
     model = build_gate(gate, len(stack), gate_inputs.embedding_size, hyperparameters, named_seed(seed, "weights"))
+    if isinstance(model, MotifGate) and model.settings.evidence == "learned" and simulation is None:
+        raise InputError("this gate learns its evidence from simulated factors, and nothing to simulate is given")
     own = [entry for entry in gate_inputs.description["experts"] if entry["name"] in experts]
     facts = {
         **(description or {}),
@@ -80,7 +85,7 @@ def train_gate(
         "fine_tuning_epochs": fine_tuning.epochs if fine_tuning else 0,
         "data": gate_inputs.description["data"],
         "gate_inputs_seed": gate_inputs.description["seed"],
-        "gate_inputs_crc32": gate_inputs.checksum(model.motif_conditioned),
+        "gate_inputs_crc32": gate_inputs.checksum(),
         "without": absent,
         "explained_by_alignment": gate_inputs.description.get("explained_by_alignment"),
         "code_digest": module_digest(__file__),
@@ -105,6 +110,7 @@ def train_gate(
             fingerprint,
             expert_dropout,
             fine_tuning,
+            simulation,
         )
     except LeftOutError as error:
         log.warning("left out of the study: %s", error)
@@ -130,6 +136,7 @@ def _trained(
     fingerprint: str,
     expert_dropout: float,
     fine_tuning: FineTuning | None,
+    simulation: Simulation | None,
 ) -> tuple[Fitted, dict[str, str | Path]]:
     """Train a gate on its device, and the experts if asked; return the record, and the folder of each expert."""
     device = next(iter(model.state_dict().values())).device
@@ -141,8 +148,8 @@ def _trained(
     hidden = gate_inputs.hidden.to(device)
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        embeddings, source, draw, motif_scores = gate_inputs.unpack(inputs)
-        logits, weights = model(hide(embeddings, hidden, source, draw, expert_dropout, model.training), motif_scores)
+        embeddings, source, draw = gate_inputs.unpack(inputs)
+        logits, weights = model(hide(embeddings, hidden, source, draw, expert_dropout, model.training))
         return logits, model.penalty(weights)
 
     areas = _areas_of_experts(stack, gate_inputs, validation)
@@ -161,6 +168,10 @@ def _trained(
             seed=seed, folder=folder, device=device, checkpoint=folder / FINE_TUNING_CHECKPOINT,
             fingerprint=digest([fingerprint, "fine tuning"]),
         )  # fmt: skip
+    if isinstance(model, MotifGate) and model.settings.evidence == "learned":
+        assert simulation is not None
+        learned = fit_evidence(model, bundle.load_experts(changed, device), gate_inputs.hidden, simulation, seed)
+        fitted = replace(fitted, metrics=fitted.metrics | {"evidence": learned})
     named = {name: float(area) for name, area in zip(experts, areas, strict=True)}
     return replace(fitted, metrics=fitted.metrics | {"validation_auroc_of_experts": named}), changed
 

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from scipy.sparse import csr_array
 
 from tfbs_moe.data.dataset import Dataset, leaders, read_dataset, subset
 from tfbs_moe.data.folds import POOLED_RANDOM, deal_folds, in_calibration_split, selects_epoch
-from tfbs_moe.data.motif_prior import MotifPrior
-from tfbs_moe.data.motif_scores import motif_prior_scores
 from tfbs_moe.data.related import Pieces, met_in_folds
 from tfbs_moe.data.summary import FEWEST_EXPERTS
 from tfbs_moe.errors import InputError
@@ -42,8 +39,9 @@ _FLOAT_BYTES = 4
 _ROWS_PER_PART = 4096
 ARRAY, DESCRIPTION = "gate_inputs.npy", "gate_inputs.json"
 # Columns after the embeddings of a sequence: label, whether it is a validation example, index of its training
-# experiment, a uniform draw, and the motif prior (1 + K).
-_LABEL, _VALIDATION, _SOURCE, _DRAW, _KNOWN = range(5)
+# experiment, and a uniform draw.
+_LABEL, _VALIDATION, _SOURCE, _DRAW = range(4)
+_COLUMNS = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class GateExpert:
 class GateInputs:
     """Embeddings, of size E by K experts, of N sequences of all training experiments."""
 
-    inputs: torch.Tensor  # float32 (N, K·E + 5 + K): embeddings, then the columns above
+    inputs: torch.Tensor  # float32 (N, K·E + 4): embeddings, then the columns above
     label: np.ndarray  # uint8 (N,)
     validation: np.ndarray  # bool (N,), validation examples of the gate; the others train it
     names: tuple[str, ...]  # of the experts
@@ -77,21 +75,19 @@ class GateInputs:
         places = [self.names.index(name) for name in names]
         size, end = self.embedding_size, len(self.names) * self.embedding_size
         columns = [place * size + unit for place in places for unit in range(size)]
-        columns += range(end, end + _KNOWN + 1)
-        columns += [end + _KNOWN + 1 + place for place in places]
+        columns += range(end, end + _COLUMNS)
         return replace(self, inputs=self.inputs[:, columns], names=tuple(names), hidden=self.hidden[:, places])
 
-    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,), draw (n,) and motif scores (n, 1 + K)."""
+    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,) and draw (n,)."""
         end = len(self.names) * self.embedding_size
         embeddings = inputs[:, :end].reshape(len(inputs), len(self.names), self.embedding_size)
         rest = inputs[:, end:]
-        return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW], rest[:, _KNOWN:]
+        return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW]
 
-    def checksum(self, motif_conditioned: bool) -> int:
-        """Return the CRC-32 of a gate's inputs, with the motif prior only for a ``motif_conditioned`` gate."""
-        end = len(self.names) * self.embedding_size + _KNOWN
-        return _crc32(self.inputs.numpy()[:, : None if motif_conditioned else end])
+    def checksum(self) -> int:
+        """Return the CRC-32 of the inputs."""
+        return _crc32(self.inputs.numpy())
 
 
 def write_gate_inputs(
@@ -103,14 +99,13 @@ def write_gate_inputs(
     seed: int,
     device: torch.device,
     max_rows: int | None = None,
-    motif_priors: Mapping[str, MotifPrior] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Embed the sequences that gates train on with every expert, write them, and return their description.
 
     ``data`` has the training and validation dataset files of each experiment; one dataset is in memory at a time, and
     a byte per base of all. ``max_rows`` caps the training examples, drawn at random, and a quarter of it the validation
-    examples. Experiments without a motif prior have NaN for it. Raises InputError for unusable experts or
-    datasets, fewer than two experts that were not excluded, or too little disk space.
+    examples. Raises InputError for unusable experts or datasets, fewer than two experts that were not excluded, or too
+    little disk space.
     """
     gate_experts, absent = _present(gate_experts, rows)
     number = _number_of_folds(gate_experts) if rows == OUT_OF_FOLD else 1
@@ -186,7 +181,7 @@ def write_gate_inputs(
         outsiders, explained = _outsiders(gate_experts, data, stack, device)
         description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, validation])
-    width = len(stack) * (stack.embedding_size + 1) + _KNOWN + 1
+    width = len(stack) * stack.embedding_size + _COLUMNS
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = len(wanted) * width * _FLOAT_BYTES
     check_space(Path(folder) / ARRAY, size, "make room, or set gate_max_rows in the protocol")
@@ -204,21 +199,18 @@ def write_gate_inputs(
             if not len(places):
                 continue
             dataset = _read(data[name][split], stack.window)
-            known = motif_scores_of_rows(
-                [gate_expert.factors for gate_expert in gate_experts], dataset.one_hot[own], motif_priors.get(name)
-            )
             for begin in range(0, len(places), part := max(1, _ROWS_TIMES_EXPERTS // len(stack))):
                 here = slice(begin, begin + part)
                 seen = _embed(stack, dataset.one_hot[own[here]], device)
                 if outsiders and split == 0:
                     looking = _who_looks(met[wanted[places[here]]], len(gate_experts))
                     _look_from_outside(seen, looking, outsiders, dataset.one_hot[own[here]])
-                row = np.empty((len(seen), _KNOWN), np.float32)
+                row = np.empty((len(seen), _COLUMNS), np.float32)
                 row[:, _LABEL] = dataset.label[own[here]]
                 row[:, _VALIDATION] = places[here] >= len(learning)
                 row[:, _SOURCE] = list(data).index(name)
                 row[:, _DRAW] = draws[places[here]]
-                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row, known[here]], axis=1)
+                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row], axis=1)
         written.flush()
         description["crc32"] = _crc32(written)
     write_json(description, Path(folder) / DESCRIPTION)
@@ -314,17 +306,6 @@ def _embed(stack: ExpertStack, one_hot: np.ndarray, device: torch.device) -> np.
     """Embed sequences with all experts: float32 (n, K, E)."""
     with torch.inference_mode():
         return np.asarray(stack(torch.from_numpy(one_hot).to(device).float()).cpu())
-
-
-def motif_scores_of_rows(
-    trained_on: Sequence[Sequence[str]], one_hot: np.ndarray, own: MotifPrior | None
-) -> np.ndarray:
-    """Return the motif prior of sequences, float32 (n, 1 + K), all NaN without a prior; see ``motif_prior_scores``."""
-    return (
-        np.full((len(one_hot), 1 + len(trained_on)), np.nan, np.float32)
-        if own is None
-        else motif_prior_scores(own, one_hot, trained_on)
-    )
 
 
 def _number_of_folds(gate_experts: Sequence[GateExpert]) -> int:
