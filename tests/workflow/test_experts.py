@@ -123,18 +123,20 @@ def test_folds_pooled_networks_controls_and_every_kind_of_gate(project):
     folder = project.folder / "results" / "mixed"
     tested, blind = (pd.read_parquet(project.folder / path) for path in made[:2])
     baselines = {
-        f"baseline.{name}" for name in ("mean", "max", "oracle", "gc", "matrix", "pooled_narrow", "pooled_kmer")
+        f"baseline.{name}"
+        for name in ("mean", "max", "oracle", "gc", "matrix", "matrix_sum", "pooled_narrow", "pooled_kmer")
     }
     baselines |= {f"baseline.{name}" for name in ("background", "best_expert", "random", "stacking", "static")}
     mixtures = {"moe.informed", "moe.attention", "moe.softmax", "moe.tuned"}
     assert set(tested["model"]) == baselines | mixtures | {"convnet.A", "convnet.B"}
-    assert set(blind["model"]) == set(tested["model"]) - {"baseline.matrix"}
+    assert set(blind["model"]) == set(tested["model"]) - {"baseline.matrix", "baseline.matrix_sum"}
     # The same sequences: what is known of the factor is all that can differ, and one gate alone asks for it.
     logits = {name: one.set_index(["model", "row"])["logit"] for name, one in (("T", tested), ("U", blind))}
     assert (logits["T"]["moe.informed"] != logits["U"]["moe.informed"]).any()
     assert (logits["T"]["moe.attention"] == logits["U"]["moe.attention"]).all()
     informed = json.loads((folder / "moe/sound/informed/seed0/model.json").read_text())
     assert [entry["factors"] for entry in informed["experts"]] == [["CTCF"], ["GATA3"], ["CTCF", "GATA3"]]
+    assert informed["metrics"]["evidence"]["simulated_factors"] == 200
     assert informed["rows"] == "out_of_fold" and set(informed["explained_by_alignment"]) == {"A", "B", "pooled.narrow"}
     attention = json.loads((folder / "moe/sound/attention/seed0/model.json").read_text())
     assert attention["experts"][-1]["name"] == "background" and not attention["experts"][-1]["factors"]

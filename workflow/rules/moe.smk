@@ -95,7 +95,7 @@ rule gate:
     params:
         gates=lambda wildcards: {wildcards.gate: decisive(config["gates"][wildcards.gate])},
         gate_experts=lambda wildcards: gate_experts_of(wildcards, wildcards.gate),
-        jaspar_group=lambda wildcards: STUDY.genome.jaspar_group if STUDY.uses_motif_prior(wildcards.gate) else None,
+        jaspar_group=STUDY.genome.jaspar_group,
         deterministic=config["deterministic"],
         code=code("train_gate.py"),
     message:

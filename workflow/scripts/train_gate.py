@@ -41,7 +41,7 @@ with step(snakemake.log[0]):
             folder=Path(path).parent,
             device=device,
             expert_dropout=settings["expert_dropout"],
-            fine_tuning=FineTuning(epochs, **rows) if (epochs := settings["fine_tune_epochs"]) else None,
+            fine_tuning=FineTuning(epochs, **rows) if (epochs := settings.get("fine_tune_epochs")) else None,
             simulation=(
                 Simulation(rows["validation"], gate_inputs.description["factors"], genome.jaspar_group)
                 if "validation" in rows
