@@ -7,7 +7,7 @@ from tfbs_moe.report.common import pictures, table_of
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Fold, Items, Section, Text, interval
 from tfbs_moe.statistics.units import by_factor, first_kind
-from tfbs_moe.study import UNSEEN
+from tfbs_moe.study import BACKGROUND, UNSEEN
 
 
 def gate(run: Run) -> Section:
@@ -78,9 +78,10 @@ def _missed(run: Run) -> list[str]:
                 continue
             most = here.iloc[0]
             lost = interval(most["value"], most["lower"], most["upper"], sign=True)
-            what = f"without {most['absent']} the {model_label(model)} loses most"
+            absent = f"the {model_label(BACKGROUND)}" if most["absent"] == BACKGROUND else most["absent"]
+            what = f"without {absent} the {model_label(model)} loses most"
             if most["value"] <= 0:
-                what = f"the {model_label(model)} loses nothing without any one expert; without {most['absent']} it is"
+                what = f"the {model_label(model)} loses nothing without any one expert; without {absent} it is"
             said.append(
                 f"{protocol}, {words}, {most['negatives'].replace('_', ' ')}: {what}, {lost} in AUROC (mean over "
                 f"{most['n']:.0f} factors)."
