@@ -227,7 +227,7 @@ def test_an_expert_never_speaks_of_what_it_learnt_be_it_a_row_of_another_experim
         for rows in ("expert_split", "out_of_fold")
     }
     plain, held = (gate_inputs[rows].unpack(gate_inputs[rows].inputs)[0][:, 0] for rows in gate_inputs)
-    source = {rows: gate_inputs[rows].unpack(gate_inputs[rows].inputs)[1] for rows in gate_inputs}
+    source = {rows: gate_inputs[rows].unpack(gate_inputs[rows].inputs)[2] for rows in gate_inputs}
     of_b = [(source[rows] == 1) & ~torch.from_numpy(gate_inputs[rows].validation) for rows in gate_inputs]
     assert [int(each.sum()) for each in of_b] == [TRAINING, TRAINING]
     plain, held = plain[of_b[0]], held[of_b[1]]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from planted_rows import CPU, HYPERPARAMETERS, SETTINGS, WINDOW, planted
@@ -24,7 +25,7 @@ from tfbs_moe.training.examples import auroc
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
-from tfbs_moe.training.gate_inputs import GateExpert, read_gate_inputs, write_gate_inputs
+from tfbs_moe.training.gate_inputs import GateExpert, hide, read_gate_inputs, write_gate_inputs
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 GATE_SETTINGS = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 6, "patience": 6}
@@ -81,7 +82,7 @@ def test_views_are_what_the_experts_say(study: tuple[list[GateExpert], dict], tm
     assert gate_inputs.inputs.shape == (len(every), 2 * 32 + 4) and gate_inputs.validation.sum() == sum(free)
     # About a quarter of the validation rows are kept for calibration.
     assert 190 < free[0] < 260 and 190 < free[1] < 260
-    found, source, draw = gate_inputs.unpack(gate_inputs.inputs)
+    found, _, source, draw = gate_inputs.unpack(gate_inputs.inputs)
     stack = {gate_expert.name: bundle.load_experts({"x": gate_expert.folder})["x"] for gate_expert in study[0]}
     x = torch.from_numpy(every.one_hot).float()
     with torch.no_grad():
@@ -176,6 +177,84 @@ def test_a_motif_gate_learns_its_evidence_after_what_the_attention_gate_learns(
     assert other.pop("evidence").abs().max() > 0 and all(tensor.equal(other[name]) for name, tensor in one.items())
     with pytest.raises(InputError, match="nothing to simulate is given"):
         trained(study, gate_inputs, tmp_path / "none", gate="motif")
+
+
+@pytest.fixture(scope="module")
+def with_pooled(
+    study: tuple[list[GateExpert], dict], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[GateExpert], dict]:
+    """The study with a pooled network, and the networks without each factor."""
+    folder = tmp_path_factory.mktemp("pooled")
+    for place, (name, of) in enumerate({"both": "AB", "without A": "B", "without B": "A"}.items()):
+        parts = (concatenate([_read(study, one, split) for one in of]) for split in (0, 1))
+        facts = {"architecture": "convnet", "hyperparameters": HYPERPARAMETERS, "device": CPU}
+        train_expert(*parts, folder=folder / name, seed=70 + place, settings=SETTINGS | {"max_epochs": 6}, **facts)
+    without = {f"factor {name}": str(folder / f"without {name}") for name in "AB"}
+    pooled = GateExpert("pooled", str(folder / "both"), ("A", "B"), ("factor A", "factor B"), without=without)
+    return [study[0][0], pooled, study[0][1]], study[1]
+
+
+def test_a_factor_is_left_out_of_pooled_networks_too(
+    with_pooled: tuple[list[GateExpert], dict], tmp_path: Path
+) -> None:
+    gate_inputs = read_gate_inputs(looked(with_pooled, tmp_path / "gate_inputs", "held_out"))
+    assert gate_inputs.leaves_factors_out and gate_inputs.without == ("pooled",)
+    seen, unseen, source, draw = gate_inputs.unpack(gate_inputs.inputs)
+    for place, (own, other) in enumerate(((0, 2), (2, 0))):
+        rows = source == place
+        assert unseen[rows, own].isnan().all() and unseen[rows, other].equal(seen[rows, other])
+    # The map from a network without a factor is the ridge regression on validation rows of the other factor.
+    full = bundle.load_experts({"x": with_pooled[0][1].folder})["x"]
+    for place, (name, other) in enumerate((("A", "B"), ("B", "A"))):
+        network = bundle.load_experts({"x": with_pooled[0][1].without[f"factor {name}"]})["x"]
+        with torch.no_grad():
+            free = _free(with_pooled, other, 1).one_hot
+            given, target = (one.embed(torch.from_numpy(free).float()).double().numpy() for one in (network, full))
+            mine = _free(with_pooled, name, 1).one_hot
+            asked = network.embed(torch.from_numpy(mine).float()).double().numpy()
+        ridge = Ridge(alpha=1e-3 * np.trace(np.cov(given.T, bias=True)) * len(given) / given.shape[1])
+        expected = ridge.fit(given, target).predict(asked)
+        found = unseen[source == place, 1].numpy()
+        np.testing.assert_allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=2e-4)
+    # In any order of the experts, and for a gate that looks at some.
+    some = gate_inputs.only(["pooled", "A"])
+    assert some.unpack(some.inputs)[1][:, 0].equal(unseen[:, 1]) and some.without == ("pooled",)
+    none = gate_inputs.only(["B", "A"])
+    assert none.without == () and none.unpack(none.inputs)[1].shape == (len(seen), 2, 32)
+    # All rows are without their factor where the dropout is 1, and none where it is 0.
+    assert hide(seen, unseen, draw, 1.0, False).nan_to_num().equal(unseen.nan_to_num())
+    assert hide(seen, unseen, draw, 0.0, False) is seen
+
+
+def test_a_gate_is_measured_without_each_factor(with_pooled: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
+    folder = looked(with_pooled, tmp_path / "gate_inputs", "held_out")
+    written = trained(with_pooled, folder, tmp_path / "gate", gate="attention", expert_dropout=0.5)
+    gate, gate_inputs = bundle.load(tmp_path / "gate").gate.eval(), read_gate_inputs(folder)
+    _, unseen, source, _ = gate_inputs.unpack(gate_inputs.inputs)
+    with torch.no_grad():
+        logit = gate(unseen)[0].numpy()
+    for place, name in enumerate("AB"):
+        rows = gate_inputs.validation & (source == place).numpy()
+        found = written["metrics"]["validation_auroc_without_factor"][f"factor {name}"]
+        assert found == pytest.approx(roc_auc_score(gate_inputs.label[rows], logit[rows]), abs=1e-6)
+    # A pooled network that knows all factors cannot be left out.
+    plain = [with_pooled[0][0], replace(with_pooled[0][1], without={}), with_pooled[0][2]]
+    blind = looked((plain, with_pooled[1]), tmp_path / "plain", "held_out")
+    assert (
+        not read_gate_inputs(blind).leaves_factors_out and read_gate_inputs(blind).only(["A", "B"]).leaves_factors_out
+    )
+    assert (
+        "validation_auroc_without_factor" not in trained((plain, with_pooled[1]), blind, tmp_path / "other")["metrics"]
+    )
+
+
+def test_a_network_without_a_factor_must_not_know_it(
+    with_pooled: tuple[list[GateExpert], dict], tmp_path: Path
+) -> None:
+    swapped = dict(zip(("factor B", "factor A"), with_pooled[0][1].without.values(), strict=True))
+    wrong = [with_pooled[0][0], replace(with_pooled[0][1], without=swapped), with_pooled[0][2]]
+    with pytest.raises(InputError, match="other rows than those of all factors but factor A"):
+        looked((wrong, with_pooled[1]), tmp_path / "gate_inputs", "held_out")
 
 
 def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(

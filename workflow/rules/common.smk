@@ -29,6 +29,7 @@ TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
+EXPERT_WITHOUT = f"{EXPERT}/without/{{factor}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
 TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
 TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
@@ -82,6 +83,7 @@ wildcard_constraints:
     gate=any_of(config["gates"]),
     seed="[0-9]+",
     fold="[0-9]+",
+    factor=any_of(STUDY.trained_cells),
     model=any_of(model for protocol in STUDY.protocols for model in STUDY.explained(protocol)),
 
 
@@ -447,6 +449,28 @@ def fold_folders(wildcards):
         name: [f"{folder}/fold{fold}" for fold in range(folds)]
         for name, folder in gate_expert_folders(wildcards).items()
         if folds and name != BACKGROUND
+    }
+
+
+def without_folders(wildcards):
+    """Return the folders of each pooled network's networks without a factor, by factor, if the protocol has them."""
+    if not config["protocols"][wildcards.protocol]["leave_one_factor_out"]:
+        return {}
+    known = STUDY.gate_experts(wildcards.protocol)
+    return {
+        name: {factor: f"{folder}/without/{factor}" for factor in STUDY.trained_cells}
+        for name, folder in gate_expert_folders(wildcards).items()
+        if known[name][1] == POOLED
+    }
+
+
+def without_inputs(wildcards):
+    """Return the datasets of a network trained without a factor."""
+    names = [name for name in STUDY.training if STUDY.experiments[name]["factor"] != wildcards.factor]
+    negatives = training_negatives(wildcards.protocol)
+    return {
+        split: [DATASET.format(experiment=name, negatives=negatives, split=split) for name in names]
+        for split in ("train", "validation")
     }
 
 

@@ -61,6 +61,24 @@ use rule expert as expert_fold with:
         "Training the {wildcards.architecture} expert of {wildcards.experiment} without fold {wildcards.fold} ({wildcards.protocol}, seed {wildcards.seed})"
 
 
+use rule expert as expert_without with:
+    input:
+        unpack(without_inputs),
+        checked=ancient(rules.datasets_checked.output),
+    output:
+        weights=f"{EXPERT_WITHOUT}/model.safetensors",
+        description=f"{EXPERT_WITHOUT}/model.json",
+        history=f"{EXPERT_WITHOUT}/history.tsv",
+    log:
+        f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.without.{{factor}}.log",
+    benchmark:
+        f"{BENCHMARKS}/expert_without/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.{{factor}}.tsv"
+    wildcard_constraints:
+        experiment=POOLED,
+    message:
+        "Training the {wildcards.architecture} expert of {wildcards.experiment} without {wildcards.factor} ({wildcards.protocol}, seed {wildcards.seed})"
+
+
 use rule expert as expert_relabelled with:
     output:
         weights=f"{EXPERT_RELABELLED}/model.safetensors",

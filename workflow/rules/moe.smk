@@ -31,6 +31,9 @@ rule gate_inputs:
     input:
         experts=lambda wildcards: [f"{folder}/model.json" for folder in gate_expert_folders(wildcards).values()],
         folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
+        without=lambda wildcards: [
+            f"{folder}/model.json" for folders in without_folders(wildcards).values() for folder in folders.values()
+        ],
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),
     output:
@@ -55,6 +58,7 @@ rule gate_inputs:
             for name, (_, experiment) in STUDY.gate_experts(wildcards.protocol).items()
         ],
         folds=lambda wildcards: fold_folders(wildcards),
+        without=lambda wildcards: without_folders(wildcards),
         factors={name: STUDY.experiments[name]["factor"] for name in STUDY.training},
         max_rows=lambda wildcards: config["protocols"][wildcards.protocol]["gate_max_rows"],
         deterministic=config["deterministic"],

@@ -17,6 +17,7 @@ with step(snakemake.log[0]):
             trained_on=tuple(gate_expert["trained_on"]),
             factors=tuple(params.factors[name] for name in gate_expert["trained_on"]),
             folds=tuple(params.folds.get(gate_expert["name"], ())),
+            without=params.without.get(gate_expert["name"], {}),
         )
         for gate_expert in params.gate_experts
     ]

@@ -483,6 +483,11 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
         faults.append(f"{where}.background: {chosen} needs a genome; set genome.assembly, or take {NO_BACKGROUND}")
     if settings["folds"] == 1:
         faults.append(f"{where}.folds: 1 fold leaves nothing to train on; give 0 or at least 2")
+    if settings["leave_one_factor_out"] and settings["gate_rows"] != "held_out":
+        # Other rows may be related to rows of other factors, which a network without the factor was trained on.
+        faults.append(f"{where}.leave_one_factor_out: it needs gate_rows: held_out")
+    if settings["leave_one_factor_out"] and len(study.trained_cells) < 2:
+        faults.append(f"{where}.leave_one_factor_out: there is no other factor to train on")
     if settings["gate_rows"] == OUT_OF_FOLD and not settings["folds"]:
         faults.append(f"{where}.gate_rows: {OUT_OF_FOLD} needs fold experts; set folds to 2 or more")
     if faults:

@@ -73,7 +73,8 @@ def fine_tune(
         beside = inputs[:, bases:]
         embeddings = mixture.experts(inputs[:, :bases].unflatten(1, (4, mixture.window)))
         source, draw = beside[:, _SOURCE].long(), beside[:, _DRAW]
-        embeddings = hide(embeddings, hidden, source, draw, expert_dropout, mixture.training)
+        unseen = torch.where(hidden[source][:, :, None], torch.nan, embeddings)
+        embeddings = hide(embeddings, unseen, draw, expert_dropout, mixture.training)
         logits, weights = gate(embeddings)
         return logits, gate.penalty(weights)
 

@@ -145,11 +145,10 @@ def _trained(
         "gate %s over %d experts, %d weights, %d training rows, %d validation rows",
         type(model).__name__, len(stack), count_parameters(model), len(train), len(validation),
     )  # fmt: skip
-    hidden = gate_inputs.hidden.to(device)
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        embeddings, source, draw = gate_inputs.unpack(inputs)
-        logits, weights = model(hide(embeddings, hidden, source, draw, expert_dropout, model.training))
+        embeddings, unseen, _, draw = gate_inputs.unpack(inputs)
+        logits, weights = model(hide(embeddings, unseen, draw, expert_dropout, model.training))
         return logits, model.penalty(weights)
 
     areas = _areas_of_experts(stack, gate_inputs, validation)
@@ -161,6 +160,9 @@ def _trained(
         )
     else:
         fitted = _settled(model, predict, validation)
+    if gate_inputs.leaves_factors_out:
+        without = _areas_without_factor(model, gate_inputs, validation)
+        fitted = replace(fitted, metrics=fitted.metrics | {"validation_auroc_without_factor": without})
     changed: dict[str, str | Path] = dict(experts)
     if fine_tuning:
         fitted, changed = _fine_tuned(
@@ -218,6 +220,24 @@ def _areas_of_experts(stack: ExpertStack, gate_inputs: GateInputs, rows: Rows) -
         parts.append(torch.einsum("nke,ke->nk", embeddings, weight) + bias)
     said, labels = torch.cat(parts).numpy(), rows.labels.cpu().numpy()
     return torch.tensor([auroc(labels, one) for one in said.T])
+
+
+def _areas_without_factor(model: Gate, gate_inputs: GateInputs, rows: Rows) -> dict[str, float]:
+    """Return the AUROC on each factor's validation examples of a gate over no network trained on that factor.
+
+    The gate itself learned from other examples of the factor.
+    """
+    device = next(iter(model.state_dict().values())).device
+    model.eval()
+    said, sources = [], []
+    with torch.inference_mode():
+        for index in torch.arange(len(rows), device=rows.labels.device).split(_ROWS_PER_PASS):
+            _, unseen, source, _ = gate_inputs.unpack(rows.batch(index, device)[0])
+            said.append(model(unseen)[0].cpu())
+            sources.append(source.cpu())
+    logit, label = torch.cat(said).numpy(), rows.labels.cpu().numpy()
+    factor = np.array(gate_inputs.description["factors"])[torch.cat(sources).numpy()]
+    return {name: auroc(label[factor == name], logit[factor == name]) for name in dict.fromkeys(factor.tolist())}
 
 
 def _fine_tuned(before: Fitted, *what: Any, **how: Any) -> tuple[Fitted, dict[str, str | Path]]:

@@ -8,7 +8,7 @@ import logging
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ _ROWS_TIMES_EXPERTS = 4096
 _FLOAT_BYTES = 4
 _ROWS_PER_PART = 4096
 ARRAY, DESCRIPTION = "gate_inputs.npy", "gate_inputs.json"
-# Columns after the embeddings of a sequence: label, whether it is a validation example, index of its training
-# experiment, and a uniform draw.
+# Columns after the embeddings of a sequence, by all experts and then by networks trained without its factor: label,
+# whether it is a validation example, index of its training experiment, and a uniform draw.
 _LABEL, _VALIDATION, _SOURCE, _DRAW = range(4)
 _COLUMNS = 4
 
@@ -54,18 +54,21 @@ class GateExpert:
     factors: tuple[str, ...]  # of these experiments
     # Bundle folders of the networks trained without one fold each; none for a background network, which saw no row.
     folds: tuple[str, ...] = ()
+    # By factor, bundle folders of the networks trained without its experiments, for a network of several factors.
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class GateInputs:
     """Embeddings, of size E by K experts, of N sequences of all training experiments."""
 
-    inputs: torch.Tensor  # float32 (N, K·E + 4): embeddings, then the columns above
+    inputs: torch.Tensor  # float32 (N, K·E + W·E + 4): embeddings, those without the factor, then the columns above
     label: np.ndarray  # uint8 (N,)
     validation: np.ndarray  # bool (N,), validation examples of the gate; the others train it
     names: tuple[str, ...]  # of the experts
     embedding_size: int
     hidden: torch.Tensor  # bool (experiments, K), experts trained only on the experiment's factor, in any cell type
+    without: tuple[str, ...]  # W of the names, which also have embeddings by networks trained without the row's factor
     description: dict[str, Any]
 
     def only(self, names: Sequence[str]) -> "GateInputs":
@@ -73,17 +76,41 @@ class GateInputs:
         if tuple(names) == self.names:
             return self
         places = [self.names.index(name) for name in names]
-        size, end = self.embedding_size, len(self.names) * self.embedding_size
-        columns = [place * size + unit for place in places for unit in range(size)]
+        without = tuple(name for name in names if name in self.without)
+        parts = [*places, *(len(self.names) + self.without.index(name) for name in without)]
+        size, end = self.embedding_size, (len(self.names) + len(self.without)) * self.embedding_size
+        columns = [part * size + unit for part in parts for unit in range(size)]
         columns += range(end, end + _COLUMNS)
-        return replace(self, inputs=self.inputs[:, columns], names=tuple(names), hidden=self.hidden[:, places])
+        return replace(
+            self,
+            inputs=self.inputs[:, columns],
+            names=tuple(names),
+            hidden=self.hidden[:, places],
+            without=without,
+        )
 
-    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Split inputs (n, …) into embeddings (n, K, E), experiment (n,) and draw (n,)."""
-        end = len(self.names) * self.embedding_size
-        embeddings = inputs[:, :end].reshape(len(inputs), len(self.names), self.embedding_size)
-        rest = inputs[:, end:]
-        return embeddings, rest[:, _SOURCE].long(), rest[:, _DRAW]
+    def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Split inputs (n, …) into embeddings (n, K, E), those without the factor (n, K, E), experiment and draw (n,).
+
+        Without a sequence's factor, experts trained only on it are NaN, and those ``without`` it take the place of
+        others; the rest are the same in both.
+        """
+        parts = len(self.names) + len(self.without)
+        whole = inputs[:, : parts * self.embedding_size].reshape(len(inputs), parts, self.embedding_size)
+        rest = inputs[:, parts * self.embedding_size :]
+        embeddings, source = whole[:, : len(self.names)], rest[:, _SOURCE].long()
+        unseen = torch.where(self.hidden.to(inputs.device)[source][:, :, None], torch.nan, embeddings)
+        unseen[:, [self.names.index(name) for name in self.without]] = whole[:, len(self.names) :]
+        return embeddings, unseen, source, rest[:, _DRAW]
+
+    @property
+    def leaves_factors_out(self) -> bool:
+        """Whether no network that was trained on a sequence's factor is among those without it."""
+        return all(
+            len(set(expert["factors"])) <= 1 or expert["name"] in self.without
+            for expert in self.description["experts"]
+            if expert["name"] in self.names
+        )
 
     def checksum(self) -> int:
         """Return the CRC-32 of the inputs."""
@@ -171,17 +198,19 @@ def write_gate_inputs(
             }
             for gate_expert in gate_experts
         ],
+        "without_factor": [gate_expert.name for gate_expert in gate_experts if gate_expert.without],
         "left_out": absent,
         "data": records,
         "counts": {"training": len(learning), "validation": len(validation)},
     }
+    without = _without_factor(gate_experts, data, factors, stack, device)
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
         _check_folds(gate_experts, {names: [each.hexdigest() for each in own] for names, own in outside.items()})
         outsiders, explained = _outsiders(gate_experts, data, stack, device)
         description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, validation])
-    width = len(stack) * stack.embedding_size + _COLUMNS
+    width = (len(stack) + len(description["without_factor"])) * stack.embedding_size + _COLUMNS
     Path(folder).mkdir(parents=True, exist_ok=True)
     size = len(wanted) * width * _FLOAT_BYTES
     check_space(Path(folder) / ARRAY, size, "make room, or set gate_max_rows in the protocol")
@@ -210,7 +239,11 @@ def write_gate_inputs(
                 row[:, _VALIDATION] = places[here] >= len(learning)
                 row[:, _SOURCE] = list(data).index(name)
                 row[:, _DRAW] = draws[places[here]]
-                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), row], axis=1)
+                others = [
+                    _padded(network(dataset.one_hot[own[here]]), stack.embedding_size)
+                    for network in without[factors[name]]
+                ]
+                written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), *others, row], axis=1)
         written.flush()
         description["crc32"] = _crc32(written)
     write_json(description, Path(folder) / DESCRIPTION)
@@ -229,7 +262,7 @@ def read_gate_inputs(folder: str | Path) -> GateInputs:
     if _crc32(mapped) != description.get("crc32"):
         raise InputError(f"{folder / ARRAY} is damaged: its checksum does not match; delete it and rebuild it")
     experts = description["experts"]
-    end = len(experts) * description["embedding_size"]
+    end = (len(experts) + len(description["without_factor"])) * description["embedding_size"]
     hidden = [[set(expert["factors"]) == {factor} for expert in experts] for factor in description["factors"]]
     return GateInputs(
         inputs=torch.from_numpy(mapped),
@@ -238,28 +271,24 @@ def read_gate_inputs(folder: str | Path) -> GateInputs:
         names=tuple(expert["name"] for expert in experts),
         embedding_size=description["embedding_size"],
         hidden=torch.tensor(hidden),
+        without=tuple(description["without_factor"]),
         description=description,
     )
 
 
 def hide(
-    embeddings: torch.Tensor,
-    hidden: torch.Tensor,
-    source: torch.Tensor,
-    draw: torch.Tensor,
-    expert_dropout: float,
-    training: bool,
+    embeddings: torch.Tensor, unseen: torch.Tensor, draw: torch.Tensor, expert_dropout: float, training: bool
 ) -> torch.Tensor:
-    """Apply expert dropout: for a fraction ``expert_dropout`` of sequences, set the experts of their own factor to NaN.
+    """Apply expert dropout: for a fraction ``expert_dropout`` of sequences, take the embeddings without their factor.
 
-    They then look like those of a factor that no expert was trained on. ``embeddings`` are (n, K, E), ``hidden`` is
-    from ``GateInputs``, ``source`` int (n,) the experiment. In ``training`` the fraction is redrawn from torch's
-    stream; otherwise by ``draw``, uniform (n,), which is the same in every epoch.
+    They then look like those of a factor that no expert was trained on. Both embeddings are (n, K, E), see
+    ``GateInputs.unpack``. In ``training`` the fraction is redrawn from torch's stream; otherwise by ``draw``, uniform
+    (n,), which is the same in every epoch.
     """
     if not expert_dropout:
         return embeddings
     away = (torch.rand_like(draw) if training else draw) < expert_dropout
-    return torch.where((hidden[source] & away[:, None])[:, :, None], torch.nan, embeddings)
+    return torch.where(away[:, None, None], unseen, embeddings)
 
 
 def _crc32(rows: np.ndarray) -> int:
@@ -275,8 +304,9 @@ def _present(gate_experts: Sequence[GateExpert], rows: RowChoice) -> tuple[list[
     absent = {}
     for gate_expert in gate_experts:
         folders = [Path(gate_expert.folder)]
-        # A network is unusable if any of its fold networks is.
+        # A network is unusable if any of its fold networks is, or of those without a factor.
         folders += [Path(folder) for folder in gate_expert.folds] if rows == OUT_OF_FOLD else []
+        folders += [Path(folder) for folder in gate_expert.without.values()]
         reason = next((reason for folder in folders if (reason := bundle.left_out(folder))), "")
         if reason:
             log.warning("%s was left out: %s", gate_expert.name, reason)
@@ -377,6 +407,45 @@ def _outsiders(
             explained[gate_expert.name],
         )
     return found, explained
+
+
+def _without_factor(
+    gate_experts: Sequence[GateExpert],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    factors: Mapping[str, str],
+    stack: ExpertStack,
+    device: torch.device,
+) -> dict[str, list[Outsider]]:
+    """Return, by factor, the networks trained without it, with their maps, of the experts that have any.
+
+    A map is fitted to validation sequences of the other factors, which neither network was trained on.
+    """
+    found: dict[str, list[Outsider]] = {factor: [] for factor in factors.values()}
+    for place, gate_expert in enumerate(gate_experts):
+        for factor, own in found.items() if gate_expert.without else ():
+            folder = gate_expert.without[factor]
+            others = [name for name in gate_expert.trained_on if factors[name] != factor]
+            digest = RowsDigest()
+            for name in others:
+                digest.add(read_dataset(data[name][0]))
+            if bundle.describe(folder)["data"]["train"]["sha256"] != digest.hexdigest():
+                raise InputError(
+                    f"{folder} was trained on other rows than those of all factors but {factor}; train it again"
+                )
+            validation = [read_dataset(data[name][1]) for name in others]
+            one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
+            if not len(one_hot):
+                raise InputError(f"{gate_expert.name}: no validation row of factors other than {factor} is left")
+            network = bundle.load_experts({factor: folder}, device)[factor]
+            outsider, left = align(_alone(network), one_hot, _alone(stack.expert(place))(one_hot))
+            own.append(outsider)
+            log.info("%s: the map from its network without %s explains %.3f", gate_expert.name, factor, 1.0 - left)
+    return found
+
+
+def _padded(embeddings: np.ndarray, size: int) -> np.ndarray:
+    """Return embeddings (n, E') as (n, ``size``), with zeros as the stack has for smaller experts."""
+    return np.pad(embeddings, ((0, 0), (0, size - embeddings.shape[1])))
 
 
 def _alone(expert: Expert) -> Embed:
