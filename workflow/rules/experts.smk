@@ -2,8 +2,8 @@
 
 From the training and validation sets of one experiment, of all for a pooled network (`pooled` as the experiment), or
 of windows of the genome for a background network (`background`):
-`experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts trained without a fold, and
-`permuted_labels/`, a control of attribution. A killed job resumes from its checkpoint in that folder.
+`experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts trained without a fold,
+`without/<factor>/`, pooled networks trained without a factor, and `permuted_labels/`, a control of attribution. A killed job resumes from its checkpoint in that folder.
 """
 
 
