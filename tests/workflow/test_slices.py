@@ -56,6 +56,11 @@ def test_real_peaks_become_audited_datasets(slices):
     assert core_share(bound) > 2 * core_share(flanks)
     with h5py.File(folder / "gc_matched" / "test.h5") as file:
         assert set(file["chrom"].asstr()[:]) == {"chr22"}
+    for split, (first, last) in {"train": (0, 8_000_000), "validation": (8_000_000, 9_876_492)}.items():
+        with h5py.File(slices / f"datasets/background/dinucleotide_shuffle/{split}.h5") as file:
+            placed = file["label"][:] == 1
+            assert set(file["chrom"].asstr()[:][placed]) == {"chr1"} and placed.sum() > 5_000
+            assert file["start"][:][placed].min() >= first and file["end"][:][placed].max() <= last
     counts = pd.read_csv(folder / "flanks" / "test.counts.tsv", sep="\t")
     assert (counts["rows_in"].iloc[1:].to_numpy() == counts["rows_out"].iloc[:-1].to_numpy()).all()
     found = pd.read_csv(slices / "audit/datasets.tsv", sep="\t").set_index("dataset")["negatives_found"]
