@@ -364,7 +364,8 @@ def test_a_variant_has_the_keys_of_its_kind_and_a_misspelt_kind_is_named():
     [
         ({"protocols": {"sound": {"folds": 1}}}, "1 fold leaves nothing to train on"),
         ({"protocols": {"sound": {"gate_rows": "out_of_fold"}}}, "needs fold experts"),
-        ({"protocols": {"sound": {"leave_one_factor_out": True}}}, "factor_out: it needs gate_rows: held_out"),
+        ({"protocols": {"sound": {"factor_folds": 2}}}, "factor_folds: they need gate_rows: held_out"),
+        ({"protocols": {"sound": {"factor_folds": 9, "gate_rows": "held_out"}}}, "factor_folds: give 0, or from 2 to"),
         ({"gates": {"softmax": {"pooled": ["kmer"]}}}, "gates.softmax.pooled: 'kmer' is not among those"),
         ({"gates": {"softmax": {"factors": ["C"]}}}, "gates.softmax.factors: 'C' is not among those"),
         (

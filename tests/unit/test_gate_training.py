@@ -253,7 +253,7 @@ def test_a_network_without_a_factor_must_not_know_it(
 ) -> None:
     swapped = dict(zip(("factor B", "factor A"), with_pooled[0][1].without.values(), strict=True))
     wrong = [with_pooled[0][0], replace(with_pooled[0][1], without=swapped), with_pooled[0][2]]
-    with pytest.raises(InputError, match="other rows than those of all factors but factor A"):
+    with pytest.raises(InputError, match="other rows than those of all factors but factor B"):
         looked((wrong, with_pooled[1]), tmp_path / "gate_inputs", "held_out")
 
 

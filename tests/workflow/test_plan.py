@@ -64,13 +64,13 @@ def test_the_plan_grows_with_the_number_of_experiments_and_no_faster(project):
 
 
 def test_pooled_networks_that_gates_look_at_are_trained_without_each_factor_too(project):
-    """One job for each factor and seed, of one factor in two cells together; none for a network no gate looks at."""
+    """One job for each fold of factors and seed; none for a network that no gate looks at."""
     config = yaml.safe_load((project.folder / "config/thirteen.yaml").read_text())
-    config["protocols"]["sound"]["leave_one_factor_out"] = True
+    config["protocols"]["sound"]["factor_folds"] = 5
     path = project.folder / "config" / "without.yaml"
     path.write_text(yaml.safe_dump(config | {"replicates": [0, 1]}))
     jobs, _ = planned(project, str(path))
-    assert jobs["expert_without"] == 12 * 2 and jobs["expert"] == (13 + 3 + 1) * 2
+    assert jobs["expert_without"] == 5 * 2 and jobs["expert"] == (13 + 3 + 1) * 2
     config["protocols"]["sound"]["gates"] = ["attention"]
     path.write_text(yaml.safe_dump(config | {"gates": {}}))
     assert "expert_without" not in planned(project, str(path))[0]

@@ -29,7 +29,7 @@ TRAINING_POSITIVES = f"{RUN}/audit/training_positives.h5"
 SEARCH = f"{RUN}/search/{{protocol}}/{{architecture}}/{{experiment}}"
 EXPERT = f"{RUN}/experts/{{protocol}}/{{architecture}}/{{experiment}}/seed{{seed}}"
 EXPERT_FOLD = f"{EXPERT}/fold{{fold}}"
-EXPERT_WITHOUT = f"{EXPERT}/without/{{factor}}"
+EXPERT_WITHOUT = f"{EXPERT}/without/{{factor_fold}}"
 EXPERT_RELABELLED = f"{EXPERT}/permuted_labels"
 TRAINED = f"{RUN}/trained/{{protocol}}.tsv"
 TRAINED_SEED = f"{RUN}/trained/{{protocol}}/seed{{seed}}.tsv"
@@ -83,7 +83,7 @@ wildcard_constraints:
     gate=any_of(config["gates"]),
     seed="[0-9]+",
     fold="[0-9]+",
-    factor=any_of(STUDY.trained_cells),
+    factor_fold="[0-9]+",
     model=any_of(model for protocol in STUDY.protocols for model in STUDY.explained(protocol)),
 
 
@@ -453,20 +453,20 @@ def fold_folders(wildcards):
 
 
 def without_folders(wildcards):
-    """Return the folders of each pooled network's networks without a factor, by factor, if the protocol has them."""
-    if not config["protocols"][wildcards.protocol]["leave_one_factor_out"]:
-        return {}
+    """Return the folder of each pooled network without a factor, by factor, if the protocol has folds of factors."""
     known = STUDY.gate_experts(wildcards.protocol)
+    folds = STUDY.factor_folds(wildcards.protocol)
     return {
-        name: {factor: f"{folder}/without/{factor}" for factor in STUDY.trained_cells}
+        name: {factor: f"{folder}/without/{fold}" for fold, factors in enumerate(folds) for factor in factors}
         for name, folder in gate_expert_folders(wildcards).items()
-        if known[name][1] == POOLED
+        if folds and known[name][1] == POOLED
     }
 
 
 def without_inputs(wildcards):
-    """Return the datasets of a network trained without a factor."""
-    names = [name for name in STUDY.training if STUDY.experiments[name]["factor"] != wildcards.factor]
+    """Return the datasets of a network trained without a fold of the factors."""
+    without = STUDY.factor_folds(wildcards.protocol)[int(wildcards.factor_fold)]
+    names = [name for name in STUDY.training if STUDY.experiments[name]["factor"] not in without]
     negatives = training_negatives(wildcards.protocol)
     return {
         split: [DATASET.format(experiment=name, negatives=negatives, split=split) for name in names]

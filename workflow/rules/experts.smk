@@ -3,7 +3,8 @@
 From the training and validation sets of one experiment, of all for a pooled network (`pooled` as the experiment), or
 of windows of the genome for a background network (`background`):
 `experts/<protocol>/<architecture>/<experiment>/seed<k>/`, and below it `fold<f>/`, experts trained without a fold,
-`without/<factor>/`, pooled networks trained without a factor, and `permuted_labels/`, a control of attribution. A killed job resumes from its checkpoint in that folder.
+`without/<f>/`, pooled networks trained without a fold of the factors, and `permuted_labels/`, a control of
+attribution. A killed job resumes from its checkpoint in that folder.
 """
 
 
@@ -70,13 +71,18 @@ use rule expert as expert_without with:
         description=f"{EXPERT_WITHOUT}/model.json",
         history=f"{EXPERT_WITHOUT}/history.tsv",
     log:
-        f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.without.{{factor}}.log",
+        f"{LOGS}/experts/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.without{{factor_fold}}.log",
     benchmark:
-        f"{BENCHMARKS}/expert_without/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.{{factor}}.tsv"
+        f"{BENCHMARKS}/expert_without/{{protocol}}.{{architecture}}.{{experiment}}.seed{{seed}}.fold{{factor_fold}}.tsv"
     wildcard_constraints:
         experiment=POOLED,
+    params:
+        settings=expert_settings,
+        without=lambda wildcards: STUDY.factor_folds(wildcards.protocol)[int(wildcards.factor_fold)],
+        deterministic=config["deterministic"],
+        code=code("train_expert.py", MIXTURE_MODULES),
     message:
-        "Training the {wildcards.architecture} expert of {wildcards.experiment} without {wildcards.factor} ({wildcards.protocol}, seed {wildcards.seed})"
+        "Training the {wildcards.architecture} expert of {wildcards.experiment} without {params.without} ({wildcards.protocol}, seed {wildcards.seed})"
 
 
 use rule expert as expert_relabelled with:

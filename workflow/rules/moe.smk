@@ -32,7 +32,7 @@ rule gate_inputs:
         experts=lambda wildcards: [f"{folder}/model.json" for folder in gate_expert_folders(wildcards).values()],
         folds=lambda wildcards: [f"{folder}/model.json" for folder in sum(fold_folders(wildcards).values(), [])],
         without=lambda wildcards: [
-            f"{folder}/model.json" for folders in without_folders(wildcards).values() for folder in folders.values()
+            f"{folder}/model.json" for folders in without_folders(wildcards).values() for folder in {*folders.values()}
         ],
         train=lambda wildcards: training_datasets(wildcards.protocol, "train"),
         validation=lambda wildcards: training_datasets(wildcards.protocol, "validation"),

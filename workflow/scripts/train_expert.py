@@ -11,7 +11,7 @@ from tfbs_moe.tables import read_json
 from tfbs_moe.training.expert import train_expert
 
 params, wildcards = snakemake.params, snakemake.wildcards
-fold, without = wildcards.get("fold"), wildcards.get("factor")
+fold, without = wildcards.get("fold"), params.get("without")
 with step(snakemake.log[0]):
     configure_torch(snakemake.threads, params.deterministic)
     register_own(snakemake.config["experts"])
@@ -30,9 +30,9 @@ with step(snakemake.log[0]):
         name |= {"fold": int(fold), "folds": params.folds}
         names += ["fold", fold]
         learning = subset(train, deal_folds(train, params.folds) != int(fold))
-    if without is not None:
-        name |= {"without_factor": without}
-        names += ["without", without]
+    if without:
+        name |= {"without_factors": without}
+        names += ["without", *without]
     # Settings that do not affect the weights are no params, so that a change of them retrains nothing.
     given = snakemake.config["experts"][wildcards.architecture]
     others = given["training"] | given["factors"].get(wildcards.experiment, {}).get("training", {})

@@ -140,6 +140,12 @@ class Study:
             return str(settings["architectures"][0]) if self.has_genome else None
         return None if settings["background"] == NO_BACKGROUND else str(settings["background"])
 
+    def factor_folds(self, protocol: str) -> list[list[str]]:
+        """Return the training factors of each fold that pooled networks of a protocol are also trained without."""
+        number = self.config["protocols"][protocol]["factor_folds"]
+        factors = list(self.trained_cells)
+        return [factors[fold::number] for fold in range(number)]
+
     def learns_from(self, experiment: str) -> list[str]:
         """Return the training experiments of a network by its experiment, which may be ``pooled`` or ``background``."""
         return {POOLED: self.training, BACKGROUND: []}.get(experiment, [experiment])
@@ -483,11 +489,14 @@ def _protocol_faults(study: Study, protocol: str) -> list[str]:
         faults.append(f"{where}.background: {chosen} needs a genome; set genome.assembly, or take {NO_BACKGROUND}")
     if settings["folds"] == 1:
         faults.append(f"{where}.folds: 1 fold leaves nothing to train on; give 0 or at least 2")
-    if settings["leave_one_factor_out"] and settings["gate_rows"] != "held_out":
+    if settings["factor_folds"] and settings["gate_rows"] != "held_out":
         # Other rows may be related to rows of other factors, which a network without the factor was trained on.
-        faults.append(f"{where}.leave_one_factor_out: it needs gate_rows: held_out")
-    if settings["leave_one_factor_out"] and len(study.trained_cells) < 2:
-        faults.append(f"{where}.leave_one_factor_out: there is no other factor to train on")
+        faults.append(f"{where}.factor_folds: they need gate_rows: held_out")
+    if settings["factor_folds"] == 1 or settings["factor_folds"] > len(study.trained_cells):
+        most = len(study.trained_cells)
+        faults.append(
+            f"{where}.factor_folds: give 0, or from 2 to {most}, the number of factors experts are trained on"
+        )
     if settings["gate_rows"] == OUT_OF_FOLD and not settings["folds"]:
         faults.append(f"{where}.gate_rows: {OUT_OF_FOLD} needs fold experts; set folds to 2 or more")
     if faults:

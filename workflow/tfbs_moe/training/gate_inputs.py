@@ -54,7 +54,7 @@ class GateExpert:
     factors: tuple[str, ...]  # of these experiments
     # Bundle folders of the networks trained without one fold each; none for a background network, which saw no row.
     folds: tuple[str, ...] = ()
-    # By factor, bundle folders of the networks trained without its experiments, for a network of several factors.
+    # By factor, bundle folder of the network trained without its fold of factors, for a network of several factors.
     without: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -422,24 +422,30 @@ def _without_factor(
     """
     found: dict[str, list[Outsider]] = {factor: [] for factor in factors.values()}
     for place, gate_expert in enumerate(gate_experts):
-        for factor, own in found.items() if gate_expert.without else ():
-            folder = gate_expert.without[factor]
-            others = [name for name in gate_expert.trained_on if factors[name] != factor]
+        for folder in dict.fromkeys(gate_expert.without.values()):
+            fold = [factor for factor, its in gate_expert.without.items() if its == folder]
+            others = [name for name in gate_expert.trained_on if factors[name] not in fold]
             digest = RowsDigest()
             for name in others:
                 digest.add(read_dataset(data[name][0]))
             if bundle.describe(folder)["data"]["train"]["sha256"] != digest.hexdigest():
+                said = ", ".join(fold)
                 raise InputError(
-                    f"{folder} was trained on other rows than those of all factors but {factor}; train it again"
+                    f"{folder} was trained on other rows than those of all factors but {said}; train it again"
                 )
             validation = [read_dataset(data[name][1]) for name in others]
             one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
             if not len(one_hot):
-                raise InputError(f"{gate_expert.name}: no validation row of factors other than {factor} is left")
-            network = bundle.load_experts({factor: folder}, device)[factor]
+                raise InputError(
+                    f"{gate_expert.name}: no validation row is left of factors other than {', '.join(fold)}"
+                )
+            network = bundle.load_experts({gate_expert.name: folder}, device)[gate_expert.name]
             outsider, left = align(_alone(network), one_hot, _alone(stack.expert(place))(one_hot))
-            own.append(outsider)
-            log.info("%s: the map from its network without %s explains %.3f", gate_expert.name, factor, 1.0 - left)
+            for factor in fold:
+                found[factor].append(outsider)
+            log.info(
+                "%s: the map from its network without %s explains %.3f", gate_expert.name, ", ".join(fold), 1.0 - left
+            )
     return found
 
 

@@ -87,8 +87,7 @@ def _known_names(run: Path) -> re.Pattern[str] | None:
     study = load_study(run)
     config, protocols = study.config, study.config["protocols"]
     names = {*protocols, *study.experiments, *config["experts"], *config["gates"], POOLED, BACKGROUND, "moe", SUPPLIED}
-    names |= {*study.trained_cells, *config["evaluation"]["negatives"]}
-    names |= {recipe["training_negatives"] for recipe in protocols.values()}
+    names |= {*config["evaluation"]["negatives"], *(recipe["training_negatives"] for recipe in protocols.values())}
     names |= {f"seed{seed}" for seed in config["replicates"]}
     return re.compile(rf"(?:(?:{any_of(names)}|fold\d+|worker\d+)(?:\.(?=.)|$))+")
 
