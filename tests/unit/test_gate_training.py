@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -237,6 +238,10 @@ def test_a_gate_is_measured_without_each_factor(with_pooled: tuple[list[GateExpe
         rows = gate_inputs.validation & (source == place).numpy()
         found = written["metrics"]["validation_auroc_without_factor"][f"factor {name}"]
         assert found == pytest.approx(roc_auc_score(gate_inputs.label[rows], logit[rows]), abs=1e-6)
+    without = fmean(written["metrics"]["validation_auroc_without_factor"].values())
+    assert f"without any network of the factor: {without}" in model_card(describe_model(tmp_path / "gate")).replace(
+        "*", ""
+    )
     # A pooled network that knows all factors cannot be left out.
     plain = [with_pooled[0][0], replace(with_pooled[0][1], without={}), with_pooled[0][2]]
     blind = looked((plain, with_pooled[1]), tmp_path / "plain", "held_out")

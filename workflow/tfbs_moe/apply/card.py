@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tfbs_moe.apply.scorer import genome_facts
@@ -80,12 +81,20 @@ def _facts(description: Mapping[str, Any]) -> dict[str, Any]:
         "protocol, replicate": f"{description.get('protocol', '?')}, {description.get('replicate', '?')}",
         "seed": description.get("seed"),
         "validation AUROC": metrics.get("validation_auroc"),
+        "validation AUROC without any network of the factor": _mean(metrics.get("validation_auroc_without_factor")),
         "code": description.get("code_digest"),
         "computed with": (description.get("computed_with") or {}).get("name"),
         "licence": description.get("licence"),
         "has an out-of-distribution score": "yes" if description["has_ood_score"] else "no",
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _mean(values: Any) -> float | None:
+    """Return the mean over factors; None for anything else that an odd bundle holds."""
+    if not isinstance(values, Mapping) or not all(isinstance(value, float) for value in values.values()):
+        return None
+    return fmean(values.values()) if values else None
 
 
 def _weights(description: Mapping[str, Any]) -> str:
