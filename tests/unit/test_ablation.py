@@ -80,8 +80,8 @@ def test_a_study_says_what_tells_its_mixtures_apart() -> None:
     variant = study.variant("sound", "few")
     assert (variant["gate"], variant["experts"], variant["embedding_size"]) == ("logit", 3, "8")
     assert study.trained_baselines("sound")[0] == "baseline.pooled_kmer"
-    assert study.place("baseline.pooled_kmer") == ("kmer", "pooled")
-    assert study.place("baseline.static") == ("baseline", "static")
-    assert study.place("narrow.GATA3") == ("narrow", "GATA3")
+    assert study.place("sound", "baseline.pooled_kmer") == ("kmer", "pooled")
+    assert study.place("sound", "baseline.static") == ("baseline", "static")
+    assert study.place("sound", "narrow.GATA3") == ("narrow", "GATA3")
     assert study.explained("sound")[-1] == "moe.softmax" and len(study.explained("sound")) == 7
     assert study.baseline_settings("sound")["static"]["expert_dropout"] == 0.0

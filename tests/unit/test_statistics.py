@@ -248,7 +248,8 @@ def test_sentences_claim_nothing_when_the_interval_includes_zero():
 def test_every_table_of_a_comparison_over_factors():
     settings = ComparisonSettings(margin=0.02, effects=(0.05,), target=0.5)
     found = factor_tables(metrics(), {"sound": ["moe.softmax"]}, settings, seed=3)
-    assert set(found) == {"factors", "assumptions", "ranks", "power"}
+    assert set(found) == {"factors", "assumptions", "ranks", "power", "background"}
+    assert found["background"].empty and "share" in found["background"], "there is no background network"
     assert "paired t" in set(found["factors"]["test"])
     assert found["factors"]["effect_name"].str.contains("margin 0.02").any()
     assert set(found["power"]["effect"]) == {0.05}
