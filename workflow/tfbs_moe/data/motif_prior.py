@@ -13,7 +13,7 @@ from tfbs_moe.data.jaspar import GROUP, Matrix, factor_matrices, matrices
 from tfbs_moe.errors import InputError
 
 # A matrix is one experiment's estimate of what a factor binds; those of its family are others (Lambert et al. 2018,
-# Cell 172:650). The bound was chosen on test sets that are none of the paper's (docs/results.md).
+# Cell 172:650). The bound was chosen on training rows (benchmarks/evidence.py).
 RELATED_P = 1e-4
 SMALLEST_P = 1e-15  # TOMTOM's p below this is rounding error; −log10 of it is the greatest similarity
 

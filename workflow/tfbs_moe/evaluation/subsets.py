@@ -51,10 +51,7 @@ def subset_logits(
     logits = embeddings.new_empty((len(subsets), len(embeddings)))
     for start in range(0, len(embeddings), part):
         rows = slice(start, start + part)
-        whole, known = (
-            embeddings[rows],
-            None if occupancy is None else occupancy[rows],
-        )
+        whole, known = embeddings[rows], None if occupancy is None else occupancy[rows]
         for each, mask in enumerate(kept):
             # Not ``gate`` itself, which would look for NaN in yet another copy.
             logits[each, rows] = gate.mix(whole * mask[:, None], (mask > 0).expand(len(whole), -1), known)[0]

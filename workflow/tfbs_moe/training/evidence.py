@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 # Simulated factors, and bound sequences of each.
 _FACTORS, _ROWS = 200, 32
 # Range of the fraction of bound sequences with a site. Fractions from 0.1 were tried, and undervalue the motifs of the
-# factors by which ``data.motif_prior.RELATED_P`` was chosen.
+# factors that ``benchmarks/evidence.py`` scores.
 _LEAST_SITES, _MOST_SITES = 0.5, 1.0
 _BATCH = 512
 

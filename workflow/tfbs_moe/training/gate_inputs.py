@@ -391,11 +391,7 @@ def _outsiders(
         if not gate_expert.trained_on:
             found.append([])
             continue
-        validation = [read_dataset(data[name][1]) for name in gate_expert.trained_on]
-        # The calibration split must not influence a gate's inputs.
-        one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
-        if not len(one_hot):
-            raise InputError(f"{gate_expert.name}: no validation row is left to align its fold experts")
+        one_hot = _aligning(gate_expert, gate_expert.trained_on, data)
         target = _alone(stack.expert(place))(one_hot)
         networks = bundle.load_experts(dict(zip(gate_expert.folds, gate_expert.folds, strict=True)), device).values()
         pairs = [align(_alone(network), one_hot, target) for network in networks]
@@ -407,6 +403,20 @@ def _outsiders(
             explained[gate_expert.name],
         )
     return found, explained
+
+
+def _aligning(
+    gate_expert: GateExpert, names: Sequence[str], data: Mapping[str, tuple[str | Path, str | Path]]
+) -> np.ndarray:
+    """Return the validation sequences (n, 4, L) of experiments that other networks are aligned on."""
+    validation = [read_dataset(data[name][1]) for name in names]
+    # The calibration split must not influence a gate's inputs.
+    one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
+    if not len(one_hot):
+        raise InputError(
+            f"{gate_expert.name}: no validation row of {', '.join(names)} is left to align its networks on"
+        )
+    return one_hot
 
 
 def _without_factor(
@@ -433,12 +443,7 @@ def _without_factor(
                 raise InputError(
                     f"{folder} was trained on other rows than those of all factors but {said}; train it again"
                 )
-            validation = [read_dataset(data[name][1]) for name in others]
-            one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
-            if not len(one_hot):
-                raise InputError(
-                    f"{gate_expert.name}: no validation row is left of factors other than {', '.join(fold)}"
-                )
+            one_hot = _aligning(gate_expert, others, data)
             network = bundle.load_experts({gate_expert.name: folder}, device)[gate_expert.name]
             outsider, left = align(_alone(network), one_hot, _alone(stack.expert(place))(one_hot))
             for factor in fold:
