@@ -21,7 +21,7 @@ from tfbs_moe.attribution.names import check_methods
 from tfbs_moe.config import check_config_file, complete_config, read_experiments
 from tfbs_moe.planning import export_library
 from tfbs_moe.errors import InputError
-from tfbs_moe.study import make_study
+from tfbs_moe.study_checks import make_study
 
 try:
     # Scripts of rules run in separate processes, often in other environments.

@@ -22,7 +22,8 @@ from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, similarity_agreement
 from tfbs_moe.statistics.units import over_factors
-from tfbs_moe.study import Study, make_study
+from tfbs_moe.study import Study
+from tfbs_moe.study_checks import make_study
 from tfbs_moe.tables import labelled, read_parquet, read_tsv, write_json, write_parquet, write_tsv
 
 TRAINING = ("ARID3A", "FOXM1", "GATA3")

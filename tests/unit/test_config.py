@@ -10,7 +10,7 @@ import yaml
 from simulated_run import simulated_study
 from tfbs_moe.config import complete_config, defaults, load_schema, read_experiments
 from tfbs_moe.errors import InputError
-from tfbs_moe.study import make_study
+from tfbs_moe.study_checks import make_study
 
 MINIMAL = {"run": "r", "experiments": "t.tsv"}
 HEADER = "name\tfactor\tcell\trole\tstratum\tformat\tsource\tchecksum"

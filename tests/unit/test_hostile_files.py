@@ -38,7 +38,7 @@ from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.genome.genome import Genome, prepare_genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import build, build_gate
-from tfbs_moe.study import load_study
+from tfbs_moe.study_checks import load_study
 from tfbs_moe.training.checkpoint import read_checkpoint, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

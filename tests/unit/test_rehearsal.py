@@ -29,7 +29,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.genome.chromosomes import Shape, planned_sizes, read_shapes
 from tfbs_moe.genome.genome import Genome
 from tfbs_moe.sequence import UNKNOWN
-from tfbs_moe.study import make_study
+from tfbs_moe.study_checks import make_study
 from tfbs_moe.tables import read_tsv
 
 ROOT = Path(__file__).resolve().parents[2]

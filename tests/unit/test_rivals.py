@@ -11,7 +11,8 @@ from tfbs_moe.models.expert import count_parameters
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.sections.answer import TOLERANCE, unequal_rivals
-from tfbs_moe.study import POOLED, make_study
+from tfbs_moe.study import POOLED
+from tfbs_moe.study_checks import make_study
 from tfbs_moe.tables import write_json
 
 ROOT = Path(__file__).resolve().parents[2]

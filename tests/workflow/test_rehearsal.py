@@ -11,7 +11,7 @@ import yaml
 from project_copy import copy_project
 from tfbs_moe.config import Experiment, complete_config, read_experiments
 from tfbs_moe.data.download.sources import parse_source
-from tfbs_moe.study import make_study
+from tfbs_moe.study_checks import make_study
 
 pytestmark = pytest.mark.slow
 

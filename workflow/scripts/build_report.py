@@ -6,7 +6,7 @@ from tfbs_moe.figures.published import read_published
 from tfbs_moe.report.build import build_report
 from tfbs_moe.report.documents.write import surroundings
 from tfbs_moe.runtime import step
-from tfbs_moe.study import load_study
+from tfbs_moe.study_checks import load_study
 
 with step(snakemake.log[0]):
     run = Path(snakemake.input.config).parent

@@ -5,7 +5,7 @@ from pathlib import Path
 from tfbs_moe.figures.published import read_published
 from tfbs_moe.report.documents.write import commit_date, surroundings, write_documents
 from tfbs_moe.runtime import step
-from tfbs_moe.study import load_study
+from tfbs_moe.study_checks import load_study
 
 with step(snakemake.log[0]):
     run, checkout = Path(snakemake.input.config).parent, Path(snakemake.input.schema).parent

@@ -7,7 +7,7 @@ from tfbs_moe.files import atomic
 from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.inputs import read_run
 from tfbs_moe.runtime import step
-from tfbs_moe.study import load_study
+from tfbs_moe.study_checks import load_study
 
 with step(snakemake.log[0]):
     folder = Path(snakemake.input.config).parent

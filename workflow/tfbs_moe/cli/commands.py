@@ -111,7 +111,7 @@ def compare(given: argparse.Namespace) -> int:
     from tfbs_moe.cli.files import check_outputs
     from tfbs_moe.report.documents.compare import COMPARISON_FILES, compare_runs, summary, write_comparison
     from tfbs_moe.report.inputs import TABLES, read_run
-    from tfbs_moe.study import CONFIG, EXPERIMENTS, load_study
+    from tfbs_moe.study_checks import CONFIG, EXPERIMENTS, load_study
 
     inputs = [run / name for run in (given.first, given.second) for name in (CONFIG, EXPERIMENTS, *TABLES)]
     check_outputs([given.output / name for name in COMPARISON_FILES], inputs)

@@ -12,7 +12,8 @@ import pandas as pd
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.planning import any_of
-from tfbs_moe.study import BACKGROUND, CONFIG, POOLED, SUPPLIED, load_study
+from tfbs_moe.study import BACKGROUND, POOLED, SUPPLIED
+from tfbs_moe.study_checks import CONFIG, load_study
 from tfbs_moe.tables import read_tsv
 
 FOLDER = "benchmarks"
