@@ -180,14 +180,20 @@ def test_models_leave_in_the_mode_they_came_in(dataset, folders):
     assert model.training
 
 
-def test_datasets_are_predicted_together_as_each_alone_and_models_are_read_once(dataset, folders, monkeypatch):
+def test_datasets_are_predicted_together_as_each_alone_and_nothing_twice(dataset, folders, monkeypatch):
     others = [subset(dataset, np.arange(5)), subset(dataset, np.arange(0))]
     alone = [predict_dataset(folders, each) for each in (dataset, *others)]
     loaded = []
     monkeypatch.setattr(
         bundle, "load", lambda folder, device, load=bundle.load: loaded.append(folder) or load(folder, device)
     )
+    rows = []
+    monkeypatch.setattr(
+        "tfbs_moe.evaluation.predict.predict_models",
+        lambda models, one_hot, *how: rows.append(len(one_hot)) or predict_models(models, one_hot, *how),
+    )
     together = [table for table, _ in predict_datasets(folders, [dataset, *others])]
+    assert set(rows) == {len(np.unique(dataset.one_hot, axis=0))}
     assert [folder for folder in loaded if folder.parent.name != "experts"] == [folder for *_, folder in folders]
     for table, expected in zip(together, alone, strict=True):
         pd.testing.assert_frame_equal(table, expected)
@@ -239,5 +245,5 @@ def test_a_logit_that_is_not_finite_is_refused(dataset, folders):
     model = bundle.load(folders[0][2])
     with torch.no_grad():
         model.head.bias.fill_(float("nan"))
-    with pytest.raises(InputError, match="convnet.A gives a logit that is not finite at row 0"):
+    with pytest.raises(InputError, match="convnet.A gives a logit that is not finite"):
         predict_models({"convnet.A": model}, dataset.one_hot)

@@ -1,7 +1,7 @@
 """Predict a dataset with every expert, every mixture, and the baselines without training."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ class Output:
     is_logit: bool = True  # False for a score without a probability
     subsets: np.ndarray | None = None  # float32 (S, N), see ``subsets.subset_logits``; None if not asked for
 
+    def of(self, rows: np.ndarray) -> "Output":
+        """Return the output on some of the examples, int (M,)."""
+        ood_p = None if self.ood_p is None else self.ood_p[rows]
+        subsets = None if self.subsets is None else self.subsets[:, rows]
+        return replace(self, logit=self.logit[rows], weights=self.weights[rows], ood_p=ood_p, subsets=subsets)
+
 
 def predict_dataset(
     models: Sequence[tuple[str, int, str | Path]],
@@ -75,8 +81,9 @@ def predict_datasets(
     ``baseline.matrix_sum`` is a simpler way to the same (``_matrix_sum``).
 
     ``models`` holds name, seed and bundle folder. Each model is read once, one seed's models are in memory at a time,
-    and an expert in several mixtures is computed once. ``motif_prior`` is for motif-conditioned gates and
-    ``baseline.matrix``. ``seed`` is the root of the random subsets of many experts; None skips subsets.
+    and an expert in several mixtures is computed once; so is a sequence of several datasets, all of one length, which
+    share their bound rows. ``motif_prior`` is for motif-conditioned gates and ``baseline.matrix``. ``seed`` is the root
+    of the random subsets of many experts; None skips subsets.
 
     Yields, per dataset, the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
     subset of its experts (``SUBSET_COLUMNS``; no rows where the dataset lacks a class). Raises InputError if a model is
@@ -87,9 +94,9 @@ def predict_datasets(
         if names.count((name, replicate)) > 1:
             raise InputError(f"model {name}, seed {replicate} is named twice among the models to predict with")
     outputs: list[dict[tuple[str, int], Output]] = [{} for _ in datasets]
-    occupancies = [
-        None if motif_prior is None else motif_occupancy(motif_prior, dataset.one_hot) for dataset in datasets
-    ]
+    once, places = _distinct(datasets)
+    known = None if motif_prior is None else motif_occupancy(motif_prior, once)
+    untrained = _scores(once, motif_prior)
     for replicate in sorted({replicate for _, replicate in names}):
         folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
         loaded = {name: _load(name, folder, datasets, device) for name, folder in folders.items()}
@@ -104,15 +111,26 @@ def predict_datasets(
             if seed is None
             else {name: expert_subsets(len(mixture.names), seed) for name, mixture in _mixtures(loaded)}
         )
-        for dataset, known, its_outputs in zip(datasets, occupancies, outputs, strict=True):
-            found = predict_models(loaded, dataset.one_hot, device, batch_size, known, ood_score, away)
-            if any(isinstance(model, MixtureOfExperts) and model.gate.motif_conditioned for model in loaded.values()):
-                found |= _matrix_sum(loaded, found, dataset, motif_prior)
-            found |= _baselines({name: found[name] for name in experts}, dataset)
-            found |= _scores(dataset, motif_prior)
-            its_outputs |= {(name, replicate): output for name, output in found.items()}
+        found = predict_models(loaded, once, device, batch_size, known, ood_score, away)
+        if any(isinstance(model, MixtureOfExperts) and model.gate.motif_conditioned for model in loaded.values()):
+            found |= _matrix_sum(loaded, found, once, motif_prior)
+        for dataset, rows, its_outputs in zip(datasets, places, outputs, strict=True):
+            own, also = ({name: output.of(rows) for name, output in each.items()} for each in (found, untrained))
+            own |= _baselines({name: own[name] for name in experts}, dataset) | also
+            its_outputs |= {(name, replicate): output for name, output in own.items()}
     for dataset, its_outputs in zip(datasets, outputs, strict=True):
         yield _table(dataset, its_outputs), _subset_table(dataset, its_outputs, seed)
+
+
+def _distinct(datasets: Sequence[Dataset]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the distinct sequences, uint8 (U, 4, L), and for each dataset the place of its rows among them, (N,)."""
+    rows = np.concatenate([dataset.one_hot for dataset in datasets])
+    number: dict[bytes, int] = {}
+    place = np.array(
+        [number.setdefault(row.tobytes(), len(number)) for row in np.packbits(rows, axis=2)], dtype=np.int64
+    )
+    once = rows[np.unique(place, return_index=True)[1]]
+    return once, np.split(place, np.cumsum([len(dataset) for dataset in datasets])[:-1])
 
 
 def predict_models(
@@ -267,7 +285,7 @@ def _baselines(experts: dict[str, Output], dataset: Dataset) -> dict[str, Output
 
 
 def _matrix_sum(
-    models: Mapping[str, Model], outputs: Mapping[str, Output], dataset: Dataset, motif_prior: MotifPrior | None
+    models: Mapping[str, Model], outputs: Mapping[str, Output], one_hot: np.ndarray, motif_prior: MotifPrior | None
 ) -> dict[str, Output]:
     """Return the rule that a motif-conditioned gate must beat: a mixture's logit plus the occupancy, with weight 1.
 
@@ -278,20 +296,18 @@ def _matrix_sum(
     if motif_prior is None or not motif_prior.matrix_ids or not blind:
         return {}
     own = [matrix_by_id(name) for name in motif_prior.matrix_ids]
-    summed = outputs[blind[0]].logit + occupancy(dataset.one_hot, own, own_composition=False)
+    summed = outputs[blind[0]].logit + occupancy(one_hot, own, own_composition=False)
     return {BASELINE_MATRIX_SUM: Output(summed, np.empty((len(summed), 0), dtype=np.float32))}
 
 
-def _scores(dataset: Dataset, motif_prior: MotifPrior | None) -> dict[str, Output]:
+def _scores(one_hot: np.ndarray, motif_prior: MotifPrior | None) -> dict[str, Output]:
     """Return the baselines without a network: GC content and JASPAR hits."""
-    if not len(dataset):
-        return {}
-    none = np.empty((len(dataset), 0), dtype=np.float32)
-    letters = dataset.one_hot.sum(axis=2, dtype=np.float32)
+    none = np.empty((len(one_hot), 0), dtype=np.float32)
+    letters = one_hot.sum(axis=2, dtype=np.float32)
     share = letters[:, [ALPHABET.index("C"), ALPHABET.index("G")]].sum(axis=1) / letters.sum(axis=1).clip(1)
     scores = {BASELINE_GC: Output(share, none, is_logit=False)}
     if motif_prior is not None and motif_prior.matrix_ids:
-        found = best_hit(dataset.one_hot, [matrix_by_id(name) for name in motif_prior.matrix_ids])
+        found = best_hit(one_hot, [matrix_by_id(name) for name in motif_prior.matrix_ids])
         scores[BASELINE_MATRIX] = Output(found, none, is_logit=False)
     return scores
 
@@ -303,8 +319,7 @@ def _joined(name: str, model: Model, parts: list[tuple[torch.Tensor | None, ...]
     logit, weights, ood_p, tried = map(_whole, zip(*parts, strict=True))
     assert logit is not None and weights is not None
     if not np.isfinite(logit).all():
-        row = int(np.flatnonzero(~np.isfinite(logit))[0])
-        raise InputError(f"model {name} gives a logit that is not finite at row {row}; its weights are damaged")
+        raise InputError(f"model {name} gives a logit that is not finite; its weights are damaged")
     return Output(logit, weights, experts, ood_p, subsets=None if tried is None else tried.T)
 
 
