@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,10 +46,19 @@ class KmerIndex:
         """Return bool (D,): which k-mers of this index any sequence (M, L) holds; sequences are read block by block."""
         held = np.zeros(len(self.kmers), dtype=bool)
         for _, kmers, valid in _blocks(codes, self.k):
-            # Sorted look-ups hit the processor's cache.
-            place, found = self.find(distinct(kmers[valid]))
+            place, found = self.find(kmers[valid & self.may_hold(kmers)])
             held[place[found]] = True
         return held
+
+    def may_hold(self, kmers: np.ndarray) -> np.ndarray:
+        """Return False for most k-mers that the index lacks: a table of hashes costs a fraction of ``find``."""
+        return self._hashes[_hash(kmers, _TABLE_BITS)]
+
+    @cached_property
+    def _hashes(self) -> np.ndarray:
+        hashes = np.zeros(2**_TABLE_BITS, dtype=bool)
+        hashes[_hash(self.kmers, _TABLE_BITS)] = True
+        return hashes
 
     def find(self, kmers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the position of each k-mer in the index, and whether it is there at all."""
@@ -197,14 +207,11 @@ def _members(codes: np.ndarray, k: int) -> tuple[np.ndarray, "scipy.sparse.csr_a
     The W k-mers occur at several places, be it in one sequence.
     """
     index = KmerIndex(_repeated_kmers(codes, k), k)
-    # Most k-mers are not repeated: a table of hashes costs a fraction of a binary search.
-    may_be = np.zeros(2**_TABLE_BITS, dtype=bool)
-    may_be[_hash(index.kmers, _TABLE_BITS)] = True
     kmers = np.zeros(len(codes), dtype=np.int64)
     rows, places = [np.zeros(0, dtype=np.int32)], [np.zeros(0, dtype=np.int32)]
     for block, found, valid in _blocks(codes, k):
         kmers[block] += valid.sum(axis=1)
-        row, column = np.nonzero(valid & may_be[_hash(found, _TABLE_BITS)])
+        row, column = np.nonzero(valid & index.may_hold(found))
         place, there = index.find(found[row, column])
         rows.append((row[there] + block.start).astype(np.int32))
         places.append(place[there].astype(np.int32))
