@@ -40,7 +40,12 @@ def test_kmers_are_counted_where_every_column_is_a_base(text: str) -> None:
     expected = 0.5 + sum(weight.get(kmer, 0.0) for kmer in kmers)
     assert model(encoded(text)[None]).item() == pytest.approx(expected, abs=1e-5)
     turned = encoded(text)[None].flip(1, 2)
-    assert model(turned).item() == pytest.approx(expected, abs=1e-5), "the other strand"
+    said = model(turned)
+    assert said.item() == pytest.approx(expected, abs=1e-5), "the other strand"
+    said.sum().backward()
+    counts = model.weights.weight.grad
+    assert counts is not None and counts.sum() == sum(kmer in weight for kmer in kmers), "unknown ones teach nothing"
+    assert (counts * model.weights.weight).sum().item() == pytest.approx(expected - 0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize("text", TEXTS)
