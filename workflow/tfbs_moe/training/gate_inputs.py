@@ -89,6 +89,11 @@ class GateInputs:
             without=without,
         )
 
+    def seen(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the embeddings (n, K, E) of inputs (n, …) as a view."""
+        shape = (len(self.names), self.embedding_size)
+        return inputs[:, : shape[0] * shape[1]].unflatten(1, shape)
+
     def unpack(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Split inputs (n, …) into embeddings (n, K, E), those without the factor (n, K, E), experiment and draw (n,).
 
