@@ -245,6 +245,20 @@ def test_an_expert_never_speaks_of_what_it_learnt_be_it_a_row_of_another_experim
         np.testing.assert_allclose(held[rows], outsider(train.one_hot[rows]), rtol=1e-3, atol=1e-4)
 
 
+def test_a_network_without_a_factor_is_silent_of_rows_that_it_learnt_with_another(folded, tmp_path: Path) -> None:
+    """B holds 20 rows of A: a pooled network without A met them in B, and so knows those of A; and the other way."""
+    gate_experts, data, _ = folded
+    folders = {each.name: each.folder for each in gate_experts}
+    pooled = replace(gate_experts[2], without={"factor A": folders["B"], "factor B": folders["A"]})
+    gate_inputs = read_gate_inputs(looked(([*gate_experts[:2], pooled], data), tmp_path / "inputs", "out_of_fold"))
+    _, unseen, source, _ = gate_inputs.unpack(gate_inputs.inputs)
+    learning = ~torch.from_numpy(gate_inputs.validation)
+    for place in range(2):
+        silent = unseen[learning & (source == place), 2].isnan()
+        assert silent[:20].all() and not silent[20:].any() and len(silent) == TRAINING
+    assert not unseen[~learning, 2].isnan().any()
+
+
 def embedder(folder: str) -> Embed:
     expert = bundle.load_experts({"x": folder})["x"]
     return lambda one_hot: expert.embed(torch.from_numpy(one_hot).float()).detach().numpy()

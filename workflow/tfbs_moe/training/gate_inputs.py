@@ -62,7 +62,9 @@ class GateExpert:
 class GateInputs:
     """Embeddings, of size E by K experts, of N sequences of all training experiments."""
 
-    inputs: torch.Tensor  # float32 (N, K·E + W·E + 4): embeddings, those without the factor, then the columns above
+    # float32 (N, K·E + W·E + 4): embeddings, those without the factor, then the columns above. Those without the factor
+    # are NaN where their network was trained on the sequence, or a related one, in another factor's dataset.
+    inputs: torch.Tensor
     label: np.ndarray  # uint8 (N,)
     validation: np.ndarray  # bool (N,), validation examples of the gate; the others train it
     names: tuple[str, ...]  # of the experts
@@ -175,11 +177,17 @@ def write_gate_inputs(
                     mine[fold].add(kept)
     training = sum(sizes[: len(data)])
     leader, excluded = np.concatenate(pairs), np.concatenate(reserved)
+    left_out = _networks_without(gate_experts, factors)
     met = csr_array((sum(sizes), len(gate_experts) * number), dtype=np.int32)
+    knows = np.zeros((sum(sizes), len(left_out)), dtype=bool)
     if rows != POOLED_RANDOM:
-        trained_on = np.array([[name in gate_expert.trained_on for name in data] for gate_expert in gate_experts])
+        taught = [gate_expert.trained_on for gate_expert in gate_experts] + [network.trained_on for network in left_out]
+        trained_on = np.array([[name in names for name in data] for names in taught])
         met = met_in_folds(pieces[: len(data)], folds, pieces[len(data) :], trained_on, number)
         pieces.clear()
+        met, of_left_out = met[:, : len(gate_experts) * number], met[:, len(gate_experts) * number :]
+        for place in range(len(left_out)):
+            knows[:, place] = of_left_out[:, place * number : (place + 1) * number].sum(axis=1) > 0
         blind = np.isin(leader, leader[_without_outsider(met, training, len(gate_experts), rows)])
         excluded |= blind
         log.info(
@@ -208,7 +216,7 @@ def write_gate_inputs(
         "data": records,
         "counts": {"training": len(learning), "validation": len(validation)},
     }
-    without = _without_factor(gate_experts, data, factors, stack, device)
+    without = _without_factor(left_out, gate_experts, data, stack, device)
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
         _check_folds(gate_experts, {names: [each.hexdigest() for each in own] for names, own in outside.items()})
@@ -244,10 +252,12 @@ def write_gate_inputs(
                 row[:, _VALIDATION] = places[here] >= len(learning)
                 row[:, _SOURCE] = list(data).index(name)
                 row[:, _DRAW] = draws[places[here]]
-                others = [
-                    _padded(network(dataset.one_hot[own[here]]), stack.embedding_size)
-                    for network in without[factors[name]]
-                ]
+                others = []
+                for network, outsider in enumerate(without):
+                    if factors[name] in left_out[network].factors:
+                        said = _padded(outsider(dataset.one_hot[own[here]]), stack.embedding_size)
+                        said[knows[wanted[places[here]], network]] = np.nan
+                        others.append(said)
                 written[places[here]] = np.concatenate([seen.reshape(len(seen), -1), *others, row], axis=1)
         written.flush()
         description["crc32"] = _crc32(written)
@@ -424,38 +434,53 @@ def _aligning(
     return one_hot
 
 
+@dataclass(frozen=True)
+class _NetworkWithout:
+    """A network trained without a fold of factors, in the place of one that was trained on them too."""
+
+    instead_of: int  # its index among the experts of the gate
+    folder: str  # of its bundle
+    factors: tuple[str, ...]  # that it was trained without
+    trained_on: tuple[str, ...]  # experiments
+
+
+def _networks_without(gate_experts: Sequence[GateExpert], factors: Mapping[str, str]) -> list[_NetworkWithout]:
+    """Return the networks trained without a fold of factors, in the order of the experts; ``factors`` by experiment."""
+    found = []
+    for place, gate_expert in enumerate(gate_experts):
+        for folder in dict.fromkeys(gate_expert.without.values()):
+            fold = tuple(factor for factor, its in gate_expert.without.items() if its == folder)
+            others = tuple(name for name in gate_expert.trained_on if factors[name] not in fold)
+            found.append(_NetworkWithout(place, folder, fold, others))
+    return found
+
+
 def _without_factor(
+    left_out: Sequence[_NetworkWithout],
     gate_experts: Sequence[GateExpert],
     data: Mapping[str, tuple[str | Path, str | Path]],
-    factors: Mapping[str, str],
     stack: ExpertStack,
     device: torch.device,
-) -> dict[str, list[Outsider]]:
-    """Return, by factor, the networks trained without it, with their maps, of the experts that have any.
+) -> list[Outsider]:
+    """Return the networks trained without a fold of factors with their maps to the embeddings of the whole ones.
 
     A map is fitted to validation sequences of the other factors, which neither network was trained on.
     """
-    found: dict[str, list[Outsider]] = {factor: [] for factor in factors.values()}
-    for place, gate_expert in enumerate(gate_experts):
-        for folder in dict.fromkeys(gate_expert.without.values()):
-            fold = [factor for factor, its in gate_expert.without.items() if its == folder]
-            others = [name for name in gate_expert.trained_on if factors[name] not in fold]
-            digest = RowsDigest()
-            for name in others:
-                digest.add(read_dataset(data[name][0]))
-            if bundle.describe(folder)["data"]["train"]["sha256"] != digest.hexdigest():
-                said = ", ".join(fold)
-                raise InputError(
-                    f"{folder} was trained on other rows than those of all factors but {said}; train it again"
-                )
-            one_hot = _aligning(gate_expert, others, data)
-            network = bundle.load_experts({gate_expert.name: folder}, device)[gate_expert.name]
-            outsider, left = align(_alone(network), one_hot, _alone(stack.expert(place))(one_hot))
-            for factor in fold:
-                found[factor].append(outsider)
-            log.info(
-                "%s: the map from its network without %s explains %.3f", gate_expert.name, ", ".join(fold), 1.0 - left
+    found = []
+    for network in left_out:
+        gate_expert, said = gate_experts[network.instead_of], ", ".join(network.factors)
+        digest = RowsDigest()
+        for name in network.trained_on:
+            digest.add(read_dataset(data[name][0]))
+        if bundle.describe(network.folder)["data"]["train"]["sha256"] != digest.hexdigest():
+            raise InputError(
+                f"{network.folder} was trained on other rows than those of all factors but {said}; train it again"
             )
+        one_hot = _aligning(gate_expert, network.trained_on, data)
+        expert = bundle.load_experts({gate_expert.name: network.folder}, device)[gate_expert.name]
+        outsider, left = align(_alone(expert), one_hot, _alone(stack.expert(network.instead_of))(one_hot))
+        found.append(outsider)
+        log.info("%s: the map from its network without %s explains %.3f", gate_expert.name, said, 1.0 - left)
     return found
 
 
