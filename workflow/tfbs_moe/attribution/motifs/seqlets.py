@@ -5,6 +5,8 @@ them, average linkage clusters them.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +45,8 @@ class Discovery:
 def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
     """Call the intervals of either sign that stand out in contributions (N, L) of the present bases, strongest first.
 
-    TF-MoDISco's way, by tangermeme; ``attribution`` is the sum over a seqlet. No rows where there is no background to
-    stand out from: too few or too even values, or none above or below zero.
+    TF-MoDISco's way, by tangermeme; ``attribution`` is the sum over a seqlet's core. No rows where there is no
+    background to stand out from: too few or too even values, or none above or below zero.
     """
     nothing = pd.DataFrame(columns=list(SEQLET_COLUMNS))
     if not contribution.size or contribution.shape[1] < how.width or not np.ptp(contribution):
@@ -58,7 +60,8 @@ def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
         log.warning("no seqlets: the contributions of %d sequences are all of one sign", len(values))
         return nothing
     try:
-        found = tfmodisco_seqlets(values, window_size=how.core, flank=how.flank, target_fdr=how.false_discoveries)
+        with _thresholds_of_sorted_sums():
+            found = tfmodisco_seqlets(values, window_size=how.core, flank=how.flank, target_fdr=how.false_discoveries)
     except (ValueError, ZeroDivisionError) as error:
         # Its null distribution, fitted to the window sums, has no value on one side of zero.
         log.warning("no seqlets: the contributions of %d sequences have no background (%s)", len(values), error)
@@ -67,6 +70,27 @@ def call_seqlets(contribution: np.ndarray, how: Discovery) -> pd.DataFrame:
     # Ties in a fixed order, so that the same attributions give the same motifs.
     order = np.lexsort((table["start"], table["sequence"], -table["attribution"].abs()))
     return table.iloc[order].reset_index(drop=True)
+
+
+@contextmanager
+def _thresholds_of_sorted_sums() -> Iterator[None]:
+    """Let tangermeme call the same seqlets whatever the order of the sequences.
+
+    Its threshold is the first window sum, in the order given, that stands out; TF-MoDISco's is the least, as it sorts.
+    """
+    from tangermeme import seqlet
+
+    threshold = seqlet._isotonic_thresholds
+
+    def of_sorted(values: torch.Tensor, null: torch.Tensor, increasing: bool, target_fdr: float) -> float:
+        outwards = values.sort(descending=not increasing).values
+        return float(threshold(outwards, null, increasing=increasing, target_fdr=target_fdr))
+
+    seqlet._isotonic_thresholds = of_sorted
+    try:
+        yield
+    finally:
+        seqlet._isotonic_thresholds = threshold
 
 
 def discover_motifs(attribution: np.ndarray, X: np.ndarray, how: Discovery | None = None) -> list[Motif]:
