@@ -1,6 +1,8 @@
 """Commands beside naive code: variants however they are written, files of variants, bigWig and BED base by base."""
 
+import csv
 import gzip
+import io
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 import torch
 
 from tfbs_moe.apply import explain as explain_module
+from tfbs_moe.apply import input_tables
 from tfbs_moe.apply import windows as windows_module
 from tfbs_moe.apply.explain import explain_file
-from tfbs_moe.apply.input_tables import Allele, read_variants
+from tfbs_moe.apply.input_tables import Allele, read_sequences, read_variants
 from tfbs_moe.apply.predict import predict_file
 from tfbs_moe.apply.scorer import Scorer
 from tfbs_moe.apply.variants import score_variants
@@ -186,6 +189,41 @@ def test_variants_are_those_that_htslib_reads(seed: int, tmp_path: Path) -> None
     for name in ("cut.bcf", "cut.vcf.gz"):
         with pytest.raises(InputError, match=name):
             list(read_variants(tmp_path / name))
+
+
+# --- tables of sequences
+
+
+@pytest.mark.parametrize("batch", [3, 10_000])
+@pytest.mark.parametrize("kind", ["tsv", "csv.gz", "names", "lines"])
+def test_sequences_of_a_table_are_those_that_csv_reads(kind: str, batch: int, tmp_path: Path, monkeypatch) -> None:
+    """Columns in any order, blank lines, both cases, N, one length or several, in batches that end anywhere."""
+    monkeypatch.setattr(input_tables, "BATCH_LINES", batch)
+    for seed, lengths in ((0, (9, 10)), (1, (1, 12))):
+        draw = np.random.default_rng(seed)
+        texts = ["".join(draw.choice(list("ACGTNacgtn"), draw.integers(*lengths))) for _ in range(20)]
+        columns = {"Other": ["x"] * 20, "Sequence": texts, "ID": [f"s{row}" for row in range(20)]}
+        wanted = ["ID", "Sequence"] if kind == "names" else ["Sequence"] if kind == "lines" else list(columns)
+        separator = "," if kind == "csv.gz" else "\t"
+        rows = [separator.join(row) for row in zip(*(columns[name] for name in wanted), strict=True)]
+        rows[7] += "\r\n"
+        head = [] if kind in ("names", "lines") else [separator.join(wanted)]
+        content = ("\n".join([*head, *rows]) + "\n").encode()
+        path = tmp_path / f"{seed}.{kind}"
+        path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
+        parts = list(read_sequences(path))
+        assert all(len(names) <= batch for names, _ in parts) and sum(len(names) for names, _ in parts) == 20
+        found = [
+            (name, "".join("ACGTN"[code] for code in codes))
+            for part in parts
+            for name, codes in zip(*part, strict=True)
+        ]
+        with io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="") as handle:
+            table = [row for row in csv.reader(handle, delimiter=separator) if row][len(head) :]
+        at = wanted.index("Sequence")
+        # A name, where there is none, is the number of the line; a blank one follows the eighth.
+        named = columns["ID"] if "ID" in wanted else [f"line{row + 1 + (row > 7)}" for row in range(20)]
+        assert found == list(zip(named, [row[at].upper() for row in table], strict=True))
 
 
 # --- bigWig and BED

@@ -1,14 +1,18 @@
-"""Networks against naive code, on bases, unknown bases (columns of zeros) and neutral columns (0.25 each)."""
+"""Networks and gates against naive code: bases, unknown bases (columns of zeros), neutral columns, absent experts."""
 
 import itertools
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from scipy.special import softmax
+from torch import nn
 
 from tfbs_moe.models.kmer import KmerLogistic
 from tfbs_moe.models.language_model import LanguageModel
+from tfbs_moe.models.registry import build_gate
 
 WINDOW, K = 12, 3
 ALL = ["".join(bases) for bases in itertools.product("ACGT", repeat=K)]
@@ -65,3 +69,63 @@ def test_a_token_of_mixed_columns_is_the_mean_over_their_bases(text: str, stride
     for given in (x, x.clone().requires_grad_()):
         found = LanguageModel._embed_tokens(model, given, words)[0]
         torch.testing.assert_close(found.detach(), torch.stack(expected), rtol=1e-5, atol=1e-5)
+
+
+def gated(name: str, seed: int) -> tuple[nn.Module, torch.Tensor, np.ndarray, np.ndarray]:
+    """A gate with heads of its own, embeddings of which some are absent, and both as plain numbers."""
+    torch.manual_seed(seed)
+    gate = build_gate(name, 3, 8, {}, seed).eval()
+    embeddings = torch.randn(5, 3, 8)
+    embeddings[1, 0] = embeddings[2, 1:] = torch.nan
+    if name == "logit":
+        gate.head_weight.copy_(torch.randn(3, 8))
+        gate.head_bias.copy_(torch.randn(3))
+        gate.scale.data, gate.shift.data = torch.randn(2, 3)
+    present = ~embeddings[:, :, 0].isnan().numpy()
+    return gate, embeddings, embeddings.nan_to_num().double().numpy(), present
+
+
+def linear(layer: nn.Module, x: np.ndarray) -> np.ndarray:
+    return x @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_gate_over_logits_is_its_formula(seed: int) -> None:
+    gate, embeddings, x, present = gated("logit", seed)
+    heads, bias, scale, shift = (
+        value.detach().double().numpy() for value in (gate.head_weight, gate.head_bias, gate.scale, gate.shift)
+    )
+    with torch.no_grad():
+        logit, weights = gate(embeddings)
+    for row, here in enumerate(present):
+        said = np.array([x[row, k] @ heads[k] + bias[k] if here[k] else 0.0 for k in range(3)])
+        hidden = linear(gate.score[1], np.concatenate([x[row].ravel(), said, here]))
+        scores = linear(gate.score[4], np.maximum(hidden, 0))
+        shares = softmax(np.where(here, scores, -np.inf))
+        np.testing.assert_allclose(weights[row], shares, atol=1e-6)
+        expected = sum(shares[k] * (said[k] * np.logaddexp(0, scale[k] + 1) + shift[k]) for k in range(3))
+        assert float(logit[row]) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_gate_by_attention_is_its_formula(seed: int) -> None:
+    """Vaswani et al. (2017), head by head; weights are means over heads."""
+    gate, embeddings, x, present = gated("attention", seed)
+    with torch.no_grad():
+        logit, weights = gate(embeddings)
+    to_all, bias = (
+        value.detach().double().numpy() for value in (gate.attention.in_proj_weight, gate.attention.in_proj_bias)
+    )
+    place = gate.place.detach().double().numpy()
+    for row, here in enumerate(present):
+        query = to_all[:8] @ linear(gate.query, x[row].ravel()) + bias[:8]
+        keys, values = ((x[row] + place) @ to_all[at : at + 8].T + bias[at : at + 8] for at in (8, 16))
+        mixed, shares = np.zeros(8), np.zeros(3)
+        for head in range(4):
+            part = slice(2 * head, 2 * head + 2)
+            own = softmax(np.where(here, keys[:, part] @ query[part] / np.sqrt(2), -np.inf))
+            mixed[part] = own @ values[:, part]
+            shares += own / 4
+        out = np.maximum(linear(gate.attention.out_proj, mixed), 0)
+        np.testing.assert_allclose(weights[row], shares, atol=1e-6)
+        assert float(logit[row]) == pytest.approx(float(linear(gate.head[2], out)[0]), abs=1e-5)
