@@ -15,14 +15,17 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import torch
 from measuring import parser, write_result
 from scipy import integrate, stats
 from scipy.special import expit
 from statsmodels.stats.libqsturng import psturng, qsturng
 
+from tfbs_moe.attribution.store import FEWEST, summarise
 from tfbs_moe.evaluation.curves import reliability
 from tfbs_moe.evaluation.gate_weights import gate_weights
 from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, auroc_draws, evaluate
+from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import WEIGHT, Scores
 from tfbs_moe.runtime import rng
 from tfbs_moe.statistics import between
@@ -367,6 +370,31 @@ def weights_of_experts(stream: np.random.Generator, rows: int, shape: float) -> 
             yield {(name, COVERS): held(row["lower"], row["upper"], truth[row["expert"]])}
 
 
+def explained(stream: np.random.Generator, count: int) -> Found:
+    """Average metrics of attributions over the sequences that were explained."""
+    laws = {
+        "even": (stream.random(count), 0.5),
+        "next to 1": (stream.beta(8, 1, count), 8 / 9),
+        "hits of 80 %": ((stream.random(count) < 0.8).astype(float), 0.8),
+    }
+    rows = summarise(pd.DataFrame({f"{law}_share": values for law, (values, _) in laws.items()})).to_dict("records")
+    return {
+        (f"interval: mean over explained sequences, {law}", AT_LEAST if "hits" in law else COVERS): held(
+            row["lower"], row["upper"], truth
+        )
+        for row, (law, (_, truth)) in zip(rows, laws.items(), strict=True)
+    }
+
+
+def new_row(stream: np.random.Generator, rows: int) -> Found:
+    """Ask whether a new row is out of distribution that is of the law of the validation rows."""
+    means, classes = stream.normal(0, 3, (4, 3, 8)), np.arange(rows) % 4
+    embeddings = means[classes] + stream.normal(size=(rows, 3, 8))
+    new = torch.from_numpy((means[:1] + stream.normal(size=(1, 3, 8))).astype(np.float32))
+    p = float(fit_ood_score(embeddings, classes).p_value(new))
+    return {("out-of-distribution score of a new row of a known law", EXACT): p}
+
+
 def powers(stream: np.random.Generator) -> Iterator[Found]:
     """Simulate the power of a study whose spread is known; each effect and number of factors is a study."""
     gaps = stats.zscore(stream.normal(size=8), ddof=1) * WITHIN_FACTOR
@@ -436,6 +464,10 @@ def plans() -> Iterator[tuple[str, int, Callable[[np.random.Generator], Found | 
     for rows in (15, 30, 100):
         for shape in (0.3, 3.0):
             yield f"{rows} rows", FEW, partial(weights_of_experts, rows=rows, shape=shape)
+    for count in (FEWEST, 48, 200):
+        yield f"{count} sequences", MANY, partial(explained, count=count)
+    for rows in (60, 600):
+        yield f"{rows} validation rows", MANY, partial(new_row, rows=rows)
     yield "4 to 500 factors", MANY, powers
     yield "150 + 150 rows", FEW, as_the_paper_does
 

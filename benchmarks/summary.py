@@ -1,4 +1,4 @@
-"""Write ``results.md`` from the JSON files that the benchmarks left in ``results/``."""
+"""Write ``results.md`` from the JSON files that the benchmarks left in ``results/``; the other sections stay."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -9,11 +9,13 @@ FOLDER = Path(__file__).parent
 TARGET = FOLDER / "results.md"
 HEAD = """# Benchmarks
 
-Written by `make bench` from the JSON files in `results/`, which hold every figure with its command and versions.
-Sides are measured in turn in one run on one machine; a ratio is the other side's time over ours, by processor
-time where the sides use one thread, so that other work on the machine weighs less.
+Written by `make bench` from the JSON files in `results/`, which hold every figure with its command and versions; a
+section whose file is not there stays as it was. Sides are measured in turn in one run on one machine; a ratio is the
+other side's time over ours, by processor time where the sides use one thread, so that other work on the machine
+weighs less.
 """
 
+SECTION = "\n## "
 Row = tuple[str, str, str]
 
 
@@ -181,14 +183,18 @@ PARTS: dict[str, Callable[[dict[str, Any]], Iterator[Row]]] = {
 
 def main() -> None:
     """Write the page."""
+    _, *before = TARGET.read_text(encoding="utf-8").split(SECTION) if TARGET.is_file() else [""]
+    kept = {part.partition("\n")[0]: part for part in before}
     text = HEAD
     for name, rows in PARTS.items():
         path = FOLDER / "results" / f"{name}.json"
+        title = (rows.__doc__ or name).rstrip(".")
         if not path.is_file():
+            text += f"{SECTION}{kept[title].rstrip()}\n" if title in kept else ""
             continue
         found = json.loads(path.read_text(encoding="utf-8"))
         machine, versions = found["machine"], ", ".join(f"{key} {value}" for key, value in found["versions"].items())
-        text += f"\n## {(rows.__doc__ or name).rstrip('.')}\n\n"
+        text += f"{SECTION}{title}\n\n"
         text += f"`{_command(found['command'])}` on {machine['cpus']} × {machine['processor']}, "
         text += f"load {machine['load']:.1f}; "
         text += f"Python {machine['python']}, {versions}.\n\n"
