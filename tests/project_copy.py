@@ -106,7 +106,7 @@ def compile_kernels() -> None:
             Ranked(np.array([True, False]), np.array([1.0, 0.0])), np.ones((1, 2), np.uint8), MetricSettings()
         )
         letters, _ = read_bases(np.zeros((1, 4, 8), np.float32), 0)
-        scanned = scan(letters, np.ones((1, 4, 4), np.float32), np.zeros(1, np.float32), True, True)
-        scan_gradient(scanned, letters, np.ones((1, 2), np.float32), 4)
+        filters = np.ones((1, 4, 4), np.float32), np.zeros(1, np.float32)
+        scan_gradient(letters, *filters, scan(letters, *filters, True))
     finally:
         os.close(lock)

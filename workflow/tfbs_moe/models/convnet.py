@@ -57,15 +57,11 @@ def _bases(x: torch.Tensor, beside: int) -> torch.Tensor | None:
     return torch.from_numpy(letters) if known else None
 
 
-def _scan(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool, for_gradient: bool) -> Any:
+def _pool(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool) -> torch.Tensor:
     from tfbs_moe.models.lookup_convolution import scan
 
     filters, biases = weight.detach().contiguous().numpy(), bias.detach().numpy()
-    return scan(letters.numpy(), filters, biases, with_mean, for_gradient)
-
-
-def _pool(letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool) -> torch.Tensor:
-    return torch.from_numpy(_scan(letters, weight, bias, with_mean, for_gradient=False).pooled)
+    return torch.from_numpy(scan(letters.numpy(), filters, biases, with_mean))
 
 
 class _Scan(torch.autograd.Function):
@@ -76,9 +72,8 @@ class _Scan(torch.autograd.Function):
         ctx: Any, letters: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, with_mean: bool
     ) -> torch.Tensor:
         """Return the pooled values, (N, F) or (N, 2 · F)."""
-        ctx.letters, ctx.width = letters.numpy(), weight.shape[2]
-        ctx.scanned = _scan(letters, weight, bias, with_mean, for_gradient=True)
-        return torch.from_numpy(ctx.scanned.pooled)
+        ctx.save_for_backward(letters, weight, bias)
+        return _pool(letters, weight, bias, with_mean)
 
     @staticmethod
     @once_differentiable
@@ -86,7 +81,8 @@ class _Scan(torch.autograd.Function):
         """Return the gradients of weight (F, 4, W) and bias (F,)."""
         from tfbs_moe.models.lookup_convolution import scan_gradient
 
-        weight, bias = scan_gradient(ctx.scanned, ctx.letters, of_pooled.contiguous().numpy(), ctx.width)
+        arrays = [tensor.detach().contiguous().numpy() for tensor in (*ctx.saved_tensors, of_pooled)]
+        weight, bias = scan_gradient(*arrays)
         return None, torch.from_numpy(weight), torch.from_numpy(bias), None
 
 
