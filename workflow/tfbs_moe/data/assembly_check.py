@@ -68,7 +68,7 @@ def check_assembly(
         )
     placed = _check_names(peaks, genome, name)
     looked_up = placed if chroms is None else placed & peaks.chrom.isin(list(chroms)).to_numpy()
-    _check_places(peaks[looked_up], genome, name, recognised)
+    _check_places(peaks.loc[looked_up, ["chrom", "summit"]], genome, name, recognised)
 
 
 def _check_names(peaks: pd.DataFrame, genome: Genome, name: str) -> np.ndarray:

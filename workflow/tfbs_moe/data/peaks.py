@@ -168,8 +168,8 @@ def _plain(data: bytes) -> pd.DataFrame | None:
         )
     except pa.ArrowInvalid:
         return None
-    columns = {name: column.to_numpy() for name, column in zip(_NARROW, table.columns, strict=True)}
-    start, end = columns["start"], columns["end"]
+    columns = table.to_pandas()
+    start, end = columns["start"].to_numpy(), columns["end"].to_numpy()
     names = pd.unique(columns["chrom"])
     whole = len(start) == data.count(b"\n") + (not data.endswith(b"\n")) and all(names)
     if not whole or any(map(_HEADER.match, names)) or not all(np.isfinite(columns[name]).all() for name in _STRENGTHS):
@@ -310,15 +310,15 @@ def _columns(rows: list[tuple[int, list[str]]], width: int, layout: str) -> tupl
     usable = np.ones(count, dtype=bool)
     usable[list(reasons)] = False
     faults = [_Fault(rows[row][0], reason, " ".join(rows[row][1])[:_SHOWN]) for row, reason in reasons.items()]
-    return _table({name: values[usable] for name, values in columns.items()}), faults
+    return _table(pd.DataFrame({name: values[usable] for name, values in columns.items()})), faults
 
 
-def _table(columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    strand = columns["strand"]
-    mended = {"strand": np.where(np.isin(strand, ["+", "-"]), strand, ".")}
+def _table(columns: pd.DataFrame) -> pd.DataFrame:
+    mended = {name: columns[name].astype(np.int64) for name in ("start", "end")}
+    mended["strand"] = columns["strand"].where(columns["strand"].isin(["+", "-"]), ".")
     # -1 stands for none.
-    mended |= {name: np.where(columns[name] == _NOT_AVAILABLE, np.nan, columns[name]) for name in ("p", "q")}
-    return pd.DataFrame(columns | mended).astype({"start": np.int64, "end": np.int64})
+    mended |= {name: columns[name].mask(columns[name] == _NOT_AVAILABLE) for name in ("p", "q")}
+    return columns.assign(**mended)
 
 
 def _whole(text: str) -> float:
@@ -369,12 +369,13 @@ def _with_summits(table: pd.DataFrame, path: Path, counts: Counts) -> pd.DataFra
 
 def _without_duplicates(table: pd.DataFrame, counts: Counts) -> pd.DataFrame:
     place = ["chrom", "start", "end", "summit"]
+    repeated = table.duplicated(place).to_numpy(copy=True)
     # Without duplicates there is no need to rank by strength.
-    order = strength_order(table) if table.duplicated(place).any() else np.arange(len(table))
-    repeated = table.iloc[order].duplicated(place)
+    if repeated.any():
+        order = strength_order(table)
+        repeated[order] = table.iloc[order].duplicated(place).to_numpy()
     counts.drop("duplicates", int(repeated.sum()), "same place and summit as a stronger row")
-    keep = np.sort(order[~repeated.to_numpy()])
-    return table.iloc[keep].reset_index(drop=True)
+    return table[~repeated].reset_index(drop=True) if repeated.any() else table
 
 
 def strength_order(peaks: pd.DataFrame) -> np.ndarray:
