@@ -92,7 +92,7 @@ def logos(explained: Explained) -> Drawing:
     figure = new_figure(TWO_COLUMNS, sum(heights_of_tracks) + 0.3 * len(chosen) + 0.2)
     # Test sequences share positions from 1; those of a user have their own coordinates.
     shared = explained.start is None
-    grid = figure.subplots(len(heights_of_tracks), 1, sharex=shared, squeeze=False, height_ratios=heights_of_tracks)
+    grid = figure.subplots(len(heights_of_tracks), 1, squeeze=False, height_ratios=heights_of_tracks)
     axes = grid[:, 0]
     tables = []
     for block, (rule, place) in enumerate(chosen.items()):
@@ -111,7 +111,7 @@ def logos(explained: Explained) -> Drawing:
             ax.set_ylabel(_track_name(name), fontsize=5.5, rotation=0, ha="right", va="center")
             # Automatic placement inspects every tick of the figure: most of the drawing time with many tracks.
             ax.yaxis.set_label_coords(_TRACK_NAME_PLACE, 0.5)
-            if not shared and track < len(heights) - 1:
+            if track < len(heights) - 1 or (shared and ax is not axes[-1]):
                 ax.tick_params(labelbottom=False)
             if track == 0:
                 ax.set_yticks([0, _BITS])

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from fontTools.subset import Options
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -22,6 +23,10 @@ from matplotlib.path import Path as Outline
 from tfbs_moe.files import atomic
 from tfbs_moe.study import BACKGROUND
 from tfbs_moe.tables import write_tsv
+
+# Tables for laying text out, which a PDF, in which every letter has its place, needs not: to cut them down to the
+# letters of a figure takes as long as to draw it.
+Options._drop_tables_default += ["GDEF", "GPOS", "GSUB", "kern"]
 
 Drawing = tuple[Figure, pd.DataFrame]
 P = ParamSpec("P")
