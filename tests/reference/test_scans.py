@@ -1,6 +1,7 @@
 """Windows, related rows, matched numbers and subsets of experts beside naive code, at ends and with ties."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,10 +52,14 @@ def test_a_scan_is_that_of_every_place_strand_and_matrix(seed: int, length: int)
     np.testing.assert_allclose(occupancy(one_hot(texts), matrices, own_composition=False), total, atol=1e-4)
 
 
-@pytest.mark.parametrize("gate", sorted(GATES))
-def test_a_subset_of_experts_is_the_gate_without_the_others(gate: str) -> None:
+@pytest.mark.parametrize(
+    ("gate", "settings"),
+    [*((name, {}) for name in sorted(GATES))]
+    + [("softmax", settings) for settings in ({"temperature": 2.0}, {"top": 1}, {"normalise": True})],
+)
+def test_a_subset_of_experts_is_the_gate_without_the_others(gate: str, settings: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    model = build_gate(gate, 3, 4, {}, 0).eval()
+    model = build_gate(gate, 3, 4, settings, 0).eval()
     embeddings = torch.randn(7, 3, 4)
     subsets = expert_subsets(3, 0)
     assert subsets == [(0, 1, 2), (0, 1), (0, 2), (1, 2), (0,), (1,), (2,)]

@@ -1,7 +1,7 @@
 """A mixture's performance without some of its experts: what each contributes, and how many it needs."""
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, repeat
 
 import numpy as np
 import torch
@@ -43,19 +43,14 @@ def subset_logits(
     ``embeddings`` are (N, K, E), none absent, ``occupancy`` (N,) for motif-conditioned gates; ``subsets`` are
     positions of experts.
     """
-    kept = embeddings.new_zeros((len(subsets), gate.experts))
+    kept = torch.zeros((len(subsets), gate.experts), dtype=torch.bool, device=embeddings.device)
     for each, present in enumerate(subsets):
-        kept[each, list(present)] = 1
+        kept[each, list(present)] = True
     # Masking copies, so a large mixture's embeddings are masked in parts.
     part = max(1, _ROWS_TIMES_EXPERTS // gate.experts)
-    logits = embeddings.new_empty((len(subsets), len(embeddings)))
-    for start in range(0, len(embeddings), part):
-        rows = slice(start, start + part)
-        whole, known = embeddings[rows], None if occupancy is None else occupancy[rows]
-        for each, mask in enumerate(kept):
-            # Not ``gate`` itself, which would look for NaN in yet another copy.
-            logits[each, rows] = gate.mix(whole * mask[:, None], (mask > 0).expand(len(whole), -1), known)[0]
-    return logits
+    known = repeat(None) if occupancy is None else occupancy.split(part)
+    parts = zip(embeddings.split(part), known, strict=False)
+    return torch.cat([gate.logits_of_subsets(whole, kept, its) for whole, its in parts], dim=1)
 
 
 def subset_rows(

@@ -72,6 +72,15 @@ class Gate(nn.Module, ABC):
         embeddings = torch.where(present.unsqueeze(2), embeddings, 0.0)
         return self.mix(embeddings, present, occupancy if self.motif_conditioned else None)
 
+    def logits_of_subsets(
+        self, embeddings: torch.Tensor, kept: torch.Tensor, occupancy: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the logits (S, N) with each of the subsets ``kept``, bool (S, K), of experts that are all present."""
+        rows = len(embeddings)
+        # Not ``forward``, which would look for NaN in yet another copy.
+        mixed = [self.mix(embeddings * each[:, None], each.expand(rows, -1), occupancy)[0] for each in kept]
+        return torch.stack(mixed)
+
     def learn_heads(self, stack: ExpertStack) -> None:
         """Copy the heads of the experts, if ``mix`` uses their logits."""
         if self.reads_logits:
@@ -99,9 +108,9 @@ def entropy(weights: torch.Tensor) -> torch.Tensor:
 
 
 def masked_softmax(scores: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
-    """Return the softmax (N, K) of scores over the experts present; zeros where none is."""
+    """Return the softmax (..., K) of scores over the experts present; zeros where none is."""
     lowest = torch.finfo(scores.dtype).min
-    return torch.softmax(scores.masked_fill(~present, lowest), dim=1) * present
+    return torch.softmax(scores.masked_fill(~present, lowest), dim=-1) * present
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,20 @@ class SoftmaxGate(Gate):
         weighted = (weights.unsqueeze(2) * embeddings).flatten(1)
         mixed = weighted @ self.transform.flatten(0, 1) + weights @ self.shift
         return self.head(mixed).squeeze(1), weights
+
+    def logits_of_subsets(
+        self, embeddings: torch.Tensor, kept: torch.Tensor, occupancy: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the logits (S, N) with each of the subsets ``kept``, bool (S, K), of experts that are all present."""
+        if self.settings.normalise or self.settings.top is not None:
+            return super().logits_of_subsets(embeddings, kept, occupancy)
+        # What each expert adds to the scores, (N, K, K), and says alone, (N, K), is the same in all subsets.
+        added = torch.einsum("nke,jke->nkj", embeddings, self.scores.weight.unflatten(1, embeddings.shape[1:]))
+        said = torch.einsum("nke,ke->nk", embeddings, self.transform @ self.head.weight[0])
+        said = said + self.shift @ self.head.weight[0]
+        scores = torch.einsum("nkj,sk->snj", added, kept.to(added.dtype)) + self.scores.bias
+        weights = masked_softmax(scores / self.settings.temperature, kept.unsqueeze(1))
+        return (weights * said).sum(2) + self.head.bias
 
 
 @dataclass(frozen=True)
