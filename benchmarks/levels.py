@@ -28,18 +28,18 @@ from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, auroc_draws, ev
 from tfbs_moe.evaluation.ood_score import fit_ood_score
 from tfbs_moe.evaluation.scores import WEIGHT, Scores
 from tfbs_moe.runtime import rng
-from tfbs_moe.statistics import between
-from tfbs_moe.statistics.between import FEWEST_FOR_MEANS, between_groups
 from tfbs_moe.statistics.calibration import ood_evidence
+from tfbs_moe.statistics.factors import power_table
 from tfbs_moe.statistics.generalisation import regress
+from tfbs_moe.statistics.hypothesis_tests import between
 from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity_of_residuals, mauchly, normality_of_residuals
+from tfbs_moe.statistics.hypothesis_tests.between import FEWEST_FOR_MEANS, between_groups
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
 from tfbs_moe.statistics.hypothesis_tests.mixed import FEWEST_FACTORS, fit_cells
 from tfbs_moe.statistics.hypothesis_tests.ranks import friedman, nemenyi
 from tfbs_moe.statistics.pairwise import NEMENYI, PAIRED, margin_results, pairwise_results
 from tfbs_moe.statistics.paper import omnibus_of_draws
-from tfbs_moe.statistics.power import power_table
 from tfbs_moe.statistics.units import FactorTable, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, UNSEEN
 

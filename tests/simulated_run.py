@@ -17,10 +17,10 @@ from tfbs_moe.evaluation.subsets import expert_subsets
 from tfbs_moe.figures.aggregate import paired_differences
 from tfbs_moe.figures.catalogue import LOGO_METHODS, training_folders
 from tfbs_moe.statistics.attribution_methods import compare_methods
-from tfbs_moe.statistics.draws import OURS, growth
 from tfbs_moe.statistics.factors import rank_models
 from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, Result, as_table
 from tfbs_moe.statistics.mixtures import ablation, by_number, expert_losses, similarity_agreement
+from tfbs_moe.statistics.paper import OURS, growth
 from tfbs_moe.statistics.units import over_factors
 from tfbs_moe.study import Study
 from tfbs_moe.study_checks import make_study

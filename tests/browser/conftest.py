@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simulated_run import simulated_study, write_simulated_run
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.draw import Source, draw
-from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
 from tfbs_moe.report.build import build_report
 

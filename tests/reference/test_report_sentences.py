@@ -24,13 +24,12 @@ from evaluation_tables import (
     run_of,
     three,
 )
-from tfbs_moe.figures import comparison, mixtures, performance, published
+from tfbs_moe.figures import aggregate, comparison, performance, training_and_gates
 from tfbs_moe.figures.catalogue import GATE_LOSSES, GATE_SIMILARITY, GATE_USE, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.report.documents import cards, summary
 from tfbs_moe.report.inputs import CALIBRATION, FACTOR_STATISTICS, OOD_SCORE, PAPER_ANOVA, SEED_AVERAGES, Run
 from tfbs_moe.report.page import make_table
-from tfbs_moe.report.sections import answer, calibration, data_and_results, statistics
-from tfbs_moe.report.sections import gate as report_gate
+from tfbs_moe.report.sections import answer, data_and_results, gate_and_calibration, statistics
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.statistics.hypothesis_tests.results import difference_sentence, significant
@@ -111,7 +110,7 @@ def test_gate_shares_evenness_and_sites_have_the_factor_as_the_unit() -> None:
         for each in identities()
         for other in [each["negatives"] == MATCHED]
     ]
-    (said,) = report_gate._evenness(run_of({GATE_USE: pd.DataFrame(use)}))
+    (said,) = gate_and_calibration._evenness(run_of({GATE_USE: pd.DataFrame(use)}))
     experts, entropy = (
         np.mean(list(by_hand(pd.DataFrame(use), name).values())) for name in ("effective_experts", "entropy")
     )
@@ -196,7 +195,7 @@ def test_a_factor_with_two_kinds_of_negatives_is_one_factor() -> None:
         {"protocol": "sound", "model": MODEL, "set": UNSEEN, "negatives": kind, "factor": factor, "agree": agree}
         for factor, kind, agree in (("A", SHUFFLE, True), ("A", MATCHED, False), ("B", SHUFFLE, 0), ("B", MATCHED, 0))
     ]
-    (said,) = report_gate._alike(run_of({GATE_SIMILARITY: pd.DataFrame(rows)}))
+    (said,) = gate_and_calibration._alike(run_of({GATE_SIMILARITY: pd.DataFrame(rows)}))
     assert "on 1 of 2 unseen factors" in said
 
 
@@ -211,12 +210,12 @@ def losses(*values: float) -> pd.DataFrame:
 
 def test_the_expert_missed_most_is_told_of_the_first_kind_and_only_where_one_is_missed() -> None:
     """B6."""
-    (said,) = report_gate._missed(run_of({GATE_LOSSES: losses(-0.02, -0.05, 0.3, 0.1)}))
+    (said,) = gate_and_calibration._missed(run_of({GATE_LOSSES: losses(-0.02, -0.05, 0.3, 0.1)}))
     assert "loses nothing" in said and "dinucleotide shuffle" in said and "−0.020 [−0.030, −0.010]" in said
-    (said,) = report_gate._missed(run_of({GATE_LOSSES: losses(np.nan, 0.05, 0.3, 0.1)}))
+    (said,) = gate_and_calibration._missed(run_of({GATE_LOSSES: losses(np.nan, 0.05, 0.3, 0.1)}))
     assert "without B the mixture (softmax) loses most, +0.050 [+0.040, +0.060] in AUROC (mean over 4 factors)" in said
-    assert report_gate._missed(run_of({GATE_LOSSES: losses(*[np.nan] * 4)})) == []
-    _, drawn = mixtures.gate_subsets(losses(1, 2, 3, 4), losses(1, 2, 3, 4).assign(n_present=1), MODEL)
+    assert gate_and_calibration._missed(run_of({GATE_LOSSES: losses(*[np.nan] * 4)})) == []
+    _, drawn = training_and_gates.gate_subsets(losses(1, 2, 3, 4), losses(1, 2, 3, 4).assign(n_present=1), MODEL)
     assert set(drawn["negatives"]) == {SHUFFLE}
 
 
@@ -227,7 +226,7 @@ def test_a_collapse_is_counted_by_training_and_test_set() -> None:
         | {"collapsed": kind == MATCHED or seed == 0}
         for kind, seed in product((SHUFFLE, MATCHED), SEEDS)
     ]
-    (said,) = report_gate._collapsed(run_of({GATE_USE: pd.DataFrame(rows)}))
+    (said,) = gate_and_calibration._collapsed(run_of({GATE_USE: pd.DataFrame(rows)}))
     assert "on 2 of 2 test sets, 4 of 6 times" in said
     assert "(E (dinucleotide shuffle), 1 of 3 seeds; E (gc matched))" in said
 
@@ -320,14 +319,14 @@ def test_the_out_of_distribution_score_says_what_there_is() -> None:
     same = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "ood_known": 0.05, "n_known": 3, "n": 6}
     row = same | {"ood_other_cell": np.nan, "n_other_cell": 0, "ood_unseen": np.nan, "n_unseen": 0}
     row |= {"difference": np.nan, "lower": np.nan, "upper": np.nan, "rank_correlation": 0.9, "p": 1e-5}
-    (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
+    (said,) = gate_and_calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
     assert "nan" not in said and "5.0% for 3 training factors" in said and "(p < .001)." in said
     row |= {"p": 0.06, "ood_unseen": 0.2, "n_unseen": 2, "difference": 0.15, "lower": 0.1, "upper": 0.2}
     for level, told in ((0.95, True), (0.9, False)):
-        (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}, level))
+        (said,) = gate_and_calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}, level))
         assert ("it does not predict" in said) == told and "+0.150 [+0.100, +0.200]" in said
     gains = pd.DataFrame([same | {"set": UNSEEN, "calibrated_on": SHUFFLE, "gain": np.nan}])
-    assert calibration._calibrated(run_of({CALIBRATION: gains})) == []
+    assert gate_and_calibration._calibrated(run_of({CALIBRATION: gains})) == []
 
 
 def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
@@ -347,7 +346,7 @@ def test_the_largest_of_the_others_weights_is_a_share_of_theirs() -> None:
 def test_an_out_of_distribution_score_that_goes_the_other_way_round_is_told_so(correlation: float, words: str) -> None:
     row = {"protocol": "sound", "model": MODEL, "negatives": SHUFFLE, "n": 20, "difference": np.nan, "p": 1e-5}
     row |= {f"ood_{key}": np.nan for key in ("known", "other_cell", "unseen")} | {"rank_correlation": correlation}
-    (said,) = calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
+    (said,) = gate_and_calibration._out_of_distribution(run_of({OOD_SCORE: pd.DataFrame([row])}))
     assert said.endswith(words)
 
 
@@ -386,12 +385,12 @@ def test_test_sets_without_intervals_are_not_among_those_compared() -> None:
 @pytest.mark.parametrize(("gap", "within"), [(0.03, True), (-0.03, True), (0.0301, False)])
 def test_a_figure_at_the_tolerance_is_within_it_whatever_rounding_says(gap: float, within: bool) -> None:
     """0.716 − 0.686 is a little above 0.03 in machine numbers; before the mend it was "not reached"."""
-    numbers = published.read_published(Path(__file__).resolve().parents[2] / "resources" / "published.tsv")
-    printed = numbers[(numbers["evaluation"] == published.LEGACY) & (numbers["metric"] == "auroc")].dropna(
+    numbers = aggregate.read_published(Path(__file__).resolve().parents[2] / "resources" / "published.tsv")
+    printed = numbers[(numbers["evaluation"] == aggregate.LEGACY) & (numbers["metric"] == "auroc")].dropna(
         subset=["factor"]
     )
     rows = printed[printed["our_model"] == MODEL][["factor", "set"]].assign(
         protocol="published", model=MODEL, seed=0, negatives=SUPPLIED, rows="all", metric="auroc", value=0.686 + gap
     )
-    table = published.reproduction(rows.assign(experiment=rows["factor"]), numbers, "published", MODEL)
+    table = aggregate.reproduction(rows.assign(experiment=rows["factor"]), numbers, "published", MODEL)
     assert table.set_index("set").loc[UNSEEN, "within"] == within

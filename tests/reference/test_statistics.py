@@ -12,14 +12,12 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from metric_tables import MIXTURE, RIVALS, metrics, of_test
-from tfbs_moe.statistics.between import compare_strata
 from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
-from tfbs_moe.statistics.generalisation import negatives_matrix, regress
+from tfbs_moe.statistics.generalisation import compare_strata, factor_values, negatives_matrix, regress
 from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.mixtures import ablation
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
-from tfbs_moe.statistics.strata import factor_values
 from tfbs_moe.statistics.units import FactorTable, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 

@@ -23,14 +23,14 @@ from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY, seed_averages
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.numeric import auroc
 from tfbs_moe.statistics.calibration import calibration_gains
+from tfbs_moe.statistics.factors import simulated_power
+from tfbs_moe.statistics.generalisation import strata_means
 from tfbs_moe.statistics.hypothesis_tests.anova import one_way
 from tfbs_moe.statistics.hypothesis_tests.assumptions import influence
 from tfbs_moe.statistics.hypothesis_tests.effects import probability_of_superiority
 from tfbs_moe.statistics.hypothesis_tests.ranks import critical_difference, mean_ranks
 from tfbs_moe.statistics.mixtures import by_number, expert_losses
 from tfbs_moe.statistics.paper import anova_of_draws
-from tfbs_moe.statistics.power import simulated_power
-from tfbs_moe.statistics.strata import strata_means
 from tfbs_moe.statistics.units import mean_interval, on_shared_tests, over_factors
 
 SEEDS = range(3)

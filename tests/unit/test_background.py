@@ -17,7 +17,7 @@ from tfbs_moe.genome.genome import Genome
 from tfbs_moe.report.inputs import BACKGROUND_SHARES
 from tfbs_moe.report.sections.answer import background
 from tfbs_moe.sequence import ALPHABET, codes_from_one_hot, one_hot_from_codes
-from tfbs_moe.statistics.background import background_shares
+from tfbs_moe.statistics.mixtures import background_shares
 from tfbs_moe.study import IN_DISTRIBUTION, UNSEEN
 
 SIZES = {"chr1": 60_000, "chr2": 30_000, "chr3": 30_000, "tiny": 20}

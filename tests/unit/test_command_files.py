@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from small_mixture import run
-from tfbs_moe.cli.files import check_outputs
+from tfbs_moe.cli.commands import check_outputs
 from tfbs_moe.errors import InputError
 from tfbs_moe.files import atomic, check_is_file
 

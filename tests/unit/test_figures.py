@@ -14,14 +14,14 @@ from simulated_run import TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
 from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
-from tfbs_moe.figures import aggregate, attribution, catalogue, comparison, curves, mixtures, training
+from tfbs_moe.figures import aggregate, attribution, catalogue, comparison, performance, training_and_gates
+from tfbs_moe.figures.aggregate import compare, read_published, reproduction
 from tfbs_moe.figures.catalogue import _tried, figure_items
 from tfbs_moe.figures.draw import FUNCTIONS, Source, draw
-from tfbs_moe.figures.published import compare, read_published, reproduction
 from tfbs_moe.figures.schematic import _fate
 from tfbs_moe.figures.style import REASON
-from tfbs_moe.statistics.draws import growth
 from tfbs_moe.statistics.factors import ALL_SETS
+from tfbs_moe.statistics.paper import growth
 from tfbs_moe.statistics.units import mean_interval
 from tfbs_moe.tables import read_json, read_tsv, write_json, write_tsv
 
@@ -113,7 +113,7 @@ def test_the_roc_table_holds_the_curve_whose_area_is_the_auroc() -> None:
     expected = np.mean([roc_auc_score(part["label"], part["logit"]) for part in rows])
     names = ("protocol", "experiment", "factor", "cell", "set", "stratum", "negatives")
     identity = dict.fromkeys(names, "x") | {"set": "in_distribution", "stratum": "in_distribution"}
-    _, table = curves.curve_panels(curve_points(pd.concat(rows), identity), "roc")
+    _, table = performance.curve_panels(curve_points(pd.concat(rows), identity), "roc")
     assert np.trapezoid(table["y"], table["x"]) == pytest.approx(expected, abs=0.005)
     assert (table["lower"] <= table["y"]).all()
     assert (table["y"] <= table["upper"]).all()
@@ -122,7 +122,7 @@ def test_the_roc_table_holds_the_curve_whose_area_is_the_auroc() -> None:
 
 def test_without_curves_there_is_a_sentence() -> None:
     """A defined result instead of an error."""
-    _, table = curves.curve_panels(pd.DataFrame(columns=[*CURVE_COLUMNS]), "roc")
+    _, table = performance.curve_panels(pd.DataFrame(columns=[*CURVE_COLUMNS]), "roc")
     assert "both bound and unbound" in table[REASON].iloc[0]
 
 
@@ -225,7 +225,7 @@ def test_every_set_is_drawn_where_experts_are_away_and_draws_are_counted() -> No
     """Three sets have three lines of their own colour."""
     same = {"protocol": "sound", "model": "moe.softmax", "negatives": "flanks", "value": 0.1, "lower": 0, "upper": 0.2}
     sets = [same | {"set": name, "absent": "A", "n_present": 2} for name in aggregate.SETS]
-    figure, _ = mixtures.gate_subsets(pd.DataFrame(sets), pd.DataFrame(sets), "moe.softmax")
+    figure, _ = training_and_gates.gate_subsets(pd.DataFrame(sets), pd.DataFrame(sets), "moe.softmax")
     assert len({line.get_color() for line in figure.axes[1].lines}) == 3
     same = {"protocol": "sound", "source": "this study", "experiment": "A"}
     rows = [same | {"set": name, "draws": k, "statistic": k} for name in aggregate.SETS for k in (10.0, 30.0)]
@@ -253,7 +253,7 @@ def test_overlap_counts_bound_rows_only() -> None:
         | {"overlaps_training": [True, True, False, False, False, False]}
         | {"shares_kmer_X": [True, False, False, False, False, False]}
     )
-    shares = training.overlap_shares(rows).set_index("training")["share"]
+    shares = training_and_gates.overlap_shares(rows).set_index("training")["share"]
     assert shares.to_dict() == {"X": 0.25, "any": 0.5}
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from simulated_run import degrade_simulated_run, simulated_study, write_simulated_run
 from tfbs_moe.config import defaults, load_schema
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.figures.catalogue import METRICS, figure_items
 from tfbs_moe.figures.draw import Source, draw
-from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import nothing_to_draw, save
 from tfbs_moe.report import build
 from tfbs_moe.report.build import build_report
@@ -28,7 +28,7 @@ from tfbs_moe.report.sections.answer import answer, differences, verdict
 from tfbs_moe.report.sections.attribution import attribution
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.data_and_results import retrainings
-from tfbs_moe.report.sections.gate import gate
+from tfbs_moe.report.sections.gate_and_calibration import gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.tables import read_tsv, write_json, write_tsv
 

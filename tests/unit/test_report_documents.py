@@ -12,16 +12,15 @@ from simulated_run import TRAINING, simulated_study, write_simulated_run
 from tfbs_moe.cli.main import main
 from tfbs_moe.errors import InputError
 from tfbs_moe.figures import aggregate
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.figures.catalogue import METRICS
-from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.planning import document_files
 from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
-from tfbs_moe.report.documents.crate import ro_crate
 from tfbs_moe.report.documents.references import references
 from tfbs_moe.report.documents.summary import summary_document
-from tfbs_moe.report.documents.write import methods_document, write_documents
+from tfbs_moe.report.documents.write import methods_document, ro_crate, write_documents
 from tfbs_moe.report.inputs import Run, read_run
 from tfbs_moe.report.page import Explorer, Fold, Items, Missing, Text, make_table, to_markdown
 from tfbs_moe.report.sections.data_and_results import MOST_MODELS, explorers

@@ -8,14 +8,14 @@ import pytest
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.scores import Scores
-from tfbs_moe.statistics.draws import (
+from tfbs_moe.statistics.factors import compare_models
+from tfbs_moe.statistics.paper import (
     PUBLISHED_IDENTITY,
     paper_tables,
     published_anova,
     published_growth,
     read_published_draws,
 )
-from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.tables import read_tsv
 
 RESOURCES = Path(__file__).resolve().parents[2] / "resources"

@@ -12,12 +12,19 @@ from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.data.jaspar import Matrix, factor_matrices, matrices
 from tfbs_moe.data.motif_prior import motif_priors_of
-from tfbs_moe.statistics.between import between_groups, compare_strata
-from tfbs_moe.statistics.generalisation import generalisation_tables, negatives_matrix, regress
+from tfbs_moe.statistics.factors import power_table, simulated_power
+from tfbs_moe.statistics.generalisation import (
+    compare_strata,
+    factor_values,
+    generalisation_tables,
+    nearest_training_factors,
+    negatives_matrix,
+    regress,
+    strata_means,
+)
+from tfbs_moe.statistics.hypothesis_tests.between import between_groups
 from tfbs_moe.statistics.hypothesis_tests.effects import probability_of_superiority
 from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS
-from tfbs_moe.statistics.power import power_table, simulated_power
-from tfbs_moe.statistics.strata import factor_values, nearest_training_factors, strata_means
 from tfbs_moe.study import SETS
 
 STRATA = {"within_family": 7, "cross_family": 6, "non_motif": 5, "other_cell": 1}

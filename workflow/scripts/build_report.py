@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.report.build import build_report
 from tfbs_moe.report.documents.write import surroundings
 from tfbs_moe.runtime import step

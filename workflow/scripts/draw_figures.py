@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.figures.draw import Source, draw
-from tfbs_moe.figures.published import read_published
 from tfbs_moe.figures.style import save
 from tfbs_moe.runtime import step
 from tfbs_moe.study_checks import load_study

@@ -3,7 +3,7 @@
 from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.runtime import step
-from tfbs_moe.statistics.draws import paper_tables, read_published_draws
+from tfbs_moe.statistics.paper import paper_tables, read_published_draws
 from tfbs_moe.tables import read_parquet, read_tsv, write_tsv
 
 params = snakemake.params

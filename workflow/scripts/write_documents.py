@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.report.documents.write import commit_date, surroundings, write_documents
 from tfbs_moe.runtime import step
 from tfbs_moe.study_checks import load_study

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tfbs_moe.figures.published import read_published
+from tfbs_moe.figures.aggregate import read_published
 from tfbs_moe.files import atomic
 from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.inputs import read_run

@@ -1,17 +1,23 @@
-"""What each sub-command of ``tfbs-moe`` does."""
+"""What each sub-command of ``tfbs-moe`` does, and the checks, before any work, of files that it reads and writes."""
 
 import argparse
 import json
 import os
+import shutil
+import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from tfbs_moe.errors import InputError, printable
+from tfbs_moe.files import disk_problem, mode_of
 
 # In place of a file: standard input, or standard output.
 STANDARD = "-"
+_LONGEST_NAME = 255  # bytes, of a file in every usual file system
 
 
 def predict(given: argparse.Namespace) -> int:
@@ -19,7 +25,6 @@ def predict(given: argparse.Namespace) -> int:
     from tfbs_moe.apply.outputs import FORMATS
     from tfbs_moe.apply.predict import Columns, predict_file
     from tfbs_moe.apply.windows import open_source
-    from tfbs_moe.cli.files import regular
 
     _check_output(given, FORMATS)
     scorer = _scorer(given)
@@ -36,7 +41,6 @@ def attribute(given: argparse.Namespace) -> int:
     """Attribute scores to bases."""
     from tfbs_moe.apply.explain import FORMATS, Logos, explain_file
     from tfbs_moe.apply.windows import open_source
-    from tfbs_moe.cli.files import regular
     from tfbs_moe.models import bundle
 
     _check_output(given, FORMATS)
@@ -67,7 +71,6 @@ def variants(given: argparse.Namespace) -> int:
     from tfbs_moe.apply.input_tables import read_variants
     from tfbs_moe.apply.variants import FORMATS, score_variant_file
     from tfbs_moe.apply.windows import SCORED
-    from tfbs_moe.cli.files import regular
     from tfbs_moe.genome.genome import Genome
 
     try:
@@ -108,7 +111,6 @@ def compare(given: argparse.Namespace) -> int:
     """Compare two runs."""
     import pandas as pd
 
-    from tfbs_moe.cli.files import check_outputs
     from tfbs_moe.report.documents.compare import COMPARISON_FILES, compare_runs, summary, write_comparison
     from tfbs_moe.report.inputs import TABLES, read_run
     from tfbs_moe.study_checks import CONFIG, EXPERIMENTS, load_study
@@ -124,7 +126,6 @@ def compare(given: argparse.Namespace) -> int:
 
 def cost(given: argparse.Namespace) -> int:
     """Say what a run took, or what a planned study will take."""
-    from tfbs_moe.cli.files import check_outputs, regular
     from tfbs_moe.files import read_text
     from tfbs_moe.report.documents import costs
     from tfbs_moe.tables import write_tsv
@@ -176,7 +177,6 @@ def _unscored(notes: Mapping[str, int]) -> int:
 def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
     """Look, before any work, at what a command that scores is to write."""
     from tfbs_moe.apply.outputs import output_format
-    from tfbs_moe.cli.files import check_outputs
     from tfbs_moe.genome.assemblies import AUTOMATIC
 
     outputs = [given.output]
@@ -261,3 +261,84 @@ def say(text: str) -> None:
     except OSError:
         # Python would try again at exit, and end with a status of its own.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def check_outputs(outputs: Sequence[str | Path], inputs: Iterable[str | Path | None]) -> None:
+    """Raise InputError unless every output can be written and none is an input, or another output, under any name.
+
+    An input that is a folder stands for all files in it. ``-``, a standard stream, is passed over.
+    """
+    paths = [Path(output) for output in outputs if str(output) != STANDARD]
+    # A run may hold a hundred thousand files.
+    taken = _identities(inputs) if any(map(mode_of, paths)) else {}
+    for place, path in enumerate(paths):
+        _check_writable(path)
+        if mode_of(path) and (same := taken.get(_identity(path))):
+            also = "" if same == path else f", which is {same}"
+            raise InputError(f"{path}{also}, is an input and would be overwritten; give the result another name")
+        if any(path.resolve() == other.resolve() for other in paths[:place]):
+            raise InputError(f"two results would be written to {path}; give one of them another name")
+
+
+@contextmanager
+def regular(path: Path) -> Iterator[Path]:
+    """Yield a file that can be read more than once: ``path``, or a temporary copy of a pipe or standard input (``-``).
+
+    Messages about the copy name what it is of.
+    """
+    mode = mode_of(path)
+    if str(path) != STANDARD and (not mode or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        yield path
+        return
+    name = "standard input" if str(path) == STANDARD else str(path)
+    if str(path) == STANDARD and sys.stdin is None:
+        raise InputError("standard input is closed; name a file")
+    with tempfile.TemporaryDirectory(prefix="tfbs-moe.") as folder:
+        copy = Path(folder, "input")
+        try:
+            with ExitStack() as stack, copy.open("wb") as file:
+                stream = sys.stdin.buffer if str(path) == STANDARD else stack.enter_context(path.open("rb"))
+                shutil.copyfileobj(stream, file)
+        except OSError as error:
+            problem = disk_problem(error) or error.strerror
+            raise InputError(f"{name} cannot be copied to {folder} (TMPDIR says where): {problem}") from None
+        try:
+            yield copy
+        except InputError as error:
+            raise InputError(str(error).replace(str(copy), name)) from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_dev, state.st_ino
+
+
+def _identities(inputs: Iterable[str | Path | None]) -> dict[tuple[int, int], Path]:
+    found = {}
+    for given in inputs:
+        path = Path(given or STANDARD)
+        files = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+        for file in files if path.is_dir() else [path]:
+            if file.is_file():
+                found[_identity(file)] = file
+    return found
+
+
+def _check_writable(path: Path) -> None:
+    """Raise InputError unless a file can be written, or replaced, at a path; folders above it may be missing."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        raise InputError(f"{path} cannot be written: a name in it is longer than {_LONGEST_NAME} bytes")
+    mode = mode_of(path)
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; give the name of a file in it")
+    if mode and not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not a file that could be replaced, but a device or a pipe; leave -o out, or use |")
+    folder = path.absolute().parent
+    while not mode_of(folder) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        # Tried, as permissions do not suffice (a read-only disk, root).
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be written in {folder}: {disk_problem(error) or error.strerror}") from None

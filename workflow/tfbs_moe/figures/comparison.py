@@ -1,4 +1,4 @@
-"""Comparison figures: published numbers, strata, kinds of negatives, ranks and F statistics."""
+"""Comparison figures: published numbers, strata, kinds of negatives, ranks, F statistics and mixtures."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,6 @@ from matplotlib.lines import Line2D
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.performance import AUROC, CHANCE, dot_panels, dots
-from tfbs_moe.figures.published import compare
 from tfbs_moe.figures.style import (
     INK,
     MUTED,
@@ -24,8 +23,8 @@ from tfbs_moe.figures.style import (
     shared_legend,
     styled,
 )
-from tfbs_moe.statistics.draws import PUBLISHED
 from tfbs_moe.statistics.factors import ALL_SETS
+from tfbs_moe.statistics.paper import PUBLISHED
 from tfbs_moe.statistics.units import first_kind, over_factors
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN, Study
 
@@ -37,7 +36,7 @@ _SET_COLOURS = {IN_DISTRIBUTION: "#E69F00", OTHER_CELL: "#009E73", UNSEEN: "#007
 @styled
 def published_comparison(metrics: pd.DataFrame, published: pd.DataFrame) -> Drawing:
     """Draw published numbers beside ours, a panel per model, from ``evaluation/metrics.tsv`` of all protocols."""
-    comparison = compare(metrics, published)
+    comparison = aggregate.beside_published(metrics, published)
     if comparison.empty:
         return nothing_to_draw("No published number belongs to a model and test set of this study.")
     models = ordered_models(comparison["model"])
@@ -198,3 +197,27 @@ def f_against_draws(draws: pd.DataFrame) -> Drawing:
     axes[0].set_ylabel("F")
     shared_legend(figure, axes[0], columns=2)
     return figure, draws.reset_index(drop=True)
+
+
+@styled
+def ablation(table: pd.DataFrame) -> Drawing:
+    """Draw the paired difference of each mixture from the first, a panel per set (``statistics/ablation.tsv``)."""
+    shown = first_kind(table[table["rows"] == "all"], "set")
+    mixtures = list(dict.fromkeys(zip(shown["protocol"], shown["model"], strict=True)))
+    if len(mixtures) < 2:
+        return nothing_to_draw("The study has one mixture; there is nothing to compare it with.")
+    panels = [name for name in aggregate.SETS if (shown["set"] == name).any()]
+    factors = shown.groupby("set")["n"].agg(["min", "max"]).astype(int)
+    titles = [
+        f"{aggregate.SETS[name]}, {'–'.join(map(str, sorted(set(factors.loc[name]))))} factors" for name in panels
+    ]
+    names = [f"{protocol}: {model.removeprefix('moe.').replace('_', ' ')}" for protocol, model in mixtures]
+    figure, axes = dot_panels(titles, names, 0.8 + 0.2 * len(mixtures), line=0)
+    style = model_styles(["moe.softmax"])["moe.softmax"]
+    for ax, name in zip(axes, panels, strict=True):
+        here = shown[shown["set"] == name].set_index(["protocol", "model"])
+        part = here.reindex(mixtures)[["difference", "difference_lower", "difference_upper"]]
+        dots(ax, part.set_axis(["value", "lower", "upper"], axis=1), np.arange(len(mixtures)), style, size=4.5)
+        ax.set_xlabel("AUROC: mixture − first one")
+    same_limits(axes, x=None)
+    return figure, shown

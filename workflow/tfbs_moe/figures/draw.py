@@ -17,7 +17,7 @@ from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS
 from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.figures import attribution, comparison, curves, logos, mixtures, performance, schematic, training
+from tfbs_moe.figures import attribution, comparison, logos, performance, schematic, training_and_gates
 from tfbs_moe.figures.catalogue import (
     ABLATION,
     ATTRIBUTION_SHIFTS,
@@ -36,13 +36,13 @@ from tfbs_moe.figures.catalogue import (
     training_folders,
 )
 from tfbs_moe.figures.style import Drawing
-from tfbs_moe.statistics.draws import DRAWS_COLUMNS, PUBLISHED
 from tfbs_moe.statistics.mixtures import ABLATION_COLUMNS, LOSS_COLUMNS, NUMBER_COLUMNS
+from tfbs_moe.statistics.paper import DRAWS_COLUMNS, PUBLISHED
 from tfbs_moe.statistics.units import GROUPS
 from tfbs_moe.study import Study
 from tfbs_moe.tables import joined, read_json, read_parquet, read_tsv
 
-_MODULES = (attribution, comparison, curves, logos, mixtures, performance, schematic, training)
+_MODULES = (attribution, comparison, logos, performance, schematic, training_and_gates)
 FUNCTIONS: dict[str, Callable[..., Drawing]] = {
     f"{module.__name__.rpartition('.')[2]}.{name}": function
     for module in _MODULES
@@ -74,7 +74,7 @@ class Source:
 
     folder: Path  # ``results/<run>``
     study: Study
-    published: pd.DataFrame  # from ``published.read_published``
+    published: pd.DataFrame  # from ``aggregate.read_published``
 
     @property
     def confidence(self) -> float:

@@ -33,7 +33,7 @@ def build_report(
 ) -> None:
     """Write the report of ``results/<run>`` as one HTML file, with the reason in place of each missing input.
 
-    ``published`` comes from ``figures.published.read_published``; ``provenance`` holds facts of the run by name, such
+    ``published`` comes from ``figures.aggregate.read_published``; ``provenance`` holds facts of the run by name, such
     as commit and command. InputError where a file is there but invalid.
     """
     parts = sections(read_run(run_folder, study, published), provenance or {})

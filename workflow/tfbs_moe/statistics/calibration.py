@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from tfbs_moe.numeric import settled, varies
-from tfbs_moe.statistics.between import FEWEST_FOR_MEANS
+from tfbs_moe.statistics.hypothesis_tests.between import FEWEST_FOR_MEANS
 from tfbs_moe.statistics.units import UNIT, apart, by_factor, mean_interval
 from tfbs_moe.study import IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tfbs_moe.attribution.names import in_words
 from tfbs_moe.evaluation.scores import UNTRAINED
-from tfbs_moe.figures import aggregate, published
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.figures.style import model_label
 from tfbs_moe.report.inputs import BACKGROUND_SHARES, FACTOR_STATISTICS, Run
@@ -204,12 +204,12 @@ def _reproduced(run: Run, metrics: pd.DataFrame) -> str:
     if PUBLISHED_PROTOCOL not in run.study.protocols:
         return ""
     model = f"moe.{run.study.gates(PUBLISHED_PROTOCOL)[0]}"
-    table = published.reproduction(metrics, run.published, PUBLISHED_PROTOCOL, model)
+    table = aggregate.reproduction(metrics, run.published, PUBLISHED_PROTOCOL, model)
     if table.empty:
         return ""
     parts = [
         f"{number(row['value'])} ({aggregate.SETS[row['set']]}; theirs {number(row['reference'])}, "
-        f"{'within' if row['within'] else 'outside'} the tolerance of {published.TOLERANCE})"
+        f"{'within' if row['within'] else 'outside'} the tolerance of {aggregate.TOLERANCE})"
         for row in table.to_dict("records")
     ]
     return f"Trained as the authors did, the mixture reaches {' and '.join(parts)}."

@@ -11,8 +11,7 @@ from tfbs_moe.attribution.evaluation.agreement import SAME
 from tfbs_moe.attribution.names import INSIDE_PADDING, in_words
 from tfbs_moe.figures.catalogue import ATTRIBUTION_SUMMARY, MOTIF_MATCHES
 from tfbs_moe.genome.assemblies import PLANTED
-from tfbs_moe.report.common import blocks_of, pictures, table_of
-from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run
+from tfbs_moe.report.inputs import COMPARISON, EQUIVARIANCE, MOTIF_SUMMARY, SANITY, Run, blocks_of, pictures, table_of
 from tfbs_moe.report.page import Block, Fold, Items, Section, Text, as_download, make_table, number
 from tfbs_moe.statistics.units import by_factor
 

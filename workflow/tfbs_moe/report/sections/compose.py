@@ -5,20 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from tfbs_moe.figures import aggregate, published
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import METRICS, search_folders, training_folders
-from tfbs_moe.report.common import pictures
 from tfbs_moe.report.documents.cards import cards
 from tfbs_moe.report.documents.methods import methods, parameters
 from tfbs_moe.report.documents.references import references
-from tfbs_moe.report.inputs import Run
+from tfbs_moe.report.inputs import Run, pictures
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.report.sections import data_and_results, statistics
 from tfbs_moe.report.sections.answer import answer
 from tfbs_moe.report.sections.attribution import attribution
-from tfbs_moe.report.sections.calibration import calibration
 from tfbs_moe.report.sections.caveats import caveats
-from tfbs_moe.report.sections.gate import gate
+from tfbs_moe.report.sections.gate_and_calibration import calibration, gate
 from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.study import OTHER_CELL, UNSEEN, set_and_stratum
 from tfbs_moe.tables import read_json, read_tsv
@@ -143,7 +141,7 @@ def _untested(run: Run, which: str, factors: Sequence[str]) -> str:
 def _published(run: Run) -> Section:
     blocks: list[Block] = [*reproduction(run), *pictures(run, "published")]
     metrics = run.table(METRICS)
-    comparison = published.compare(metrics, run.published) if metrics is not None else pd.DataFrame()
+    comparison = aggregate.beside_published(metrics, run.published) if metrics is not None else pd.DataFrame()
     if len(comparison):
         caption = "AUROC of the paper’s own evaluation beside ours on the same test files."
         blocks.append(make_table(comparison.drop(columns="set"), caption, "published-comparison"))

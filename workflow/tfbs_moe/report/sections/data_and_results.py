@@ -6,8 +6,16 @@ import pandas as pd
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import ABLATION, CURVES, GATE_WEIGHTS, METRICS, percent
 from tfbs_moe.figures.style import ModelStyle, model_styles, ordered_models
-from tfbs_moe.report.common import optional_table, pictures, table_of
-from tfbs_moe.report.inputs import DATASETS, SEED_AVERAGES, WARNINGS, Run, trained_list
+from tfbs_moe.report.inputs import (
+    DATASETS,
+    SEED_AVERAGES,
+    WARNINGS,
+    Run,
+    optional_table,
+    pictures,
+    table_of,
+    trained_list,
+)
 from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, interval, make_table
 from tfbs_moe.report.sections.answer import confidence
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tfbs_moe.figures import aggregate, published
+from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import METRICS
 from tfbs_moe.report.inputs import Run
 from tfbs_moe.report.page import Block, Items, Missing, Text, make_table, number
@@ -19,7 +19,7 @@ def reproduction(run: Run) -> list[Block]:
     if metrics is None:
         return [Missing(_TITLE, run.why_missing(METRICS))]
     model = f"moe.{run.study.gates(PUBLISHED_PROTOCOL)[0]}"
-    table = published.reproduction(metrics, run.published, PUBLISHED_PROTOCOL, model)
+    table = aggregate.reproduction(metrics, run.published, PUBLISHED_PROTOCOL, model)
     if table.empty:
         return [
             Missing(_TITLE, "This study does not test on the nine files of the paper, so there is nothing to compare.")
@@ -31,7 +31,7 @@ def reproduction(run: Run) -> list[Block]:
             Text(
                 f"{reached}, {aggregate.SETS[row['set']]}: mean AUROC {number(row['value'])} (seeds "
                 f"{number(row['lowest'])} to {number(row['highest'])}) against {number(row['reference'])}; difference "
-                f"{number(row['difference'], sign=True)}, tolerance ±{published.TOLERANCE}.",
+                f"{number(row['difference'], sign=True)}, tolerance ±{aggregate.TOLERANCE}.",
                 style="good" if row["within"] else "bad",
             )
         )
@@ -48,7 +48,7 @@ def reproduction(run: Run) -> list[Block]:
 
 def _reasons(run: Run, metrics: pd.DataFrame, model: str, set_name: str) -> list[str]:
     """Locate the gap to the authors' figure: factors, experts or gate, seeds, a second run of their code."""
-    numbers, comparison = run.published, published.compare(metrics, run.published)
+    numbers, comparison = run.published, aggregate.beside_published(metrics, run.published)
     ours = comparison[(comparison["protocol"] == PUBLISHED_PROTOCOL) & (comparison["set"] == set_name)]
     title = aggregate.SETS[set_name]
     found = []
@@ -69,9 +69,9 @@ def _reasons(run: Run, metrics: pd.DataFrame, model: str, set_name: str) -> list
             "comes from the experts’ training and negatives and not from the gate."
         )
     again = numbers[
-        (numbers["name"] == published.RUN_AGAIN)
+        (numbers["name"] == aggregate.RUN_AGAIN)
         & (numbers["set"] == set_name)
-        & (numbers["evaluation"] == published.SAME_FILES)
+        & (numbers["evaluation"] == aggregate.SAME_FILES)
     ]
     if len(again):
         row = again.to_dict("records")[0]

@@ -4,7 +4,6 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import DRAWS, FACTOR_STATISTICS
-from tfbs_moe.report.common import blocks_of, pictures, shown_statistics
 from tfbs_moe.report.inputs import (
     ASSUMPTIONS,
     BACKGROUND_SHARES,
@@ -18,12 +17,15 @@ from tfbs_moe.report.inputs import (
     STRATA,
     STRATA_TESTS,
     Run,
+    blocks_of,
+    pictures,
+    shown_statistics,
 )
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
-from tfbs_moe.statistics.draws import PUBLISHED
 from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.omnibus import OVER_SIGNS
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON
+from tfbs_moe.statistics.paper import PUBLISHED
 from tfbs_moe.study import SUPPLIED
 
 _MIXTURES = "moe."

@@ -1,12 +1,10 @@
-"""Tests of whether strata differ, between groups that hold different factors."""
+"""Tests of whether groups that hold different factors, such as strata, differ."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from scipy import optimize, stats
 from statsmodels.stats.oneway import anova_oneway
 
@@ -16,49 +14,20 @@ from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval, probabili
 from tfbs_moe.statistics.hypothesis_tests.results import (
     BETWEEN,
     Result,
-    as_table,
     difference_sentence,
     holm,
     p_words,
     significant,
 )
-from tfbs_moe.statistics.pairwise import adjusted, paired_results
-from tfbs_moe.statistics.strata import GROUPS, NEAREST, STRATUM
-from tfbs_moe.statistics.units import UNIT, apart, shared
+from tfbs_moe.statistics.units import UNIT
 
 DESIGN = "between factors: strata hold different factors, seeds and cells averaged within the factor"
-PAIRED_DESIGN = "within factors: the factors of both strata, seeds and cells averaged within factor and stratum"
 SMALLEST_STRATUM = 2
 # With fewer in a stratum Welch's degrees of freedom do not compensate for unequal variances: it rejects in up to 7 %.
 FEWEST_FOR_MEANS = 5
 # Kruskal and Wallis's p is over all assignments of factors to strata if there are no more than _MOST_DRAWN, else over
 # so many random ones; with more than _MOST_FACTORS factors it is that of χ².
 _MOST_DRAWN, _MOST_FACTORS = 4_999, 20
-
-
-def compare_strata(values: pd.DataFrame, level: float = 0.95, models: Sequence[str] | None = None) -> pd.DataFrame:
-    """Test whether a model does better in one stratum than in another.
-
-    Per model and stratification: Kruskal and Wallis's test with Mann and Whitney's (Holm), and over strata of
-    ``FEWEST_FOR_MEANS`` factors or more Welch's ANOVA with Games and Howell's comparisons; ``headline`` follows the
-    rule of ``assumptions``, and ``check`` names excluded strata. A factor in two strata (its own and another cell)
-    counts in the first alone; paired t and Wilcoxon tests compare strata that share factors. ``values`` are from
-    ``factor_values``; ``models`` None means all.
-    """
-    tables = []
-    kept = values if models is None else values[values["model"].isin(models)]
-    for names, group in kept.groupby([*GROUPS, "metric"], sort=False, observed=True):
-        named = dict(zip([*GROUPS, "metric"], names, strict=True))
-        for strata in (STRATUM, NEAREST):
-            known, metric = group.dropna(subset=[strata]), str(named["metric"])
-            independent, again = apart(known, strata)
-            by_factor = independent.groupby([strata, "factor"], sort=False)["value"].mean()
-            parts = {str(name): part.to_numpy() for name, part in by_factor.groupby(strata, sort=False)}
-            results = between_groups(parts, metric, level, again)
-            paired = [result for table in shared(known, strata) for result in paired_results(table, metric, level)]
-            results += [replace(one, design=PAIRED_DESIGN) for one in adjusted(paired, metric, level)]
-            tables.append(as_table(results, {"model": named["model"], "strata": strata, "set": "all", **named}))
-    return pd.concat(tables, ignore_index=True) if tables else as_table([], {"model": "", "strata": ""})
 
 
 def between_groups(parts: dict[str, np.ndarray], metric: str, level: float, again: str = "") -> list[Result]:
