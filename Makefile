@@ -80,7 +80,7 @@ bench: setup-dev
 
 # The tables of keys in config/README.md, from the schemas; the rehearsal's experiments, from the full study's.
 docs: setup-dev
-	$(IN_VENV) python -m tfbs_moe.config_reference config/README.md
+	$(IN_VENV) python docs/make_config_tables.py config/README.md
 	$(IN_VENV) python docs/make_reference.py docs/reference.md
 	$(IN_VENV) python -m tfbs_moe.data.simulation.rehearsal_table config/rehearsal.tsv
 

@@ -15,7 +15,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.curves import CURVE_COLUMNS, curve_points
 from tfbs_moe.evaluation.subsets import DRAWN_PER_SIZE, MOST_WHOLE
 from tfbs_moe.figures import aggregate, attribution, catalogue, comparison, performance, training_and_gates
-from tfbs_moe.figures.aggregate import compare, read_published, reproduction
+from tfbs_moe.figures.aggregate import beside_published, read_published, reproduction
 from tfbs_moe.figures.catalogue import _tried, figure_items
 from tfbs_moe.figures.draw import FUNCTIONS, Source, draw
 from tfbs_moe.figures.schematic import _fate
@@ -259,7 +259,7 @@ def test_overlap_counts_bound_rows_only() -> None:
 
 def test_published_numbers_are_joined_by_model_and_factor(source: Source) -> None:
     """The paper's MoE on CTCF, .934, stands beside our mixture on CTCF and nothing else."""
-    table = compare(read_tsv(source.folder / "evaluation/metrics.tsv"), source.published)
+    table = beside_published(read_tsv(source.folder / "evaluation/metrics.tsv"), source.published)
     row = table[(table["model"] == "moe.softmax") & (table["name"] == "CTCF") & (table["protocol"] == "sound")]
     assert row["published"].tolist() == [0.934]
     assert {"in-distribution", "unseen factors"} <= set(table["name"])
@@ -269,7 +269,7 @@ def test_a_mean_over_other_factors_is_not_held_against_the_papers(source: Source
     """Without STAT3 the unseen factors mean is not the paper's mean."""
     metrics = read_tsv(source.folder / "evaluation/metrics.tsv")
     fewer = metrics[metrics["factor"] != "STAT3"]
-    assert "unseen factors" not in set(compare(fewer, source.published)["name"])
+    assert "unseen factors" not in set(beside_published(fewer, source.published)["name"])
     assert reproduction(fewer, source.published, "published", "moe.softmax")["set"].tolist() == ["in_distribution"]
 
 

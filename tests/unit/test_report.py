@@ -27,9 +27,9 @@ from tfbs_moe.report.sections import data_and_results
 from tfbs_moe.report.sections.answer import answer, differences, verdict
 from tfbs_moe.report.sections.attribution import attribution
 from tfbs_moe.report.sections.caveats import caveats
+from tfbs_moe.report.sections.compose import reproduction
 from tfbs_moe.report.sections.data_and_results import retrainings
 from tfbs_moe.report.sections.gate_and_calibration import gate
-from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.tables import read_tsv, write_json, write_tsv
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published.tsv"

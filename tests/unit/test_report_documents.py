@@ -18,7 +18,7 @@ from tfbs_moe.figures.style import model_label
 from tfbs_moe.planning import document_files
 from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.compare import compare_runs, summary, write_comparison
-from tfbs_moe.report.documents.references import references
+from tfbs_moe.report.documents.methods import references
 from tfbs_moe.report.documents.summary import summary_document
 from tfbs_moe.report.documents.write import methods_document, ro_crate, write_documents
 from tfbs_moe.report.inputs import Run, read_run

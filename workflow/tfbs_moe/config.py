@@ -31,15 +31,15 @@ def load_schema(name: str) -> dict[str, Any]:
 
 @cache
 def _schema(name: str) -> dict[str, Any]:
-    return load_yaml(SCHEMAS / f"{name}.schema.yaml")
+    schema: dict[str, Any] = load_yaml(SCHEMAS / f"{name}.schema.yaml")
+    return schema
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """Return a mapping that the library itself holds as YAML."""
+def load_yaml(path: Path) -> Any:
+    """Return what the library itself holds as YAML."""
     text = path.read_text(encoding="utf-8")
     # Without the C loader, which not every PyYAML has, the schema takes a seventh of a second.
-    content: dict[str, Any] = yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
-    return content
+    return yaml.load(text, yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
 
 
 def check_config_file(path: str | Path) -> None:

@@ -1,14 +1,17 @@
-"""The methods of a study, written from its config."""
+"""The methods of a study, written from its config, and the works that it cites."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tfbs_moe.config import load_schema
+from tfbs_moe.config import load_schema, load_yaml
 from tfbs_moe.figures.catalogue import explaining, percent
+from tfbs_moe.genome.assemblies import PLANTED
 from tfbs_moe.study import BASELINES, Study
 
+_WORKS = Path(__file__).with_name("references.yaml")
 NEGATIVES = {
     "dinucleotide_shuffle": (
         "shuffles of the bound sequences that keep all dinucleotide counts, each as likely as any other (Altschul and "
@@ -47,6 +50,17 @@ def methods(study: Study) -> list[str]:
 def parameters(config: Mapping[str, Any]) -> pd.DataFrame:
     """Return every parameter of a config: ``parameter``, ``value``, and its ``meaning`` from the schema."""
     return pd.DataFrame(_flatten(config, load_schema("config"), ""), columns=["parameter", "value", "meaning"])
+
+
+def references(study: Study) -> list[str]:
+    """Return the works to cite for a study, in alphabetical order."""
+    holds = {test.negatives for test in study.test_sets} | set(explaining(study.config))
+    holds |= {recipe["training_negatives"] for recipe in study.config["protocols"].values()}
+    if study.genome.assembly != PLANTED:
+        holds.add("real genome")
+    if study.config["genome"]["blacklist"] is True and study.genome.blacklisted:
+        holds.add("blacklist")
+    return sorted(work["text"] for work in load_yaml(_WORKS) if holds.intersection(work.get("cited_for", holds)))
 
 
 def _data(study: Study) -> str:

@@ -19,8 +19,7 @@ from tfbs_moe.files import atomic
 from tfbs_moe.planning import CARDS, CRATE, METHODS, document_files
 from tfbs_moe.provenance import digest, sha256_file
 from tfbs_moe.report.documents.cards import cards, expert_cards
-from tfbs_moe.report.documents.methods import methods
-from tfbs_moe.report.documents.references import references
+from tfbs_moe.report.documents.methods import methods, references
 from tfbs_moe.report.inputs import TABLES, Run, models_of, read_run
 from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text, to_markdown
 from tfbs_moe.study import Experiment, Study

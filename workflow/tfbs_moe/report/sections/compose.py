@@ -1,6 +1,7 @@
-"""The sections of the report, in order."""
+"""The sections of the report, in order, and those that have no module of their own."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,16 +9,14 @@ import pandas as pd
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import METRICS, search_folders, training_folders
 from tfbs_moe.report.documents.cards import cards
-from tfbs_moe.report.documents.methods import methods, parameters
-from tfbs_moe.report.documents.references import references
+from tfbs_moe.report.documents.methods import methods, parameters, references
 from tfbs_moe.report.inputs import Run, pictures
-from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
+from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table, number
 from tfbs_moe.report.sections import data_and_results, statistics
-from tfbs_moe.report.sections.answer import answer
+from tfbs_moe.report.sections.answer import PUBLISHED_PROTOCOL, answer
 from tfbs_moe.report.sections.attribution import attribution
 from tfbs_moe.report.sections.caveats import caveats
 from tfbs_moe.report.sections.gate_and_calibration import calibration, gate
-from tfbs_moe.report.sections.reproduction import reproduction
 from tfbs_moe.study import OTHER_CELL, UNSEEN, set_and_stratum
 from tfbs_moe.tables import read_json, read_tsv
 
@@ -25,46 +24,9 @@ _QUESTION = (
     "Can a mixture of experts, each trained on one transcription factor, tell bound from unbound DNA for factors "
     "that none of them saw?"
 )
+_REPRODUCED = "Reproduction of the authors’ retrained figure"
+_FILES = Path(__file__).parents[1] / "files.tsv"
 _ROLES = {"train": "training", "test": "test", "ood": "test"}
-_FILES = {
-    "datasets/summary.tsv": "rows of every dataset",
-    "evaluation/metrics.tsv": "every metric with its interval, per model, seed and test set",
-    "evaluation/curves.tsv": "ROC and precision-recall curves",
-    "evaluation/gate_weights.tsv": "gate weights with their intervals",
-    "evaluation/gate_use.tsv, subsets.tsv": "how evenly gates use their experts; AUROC with experts away",
-    "evaluation/seed_averages.tsv": "spread over training seeds, and AUROC of the mean of their logits",
-    "evaluation/calibration.tsv": "probabilities, uncalibrated and calibrated; out-of-distribution p-values",
-    "statistics/calibration.tsv, ood_score.tsv": "what both show, over factors",
-    "statistics/gate_losses.tsv, gate_numbers.tsv, gate_similarity.tsv": "what gates do, over factors",
-    "attributions/summary.tsv": "attribution results, compared with mutagenesis and known sites",
-    "attributions/comparison.tsv": "attribution methods compared with the factor as the unit",
-    "attributions/equivariance.tsv": "how far models are from equivariance: where ShiftSmooth can matter",
-    "attributions/sanity.tsv": "how similar attributions remain once weights or labels are randomised",
-    "attributions/site_profiles.tsv": "mean attribution around known sites",
-    "attributions/shifts.tsv": "ShiftSmooth evaluated over its number of shifts",
-    "attributions/motifs.tsv, motif_matches.tsv": "motifs in attributions and filters, and what they are like",
-    "statistics/factors.tsv": "comparisons with the factor as the unit",
-    "statistics/assumptions.tsv": "what those comparisons assume, and whether it holds",
-    "statistics/ranks.tsv": "mean ranks of the models over factors",
-    "statistics/ablation.tsv": "every mixture against the first: what each part is worth",
-    "statistics/power.tsv": "how many factors a difference would take to be seen",
-    "statistics/strata.tsv, strata_tests.tsv": "means in strata of factors, and tests between them",
-    "statistics/similarity.tsv, regression.tsv": "similarity to training factors, and whether AUROC depends on it",
-    "statistics/negatives_matrix.tsv": "negatives trained on against negatives tested on",
-    "statistics/paper_anova.tsv": "the paper's ANOVA over draws",
-    "statistics/published_anova.tsv": "the same from the authors' own draws",
-    "statistics/draws.tsv": "F against the number of draws, the authors' and ours",
-    "statistics/paper_tukey.tsv": "the paper's Tukey tests over draws",
-    "figures/": "every figure as PDF, SVG and PNG, with the numbers it draws as TSV",
-    "predictions/": "logit and probability of every model on every test row, Parquet",
-    "experts/, moe/, baselines/": "trained models, safetensors and JSON; a mixture has its experts beside it",
-    "summary.md": "the answer and the main tables on one page of Markdown",
-    "methods.md": "the methods as a text for a paper",
-    "cards/": "model and dataset cards, Markdown",
-    "ro-crate-metadata.json": "provenance of the run as an RO-Crate",
-    "benchmarks/costs.md, costs.tsv": "time and memory that each step took, measured, and so not on this page, whose "
-    "bytes are the same on every run",
-}
 
 
 def sections(run: Run, provenance: Mapping[str, str]) -> list[Section]:
@@ -151,6 +113,80 @@ def _published(run: Run) -> Section:
     return Section("published", "Ours beside the published numbers", blocks)
 
 
+def reproduction(run: Run) -> list[Block]:
+    """Return the reproduction's verdict and table, and possible reasons where it failed."""
+    if PUBLISHED_PROTOCOL not in run.study.protocols:
+        return [Missing(_REPRODUCED, f"This study has no protocol called “{PUBLISHED_PROTOCOL}”.")]
+    metrics = run.table(METRICS)
+    if metrics is None:
+        return [Missing(_REPRODUCED, run.why_missing(METRICS))]
+    model = f"moe.{run.study.gates(PUBLISHED_PROTOCOL)[0]}"
+    table = aggregate.reproduction(metrics, run.published, PUBLISHED_PROTOCOL, model)
+    if table.empty:
+        why = "This study does not test on the nine files of the paper, so there is nothing to compare."
+        return [Missing(_REPRODUCED, why)]
+    blocks: list[Block] = [Text(_REPRODUCED, style="heading")]
+    for row in table.to_dict("records"):
+        reached = "Reached" if row["within"] else "Not reached"
+        blocks.append(
+            Text(
+                f"{reached}, {aggregate.SETS[row['set']]}: mean AUROC {number(row['value'])} (seeds "
+                f"{number(row['lowest'])} to {number(row['highest'])}) against {number(row['reference'])}; difference "
+                f"{number(row['difference'], sign=True)}, tolerance ±{aggregate.TOLERANCE}.",
+                style="good" if row["within"] else "bad",
+            )
+        )
+    shown = table.assign(set=table["set"].map(aggregate.SETS))
+    blocks.append(
+        make_table(shown, "Our retraining of the published protocol beside the authors’ own.", "reproduction")
+    )
+    missed = table.loc[~table["within"].astype(bool), "set"]
+    if len(missed):
+        blocks.append(Text("What the tables say about why", style="heading"))
+        blocks += [Items(_reasons_missed(run, metrics, model, str(name))) for name in missed]
+    return blocks
+
+
+def _reasons_missed(run: Run, metrics: pd.DataFrame, model: str, set_name: str) -> list[str]:
+    """Locate the gap to the authors' figure: factors, experts or gate, seeds, a second run of their code."""
+    numbers, comparison = run.published, aggregate.beside_published(metrics, run.published)
+    ours = comparison[(comparison["protocol"] == PUBLISHED_PROTOCOL) & (comparison["set"] == set_name)]
+    title = aggregate.SETS[set_name]
+    found = []
+    gaps = ours[(ours["model"] == model) & (ours["name"] != title)].sort_values("difference", key=abs, ascending=False)
+    if len(gaps):
+        listed = ", ".join(f"{row['name']} {number(row['difference'], sign=True)}" for row in gaps.to_dict("records"))
+        found.append(
+            f"By factor, {title}, ours minus the paper’s own table (whose evaluation differs, see methods): {listed}."
+        )
+    experts = ours[(ours["model"] != model) & (ours["name"] == title)]
+    if len(experts):
+        listed = ", ".join(
+            f"{run.label(PUBLISHED_PROTOCOL, row['model'])} {number(row['difference'], sign=True)}"
+            for row in experts.to_dict("records")
+        )
+        found.append(
+            f"The experts alone, {title} mean, ours minus the paper’s: {listed}. A gap of the same sign and size there "
+            "comes from the experts’ training and negatives and not from the gate."
+        )
+    again = numbers[
+        (numbers["name"] == aggregate.RUN_AGAIN)
+        & (numbers["set"] == set_name)
+        & (numbers["evaluation"] == aggregate.SAME_FILES)
+    ]
+    if len(again):
+        row = again.to_dict("records")[0]
+        found.append(
+            f"The authors’ own code, run again on the same files, gave {number(row['value'])} ± "
+            f"{number(row['spread'])} over {row['seeds']} seeds: the reference itself moves by this much."
+        )
+    mixture = ours[(ours["model"] == model) & (ours["name"] == title)]
+    if len(mixture):
+        spread = float(mixture["highest"].iloc[0] - mixture["lowest"].iloc[0])
+        found.append(f"Our own seeds spread over {number(spread)}.")
+    return found
+
+
 def _methods(run: Run) -> Section:
     every = make_table(parameters(run.study.config), "Every parameter of the run, with its meaning.", "parameters")
     blocks: list[Block] = [*map(Text, methods(run.study)), Fold("Every parameter of the run", [every])]
@@ -234,8 +270,7 @@ def _provenance(run: Run, provenance: Mapping[str, str]) -> Section:
 
 
 def _files(run: Run) -> Section:
-    rows = [{"file": path, "holds": holds} for path, holds in _FILES.items()]
-    table = make_table(pd.DataFrame(rows), f"Below results/{run.study.config['run']}/.", "files")
+    table = make_table(read_tsv(_FILES), f"Below results/{run.study.config['run']}/.", "files")
     embedded = Text(
         "Figures and tables above carry their own downloads. The files themselves lie in the run’s folder, beside "
         "the one that holds this report."

@@ -1,6 +1,6 @@
 """The reference section of ``config/README.md``, generated from the schemas.
 
-``python -m tfbs_moe.config_reference config/README.md`` rewrites it between its two marks.
+``python docs/make_config_tables.py config/README.md`` rewrites it between its two marks; ``make docs`` calls it.
 """
 
 import json
