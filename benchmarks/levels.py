@@ -32,11 +32,10 @@ from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import power_table
 from tfbs_moe.statistics.generalisation import regress
 from tfbs_moe.statistics.hypothesis_tests import between
-from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity_of_residuals, mauchly, normality_of_residuals
 from tfbs_moe.statistics.hypothesis_tests.between import FEWEST_FOR_MEANS, between_groups
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
-from tfbs_moe.statistics.hypothesis_tests.mixed import FEWEST_FACTORS, fit_cells
+from tfbs_moe.statistics.hypothesis_tests.linear_models import FEWEST_FACTORS, fit_cells, repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.ranks import friedman, nemenyi
 from tfbs_moe.statistics.pairwise import NEMENYI, PAIRED, margin_results, pairwise_results
 from tfbs_moe.statistics.paper import omnibus_of_draws

@@ -13,7 +13,6 @@ from statsmodels.stats.anova import AnovaRM
 from statsmodels.stats.multitest import multipletests
 
 from metric_tables import MIXTURE, RIVALS, metrics
-from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     homogeneity,
     homogeneity_of_residuals,
@@ -22,7 +21,7 @@ from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     residuals,
 )
 from tfbs_moe.statistics.hypothesis_tests.effects import common_language, eta_interval, hedges, hodges_lehmann
-from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed
+from tfbs_moe.statistics.hypothesis_tests.linear_models import fit_mixed, repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.ranks import friedman, nemenyi
 from tfbs_moe.statistics.hypothesis_tests.results import holm
 

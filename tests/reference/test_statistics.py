@@ -15,7 +15,7 @@ from metric_tables import MIXTURE, RIVALS, metrics, of_test
 from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
 from tfbs_moe.statistics.generalisation import compare_strata, factor_values, negatives_matrix, regress
-from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
+from tfbs_moe.statistics.hypothesis_tests.linear_models import repeated_measures
 from tfbs_moe.statistics.mixtures import ablation
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
 from tfbs_moe.statistics.units import FactorTable, mean_interval

@@ -25,9 +25,9 @@ from tfbs_moe.numeric import auroc
 from tfbs_moe.statistics.calibration import calibration_gains
 from tfbs_moe.statistics.factors import simulated_power
 from tfbs_moe.statistics.generalisation import strata_means
-from tfbs_moe.statistics.hypothesis_tests.anova import one_way
 from tfbs_moe.statistics.hypothesis_tests.assumptions import influence
 from tfbs_moe.statistics.hypothesis_tests.effects import probability_of_superiority
+from tfbs_moe.statistics.hypothesis_tests.linear_models import one_way
 from tfbs_moe.statistics.hypothesis_tests.ranks import critical_difference, mean_ranks
 from tfbs_moe.statistics.mixtures import by_number, expert_losses
 from tfbs_moe.statistics.paper import anova_of_draws

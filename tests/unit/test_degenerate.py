@@ -14,9 +14,8 @@ from tfbs_moe.evaluation.scores import read_scores
 from tfbs_moe.numeric import settled, varies
 from tfbs_moe.statistics.factors import compare_models
 from tfbs_moe.statistics.generalisation import regress
-from tfbs_moe.statistics.hypothesis_tests.anova import one_way, repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity, mauchly
-from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed
+from tfbs_moe.statistics.hypothesis_tests.linear_models import fit_mixed, one_way, repeated_measures
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 IDENTITY = {

@@ -82,6 +82,20 @@ def test_the_script_itself_counts(tmp_path):
     assert code_digest(script, tmp_path) != before
 
 
+@pytest.mark.parametrize(
+    ("path", "counts"), [("part/data.tsv", True), ("part/templates/a.html", True), ("a/b.tsv", False)]
+)
+def test_data_files_beside_a_used_module_count(tmp_path, path, counts):
+    def digest_of(folder, content):
+        package, script = library(folder)
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text(content)
+        return code_digest(script, folder)
+
+    digests = [digest_of(tmp_path / name, name) for name in ("old", "new")]
+    assert (digests[0] != digests[1]) == counts
+
+
 def test_digest_ignores_key_order_only():
     assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})

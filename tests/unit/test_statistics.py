@@ -18,7 +18,7 @@ from tfbs_moe.statistics.factors import (
     factor_tables,
     rank_models,
 )
-from tfbs_moe.statistics.hypothesis_tests.anova import one_way, repeated_measures, sphericity
+from tfbs_moe.statistics.hypothesis_tests.linear_models import one_way, repeated_measures, sphericity
 from tfbs_moe.statistics.hypothesis_tests.results import RESULT_COLUMNS, difference_sentence, p_words
 from tfbs_moe.statistics.paper import anova_of_draws, paper_anova
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     assumption_results,
     homogeneity,
@@ -14,7 +13,7 @@ from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     normality,
     ranks_are_reported,
 )
-from tfbs_moe.statistics.hypothesis_tests.mixed import fit_mixed, moments
+from tfbs_moe.statistics.hypothesis_tests.linear_models import fit_mixed, moments, repeated_measures
 from tfbs_moe.statistics.units import FactorTable
 
 MODELS = ["m0", "m1", "m2"]

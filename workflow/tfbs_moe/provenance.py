@@ -60,12 +60,14 @@ def deciding(training: Mapping[str, Any], device: str) -> dict[str, Any]:
 def code_digest(script: str | Path, library: str | Path, without: Collection[str] = ()) -> str:
     """Return a digest of a script and every module of ``library`` (the parent of ``tfbs_moe``) in its import tree.
 
-    Snakemake re-runs a rule when its script changes but not when an imported module does; with this digest among a
-    rule's ``params``, a change in the library re-runs exactly the steps that use the changed module. ``without`` holds
-    dotted names of modules that are imported but not used.
+    Data files in the folder of such a module, and templates below it, count too. Snakemake re-runs a rule when its
+    script changes but not when an imported module does; with this digest among a rule's ``params``, a change in the
+    library re-runs exactly the steps that use the changed module. ``without`` holds dotted names of modules that are
+    imported but not used.
     """
     modules = sorted(code_files(script, library, without))
-    parts = [Path(script).read_bytes(), *(module.read_bytes() for module in modules)]
+    data = sorted({path for folder in {module.parent for module in modules} for path in _data_files(folder)})
+    parts = [path.read_bytes() for path in (Path(script), *modules, *data)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -81,6 +83,12 @@ def code_files(script: str | Path, library: str | Path, without: Collection[str]
                 found.add(module)
                 waiting.append(module)
     return found
+
+
+@cache
+def _data_files(folder: Path) -> list[Path]:
+    found = (*folder.glob("*.*"), *folder.glob("templates/*"))
+    return [path for path in found if path.is_file() and path.suffix not in (".py", ".pyc")]
 
 
 @cache

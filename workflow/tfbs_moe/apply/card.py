@@ -21,25 +21,24 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder)
     description = bundle.describe(folder)
     calibrations = {name: one.as_json() for name, one in read_calibrations(folder).items()}
+    size = len(description["experts"]) * description["embedding_size"] if description["kind"] == "mixture" else 0
     return description | {
         "folder": str(folder),
         "calibrations": calibrations,
-        "has_ood_score": _has_ood_score(folder, description),
+        "has_ood_score": bool(size) and OodScore.read(folder, size) is not None,
         "card": _card(folder),
     }
 
 
-def _has_ood_score(folder: Path, description: Mapping[str, Any]) -> bool:
-    if description["kind"] != "mixture":
-        return False
-    return OodScore.read(folder, len(description["experts"]) * description["embedding_size"]) is not None
-
-
 def model_card(description: Mapping[str, Any]) -> str:
     """Return a model's description (see ``describe_model``) as Markdown."""
-    lines = [f"# {_title(description)}", ""]
+    is_mixture = description["kind"] == "mixture"
+    title = f"Expert, {description.get('architecture')}"
+    if is_mixture:
+        title = f"Mixture of {len(description['experts'])} experts, gate {description['gate']}"
+    lines = [f"# {title}", ""]
     lines += [f"- {key}: {value}" for key, value in _facts(description).items()]
-    if description["kind"] == "mixture":
+    if is_mixture:
         lines += ["", "| expert | trained on | architecture |", "|---|---|---|"]
         lines += [
             f"| {each['name']} | {', '.join(each['factors']) or _OTHERS.get(each['name'], 'all')} "
@@ -64,12 +63,6 @@ def model_card(description: Mapping[str, Any]) -> str:
 def _loss(quality: Mapping[str, float | None]) -> str:
     loss = quality["log_loss"]
     return "—" if loss is None else f"{loss:.4f}"
-
-
-def _title(description: Mapping[str, Any]) -> str:
-    if description["kind"] == "mixture":
-        return f"Mixture of {len(description['experts'])} experts, gate {description['gate']}"
-    return f"Expert, {description['architecture']}"
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def score_variants(
             statuses.update(table["status"])
             absent.update(dict.fromkeys(table["chrom"][table["status"] == NO_CHROMOSOME]))
             waiting.append((table, scored))
-            yield _as_block(codes)
+            nothing, empty = np.zeros(len(codes), np.int64), np.full(len(codes), "", dtype=object)
+            yield Windows(codes, nothing, empty, empty, nothing, empty)
 
     for _, scores in scorer.stream(blocks()):
         table, scored = waiting.popleft()
@@ -214,12 +215,6 @@ def _steps_left(before: np.ndarray, moved: np.ndarray) -> int:
     """Return how many bases an insertion or deletion can move to the left without changing the sequence."""
     differs = before[::-1] != np.resize(moved[::-1], len(before))
     return int(differs.argmax()) if differs.any() else len(before)
-
-
-def _as_block(codes: np.ndarray) -> Windows:
-    nothing = np.zeros(len(codes), np.int64)
-    empty = np.full(len(codes), "", dtype=object)
-    return Windows(codes, nothing, empty, empty, nothing, empty)
 
 
 def _joined(scorer: Scorer, table: pd.DataFrame, scored: np.ndarray, scores: Scores, offsets: int) -> pd.DataFrame:

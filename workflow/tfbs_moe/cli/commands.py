@@ -24,7 +24,7 @@ def predict(given: argparse.Namespace) -> int:
     """Score sequences or loci."""
     from tfbs_moe.apply.outputs import FORMATS
     from tfbs_moe.apply.predict import Columns, predict_file
-    from tfbs_moe.apply.windows import open_source
+    from tfbs_moe.apply.windows import BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN, open_source
 
     _check_output(given, FORMATS)
     scorer = _scorer(given)
@@ -33,7 +33,8 @@ def predict(given: argparse.Namespace) -> int:
         _check_genome(given, scorer.description, source.sizes)
         columns = Columns(given.bound_share, given.best)
         scored = _shown(predict_file(scorer, source, given.output, columns), source.total, "windows", given.quiet)
-    _say_notes(given, scored - _unscored(source.notes), "windows scored", source.notes)
+    unscored = sum(source.notes.get(status, 0) for status in (BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN))
+    _say_notes(given, scored - unscored, "windows scored", source.notes)
     return 0
 
 
@@ -168,12 +169,6 @@ def _reading(given: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(given, name) for name in names} | {"merge": str(given.output).endswith(".bw")}
 
 
-def _unscored(notes: Mapping[str, int]) -> int:
-    from tfbs_moe.apply.windows import BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN
-
-    return sum(notes.get(status, 0) for status in (BEYOND, NO_CHROMOSOME, ONLY_UNKNOWN))
-
-
 def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
     """Look, before any work, at what a command that scores is to write."""
     from tfbs_moe.apply.outputs import output_format
@@ -193,10 +188,12 @@ def _check_output(given: argparse.Namespace, formats: Sequence[str]) -> None:
 def _scorer(given: argparse.Namespace) -> Any:
     from tfbs_moe.apply.scorer import Scorer
 
+    # Not all systems say which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Scorer.load(
         given.model,
         device=_device(given),
-        threads=_cores() if given.threads is None else given.threads,
+        threads=cores if given.threads is None else given.threads,
         batch_size=given.batch_size,
         strands=given.strands,
         factor=given.factor,
@@ -211,10 +208,6 @@ def _check_genome(
 
     if given.genome:
         warn_of_other_genome(description, sizes(), given.genome)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _device(given: argparse.Namespace) -> Any:

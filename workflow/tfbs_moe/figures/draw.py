@@ -17,24 +17,8 @@ from tfbs_moe.evaluation.gate_weights import GATE_COLUMNS
 from tfbs_moe.evaluation.metrics_with_intervals import METRIC_COLUMNS
 from tfbs_moe.evaluation.model_list import identity_as_trained, trained_cells
 from tfbs_moe.evaluation.scores import read_scores
-from tfbs_moe.figures import attribution, comparison, logos, performance, schematic, training_and_gates
-from tfbs_moe.figures.catalogue import (
-    ABLATION,
-    ATTRIBUTION_SHIFTS,
-    ATTRIBUTION_SUMMARY,
-    CURVES,
-    DRAWS,
-    GATE_LOSSES,
-    GATE_NUMBERS,
-    GATE_WEIGHTS,
-    METRICS,
-    RANKS,
-    SITE_PROFILES,
-    FigureItem,
-    first_test_sets,
-    search_folders,
-    training_folders,
-)
+from tfbs_moe.figures import attribution, catalogue, comparison, logos, performance, schematic, training_and_gates
+from tfbs_moe.figures.catalogue import FigureItem, first_test_sets, search_folders, training_folders
 from tfbs_moe.figures.style import Drawing
 from tfbs_moe.statistics.mixtures import ABLATION_COLUMNS, LOSS_COLUMNS, NUMBER_COLUMNS
 from tfbs_moe.statistics.paper import DRAWS_COLUMNS, PUBLISHED
@@ -51,17 +35,17 @@ FUNCTIONS: dict[str, Callable[..., Drawing]] = {
 }
 """Drawing functions by their names in the catalogue."""
 _COLUMNS: dict[str, Sequence[str]] = {
-    METRICS: METRIC_COLUMNS,
-    CURVES: CURVE_COLUMNS,
-    GATE_WEIGHTS: GATE_COLUMNS,
-    GATE_LOSSES: LOSS_COLUMNS,
-    GATE_NUMBERS: NUMBER_COLUMNS,
-    ABLATION: ABLATION_COLUMNS,
-    DRAWS: DRAWS_COLUMNS,
-    RANKS: (*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"),
-    ATTRIBUTION_SUMMARY: ("protocol", "model", "experiment", "method", "passes", "metric", "value"),
-    ATTRIBUTION_SHIFTS: ("protocol", "model", "experiment", "shifts", "metric", "value"),
-    SITE_PROFILES: ("protocol", "model", "experiment", "method", "offset", "value"),
+    catalogue.METRICS: METRIC_COLUMNS,
+    catalogue.CURVES: CURVE_COLUMNS,
+    catalogue.GATE_WEIGHTS: GATE_COLUMNS,
+    catalogue.GATE_LOSSES: LOSS_COLUMNS,
+    catalogue.GATE_NUMBERS: NUMBER_COLUMNS,
+    catalogue.ABLATION: ABLATION_COLUMNS,
+    catalogue.DRAWS: DRAWS_COLUMNS,
+    catalogue.RANKS: (*GROUPS, "metric", "model", "mean_rank", "n", "critical_difference", "groups"),
+    catalogue.ATTRIBUTION_SUMMARY: ("protocol", "model", "experiment", "method", "passes", "metric", "value"),
+    catalogue.ATTRIBUTION_SHIFTS: ("protocol", "model", "experiment", "shifts", "metric", "value"),
+    catalogue.SITE_PROFILES: ("protocol", "model", "experiment", "method", "offset", "value"),
 }
 _TRIAL_COLUMNS = ("trial", "state", "validation_auroc")
 _HISTORY_COLUMNS = ("epoch", "train_loss", "validation_auroc")
@@ -105,7 +89,7 @@ def _read_tables(item: FigureItem, source: Source) -> list[pd.DataFrame]:
 
 def _read_draws(item: FigureItem, source: Source) -> list[pd.DataFrame]:
     """Return the F of the figure's protocol, and those of the authors' draws."""
-    draws = read_tsv(source.folder / item.inputs[0], _COLUMNS[DRAWS])
+    draws = read_tsv(source.folder / item.inputs[0], _COLUMNS[catalogue.DRAWS])
     return [draws[(draws["protocol"] == item.parameters["protocol"]) | (draws["source"] == PUBLISHED)]]
 
 

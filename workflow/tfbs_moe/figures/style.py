@@ -35,7 +35,6 @@ ONE_COLUMN = 3.46
 """Width of one journal column in inches (88 mm)."""
 TWO_COLUMNS = 7.09
 """Width of two journal columns in inches (180 mm)."""
-PNG_DPI = 200
 MOST_PIXELS = 30_000
 """Greatest height of a PNG: matplotlib cannot draw 65,536, and Pillow cannot open 179 million pixels in all."""
 FORMATS = ("pdf", "png", "svg")
@@ -52,29 +51,19 @@ _SVG_STEP = re.compile(rb"([ML]) (-?[\d.]+) (-?[\d.]+)|z")
 REASON = "reason"
 """The only column in the table of an empty figure."""
 
-INK = "#1f2933"
-MUTED = "#7b8794"
-GRID = "#e4e7eb"
+RC = mpl.rc_params_from_file(Path(__file__).with_suffix(".mplstyle"), use_default_template=False)
+"""Settings of matplotlib under which everything is drawn."""
+INK, MUTED, GRID = (f"#{RC[name]}" for name in ("text.color", "axes.edgecolor", "grid.color"))
 
 # Okabe and Ito's colours, distinct for all kinds of colour vision, with others; the hue is the kind of model.
 _PALETTE = {
     "moe": ("#0072B2", "#56B4E9", "#004166"),
     "expert": ("#D55E00", "#E69F00", "#CC79A7", "#8C510A", "#B2182B", "#F4A582", "#7B3294"),
     "baseline": (
-        "#009E73",
-        "#5A5A5A",
-        "#A6D854",
-        "#999999",
-        "#1B7837",
-        "#C7C7C7",
-        "#543005",
-        "#80CDC1",
-        "#DFC27D",
-        "#01665E",
-        "#BF812D",
-        "#35978F",
+        "#009E73", "#5A5A5A", "#A6D854", "#999999", "#1B7837", "#C7C7C7", "#543005", "#80CDC1", "#DFC27D", "#01665E",
+        "#BF812D", "#35978F",
     ),
-}
+}  # fmt: skip
 KIND_COLOURS = {kind: colours[0] for kind, colours in _PALETTE.items()}
 """First colour by kind of model."""
 _BACKGROUND = "background network (no labels)"
@@ -87,44 +76,6 @@ _BASELINES = {
 }
 _MARKERS = {"moe": "oP*", "expert": "s^vD<>p", "baseline": "Xdh8H1"}
 _LINES = {"moe": "-", "expert": (0, (4, 1.2)), "baseline": (0, (1, 1))}
-
-RC: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    # Automatic placement of titles inspects every tick twice per drawing.
-    "axes.titley": 1.0,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 6.5,
-    "legend.frameon": False,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "figure.facecolor": "white",
-    "figure.dpi": 100,
-    "savefig.dpi": PNG_DPI,
-    # TrueType in PDF and outlines in SVG: text does not depend on the reader's fonts.
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "path",
-    # By default matplotlib salts the identifiers in an SVG at random.
-    "svg.hashsalt": "tfbs-moe",
-}
 
 _METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "ModDate": None},
@@ -194,10 +145,10 @@ def same_limits(axes: Sequence[Axes], **limits: tuple[float, float] | None) -> N
                 ax.set(**{f"{axis}lim": chosen})
 
 
-def nothing_to_draw(reason: str, width: float = TWO_COLUMNS) -> Drawing:
+def nothing_to_draw(reason: str) -> Drawing:
     """Return a figure and a table that hold only the reason why there is nothing to draw."""
     with mpl.rc_context(RC):
-        figure = new_figure(width, 0.9)
+        figure = new_figure(TWO_COLUMNS, 0.9)
         figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True, color=INK)
     return figure, pd.DataFrame({REASON: [reason]})
 
@@ -223,7 +174,7 @@ def save(figure: Figure, table: pd.DataFrame, stem: str | Path) -> None:
         for ax in figure.axes:
             ax.set_position(np.round(ax.get_position().bounds, _POSITION_DECIMALS).tolist())
         _settle(figure)
-        dpi = min(PNG_DPI, MOST_PIXELS / figure.get_figheight())
+        dpi = min(RC["savefig.dpi"], MOST_PIXELS / figure.get_figheight())
         # savefig would draw each format twice, for a layout that is already final.
         for suffix in FORMATS:
             buffer = io.BytesIO()

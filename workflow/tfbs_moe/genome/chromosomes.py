@@ -48,7 +48,8 @@ def complete_splits(config: dict[str, Any]) -> None:
     left_open = [split for split in HELD_OUT if named[split] is None]
     if not left_open:
         return
-    taken = {_chromosome(name) for split in HELD_OUT for name in splits[f"{split}_chromosomes"]}
+    held_out = [name for split in HELD_OUT for name in splits[f"{split}_chromosomes"]]
+    taken = {part[1] if (part := _REGION.fullmatch(name)) else name for name in held_out}
     sizes, known = planned_sizes(config), find_assembly(genome["assembly"])
     own = {split: list(getattr(known, split)) if known else [] for split in left_open}
     if sizes is not None:
@@ -217,11 +218,6 @@ def _region(name: str, sizes: Mapping[str, int] | None) -> Region:
         known = "" if sizes is None else f", which has bases 1 to {size}"
         raise InputError(f"splits: {name} is not a part of {chrom}{known}")
     return chrom, start, end
-
-
-def _chromosome(name: str) -> str:
-    part = _REGION.fullmatch(name)
-    return part[1] if part else name
 
 
 SHAPE_COLUMNS = ("chrom", "size", "peaks", "unknown")

@@ -124,16 +124,13 @@ def _name(path: str | Path, line: int, header: bytes, seen: set[str]) -> str:
 
 
 def _encode(path: str | Path, line: int, letters: bytes, rna: bool) -> bytes:
-    codes = letters.translate(_RNA if rna else _DNA, _BLANKS)
+    valid = _RNA if rna else _DNA
+    codes = letters.translate(valid, _BLANKS)
     if _INVALID in codes:
-        place = next(index for index, letter in enumerate(letters) if _is_invalid(letter, rna))
+        place = next(at for at, each in enumerate(letters) if each not in _BLANKS and valid[each] == _INVALID)
         line += letters.count(b"\n", 0, place)
         raise InputError(f"{path}, line {line}: {odd_letter(chr(letters[place]))}")
     return codes
-
-
-def _is_invalid(letter: int, rna: bool) -> bool:
-    return letter not in _BLANKS and (_RNA if rna else _DNA)[letter] == _INVALID
 
 
 def _record(path: str | Path, name: str, parts: list[bytes]) -> np.ndarray:

@@ -28,6 +28,7 @@ _CHECKSUM = "crc32"
 _CHECKED_BASES = 4096  # per checksum: what must be read to verify one window
 _MARGIN = 100_000  # bytes that HDF5 needs beside the codes and checksums
 _BLOCK_ROWS = 2048  # windows at a time, so that their codes and one-hot rows stay within a processor's cache
+_LISTED = 8  # chromosomes named in a message
 _DAMAGED = "delete it and prepare the genome again"
 
 Chroms = Sequence[str] | np.ndarray | pd.Series
@@ -167,7 +168,9 @@ class Genome:
 
     def _size(self, chrom: str) -> int:
         if chrom not in self.sizes:
-            raise InputError(f"{self.path} has no chromosome {chrom}; it has {_listed(self.sizes)}")
+            names = list(self.sizes)
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            raise InputError(f"{self.path} has no chromosome {chrom}; it has {', '.join(names[:_LISTED])}{more}")
         return self.sizes[chrom]
 
     def _blocks(self, chrom: Chroms, start: np.ndarray, length: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -330,8 +333,3 @@ def _numbered(chrom: Chroms) -> tuple[np.ndarray, np.ndarray]:
     """Return a number per row and the names they stand for, so that each name is looked up once."""
     numbers, names = pd.factorize(chrom if isinstance(chrom, np.ndarray | pd.Series) else np.array(chrom, dtype=object))
     return numbers, np.asarray(names)
-
-
-def _listed(names: dict[str, int], most: int = 8) -> str:
-    shown = ", ".join(list(names)[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -73,7 +73,7 @@ class Run:
 
     folder: Path  # results/<run>
     study: Study
-    published: pd.DataFrame  # from figures.published.read_published
+    published: pd.DataFrame  # from figures.aggregate.read_published
     tables: dict[str, pd.DataFrame]  # by path relative to the folder, without missing ones
 
     def table(self, path: str) -> pd.DataFrame | None:

@@ -103,7 +103,9 @@ def similarity_agreement(
     for names, group in means.groupby(keys, sort=False):
         protocol, model, negatives, factor, its_set = names
         similarity = motif_priors.get(str(factor), {}).get("similarity", {})
-        trained_on = {str(name): _factor_of(str(name), factors) for name in group["expert"]}
+        # Names of experiments may hold dots, those of architectures do not.
+        experts = [str(name) for name in group["expert"]]
+        trained_on = {name: factors.get(name) or factors[name.split(".", maxsplit=1)[1]] for name in experts}
         alike = {expert: similarity[own] for expert, own in trained_on.items() if own in similarity}
         if max(alike.values(), default=0.0) < LEAST_SIMILARITY:
             continue
@@ -118,11 +120,6 @@ def similarity_agreement(
 def is_of_one_factor(expert: str) -> bool:
     """Return whether one of a gate's experts is of one factor: neither a pooled nor the background network."""
     return expert != BACKGROUND and not expert.startswith(_POOLED)
-
-
-def _factor_of(expert: str, factors: Mapping[str, str]) -> str:
-    """Return the factor of an expert; experiment names may hold dots, architecture names do not."""
-    return factors[expert] if expert in factors else factors[expert.split(".", maxsplit=1)[1]]
 
 
 def _over_factors(table: pd.DataFrame, by: str, level: float, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -9,10 +9,15 @@ from dataclasses import replace
 
 import pandas as pd
 
-from tfbs_moe.statistics.hypothesis_tests.anova import repeated_measures
 from tfbs_moe.statistics.hypothesis_tests.assumptions import mauchly, normality_of_residuals, ranks_are_reported
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
-from tfbs_moe.statistics.hypothesis_tests.mixed import FEWEST_FACTORS, MixedFit, fit_mixed, trained_alike
+from tfbs_moe.statistics.hypothesis_tests.linear_models import (
+    FEWEST_FACTORS,
+    MixedFit,
+    fit_mixed,
+    repeated_measures,
+    trained_alike,
+)
 from tfbs_moe.statistics.hypothesis_tests.ranks import friedman
 from tfbs_moe.statistics.hypothesis_tests.results import Result, p_words, significant
 from tfbs_moe.statistics.units import DESIGN, UNIT, FactorTable, oriented
@@ -36,7 +41,8 @@ def omnibus_results(
         return [replace(common, test="repeated-measures ANOVA", headline=True, sentence=sentence)], None
     check = normality_of_residuals(table.values)
     by_ranks = ranks_are_reported(check, count)
-    per_seed = _per_seed(metrics, table)
+    rows = metrics[metrics["factor"].astype(str).isin(table.factors) & metrics["model"].isin(table.models)]
+    per_seed = rows.groupby(["factor", "model", "seed"], observed=True)["value"].mean().dropna().reset_index()
     alike = list(trained_alike(per_seed, list(table.models)))
     fit = fit_mixed(per_seed, list(table.models))
     anova = replace(_anova(table, common, metric, level, check.words), headline=not by_ranks)
@@ -124,9 +130,3 @@ def _sentence(common: Result, metric: str, p: float, level: float, statistic: st
         )
     verdict = "differ" if significant(p, level) else "are not shown to differ"
     return f"Over {common.n} factors the {models} models {verdict} in {metric}: {statistic}, {p_words(p)}{source}."
-
-
-def _per_seed(metrics: pd.DataFrame, table: FactorTable) -> pd.DataFrame:
-    """Return one value per factor, model and seed, on the table's factors."""
-    rows = metrics[metrics["factor"].astype(str).isin(table.factors) & metrics["model"].isin(table.models)]
-    return rows.groupby(["factor", "model", "seed"], observed=True)["value"].mean().dropna().reset_index()

@@ -19,7 +19,7 @@ from tfbs_moe.statistics.hypothesis_tests.effects import (
     hodges_lehmann,
     non_inferiority,
 )
-from tfbs_moe.statistics.hypothesis_tests.mixed import MixedFit
+from tfbs_moe.statistics.hypothesis_tests.linear_models import MixedFit
 from tfbs_moe.statistics.hypothesis_tests.ranks import mean_ranks, nemenyi, wilcoxon
 from tfbs_moe.statistics.hypothesis_tests.results import (
     BETWEEN,

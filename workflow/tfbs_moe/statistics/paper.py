@@ -20,8 +20,8 @@ from tfbs_moe.evaluation.metrics_with_intervals import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
-from tfbs_moe.statistics.hypothesis_tests.anova import one_way
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
+from tfbs_moe.statistics.hypothesis_tests.linear_models import one_way
 from tfbs_moe.statistics.hypothesis_tests.results import BETWEEN, RESULT_COLUMNS, Result, as_table, p_words, signed
 from tfbs_moe.statistics.omnibus import SMALLEST, anova_result
 from tfbs_moe.statistics.units import factor_table

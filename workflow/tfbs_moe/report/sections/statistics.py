@@ -4,23 +4,8 @@ import pandas as pd
 
 from tfbs_moe.figures import aggregate
 from tfbs_moe.figures.catalogue import DRAWS, FACTOR_STATISTICS
-from tfbs_moe.report.inputs import (
-    ASSUMPTIONS,
-    BACKGROUND_SHARES,
-    NEGATIVES_MATRIX,
-    PAPER_ANOVA,
-    PAPER_TUKEY,
-    POWER,
-    PUBLISHED_ANOVA,
-    REGRESSION,
-    SIMILARITY,
-    STRATA,
-    STRATA_TESTS,
-    Run,
-    blocks_of,
-    pictures,
-    shown_statistics,
-)
+from tfbs_moe.report import inputs
+from tfbs_moe.report.inputs import Run, blocks_of, pictures, shown_statistics
 from tfbs_moe.report.page import Block, Fold, Items, Missing, Section, Text, make_table
 from tfbs_moe.statistics.hypothesis_tests.results import p_words
 from tfbs_moe.statistics.omnibus import OVER_SIGNS
@@ -51,13 +36,13 @@ _ETA = (
 
 def statistics(run: Run) -> Section:
     """Build the section: tests with the factor as the unit, generalisation, power, and the paper's analysis."""
-    blocks = [*_factors(run), *_generalisation(run), *blocks_of(run, POWER, _POWER, _power)]
+    blocks = [*_factors(run), *_generalisation(run), *blocks_of(run, inputs.POWER, _POWER, _power)]
     blocks += [Text("The paper’s analysis, under its own name", style="heading"), Text(_PAPER_ANOVA, style="note")]
     blocks += [
-        *blocks_of(run, PAPER_ANOVA, "The paper’s ANOVA", _paper_anova),
+        *blocks_of(run, inputs.PAPER_ANOVA, "The paper’s ANOVA", _paper_anova),
         *blocks_of(run, DRAWS, "F against the number of draws", _draws),
         *pictures(run, "draws"),
-        *blocks_of(run, PAPER_TUKEY, "The paper’s Tukey tests", _paper_tukey),
+        *blocks_of(run, inputs.PAPER_TUKEY, "The paper’s Tukey tests", _paper_tukey),
     ]
     return Section("statistics", "Statistics", blocks)
 
@@ -67,7 +52,7 @@ def _factors(run: Run) -> list[Block]:
     return [
         heading,
         *blocks_of(run, FACTOR_STATISTICS, "Comparison over factors", _comparison),
-        *blocks_of(run, ASSUMPTIONS, "What the tests assume", _assumptions),
+        *blocks_of(run, inputs.ASSUMPTIONS, "What the tests assume", _assumptions),
         *pictures(run, "critical_difference"),
     ]
 
@@ -96,7 +81,7 @@ def _assumptions(run: Run, tests: pd.DataFrame) -> list[Block]:
 def _generalisation(run: Run) -> list[Block]:
     """Show strata, similarity to training factors and kinds of negatives, for the mixtures on all examples."""
     blocks: list[Block] = [Text("Where the mixture holds", style="heading")]
-    tests, regression = (_of_mixtures(run, path) for path in (STRATA_TESTS, REGRESSION))
+    tests, regression = (_of_mixtures(run, path) for path in (inputs.STRATA_TESTS, inputs.REGRESSION))
     sentences = []
     if tests is not None:
         # Only pairs of strata with the same factors: training factors in their own cell and in another.
@@ -111,18 +96,19 @@ def _generalisation(run: Run) -> list[Block]:
     if sentences:
         blocks.append(Items(sentences))
     for path, caption, columns in (
-        (STRATA, "Mean AUROC of the mixtures in each stratum, drawn by hand and by nearest training factor; all rows.",
+        (inputs.STRATA,
+         "Mean AUROC of the mixtures in each stratum, drawn by hand and by nearest training factor; all rows.",
          ["strata", "name", "protocol", "negatives", "model", "value", "lower", "upper", "n", "factors"]),
-        (STRATA_TESTS, "Tests between strata; all rows.",
+        (inputs.STRATA_TESTS, "Tests between strata; all rows.",
          ["strata", "comparison", "protocol", "negatives", "model", "test", "n", "statistic_name", "statistic", "df",
           "p", "p_adjusted", "effect_name", "effect", "effect_lower", "effect_upper", "check", "headline"]),
-        (SIMILARITY, "The training factor whose JASPAR matrix is most like each tested factor’s.",
+        (inputs.SIMILARITY, "The training factor whose JASPAR matrix is most like each tested factor’s.",
          ["protocol", "factor", "matrix", "class", "nearest_factor", "nearest_matrix", "nearest_class", "tomtom_p",
           "similarity", "nearest_stratum"]),
-        (REGRESSION, "AUROC of unseen factors on similarity to training and on overlap with it; all rows.",
+        (inputs.REGRESSION, "AUROC of unseen factors on similarity to training and on overlap with it; all rows.",
          ["comparison", "protocol", "negatives", "model", "n", "statistic", "df", "p", "effect_name", "effect",
           "effect_lower", "effect_upper", "check"]),
-        (NEGATIVES_MATRIX, "Mean AUROC of the mixtures by negatives trained on and tested on; all rows.",
+        (inputs.NEGATIVES_MATRIX, "Mean AUROC of the mixtures by negatives trained on and tested on; all rows.",
          ["trained_on", "tested_on", "protocol", "model", "set", "value", "lower", "upper", "n"]),
     ):  # fmt: skip
         table = _of_mixtures(run, path)
@@ -132,7 +118,7 @@ def _generalisation(run: Run) -> list[Block]:
             name = path.removeprefix("statistics/").removesuffix(".tsv")
             shown = make_table(table[columns], caption + _of_eta(table), name)
             blocks.append(Fold(caption.rstrip("."), [shown]))
-    if (table := _of_mixtures(run, BACKGROUND_SHARES)) is not None:
+    if (table := _of_mixtures(run, inputs.BACKGROUND_SHARES)) is not None:
         caption = (
             "Mean AUROC of the background network (no labels) and of the mixtures (value), and the share that it is of "
             "their margin over 0.5; all rows."
@@ -224,7 +210,7 @@ def _paper_anova(run: Run, table: pd.DataFrame) -> list[Block]:
     # The paper's F is for its own test files.
     same_files = table["negatives"] == SUPPLIED
     shown["paper_F"] = table["factor"].map(printed).where(same_files)
-    theirs = run.table(PUBLISHED_ANOVA)
+    theirs = run.table(inputs.PUBLISHED_ANOVA)
     if theirs is not None:
         omnibus = theirs[theirs["statistic_name"] == "F"].set_index("factor")["statistic"]
         shown["F_of_their_draws"] = table["factor"].map(omnibus).where(same_files)

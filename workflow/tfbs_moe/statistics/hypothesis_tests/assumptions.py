@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -228,44 +229,24 @@ def influence(differences: np.ndarray, names: tuple[str, ...]) -> Influence | No
 def assumption_results(table: FactorTable, metric: str) -> list[Result]:
     """Return the checks of one comparison over factors, with the mixture first in ``table``."""
     everyone = " / ".join(table.models)
+
+    def result(test: str, comparison: str, **found: Any) -> Result:
+        return Result(test, comparison, DESIGN, UNIT, len(table.values), check=table.note, **found)
+
+    def checked(test: str, comparison: str, name: str, check: Check) -> Result:
+        numbers: dict[str, Any] = {"statistic": check.statistic, "p": check.p, "p_adjusted": check.p}
+        return result(test, comparison, statistic_name=name, sentence=f"{comparison}: {check.words}.", **numbers)
+
     found = [
-        _result("Shapiro–Wilk", everyone, normality_of_residuals(table.values), "W", table),
-        _result("Mauchly", everyone, mauchly(table.values), "W", table),
-        _result("Brown–Forsythe", everyone, homogeneity_of_residuals(table.values), "F", table),
+        checked("Shapiro–Wilk", everyone, "W", normality_of_residuals(table.values)),
+        checked("Mauchly", everyone, "W", mauchly(table.values)),
+        checked("Brown–Forsythe", everyone, "F", homogeneity_of_residuals(table.values)),
     ]
     for other in range(1, len(table.models)):
-        comparison = f"{table.models[0]} − {table.models[other]}"
-        differences = table.differences(other)
-        found.append(_result("Shapiro–Wilk", comparison, normality(differences, "differences"), "W", table))
-        moved = influence(differences, table.factors)
-        if moved:
-            found.append(
-                Result(
-                    test="leave one factor out",
-                    comparison=comparison,
-                    design=DESIGN,
-                    unit=UNIT,
-                    n=len(differences),
-                    effect_name=f"mean difference without {moved.unit}",
-                    effect=moved.without,
-                    check=table.note,
-                    sentence=f"{comparison} in {metric}: {moved.words}.",
-                )
-            )
+        comparison, differences = f"{table.models[0]} − {table.models[other]}", table.differences(other)
+        found.append(checked("Shapiro–Wilk", comparison, "W", normality(differences, "differences")))
+        if moved := influence(differences, table.factors):
+            sentence = f"{comparison} in {metric}: {moved.words}."
+            effect: dict[str, Any] = {"effect_name": f"mean difference without {moved.unit}", "effect": moved.without}
+            found.append(result("leave one factor out", comparison, sentence=sentence, **effect))
     return found
-
-
-def _result(test: str, comparison: str, check: Check, statistic_name: str, table: FactorTable) -> Result:
-    return Result(
-        test=test,
-        comparison=comparison,
-        design=DESIGN,
-        unit=UNIT,
-        n=len(table.values),
-        statistic_name=statistic_name,
-        statistic=check.statistic,
-        p=check.p,
-        p_adjusted=check.p,
-        check=table.note,
-        sentence=f"{comparison}: {check.words}.",
-    )
