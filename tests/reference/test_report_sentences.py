@@ -142,7 +142,7 @@ def test_experts_of_several_architectures_are_told_apart_and_dots_in_names_stay(
         *(table(run, "sound", metrics) for table in (summary._means, summary._factors)),
         *summary._rivals(run, "sound", MODEL),
     ]
-    for table in (*shown, *data_and_results.retrainings(run, 0.95)):
+    for table in (*shown, *data_and_results.retrainings(run)):
         assert all(name in str(table.rows) for name in both)
     alone = run_of({GATE_WEIGHTS: weights.assign(expert=["GATA3.rep1", "GATA3.rep2", "pooled.convnet"])})
     alone.study.training = ["GATA3.rep1", "GATA3.rep2"]
@@ -183,7 +183,7 @@ def test_retrainings_have_the_factor_as_the_unit() -> None:
     table = table.assign(auroc=draw.uniform(size=len(table)), auroc_averaged=draw.uniform(size=len(table)))
     table = table.assign(auroc_sd=0.01).drop(columns="seed")
     table.loc[table["experiment"] == "A2", "auroc_averaged"] = np.nan
-    (shown,) = data_and_results.retrainings(run_of({SEED_AVERAGES: table}, 0.9), 0.9)
+    (shown,) = data_and_results.retrainings(run_of({SEED_AVERAGES: table}, 0.9))
     gained = table.assign(gain=table["auroc_averaged"] - table["auroc"])
     unseen = by_hand(gained[gained["set"] == UNSEEN], "gain", MATCHED)
     assert three(unseen, 0.9, "+") in str(shown.rows) and "[90% t interval" in shown.caption

@@ -420,7 +420,7 @@ def test_the_table_of_metrics_on_the_page_is_that_of_the_run(run: Run, page: str
 
 def test_the_page_says_what_more_trainings_would_give(run: Run, page: str) -> None:
     """Logits are drawn anew by each seed, so their mean is better than one of them, and the table says so."""
-    (table,) = retrainings(run, 0.95)
+    (table,) = retrainings(run)
     shown = {(row[0], row[1], row[2]): row for row in ([text for text, _ in line] for line in table.rows)}
     row = shown["sound", "unseen factors", "mixture (softmax)"]
     averages = read_tsv(run.folder / SEED_AVERAGES)

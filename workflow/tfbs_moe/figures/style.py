@@ -53,7 +53,7 @@ REASON = "reason"
 
 RC = mpl.rc_params_from_file(Path(__file__).with_suffix(".mplstyle"), use_default_template=False)
 """Settings of matplotlib under which everything is drawn."""
-INK, MUTED, GRID = (f"#{RC[name]}" for name in ("text.color", "axes.edgecolor", "grid.color"))
+INK, MUTED, GRID = (str(RC[name]) for name in ("text.color", "axes.edgecolor", "grid.color"))
 
 # Okabe and Ito's colours, distinct for all kinds of colour vision, with others; the hue is the kind of model.
 _PALETTE = {

@@ -34,7 +34,7 @@ def summary_document(run: Run) -> str:
         model = f"moe.{study.gates(protocol)[0]}"
         blocks.append(Text(f"Protocol {protocol}", style="heading"))
         blocks += [table(run, protocol, own) for table in (_means, _factors, _seeds)]
-        blocks += [*retrainings(run, confidence(run), protocol), *_rivals(run, protocol, model)]
+        blocks += [*retrainings(run, protocol), *_rivals(run, protocol, model)]
     return to_markdown(f"Summary of {study.config['run']}", blocks)
 
 

@@ -19,26 +19,39 @@ from tfbs_moe.report.inputs import (
 from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, interval, make_table
 from tfbs_moe.report.sections.answer import confidence
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
-from tfbs_moe.study import SUPPLIED
 
 MOST_MODELS = 12  # Limit of models in a chart; mixtures and baselines go before experts.
 _CURVE_STEP = 4
 _ROUND = 4
+_STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
+_FEWEST_MIXTURES = 2
+_LEFT_OUT = (
+    "was left out: it belongs to no mixture and has no results; a factor without any expert counts as unseen in all "
+    "sets and strata"
+)
+# Warnings of one kind that are shown without folding.
+_MOST_ALIKE = 3
+_SCARCE = ("min_", "smaller")
+_RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
+_CURVE_KINDS = ("roc", "precision_recall", "calibration")
+_METRICS_CAPTION = (
+    "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
+    "over seeds."
+)
+_GROUPS = ["protocol", "set", "negatives", "rows"]
+_SHOWN = ["auroc", "auroc_sd", "auroc_averaged"]
+_CAPTION = (
+    "Retrainings, all rows: mean AUROC of one training over factors, the standard deviation over seeds (mean over "
+    "factors), AUROC of the mean of the seeds’ logits, and what the mean gains [{level} t interval, the factor as "
+    "the unit]. A small gain and a small spread say that more trainings of the kind would not raise the result."
+)
 
 
 def explorers(run: Run) -> list[Block]:
     """Return the charts of AUROC by factor, ROC curves and gate weights whose tables are there."""
-    found: list[Block] = []
-    metrics, curves, weights = run.table(METRICS), run.table(CURVES), run.table(GATE_WEIGHTS)
-    if metrics is not None:
-        found.append(_auroc(metrics))
-    if curves is not None:
-        found.append(_roc(curves))
-    if weights is not None:
-        found.append(_gate(weights))
-    if not found:
-        found.append(Missing("Charts to explore", run.why_missing(METRICS)))
-    return found
+    charts = ((METRICS, _auroc), (CURVES, _roc), (GATE_WEIGHTS, _gate))
+    found: list[Block] = [chart(table) for path, chart in charts if (table := run.table(path)) is not None]
+    return found or [Missing("Charts to explore", run.why_missing(METRICS))]
 
 
 def _auroc(metrics: pd.DataFrame) -> Explorer:
@@ -47,16 +60,12 @@ def _auroc(metrics: pd.DataFrame) -> Explorer:
     tests = aggregate.ordered_tests(table)
     keys = ["experiment", "negatives"]
     table = tests[[*keys, "label"]].merge(table, on=keys, how="left")
-    return Explorer(
-        identifier="explore-auroc",
-        title="Explore AUROC by factor",
-        chart="dots",
-        data={
-            "models": _legend(styles),
-            "panels": {"protocol": _values(table["protocol"]), "rows": _values(table["rows"])},
-            "points": _records(table, ["protocol", "rows", "label", "model", "value", "lower", "upper", "n", "seeds"]),
-        },
-    )
+    data: dict[str, object] = {
+        "models": _legend(styles),
+        "panels": {"protocol": _values(table["protocol"]), "rows": _values(table["rows"])},
+        "points": _records(table, ["protocol", "rows", "label", "model", "value", "lower", "upper", "n", "seeds"]),
+    }
+    return Explorer("explore-auroc", "Explore AUROC by factor", "dots", data)
 
 
 def _roc(curves: pd.DataFrame) -> Explorer:
@@ -69,16 +78,12 @@ def _roc(curves: pd.DataFrame) -> Explorer:
         thinned = line.iloc[::_CURVE_STEP]
         points = np.round(thinned[["x", "y"]].to_numpy(dtype=float), 3).tolist()
         lines.append({"protocol": protocol, "label": label[str(experiment)], "model": model, "points": points})
-    return Explorer(
-        identifier="explore-roc",
-        title="Explore ROC curves",
-        chart="curves",
-        data={
-            "models": _legend(styles),
-            "panels": {"protocol": _values(table["protocol"]), "label": list(tests["label"])},
-            "lines": lines,
-        },
-    )
+    data: dict[str, object] = {
+        "models": _legend(styles),
+        "panels": {"protocol": _values(table["protocol"]), "label": list(tests["label"])},
+        "lines": lines,
+    }
+    return Explorer("explore-roc", "Explore ROC curves", "curves", data)
 
 
 def _gate(weights: pd.DataFrame) -> Explorer:
@@ -87,16 +92,12 @@ def _gate(weights: pd.DataFrame) -> Explorer:
     tests = aggregate.ordered_tests(table.drop(columns="label"))
     table = table.rename(columns={"label": "labelled"}).merge(tests[["experiment", "label"]], on="experiment")
     styles = model_styles([f"expert.{name}" for name in _values(table["expert"])])
-    return Explorer(
-        identifier="explore-gate",
-        title="Explore gate weights",
-        chart="bars",
-        data={
-            "models": [entry | {"name": str(entry["name"]).removeprefix("expert.")} for entry in _legend(styles)],
-            "panels": {name: _values(table[name]) for name in ("protocol", "model", "labelled")},
-            "points": _records(table, ["protocol", "model", "labelled", "label", "expert", "value"]),
-        },
-    )
+    data: dict[str, object] = {
+        "models": [entry | {"name": str(entry["name"]).removeprefix("expert.")} for entry in _legend(styles)],
+        "panels": {name: _values(table[name]) for name in ("protocol", "model", "labelled")},
+        "points": _records(table, ["protocol", "model", "labelled", "label", "expert", "value"]),
+    }
+    return Explorer("explore-gate", "Explore gate weights", "bars", data)
 
 
 def _limited(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, ModelStyle]]:
@@ -121,28 +122,6 @@ def _records(table: pd.DataFrame, columns: list[str]) -> list[list[object]]:
     rounded = table[columns].round(_ROUND).astype(object)
     rounded = rounded.where(rounded.notna(), None)
     return [list(columns), *rounded.values.tolist()]
-
-
-_STYLES = {"serious": "bad", "warning": "note", "note": "plain"}
-_FEWEST_MIXTURES = 2
-_LEFT_OUT = (
-    "was left out: it belongs to no mixture and has no results; a factor without any expert counts as unseen in all "
-    "sets and strata"
-)
-# Warnings of one kind that are shown without folding.
-_MOST_ALIKE = 3
-_SCARCE = ("min_", "smaller")
-_RESULT_KINDS = ("set_means", "differences", "auroc", "strata")
-_CURVE_KINDS = ("roc", "precision_recall", "calibration")
-_METRICS_CAPTION = (
-    "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
-    "over seeds."
-)
-_SHUFFLED = (
-    "Some test negatives are not real unbound DNA: they are shuffles of the bound sequences, or what a prepared "
-    "file supplies. A model that does well on them tells real sequence from shuffled, which is easier than telling "
-    "a bound site from an unbound one in the genome."
-)
 
 
 def data(run: Run) -> Section:
@@ -171,16 +150,10 @@ def results(run: Run) -> Section:
     else:
         auroc = metrics[metrics["metric"] == "auroc"]
         means = aggregate.over_factors(auroc, confidence(run)).drop(columns="metric")
-        blocks.append(
-            make_table(
-                means,
-                f"Mean AUROC over the factors of each set; {percent(confidence(run))} t interval, the factor as unit.",
-                "means",
-            )
-        )
-        blocks += (
-            [Fold("What more trainings would give", found)] if (found := retrainings(run, confidence(run))) else []
-        )
+        caption = f"Mean AUROC over the factors of each set; {percent(confidence(run))} t interval, the factor as unit."
+        blocks.append(make_table(means, caption, "means"))
+        if found := retrainings(run):
+            blocks.append(Fold("What more trainings would give", found))
         single = aggregate.over_seeds(metrics).drop(columns=["cell", "stratum"])
         blocks.append(Fold("Every metric on every test set", [make_table(single, _METRICS_CAPTION, "metrics")]))
     return Section("results", "Results on seen and unseen factors", blocks)
@@ -199,13 +172,8 @@ def negatives(run: Run) -> Section:
     kinds = sorted({test.negatives for test in run.study.test_sets})
     blocks = pictures(run, "negatives")
     if len(kinds) == 1:
-        blocks.append(
-            Text(
-                f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; it does "
-                "not show how its models do against others.",
-                style="note",
-            )
-        )
+        text = f"This study tests against one kind of unbound sequence, {kinds[0].replace('_', ' ')}; it does "
+        blocks.append(Text(text + "not show how its models do against others.", style="note"))
     return Section("negatives", "Trained against, tested against", blocks)
 
 
@@ -224,29 +192,14 @@ def _left_out_models(run: Run) -> list[Block]:
 
 
 def _warnings(run: Run) -> list[Block]:
-    """Return the warnings of the audit or, without one, those that the datasets give."""
     audited = run.table(WARNINGS)
-    if audited is not None:
-        return [
-            block
-            for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
-            for block in _alike(alike, _STYLES[str(severity)])
-        ]
-    found = []
-    if any(test.negatives in (SUPPLIED, "dinucleotide_shuffle") for test in run.study.test_sets):
-        found.append(_SHUFFLED)
-    table = run.table(DATASETS)
-    if table is not None:
-        tests = first_kind(table[(table["split"] == "test") & table["overlapping"].notna()])
-        shares = (tests["overlapping"] / tests["positives"]).to_numpy(dtype=float)
-        order = np.argsort(-shares, kind="stable")
-        names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
-        if names:
-            found.append(
-                f"Bound test rows share sequence with bound rows of training: {', '.join(names)}. Results are "
-                "therefore given twice, on all rows and on the rows that share nothing with those."
-            )
-    return [Text(text, style="note") for text in found]
+    if audited is None:
+        return []
+    return [
+        block
+        for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
+        for block in _alike(alike, _STYLES[str(severity)])
+    ]
 
 
 def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
@@ -263,27 +216,15 @@ def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
     return [Text(sentences[0], style=style), rest]
 
 
-_GROUPS = ["protocol", "set", "negatives", "rows"]
-_SHOWN = ["auroc", "auroc_sd", "auroc_averaged"]
-_CAPTION = (
-    "Retrainings, all rows: mean AUROC of one training over factors, the standard deviation over seeds (mean over "
-    "factors), AUROC of the mean of the seeds’ logits, and what the mean gains [{level} t interval, the factor as "
-    "the unit]. A small gain and a small spread say that more trainings of the kind would not raise the result."
-)
-
-
-def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Block]:
-    """Return the table of what averaging over seeds gains; empty where every model has one seed.
-
-    ``level`` is that of the intervals; ``protocol`` restricts the table to one, None shows all.
-    """
+def retrainings(run: Run, protocol: str | None = None) -> list[Block]:
+    """Return the table of what averaging over seeds gains, of one protocol or all; empty with one seed of each model."""
     table = run.table(SEED_AVERAGES)
     if table is None:
         return []
     table = table[(table["rows"] == "all") & table["protocol"].isin([protocol] if protocol else run.study.protocols)]
     table = table.assign(gain=table["auroc_averaged"] - table["auroc"]).dropna(subset=["gain"])
     keys = [*_GROUPS, "model"]
-    gains = over_factors(table, keys, level, "gain")
+    gains = over_factors(table, keys, confidence(run), "gain")
     spreads = by_factor(table, keys, _SHOWN).groupby(keys, sort=False)[_SHOWN].mean().reset_index()
     rows = []
     for names, group in gains.merge(spreads, on=keys).groupby(_GROUPS, sort=False):
@@ -302,4 +243,4 @@ def retrainings(run: Run, level: float, protocol: str | None = None) -> list[Blo
         return []
     shown = pd.DataFrame(rows)
     alike = [name for name in ("protocol", "negatives") if shown[name].nunique() == 1]
-    return [make_table(shown.drop(columns=alike), _CAPTION.format(level=percent(level)), "retrainings")]
+    return [make_table(shown.drop(columns=alike), _CAPTION.format(level=percent(confidence(run))), "retrainings")]
