@@ -33,7 +33,7 @@ HEAD = """# Reference
 
 The options of `tfbs-moe` and its Python API; [predict.md](predict.md) shows how to use both. `make docs` writes this
 page; do not edit it. Config keys and table columns: [config/README.md](../config/README.md). Files of a run:
-[architecture.md](architecture.md).
+[files.md](files.md).
 """
 
 SHOWN = {

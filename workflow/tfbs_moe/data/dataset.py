@@ -1,4 +1,4 @@
-"""One-hot sequences with labels and origins, in memory and as HDF5 (file format: ``docs/architecture.md``).
+"""One-hot sequences with labels and origins, in memory and as HDF5 (file format: ``docs/files.md``).
 
 Everything above the data layer reads sequences through ``Dataset`` and ``read_dataset``.
 """

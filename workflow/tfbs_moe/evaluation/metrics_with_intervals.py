@@ -58,7 +58,7 @@ def evaluate(
 
     All models, seeds and protocols share the resamples of a dataset and row set, which depend on its name and the root
     ``seed``. Returns one row per model × seed × row set × metric, columns ``METRIC_COLUMNS``. ``predictions`` is the
-    table of ``docs/architecture.md``, ``identity`` holds ``IDENTITY``, and ``row_sets`` maps names to masks (N,) over
+    table of ``docs/files.md``, ``identity`` holds ``IDENTITY``, and ``row_sets`` maps names to masks (N,) over
     the examples in ascending order; None takes all. A metric is missing where a row set is empty or lacks a class it
     needs. Raises InputError where the predictions are invalid, a mask has the wrong length or the identity lacks a
     name.

@@ -85,7 +85,7 @@ def predict_datasets(
     share their bound rows. ``motif_prior`` is for motif-conditioned gates and ``baseline.matrix``. ``seed`` is the root
     of the random subsets of many experts; None skips subsets.
 
-    Yields, per dataset, the table of predictions of ``docs/architecture.md``, and the AUROC of every mixture with every
+    Yields, per dataset, the table of predictions of ``docs/files.md``, and the AUROC of every mixture with every
     subset of its experts (``SUBSET_COLUMNS``; no rows where the dataset lacks a class). Raises InputError if a model is
     named twice, was built for another sequence length or gives a logit that is not finite.
     """

@@ -54,7 +54,7 @@ class Scores:
 
 
 def read_scores(predictions: pd.DataFrame, name: str = "the predictions") -> Scores:
-    """Turn a table of predictions (``docs/architecture.md``) into arrays; an empty one has no models.
+    """Turn a table of predictions (``docs/files.md``) into arrays; an empty one has no models.
 
     InputError where a column is missing, a model lacks or repeats examples, labels or pairs differ between models, or a
     logit is not finite; messages call the table ``name``.

@@ -217,7 +217,7 @@ def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
 
 
 def retrainings(run: Run, protocol: str | None = None) -> list[Block]:
-    """Return the table of what averaging over seeds gains, of one protocol or all; empty with one seed of each model."""
+    """Return the table of what averaging over seeds gains, of one protocol or all; empty with one seed per model."""
     table = run.table(SEED_AVERAGES)
     if table is None:
         return []
