@@ -67,15 +67,8 @@ def paper_anova(
     subset of the test set that ``scores`` are of. ``model_seed`` selects one training of each model; the paper has 30
     ``draws``.
     """
-    named = {
-        "experiment": identity["experiment"],
-        "factor": identity["factor"],
-        "protocol": identity["protocol"],
-        "set": identity["set"],
-        "negatives": identity["negatives"],
-        "rows": rows,
-        "metric": "auroc",
-    }
+    names = ("experiment", "factor", "protocol", "set", "negatives")
+    named = {name: identity[name] for name in names} | {"rows": rows, "metric": METRIC}
     reason = not_comparable(scores, models, model_seed)
     if reason:
         sentence = f"{identity['experiment']}: models cannot be compared on it, since {reason}."
@@ -206,25 +199,28 @@ def read_published_draws(path: str | Path) -> pd.DataFrame:
     return long.assign(draw=long["draw"].str.removeprefix(_DRAW).astype(int))
 
 
-def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Run the paper's ANOVA and Tukey tests on its own draws, in the form of ``paper_anova``."""
-    tables = []
-    for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
-        values = {str(model): rows["value"].to_numpy() for model, rows in group.groupby("our_model", sort=False)}
-        identity = {"experiment": factor, "factor": factor, "set": its_set, **PUBLISHED_IDENTITY}
-        tables.append(as_table(anova_of_draws(values, str(factor), DROPOUT, level), identity))
-    empty = as_table([], {"experiment": "", "factor": ""})
-    return pd.concat(tables, ignore_index=True) if tables else empty
-
-
-def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS, level: float = LEVEL) -> pd.DataFrame:
-    """Return ``growth`` of the published draws: F of the first draws of each test set, and F over factors."""
+def _published_sets(published: pd.DataFrame) -> list[tuple[dict[str, object], dict[str, np.ndarray]]]:
+    """Return the identity of each of the authors' test sets and its AUROCs, (draws,) by model, in the order drawn."""
     sets = []
     for (its_set, factor), group in published.groupby(["set", "factor"], sort=False):
         ordered = group.sort_values("draw", kind="stable")
         values = {str(model): rows["value"].to_numpy() for model, rows in ordered.groupby("our_model", sort=False)}
         sets.append(({"experiment": factor, "factor": factor, "set": its_set, **PUBLISHED_IDENTITY}, values))
-    return growth(sets, PUBLISHED, DROPOUT, counts, level)
+    return sets
+
+
+def published_anova(published: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+    """Run the paper's ANOVA and Tukey tests on its own draws, in the form of ``paper_anova``."""
+    tables = [
+        as_table(anova_of_draws(values, str(identity["factor"]), DROPOUT, level), identity)
+        for identity, values in _published_sets(published)
+    ]
+    return pd.concat(tables, ignore_index=True) if tables else as_table([], {"experiment": "", "factor": ""})
+
+
+def published_growth(published: pd.DataFrame, counts: Sequence[int] = COUNTS, level: float = LEVEL) -> pd.DataFrame:
+    """Return ``growth`` of the published draws: F of the first draws of each test set, and F over factors."""
+    return growth(_published_sets(published), PUBLISHED, DROPOUT, counts, level)
 
 
 def draws_of(

@@ -18,7 +18,6 @@ from tfbs_moe.tables import read_tsv
 
 FOLDER = "benchmarks"
 TABLE = f"{FOLDER}/costs.tsv"
-DOCUMENT = f"{FOLDER}/costs.md"
 # Rules that use a GPU if there is one; attribution rules are named after their protocol.
 _ON_GPU = re.compile(
     r"expert(_fold|_relabelled)?|search_share|gate_inputs|gate|calibration|evaluate|attribution_(?!motifs$|summary$)\w+"
