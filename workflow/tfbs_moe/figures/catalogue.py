@@ -28,7 +28,6 @@ DRAWS = "statistics/draws.tsv"
 ATTRIBUTION_SUMMARY = "attributions/summary.tsv"
 ATTRIBUTION_SHIFTS = "attributions/shifts.tsv"
 SITE_PROFILES = "attributions/site_profiles.tsv"
-MOTIFS = "attributions/motifs.tsv"
 MOTIF_MATCHES = "attributions/motif_matches.tsv"
 PLANTED_SITES = "synthetic/sites.tsv"
 LOGO_METHODS = ("gradient", "shiftsmooth", "shiftsmooth_corrected", "ism_corrected")
