@@ -19,7 +19,7 @@ from tfbs_moe.data.related import draw_groups
 from tfbs_moe.evaluation.calibration import OOD_P, Calibration, calibration_quality
 from tfbs_moe.evaluation.metrics_with_intervals import IDENTITY
 from tfbs_moe.sequence import encode, one_hot_from_codes, reverse_complement
-from tfbs_moe.statistics.hypothesis_tests.anova import sphericity
+from tfbs_moe.statistics.hypothesis_tests.linear_models import sphericity
 
 SEEDS = range(3)
 COMPLEMENT = str.maketrans("ACGT", "TGCA")

@@ -9,8 +9,8 @@ from scipy import stats
 from statsmodels.stats.anova import AnovaRM
 
 from tfbs_moe.figures.aggregate import ordered_tests, over_factors, over_seeds, paired_differences
-from tfbs_moe.statistics.background import background_shares
-from tfbs_moe.statistics.draws import growth, published_anova, published_growth
+from tfbs_moe.statistics.mixtures import background_shares
+from tfbs_moe.statistics.paper import growth, published_anova, published_growth
 from tfbs_moe.study import BACKGROUND_BASELINE, IN_DISTRIBUTION, OTHER_CELL, UNSEEN
 
 SEEDS = range(3)
