@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tfbs_moe.config import Experiment
 from tfbs_moe.genome.assemblies import NO_GENOME, PLANTED, StudyGenome, study_genome
 
 # Sets of test sets by their relation to the experts' training, in the order in which they are shown.
@@ -46,7 +45,7 @@ class Study:
     """The names of a study; experiments keep the order of their table."""
 
     config: dict[str, Any]  # completed, see ``complete_config``
-    experiments: dict[str, Experiment]  # rows of the experiments table by name
+    experiments: dict[str, dict[str, str]]  # rows of the experiments table by name
 
     @cached_property
     def genome(self) -> StudyGenome:

@@ -19,7 +19,7 @@ from tfbs_moe.attribution.methods.adapter import adapt
 from tfbs_moe.attribution.methods.gradients import simplex_corrected
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.attribution.motifs.known_sites import SOURCES, known_matches, matches_by_place
-from tfbs_moe.attribution.names import INTO_FLANKS, needs_flanks
+from tfbs_moe.attribution.names import CORRECTED, INTO_FLANKS, needs_flanks
 from tfbs_moe.attribution.store import Attributions, make_attributions, summarise
 from tfbs_moe.data.dataset import Dataset, subset
 from tfbs_moe.errors import InputError
@@ -174,13 +174,19 @@ def explain(subject: Subject, what: Request) -> Iterator[Explanation]:
     """Yield the explanation of one model by every method; faithfulness is evaluated for mixtures only."""
     X = what.dataset.one_hot
     few = _few(what)
+    raw: dict[tuple[str, bytes], np.ndarray] = {}
     with adapt(subject.model, batch_size=what.batch_size) as lent:
         for method in what.methods:
             settings = _of_method(method, what.settings)
-            around = _around(method, what)
-            again: Callable[[np.ndarray], np.ndarray] = partial(
-                attribute, lent, method=method, seed=what.seed, **settings, **around
-            )
+            options = settings | _around(method, what)
+
+            def again(x: np.ndarray, method: str = method, options: Mapping[str, Any] = options) -> np.ndarray:
+                # Uncorrected and corrected attributions of the same copies come from the same passes.
+                key = method.removesuffix(CORRECTED), x.tobytes()
+                if key not in raw:
+                    raw[key] = attribute(lent, x, key[0], seed=what.seed, **options)
+                return raw[key] if key[0] == method else simplex_corrected(raw[key])
+
             values = again(X) if method not in REFERENCES else REFERENCES[method](subject.ism)
             evaluated = evaluate_attribution(
                 values,

@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, get_origin
@@ -133,6 +133,7 @@ def _chosen(method: str) -> Method:
     return METHODS[method]
 
 
+@cache
 def _parameters(function: Function) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     return {name: item for name, item in parameters.items() if item.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tfbs_moe import __version__
+from tfbs_moe.config import Experiment
 from tfbs_moe.figures.catalogue import figure_items
 from tfbs_moe.files import atomic
 from tfbs_moe.planning import CARDS, CRATE, METHODS, document_files
@@ -22,7 +23,7 @@ from tfbs_moe.report.documents.cards import cards, expert_cards
 from tfbs_moe.report.documents.methods import methods, references
 from tfbs_moe.report.inputs import TABLES, Run, models_of, read_run
 from tfbs_moe.report.page import FIGURE_SUFFIXES, Block, Items, Text, to_markdown
-from tfbs_moe.study import Experiment, Study
+from tfbs_moe.study import Study
 from tfbs_moe.tables import write_json
 
 PACKAGES = ("snakemake", "torch", "numpy", "pandas", "scipy", "scikit-learn", "tangermeme", "pybedtools", "h5py")
