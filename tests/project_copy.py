@@ -96,7 +96,8 @@ def compile_kernels() -> None:
     """
     from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
     from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, ranking_metrics
-    from tfbs_moe.models.lookup_convolution import read_bases, scan, scan_gradient
+    from tfbs_moe.models.registry import build
+    from tfbs_moe.sequence import one_hot_from_codes
 
     lock = os.open(ROOT / "workflow", os.O_RDONLY)
     try:
@@ -105,8 +106,10 @@ def compile_kernels() -> None:
         ranking_metrics(
             Ranked(np.array([True, False]), np.array([1.0, 0.0])), np.ones((1, 2), np.uint8), MetricSettings()
         )
-        letters, _ = read_bases(np.zeros((1, 4, 8), np.float32), 0)
-        filters = np.ones((1, 4, 4), np.float32), np.zeros(1, np.float32)
-        scan_gradient(letters, *filters, scan(letters, *filters, True))
+        model, sequences = build("convnet", 8, {}, seed=0).eval(), np.zeros((1, 8), np.uint8)
+        model.predict(one_hot_from_codes(sequences))
+        direct = model.direct_gradients()
+        assert direct is not None
+        direct(sequences, np.zeros(1, np.float32), np.zeros(1, np.int64), np.zeros(0, np.bool_), 1.0, 0)
     finally:
         os.close(lock)

@@ -185,7 +185,7 @@ def test_kill_9_and_go_on_gives_the_same_weights(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
     def start(name: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name, str(20 * KILLS)], env=environment)
+        return subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), name, str(100 * KILLS)], env=environment)
 
     def written() -> int:
         return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0

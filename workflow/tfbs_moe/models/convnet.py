@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from tfbs_moe.models.expert import ALPHABET_SIZE, BatchMask, Expert, ExpertParameters, pad_neutral
+from tfbs_moe.models.expert import ALPHABET_SIZE, BatchMask, DirectGradients, Expert, ExpertParameters, pad_neutral
 
 
 class MotifScan(nn.Module):
@@ -130,3 +131,44 @@ class ConvNet(Expert):
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Embed (N, 4, L) into (N, E)."""
         return self.embed_features(self.scan(x, self.columns_beside(x)))
+
+    def direct_gradients(self) -> DirectGradients | None:
+        """Return the compiled pass over a batch, where it computes what the layers would."""
+        known = type(self) is ConvNet and self.settings.reverse_complement != "average"
+        plain = all(p.requires_grad and p.device.type == "cpu" and p.dtype == torch.float32 for p in self.parameters())
+        return _DirectGradients(self) if known and plain else None
+
+
+class _DirectGradients:
+    """Gradients by ``convnet_gradients``."""
+
+    def __init__(self, model: ConvNet) -> None:
+        from tfbs_moe.models.convnet_gradients import Dropout, Weights
+
+        probability, shared = model.settings.dropout, model.settings.dropout_kind == "batch_mask"
+        self.dropout, self.epsilon = Dropout(probability, shared), model.norm.eps
+        parameters = list(model.parameters())
+        # Optimisers change weights in place.
+        self.weights = Weights(*(parameter.detach().numpy() for parameter in parameters))
+        self.all_gradients = torch.zeros(sum(parameter.numel() for parameter in parameters))
+        parts = self.all_gradients.split([parameter.numel() for parameter in parameters])
+        shaped = [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
+        for parameter, gradient in zip(parameters, shaped, strict=True):
+            parameter.grad = gradient
+        self.gradients = Weights(*(gradient.numpy() for gradient in shaped))
+
+    def __call__(
+        self,
+        codes: np.ndarray,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        turned: np.ndarray,
+        positive_weight: float,
+        seed: int,
+    ) -> float:
+        from tfbs_moe.models.convnet_gradients import loss_and_gradients
+
+        self.all_gradients.zero_()
+        return loss_and_gradients(
+            codes, labels, rows, turned, positive_weight, seed, self.dropout, self.epsilon, self.weights, self.gradients
+        )

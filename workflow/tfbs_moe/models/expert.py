@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,26 @@ def pad_neutral(x: torch.Tensor, columns: int) -> torch.Tensor:
 ALPHABET_SIZE = 4
 PREDICTION_BATCH = 1024
 Sequences = Sequence[str] | np.ndarray | torch.Tensor
+
+
+class DirectGradients(Protocol):
+    """A batch's loss and gradients without autograd."""
+
+    def __call__(
+        self,
+        codes: np.ndarray,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        turned: np.ndarray,
+        positive_weight: float,
+        seed: int,
+    ) -> float:
+        """Set the gradients of all weights for the mean loss of the sequences ``rows`` (n,), and return that.
+
+        ``codes`` uint8 (N, L) are 0 to 4 as in ``sequence``, ``labels`` float32 (N,). Sequences with ``turned``, bool
+        (N,), are reverse-complemented; empty, none are. Positives weigh ``positive_weight``. ``seed``, below 2^63, is
+        that of dropout in this batch.
+        """
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,10 @@ class Expert(nn.Module, ABC):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logit (N,) of sequences (N, 4, L)."""
         return self.classify(self.embed(x))
+
+    def direct_gradients(self) -> DirectGradients | None:
+        """Return a quicker way than autograd to gradients in training; None, as here, if there is none."""
+        return None
 
     def predict(self, sequences: Sequences, *, batch_size: int = PREDICTION_BATCH) -> torch.Tensor:
         """Return logits, float32 (N,) on the CPU without gradients, of N strings or one-hot (N, 4, L), rows A C G T.

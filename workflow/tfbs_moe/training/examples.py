@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from tfbs_moe.data.dataset import Dataset
 from tfbs_moe.errors import LeftOutError
+from tfbs_moe.sequence import check_codes, codes_from_one_hot
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Codes of one-hot inputs in main memory, uint8 (N, L); see ``sequence``."""
+        return check_codes(codes_from_one_hot(self.inputs.numpy()))
 
     def batch(self, index: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float32 inputs and labels of the examples ``index``, on ``device``."""

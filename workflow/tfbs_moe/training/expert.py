@@ -134,6 +134,7 @@ def _trained(
         fingerprint=fingerprint,
         report=report,
         renew=fresh_negatives(train, device, seed) if settings.fresh_negatives else None,
+        direct=None if settings.compile else model.direct_gradients(),
     )
     written = {**facts, "metrics": fitted.metrics, "fingerprint": fingerprint}
     return write_result(folder, fitted, machine_record(device), lambda: bundle.save(model, folder, written))

@@ -19,6 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from tfbs_moe.errors import LeftOutError
+from tfbs_moe.models.expert import DirectGradients
 from tfbs_moe.runtime import named_seed, torch_rng
 from tfbs_moe.training.checkpoint import (
     SignalWatch,
@@ -95,17 +96,22 @@ def fit(
     fingerprint: str = "",
     report: Report | None = None,
     renew: Renew | None = None,
+    direct: DirectGradients | None = None,
 ) -> Fitted:
     """Train a network on its device, and leave the weights of its best epoch in it.
 
     A checkpoint with another ``fingerprint``, the digest of everything the training depends on, is ignored. ``seed`` is
     the root of the streams ``order``, ``dropout``, ``augmentation`` and ``validation_order``. Raises DivergedError if
     the loss or a validation logit is no longer finite, and Interrupted, with the checkpoint written, on a signal.
+    ``direct``, for one-hot examples and a network without penalty on a CPU, replaces ``predict`` and autograd in
+    training steps.
     """
     device = next(model.parameters()).device
     devices = [device] if device.type == "cuda" else []
     with watch_signals() as watch, torch.random.fork_rng(devices=devices):
-        training = _Training(model, predict, train, validation, settings, seed, checkpoint, fingerprint, watch, renew)
+        training = _Training(
+            model, predict, train, validation, settings, seed, checkpoint, fingerprint, watch, renew, direct
+        )
         return training.run(report)
 
 
@@ -124,9 +130,10 @@ class _Training:
         fingerprint: str,
         watch: SignalWatch,
         renew: Renew | None,
+        direct: DirectGradients | None,
     ) -> None:
         self.model = model
-        self.renew = renew
+        self.renew, self.direct = renew, direct
         if settings.compile:
             # Sets determinism in the compiler, too.
             torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
@@ -203,14 +210,11 @@ class _Training:
         self.model.train()
         shown = time.monotonic()
         while progress.batch < self.batches:
-            started = time.perf_counter()
             set_learning_rate(self.optimizer, self._rate(progress.batch + 1))
             rows = order[progress.batch * size : (progress.batch + 1) * size]
-            x, y = self.train.batch(rows, self.device)
-            if turned is not None:
-                x = torch.where(turned[rows].to(self.device).view(-1, 1, 1), x.flip(1, 2), x)
-            progress.data_seconds += time.perf_counter() - started
-            self.loss_sum += self._step(x, y) * len(rows)
+            loss = self._gradients(rows, turned) if self.direct is None else self._direct_gradients(rows, turned)
+            self._step()
+            self.loss_sum += loss * len(rows)
             progress.batch += 1
             progress.samples += len(rows)
             self._between_steps()
@@ -230,20 +234,36 @@ class _Training:
         generator = torch_rng(self.seed, "augmentation", self.progress.epoch)
         return torch.rand(len(self.train), generator=generator).lt(0.5).to(self.train.labels.device)
 
-    def _step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Train on one batch; return its mean loss without the penalty."""
+    def _gradients(self, rows: torch.Tensor, turned: torch.Tensor | None) -> torch.Tensor:
+        """Set the gradients for one batch; return its mean loss without the penalty."""
+        started = time.perf_counter()
+        x, y = self.train.batch(rows, self.device)
+        if turned is not None:
+            x = torch.where(turned[rows].to(self.device).view(-1, 1, 1), x.flip(1, 2), x)
+        self.progress.data_seconds += time.perf_counter() - started
         with self._precision():
             logits, penalty = self.predict(x)
         loss = F.binary_cross_entropy_with_logits(logits.float(), y, pos_weight=self.positive_weight)
         for parameter in self.learning:
             parameter.grad = None
         self.scaler.scale(loss if penalty is None else loss + penalty).backward()
+        return loss.detach()
+
+    def _direct_gradients(self, rows: torch.Tensor, turned: torch.Tensor | None) -> float:
+        """Do what ``_gradients`` does."""
+        assert self.direct is not None
+        flipped = np.zeros(0, np.bool_) if turned is None else turned.numpy()
+        weight = 1.0 if self.positive_weight is None else float(self.positive_weight)
+        seed = named_seed(self.seed, "dropout", self.progress.epoch, self.progress.batch)
+        return self.direct(self.train.codes, self.train.labels.numpy(), rows.numpy(), flipped, weight, seed)
+
+    def _step(self) -> None:
+        """Change the weights by their gradients."""
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.learning, self.settings.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach()
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, dtype=self.half) if self.mixed else nullcontext()

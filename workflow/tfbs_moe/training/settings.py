@@ -78,7 +78,25 @@ class _AdamW(torch.optim.AdamW):
 
 class _Sgd(torch.optim.SGD):
     add_param_group = unwrap(torch.optim.SGD.add_param_group)
-    step = torch.no_grad()(unwrap(torch.optim.SGD.step))
+    _any_step = torch.no_grad()(unwrap(torch.optim.SGD.step))
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Take the same step, on a CPU without what torch does around it: more than half of a small network's time."""
+        kept = ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if any(weight.device.type != "cpu" for weight in weights):
+                return self._any_step(closure)
+            states = [self.state[weight] for weight in weights] if group["momentum"] else []
+            for state, weight in zip(states, weights, strict=False):
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+            gradients, momenta = [weight.grad for weight in weights], [state["momentum_buffer"] for state in states]
+            settings = {name: group[name] for name in kept}
+            torch._fused_sgd_(weights, gradients, momenta, is_first_step=False, **settings)
+        return None
+
     step.hooked = True  # type: ignore[attr-defined]
 
 
