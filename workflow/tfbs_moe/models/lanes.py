@@ -7,8 +7,8 @@ contiguous, of float32 and one dimension.
 
 from typing import Any
 
-from llvmlite import ir
 from numba.core import types
+from numba.core.cgutils import ir
 from numba.extending import intrinsic, models, register_model
 
 WIDTH = 8
