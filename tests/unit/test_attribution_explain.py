@@ -20,6 +20,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.models.mixture import MixtureOfExperts
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import one_hot, one_hot_from_codes
+from tfbs_moe.tables import labelled_and_joined
 
 LENGTH = 40
 WORD = "TGACTCATTGC"
@@ -224,3 +225,14 @@ def test_filters_are_told_of_every_expert() -> None:
     assert "2 filters of the first layer respond, 1 of them" in found.summary["sentence"][0]
     assert "MINE (filter_3" in found.summary["sentence"][0] and "No filter" in found.summary["sentence"][1]
     assert set(found.motifs["method"]) == {"first_layer"} and set(found.motifs["model"]) == {"convnet.A"}
+
+
+def test_tables_of_several_models_keep_their_names_rows_and_types():
+    parts = [
+        ({"model": "a", "passes": 3}, pd.DataFrame({"metric": ["x", "y"], "value": [0.5, np.nan]})),
+        ({"model": "b", "passes": 0}, pd.DataFrame(columns=["metric", "value"])),
+        ({"model": "c", "passes": 10}, pd.DataFrame({"metric": ["x"], "value": [1.0]})),
+    ]
+    expected = {"model": ["a", "a", "c"], "passes": [3, 3, 10], "metric": ["x", "y", "x"], "value": [0.5, np.nan, 1.0]}
+    pd.testing.assert_frame_equal(labelled_and_joined(parts), pd.DataFrame(expected))
+    assert labelled_and_joined(parts[1:2]).columns.tolist() == list(expected)

@@ -12,7 +12,7 @@ from tfbs_moe.genome.genome import Genome
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, select_device, step
-from tfbs_moe.tables import joined, labelled, read_parquet, read_tsv, write_tsv
+from tfbs_moe.tables import labelled_and_joined, read_parquet, read_tsv, write_tsv
 
 params = snakemake.params
 with step(snakemake.log[0]):
@@ -57,20 +57,19 @@ with step(snakemake.log[0]):
             described = {"method": method, "model": model, "root_seed": params.seed}
             write_attributions(no_attributions(dataset.length, described), outputs[model, method])
     identity = identity_as_trained(params.identity, trained_cells(read_tsv(snakemake.input.trained)))
-    for parts in tables.values():
-        parts.append(pd.DataFrame(columns=[*identity, "model", "seed"]))
     for model, folder in explained.items():
         subject = prepare(model, folder, what, device)
         names = identity | {"model": model, "seed": params.replicate}
         for found in explain(subject, what):
             write_attributions(found.attributions, outputs[model, found.method])
-            tables["summary"].append(labelled(found.summary, names | {"method": found.method, "passes": found.passes}))
-            tables["site_profiles"].append(labelled(found.profiles, names | {"method": found.method}))
+            tables["summary"].append((names | {"method": found.method, "passes": found.passes}, found.summary))
+            tables["site_profiles"].append((names | {"method": found.method}, found.profiles))
         relabelled = params.relabelled.get(model)
         if relabelled and bundle.left_out(relabelled):
             relabelled = None
         examined = examine(subject, what, bundle.load(relabelled, device) if relabelled else None)
         for name in ("equivariance", "sanity", "shifts"):
-            tables[name].append(labelled(getattr(examined, name), names))
+            tables[name].append((names, getattr(examined, name)))
+    nothing_found = pd.DataFrame(columns=[*identity, "model", "seed"])
     for name, parts in tables.items():
-        write_tsv(joined(parts), snakemake.output[name])
+        write_tsv(labelled_and_joined(parts) if parts else nothing_found, snakemake.output[name])
