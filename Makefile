@@ -82,7 +82,7 @@ bench: setup-dev
 docs: setup-dev
 	$(IN_VENV) python docs/make_config_tables.py config/README.md
 	$(IN_VENV) python docs/make_reference.py docs/reference.md
-	$(IN_VENV) python -m tfbs_moe.data.simulation.rehearsal_table config/rehearsal.tsv
+	$(IN_VENV) python docs/make_rehearsal_table.py config/rehearsal.tsv
 
 # uv reads pyproject.toml for all supported versions of Python at once. torch and what only its CUDA
 # builds need are left out: envs/setup.sh chooses the build, and the build pins those itself.

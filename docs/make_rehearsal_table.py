@@ -1,6 +1,6 @@
 """The experiments table of the rehearsal, ``config/rehearsal.tsv``, derived from that of the full study.
 
-``python -m tfbs_moe.data.simulation.rehearsal_table config/rehearsal.tsv`` rewrites it. Rows lose their checksum,
+``python docs/make_rehearsal_table.py config/rehearsal.tsv`` rewrites it. Rows lose their checksum,
 and their source becomes ``planted:<matrices>:<peaks>``:
 
 * matrices: ``matrix_id`` of ``resources/factors.tsv``; of a factor without one, those of the factors it ``sits_with``.
