@@ -54,7 +54,8 @@ def train_ours(sequences: list[str], labels: np.ndarray, pooling: str, options: 
         max_epochs=options.epochs, patience=options.epochs, mixed_precision=False,
     )  # fmt: skip
     started = time.perf_counter()
-    fit(model, lambda x: (model(x), None), train, validation, settings, seed=0)
+    predict, direct = lambda x: (model(x), None), model.direct_gradients()
+    fit(model, predict, train, validation, settings, seed=0, direct=direct)
     return time.perf_counter() - started
 
 
