@@ -287,6 +287,21 @@ def test_no_expert_learns_on_with_rows_of_its_factor_that_it_is_hidden_from(
     assert again[0] == again[1]
 
 
+def test_a_pooled_network_that_knows_the_factor_does_not_learn_on_where_another_stands_in_for_it(
+    with_pooled: tuple[list[GateExpert], dict], tmp_path: Path
+) -> None:
+    """With ``expert_dropout`` of 1 the gate sees networks without the factor alone, also while experts learn on."""
+    gate_inputs = looked(with_pooled, tmp_path / "gate_inputs", "held_out")
+    parts = [{name: _read(with_pooled, name, split) for name in "AB"} for split in (0, 1)]
+    tuned = trained(
+        with_pooled, gate_inputs, tmp_path / "gate", settings=GATE_SETTINGS | {"weight_decay": 0.0},
+        expert_dropout=1.0, fine_tuning=FineTuning(1, *parts),
+    )  # fmt: skip
+    after = {entry["name"]: entry["weights_sha256"] for entry in tuned["experts"]}
+    before = {each.name: bundle.describe(each.folder)["weights"]["sha256"] for each in with_pooled[0]}
+    assert [name for name in after if after[name] == before[name]] == ["pooled"]
+
+
 def test_best_expert_is_chosen_by_validation(study: tuple[list[GateExpert], dict], tmp_path: Path) -> None:
     written = trained(study, looked(study, tmp_path / "gate_inputs"), tmp_path / "gate", gate="best_expert")
     areas = written["metrics"]["validation_auroc_of_experts"]

@@ -67,7 +67,9 @@ def fine_tune(
         batch_size=min(_BATCH, settings.batch_size),
         max_epochs=fine_tuning.epochs,
     )
-    hidden, bases = gate_inputs.hidden.to(device), 4 * mixture.window
+    # Networks trained without a factor do not learn on: where one would stand in for an expert, that is absent.
+    replaced = torch.tensor([name in gate_inputs.without for name in gate_inputs.names])
+    hidden, bases = (gate_inputs.hidden | replaced).to(device), 4 * mixture.window
 
     def predict(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         beside = inputs[:, bases:]
