@@ -243,6 +243,17 @@ def test_an_expert_never_speaks_of_what_it_learnt_be_it_a_row_of_another_experim
         rows = np.flatnonzero(fold == one)
         assert len(rows) > 3
         np.testing.assert_allclose(held[rows], outsider(train.one_hot[rows]), rtol=1e-3, atol=1e-4)
+    # Networks of B are aligned on what no expert knows: B's first validation rows are A's training rows.
+    _, _, (_, _, train, valid) = folded
+    known = in_calibration_split(valid) | (np.arange(len(valid)) < 6)
+    looked_at = gate_inputs["out_of_fold"]
+    mine = looked_at.unpack(looked_at.inputs)[0][of_b[1], 1]
+    embed = {fold: embedder(path) for fold, path in enumerate(gate_experts[1].folds)}
+    whole, fold = embedder(gate_experts[1].folder), deal_folds(train, 2)
+    for one in (0, 1):
+        outsider, _ = align(embed[one], valid.one_hot[~known], whole(valid.one_hot[~known]))
+        rows = np.flatnonzero(fold == one)
+        np.testing.assert_allclose(mine[rows], outsider(train.one_hot[rows]), rtol=1e-3, atol=1e-4)
 
 
 def test_a_network_without_a_factor_is_silent_of_rows_that_it_learnt_with_another(folded, tmp_path: Path) -> None:

@@ -216,11 +216,18 @@ def write_gate_inputs(
         "data": records,
         "counts": {"training": len(learning), "validation": len(validation)},
     }
-    without = _without_factor(left_out, gate_experts, data, stack, device)
+    ends = np.cumsum(sizes)
+    # What networks are aligned on: neither rows that calibrate nor any that a network was trained on.
+    free = {
+        name: np.flatnonzero(~excluded[end - size : end])
+        for (name, split), size, end in zip(sources, sizes, ends, strict=True)
+        if split
+    }
+    without = _without_factor(left_out, gate_experts, data, free, stack, device)
     outsiders: list[list[Outsider]] = []
     if rows == OUT_OF_FOLD:
         _check_folds(gate_experts, {names: [each.hexdigest() for each in own] for names, own in outside.items()})
-        outsiders, explained = _outsiders(gate_experts, data, stack, device)
+        outsiders, explained = _outsiders(gate_experts, data, free, stack, device)
         description["explained_by_alignment"] = explained
     wanted = np.concatenate([learning, validation])
     width = (len(stack) + len(description["without_factor"])) * stack.embedding_size + _COLUMNS
@@ -396,6 +403,7 @@ def _who_looks(met: csr_array, gate_experts: int) -> np.ndarray:
 def _outsiders(
     gate_experts: Sequence[GateExpert],
     data: Mapping[str, tuple[str | Path, str | Path]],
+    free: Mapping[str, np.ndarray],
     stack: ExpertStack,
     device: torch.device,
 ) -> tuple[list[list[Outsider]], dict[str, float]]:
@@ -406,7 +414,7 @@ def _outsiders(
         if not gate_expert.trained_on:
             found.append([])
             continue
-        one_hot = _aligning(gate_expert, gate_expert.trained_on, data)
+        one_hot = _aligning(gate_expert, gate_expert.trained_on, data, free)
         target = _alone(stack.expert(place))(one_hot)
         networks = bundle.load_experts(dict(zip(gate_expert.folds, gate_expert.folds, strict=True)), device).values()
         pairs = [align(_alone(network), one_hot, target) for network in networks]
@@ -421,12 +429,13 @@ def _outsiders(
 
 
 def _aligning(
-    gate_expert: GateExpert, names: Sequence[str], data: Mapping[str, tuple[str | Path, str | Path]]
+    gate_expert: GateExpert,
+    names: Sequence[str],
+    data: Mapping[str, tuple[str | Path, str | Path]],
+    free: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-    """Return the validation sequences (n, 4, L) of experiments that other networks are aligned on."""
-    validation = [read_dataset(data[name][1]) for name in names]
-    # The calibration split must not influence a gate's inputs.
-    one_hot = np.concatenate([rows.one_hot[~in_calibration_split(rows)] for rows in validation])
+    """Return the ``free`` validation sequences (n, 4, L) of experiments, on which other networks are aligned."""
+    one_hot = np.concatenate([read_dataset(data[name][1]).one_hot[free[name]] for name in names])
     if not len(one_hot):
         raise InputError(
             f"{gate_expert.name}: no validation row of {', '.join(names)} is left to align its networks on"
@@ -459,6 +468,7 @@ def _without_factor(
     left_out: Sequence[_NetworkWithout],
     gate_experts: Sequence[GateExpert],
     data: Mapping[str, tuple[str | Path, str | Path]],
+    free: Mapping[str, np.ndarray],
     stack: ExpertStack,
     device: torch.device,
 ) -> list[Outsider]:
@@ -476,7 +486,7 @@ def _without_factor(
             raise InputError(
                 f"{network.folder} was trained on other rows than those of all factors but {said}; train it again"
             )
-        one_hot = _aligning(gate_expert, network.trained_on, data)
+        one_hot = _aligning(gate_expert, network.trained_on, data, free)
         expert = bundle.load_experts({gate_expert.name: network.folder}, device)[gate_expert.name]
         outsider, left = align(_alone(expert), one_hot, _alone(stack.expert(network.instead_of))(one_hot))
         found.append(outsider)
