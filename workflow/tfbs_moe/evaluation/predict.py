@@ -95,7 +95,7 @@ def predict_datasets(
             raise InputError(f"model {name}, seed {replicate} is named twice among the models to predict with")
     outputs: list[dict[tuple[str, int], Output]] = [{} for _ in datasets]
     once, places = _distinct(datasets)
-    known = None if motif_prior is None else motif_occupancy(motif_prior, once)
+    known: np.ndarray | None = None
     untrained = _scores(once, motif_prior)
     for replicate in sorted({replicate for _, replicate in names}):
         folders = {name: folder for name, its_replicate, folder in models if its_replicate == replicate}
@@ -111,8 +111,12 @@ def predict_datasets(
             if seed is None
             else {name: expert_subsets(len(mixture.names), seed) for name, mixture in _mixtures(loaded)}
         )
+        mixtures = [model for model in loaded.values() if isinstance(model, MixtureOfExperts)]
+        motif_conditioned = any(mixture.gate.motif_conditioned for mixture in mixtures)
+        if motif_conditioned and motif_prior is not None and known is None:
+            known = motif_occupancy(motif_prior, once)
         found = predict_models(loaded, once, device, batch_size, known, ood_score, away)
-        if any(isinstance(model, MixtureOfExperts) and model.gate.motif_conditioned for model in loaded.values()):
+        if motif_conditioned:
             found |= _matrix_sum(loaded, found, once, motif_prior)
         for dataset, rows, its_outputs in zip(datasets, places, outputs, strict=True):
             own, also = ({name: output.of(rows) for name, output in each.items()} for each in (found, untrained))
