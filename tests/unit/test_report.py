@@ -335,6 +335,14 @@ def test_an_unreached_reproduction_comes_with_what_the_tables_say_of_why(run: Ru
     assert "0.679 ± 0.004 over 3 seeds" in text
 
 
+def test_where_the_audit_warns_of_nothing_the_page_says_what_negatives_are_and_what_overlaps(run: Run) -> None:
+    """Neither is a fault of the data, and both limit what a result means."""
+    quiet = run.tables | {data_and_results.WARNINGS: pd.DataFrame()}
+    negatives, overlap = data_and_results._warnings(Run(run.folder, run.study, run.published, quiet))
+    assert "they are shuffles of the bound sequences, or what a prepared file supplies" in negatives.text
+    assert re.search(r"share sequence with bound rows of training: \w+ \d+%, ", overlap.text)
+
+
 def test_a_reached_reproduction_gives_no_reasons(run: Run) -> None:
     """Nothing is explained that needs no explanation."""
     metrics = run.tables[METRICS].copy()

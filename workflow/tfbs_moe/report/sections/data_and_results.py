@@ -19,6 +19,7 @@ from tfbs_moe.report.inputs import (
 from tfbs_moe.report.page import Block, Explorer, Fold, Items, Missing, Section, Text, interval, make_table
 from tfbs_moe.report.sections.answer import confidence
 from tfbs_moe.statistics.units import by_factor, first_kind, over_factors
+from tfbs_moe.study import SUPPLIED
 
 MOST_MODELS = 12  # Limit of models in a chart; mixtures and baselines go before experts.
 _CURVE_STEP = 4
@@ -37,6 +38,11 @@ _CURVE_KINDS = ("roc", "precision_recall", "calibration")
 _METRICS_CAPTION = (
     "Means over training seeds; lower and upper: mean of the seeds' bootstrap intervals; lowest and highest: extremes "
     "over seeds."
+)
+_SHUFFLED = (
+    "Some test negatives are not real unbound DNA: they are shuffles of the bound sequences, or what a prepared "
+    "file supplies. A model that does well on them tells real sequence from shuffled, which is easier than telling "
+    "a bound site from an unbound one in the genome."
 )
 _GROUPS = ["protocol", "set", "negatives", "rows"]
 _SHOWN = ["auroc", "auroc_sd", "auroc_averaged"]
@@ -192,14 +198,29 @@ def _left_out_models(run: Run) -> list[Block]:
 
 
 def _warnings(run: Run) -> list[Block]:
+    """Return the warnings of the audit or, where it has none, what the datasets say."""
     audited = run.table(WARNINGS)
-    if audited is None:
-        return []
-    return [
-        block
-        for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
-        for block in _alike(alike, _STYLES[str(severity)])
-    ]
+    if audited is not None:
+        return [
+            block
+            for (severity, _), alike in audited.groupby(["severity", "what"], sort=False)
+            for block in _alike(alike, _STYLES[str(severity)])
+        ]
+    found = []
+    if any(test.negatives in (SUPPLIED, "dinucleotide_shuffle") for test in run.study.test_sets):
+        found.append(_SHUFFLED)
+    table = run.table(DATASETS)
+    if table is not None:
+        tests = first_kind(table[(table["split"] == "test") & table["overlapping"].notna()])
+        shares = (tests["overlapping"] / tests["positives"]).to_numpy(dtype=float)
+        order = np.argsort(-shares, kind="stable")
+        names = [f"{tests['experiment'].iloc[place]} {shares[place]:.0%}" for place in order if shares[place] > 0]
+        if names:
+            found.append(
+                f"Bound test rows share sequence with bound rows of training: {', '.join(names)}. Results are "
+                "therefore given twice, on all rows and on the rows that share nothing with those."
+            )
+    return [Text(text, style="note") for text in found]
 
 
 def _alike(warnings: pd.DataFrame, style: str) -> list[Block]:
