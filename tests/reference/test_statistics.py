@@ -207,10 +207,13 @@ def test_margins_have_the_sign_of_every_comparison(metric: str) -> None:
     assert "is no worse than" in inferior["sentence"]
     bound = stats.ttest_1samp(difference, 0, **side).confidence_interval()
     assert (inferior["effect_lower"], inferior["effect_upper"]) == pytest.approx((bound.low, bound.high))
+    # An interval without an end has the level of its one end; that of two tests leaves out a share at both.
+    assert inferior["check"] == "one-sided, interval of level 0.95"
     tost = rows["equivalence (TOST)"]
     assert tost["p"] == pytest.approx(ttost_paired(difference, np.zeros(9), -0.01, 0.01)[0])
     ends = stats.ttest_1samp(difference, 0).confidence_interval(0.9)
     assert (tost["effect_lower"], tost["effect_upper"]) == pytest.approx((ends.low, ends.high))
+    assert tost["check"] == "one-sided, interval of level 0.9"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 9])

@@ -125,7 +125,9 @@ def test_ranks_and_shares_of_pairs(seed: int) -> None:
     values = draw.integers(0, 4, (6, 4)).astype(float)
     assert mean_ranks(values) == pytest.approx(stats.rankdata(-values, axis=1).mean(axis=0))
     # Demšar (2006), table 5: q for 5 models is 2.728 at .05; 30 data sets.
-    assert critical_difference(5, 30, 0.95) == pytest.approx(2.728 * np.sqrt(5 * 6 / (6 * 30)), abs=2e-3)
+    assert critical_difference(np.tile(np.arange(5), (30, 1)), 0.95) == pytest.approx(
+        2.728 * np.sqrt(5 * 6 / (6 * 30)), abs=2e-3
+    )
     for first, second in ((1, 1), (1, 3), (4, 2), (9, 7)):
         a, b = draw.integers(0, 3, first).astype(float), draw.integers(0, 3, second).astype(float)
         share, lower, upper = probability_of_superiority(a, b, 0.95)

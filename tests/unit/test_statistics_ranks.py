@@ -1,6 +1,6 @@
 """Rank tests and effect sizes: against Demšar's worked example, scipy, statsmodels and scikit-posthocs."""
 
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_demsars_ranks_and_critical_difference():
     # Demšar's tables of q: 3.031 for eight classifiers, 3.164 for ten.
     for models, q in ((8, 3.031), (10, 3.164)):
         expected = q * np.sqrt(models * (models + 1) / (6 * 30))
-        assert critical_difference(models, 30, 0.95) == pytest.approx(expected, rel=1e-3)
+        assert critical_difference(np.tile(np.arange(models), (30, 1)), 0.95) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(("count", "models"), [(2, 3), (3, 3), (4, 2), (5, 3), (3, 4), (6, 2)])
@@ -68,7 +68,35 @@ def test_nemenyis_p_of_few_factors_is_that_of_all_orders(count, models):
     expected = [[(widths >= abs(first - second)).mean() for second in ranks] for first in ranks]
     assert nemenyi(values) == pytest.approx(np.array(expected))
     shown = [width / count for width in range(1, count * models) if 0 < (widths >= width).mean() <= 0.05]
-    assert critical_difference(models, count, 0.95) == pytest.approx(shown[0] if shown else np.inf)
+    assert critical_difference(stats.rankdata(values, axis=1), 0.95) == pytest.approx(shown[0] if shown else np.inf)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[2, 1]] * 5 + [[1, 1]],
+        [[2, 1]] * 9 + [[1, 1]] * 3,
+        [[3, 2, 1], [3, 2, 1], [3, 1, 1], [2, 2, 1]],
+        [[3, 2, 1], [3, 3, 1], [3, 2, 1]],
+        [[3, 1, 1], [3, 1, 1], [2, 2, 1], [3, 2, 1], [3, 2, 1]],
+    ],
+)
+def test_nemenyis_p_and_bars_are_of_all_orders_of_tied_ranks(values):
+    """Five wins and a tie are the sign test's p = .0625; as if there were no ties, .031, and bars beside p < .05."""
+    values = np.array(values, dtype=float)
+    ranks = stats.rankdata(-values, axis=1)
+    sums = np.zeros((1, values.shape[1]))
+    for row in ranks:
+        sums = (sums[:, None] + np.array(list(permutations(row)))[None]).reshape(-1, len(row))
+    widths = np.ptp(sums, axis=1)
+    totals = ranks.sum(axis=0)
+    expected = np.array([[(widths >= abs(first - second)).mean() for second in totals] for first in totals])
+    assert nemenyi(values) == pytest.approx(expected)
+    models = tuple("abc"[: values.shape[1]])
+    bars = rank_table(values, models, 0.95).set_index("model")["groups"].str.split(",").to_dict()
+    for first, second in combinations(range(len(models)), 2):
+        joined = set(bars[models[first]]) & set(bars[models[second]]) - {""}
+        assert bool(joined) == (expected[first, second] > 0.05)
 
 
 def test_where_no_rank_is_improbable_enough_all_models_are_joined():

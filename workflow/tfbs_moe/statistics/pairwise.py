@@ -75,7 +75,8 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
     ``margin`` higher.
     """
     results = []
-    for test, function in ((EQUIVALENCE, equivalence), (NON_INFERIORITY, non_inferiority)):
+    tests = ((EQUIVALENCE, equivalence, 2 * level - 1), (NON_INFERIORITY, non_inferiority, level))
+    for test, function, covered in tests:
         for other in range(1, len(table.models)):
             differences = oriented(table.differences(other), metric)
             if not varies(differences):
@@ -89,7 +90,7 @@ def margin_results(table: FactorTable, metric: str, level: float, margin: float)
                     ("t", sign * found.statistic, f"{found.df}"),
                     found.p,
                     (f"mean difference (margin {margin:g})", sign * found.effect, *bounds),
-                    check="; ".join(filter(None, [f"one-sided, interval of level {2 * level - 1:g}", table.note])),
+                    check="; ".join(filter(None, [f"one-sided, interval of level {covered:g}", table.note])),
                 )
             )
     return results

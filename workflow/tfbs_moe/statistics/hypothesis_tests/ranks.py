@@ -141,10 +141,6 @@ def _orders(rows: tuple[tuple[int, ...], ...]) -> _Chance | None:
     return _Chance(np.sort(drawn, axis=1), np.full(_DRAWN, 1 / _DRAWN), _DRAWN)
 
 
-def _untied(models: int, count: int) -> _Chance | None:
-    return _orders((tuple(range(2, 2 * models + 1, 2)),) * count)
-
-
 def _least_p(ranks: np.ndarray) -> float:
     """Return the least possible p: the probability that every factor orders the models as one of them does."""
     whole = math.factorial(ranks.shape[1])
@@ -153,33 +149,42 @@ def _least_p(ranks: np.ndarray) -> float:
     return max(orders) / math.prod(orders)
 
 
-@cache
-def critical_difference(models: int, count: int, level: float) -> float:
-    """Return the difference in mean rank that Nemenyi's test requires; infinite where none is improbable enough."""
-    if _untied(models, count) is None:
-        quantile = float(stats.studentized_range.ppf(level, models, np.inf))
-        return quantile * math.sqrt(models * (models + 1) / (12 * count))
-    possible = np.arange(1, count * (models - 1) + 1) / count
-    shown = possible[_nemenyi_p(possible, models, count) <= 1 - level]
+def critical_difference(ranks: np.ndarray, level: float) -> float:
+    """Return the difference in mean rank that Nemenyi's test requires of ranks (n factors, k models).
+
+    Infinite where none is improbable enough.
+    """
+    count, models = ranks.shape
+    if _by_chance(ranks) is None:
+        return _studentised_range(level, models) * math.sqrt(models * (models + 1) / (12 * count))
+    # Ties halve the steps between mean ranks.
+    steps = count * (1 if (ranks == np.round(ranks)).all() else 2)
+    possible = np.arange(1, steps * (models - 1) + 1) / steps
+    shown = possible[_nemenyi_p(possible, ranks) <= 1 - level]
     return float(shown[0]) if len(shown) else math.inf
+
+
+@cache
+def _studentised_range(level: float, models: int) -> float:
+    return float(stats.studentized_range.ppf(level, models, np.inf))
 
 
 def nemenyi(values: np.ndarray) -> np.ndarray:
     """Return Nemenyi's p for every pair of models, (k, k), adjusted for all pairs."""
-    count, models = values.shape
-    ranks = mean_ranks(values)
+    models, ranks, means = values.shape[1], stats.rankdata(-values, axis=1), mean_ranks(values)
     first, second = np.triu_indices(models, 1)
     p = np.ones((models, models))
-    p[first, second] = p[second, first] = _nemenyi_p(np.abs(ranks[first] - ranks[second]), models, count)
+    p[first, second] = p[second, first] = _nemenyi_p(np.abs(means[first] - means[second]), ranks)
     return p
 
 
-def _nemenyi_p(differences: np.ndarray, models: int, count: int) -> np.ndarray:
-    """Return the probability that any two models' mean ranks (no ties) differ as much by chance.
+def _nemenyi_p(differences: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the probability that any two models' mean ranks differ as much by chance, with the ties of ``ranks``.
 
     Over all orders, or random ones, where factors are few (see ``Friedman``); else of the studentised range.
     """
-    chance = _untied(models, count)
+    count, models = ranks.shape
+    chance = _by_chance(ranks)
     if chance is None:
         scale = math.sqrt(models * (models + 1) / (12 * count))
         return np.asarray(stats.studentized_range.sf(differences / scale, models, np.inf))
@@ -195,7 +200,7 @@ def rank_table(values: np.ndarray, models: tuple[str, ...], level: float) -> pd.
     """
     ranks = mean_ranks(values)
     order = np.argsort(ranks, kind="stable")
-    width = critical_difference(len(models), len(values), level)
+    width = critical_difference(stats.rankdata(-values, axis=1), level)
     return pd.DataFrame(
         {
             "model": [models[index] for index in order],
