@@ -145,3 +145,21 @@ def test_overlapping_intervals_are_no_bigwig(model, genome, tmp_path):
     source = open_source(tmp_path / "p.bed", WINDOW, genome=genome, tile=True)
     with pytest.raises(InputError, match="Sort and merge"):
         list(predict_file(Scorer.load(model), source, tmp_path / "o.bw"))
+
+
+def test_rows_of_a_dataset_without_a_position_start_at_0_and_get_no_bed(model, tmp_path, letters, monkeypatch):
+    # Bound rows come first in a study's datasets, and their shuffles, which have no position, may fill later blocks.
+    monkeypatch.setattr(windows_module, "BLOCK_ROWS", 16)
+    placed = np.arange(50) < 20
+    start = np.where(placed, 1000, -1)
+    end = np.where(placed, 1000 + WINDOW, -1)
+    chrom = np.where(placed, "chr1", "")
+    write_dataset(make_dataset(one_hot(letters), placed, chrom=chrom, start=start, end=end), tmp_path / "d.h5")
+    table = scored(Scorer.load(model), tmp_path / "d.h5")
+    assert (table["start"] == np.where(placed, 1000, 0)).all() and (table["end"] - table["start"] == WINDOW).all()
+    (tmp_path / "one.txt").write_text(f"{letters[0]}\n")
+    for name, best in (("d.h5", False), ("one.txt", True)):
+        source = open_source(tmp_path / name, WINDOW)
+        with pytest.raises(InputError, match="genomic coordinates"):
+            list(predict_file(Scorer.load(model), source, tmp_path / "o.bed", Columns(best=best)))
+        assert not (tmp_path / "o.bed").exists()

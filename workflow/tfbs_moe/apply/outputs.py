@@ -24,6 +24,7 @@ _BED_SCORE = 1000
 # Also those that a terminal would obey.
 _UNSAFE = r'["\x00-\x1f\x7f-\x9f]'
 _UNSAFE_RE2 = r'["\x00-\x1f\x7f\x{80}-\x{9f}]'
+_UNPLACED = "BED needs genomic coordinates, which these sequences lack; write .tsv or .parquet"
 _BED_COLUMNS = ("chrom", "start", "end", "name", "score", "strand")
 
 
@@ -69,7 +70,7 @@ def open_sink(
         return
     path, kind = Path(path), output_format(path)
     if kind.startswith(".bed") and not placed:
-        raise InputError(f"{path}: BED needs genomic coordinates, which these sequences lack; write .tsv or .parquet")
+        raise InputError(f"{path}: {_UNPLACED}")
     lengths = sizes() if sizes and (kind.startswith(".bed") or (kind == ".bw" and tiled)) else {}
     if kind == ".bw" and not lengths:
         raise InputError(
@@ -85,7 +86,7 @@ def open_sink(
         else:
             compression = "gzip" if kind.endswith(".gz") else None
             sink = _Text(pa.output_stream(str(temporary), compression), header=kind.startswith(".tsv"))
-            sink = _Bed(sink, lengths) if kind.startswith(".bed") else sink
+            sink = _Bed(sink, lengths, path) if kind.startswith(".bed") else sink
         # The sink is closed before its file is renamed, and after an error.
         stack.callback(sink.close)
         yield sink
@@ -130,10 +131,13 @@ def _plain(table: pa.Table) -> pa.Table:
 class _Bed(Sink):
     """BED6 followed by the other columns, clipped to the chromosome; the score is the probability in thousandths."""
 
-    def __init__(self, text: Sink, sizes: Mapping[str, int]) -> None:
-        self._text, self._sizes = text, sizes
+    def __init__(self, text: Sink, sizes: Mapping[str, int], path: Path) -> None:
+        self._text, self._sizes, self._path = text, sizes, path
 
     def write(self, table: pd.DataFrame) -> None:
+        # Of a dataset, some rows may have coordinates and later ones none.
+        if (table["chrom"] == "").any():
+            raise InputError(f"{self._path}: {_UNPLACED}")
         bed = table.assign(
             start=table["start"].clip(lower=0),
             end=np.fmin(table["end"], table["chrom"].map(self._sizes)).astype(np.int64),

@@ -107,9 +107,8 @@ def predict_file(scorer: Scorer, source: Source, output: str | Path, columns: Co
         sink = None
         for count, table in tables:
             if sink is None:
-                placed = bool((table["chrom"] != "").all()) if len(table) else True
                 tiled = 0 if columns.best else source.step
-                sink = stack.enter_context(open_sink(output, placed=placed, sizes=source.sizes, tiled=tiled))
+                sink = stack.enter_context(open_sink(output, sizes=source.sizes, tiled=tiled))
             shown = table[table["status"] == SCORED] if only_scored else table
             if len(shown):
                 sink.write(shown)

@@ -342,7 +342,8 @@ def _dataset(path: Path, window: int) -> Source:
         np.arange(len(dataset), dtype=np.int64),
         name,
         chrom,
-        np.asarray(dataset.start, dtype=np.int64),
+        # As in a table of sequences, where a row has no position.
+        np.where(chrom == "", 0, dataset.start).astype(np.int64),
         _counted(codes, notes),
     )
     return Source(lambda: _gathered([whole]), total=len(dataset), notes=notes)
