@@ -63,6 +63,7 @@ for protocol in STUDY.protocols:
             f"{LOGS}/attribution/{protocol}.{{experiment}}.log",
         benchmark:
             f"{BENCHMARKS}/attribution_{protocol}/{{experiment}}.tsv"
+        priority: PRIORITY_ATTRIBUTION
         conda:
             "../../envs/torch.yaml"
         threads: 1

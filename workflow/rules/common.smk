@@ -53,17 +53,23 @@ PUBLISHED_DRAWS = checkout_file("resources/published_draws.tsv")
 
 DOCUMENTS = document_files(STUDY)
 
-PRIORITY_DATA = 100
+# All statistics and most figures wait for the last evaluation; attributions take the cores that are left.
+PRIORITY_DATA, PRIORITY_EVALUATION, PRIORITY_ATTRIBUTION = 100, 50, -1
+MOST_FIGURES = 20  # of a batch: one job draws them all, one after the other
 FIGURES = figure_items(STUDY)
 FIGURE_FILES = [f"{RUN}/figures/{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "png", "svg", "tsv")]
-FIGURE_BATCHES = {}
+FIGURE_STAGES = {}
 for item in FIGURES.values():
     # A batch of its own: config/ablation.yaml draws it without attributions.
     stage = "ablation" if item.kind == "ablation" else item.parameters.get("protocol", "study")
     # Attributions come last: the other figures are drawn meanwhile.
     late = any(path.startswith("attributions/") for path in item.inputs)
-    batch = f"{stage}_attribution" if late else stage
-    FIGURE_BATCHES.setdefault(batch, []).append(item.name)
+    FIGURE_STAGES.setdefault(f"{stage}_attribution" if late else stage, []).append(item.name)
+FIGURE_BATCHES = {
+    f"{stage}_{start + 1}" if start else stage: names[start : start + MOST_FIGURES]
+    for stage, names in FIGURE_STAGES.items()
+    for start in range(0, len(names), MOST_FIGURES)
+}
 
 
 def figure_inputs(names):

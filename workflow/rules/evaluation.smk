@@ -82,6 +82,7 @@ for kinds, experiments in TESTED.items():
             f"{BENCHMARKS}/evaluate/{{protocol}}.{{experiment}}.tsv"
         wildcard_constraints:
             experiment=any_of(experiments),
+        priority: PRIORITY_EVALUATION
         conda:
             "../../envs/torch.yaml"
         threads: 1
