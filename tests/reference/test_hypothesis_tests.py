@@ -13,6 +13,7 @@ from statsmodels.stats.anova import AnovaRM
 from statsmodels.stats.multitest import multipletests
 
 from metric_tables import MIXTURE, RIVALS, metrics
+from tfbs_moe.statistics.hypothesis_tests import studentized_range
 from tfbs_moe.statistics.hypothesis_tests.assumptions import (
     homogeneity,
     homogeneity_of_residuals,
@@ -51,6 +52,16 @@ def test_no_p_of_friedmans_test_is_below_that_of_full_agreement() -> None:
         nearly[0, [0, 1]] = nearly[0, [1, 0]]
         assert friedman(nearly).p >= friedman(agree).p > 0
         assert friedman(agree).p == pytest.approx(1 / math.factorial(models) ** (factors - 1))
+
+
+@pytest.mark.parametrize("df", [1, 3.7, 25, 377, 99_999, math.inf])
+@pytest.mark.parametrize("groups", [2, 3, 14])
+def test_the_studentized_range_is_scipys(groups: int, df: float) -> None:
+    q = np.array([0.0, 0.3, 1.2, 2.5, 4.0, 7.5, 15.0])
+    assert studentized_range.sf(q, groups, df) == pytest.approx(stats.studentized_range.sf(q, groups, df), abs=1e-9)
+    for level in (0.9, 0.95):
+        quantile = stats.studentized_range.ppf(level, groups, df)
+        assert studentized_range.quantile(level, groups, df) == pytest.approx(quantile, rel=1e-9)
 
 
 def test_kendalls_w_and_nemenyi_by_the_book() -> None:

@@ -8,18 +8,17 @@ to draw conclusions from.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tfbs_moe.errors import InputError
 from tfbs_moe.evaluation.metrics_with_intervals import auroc_draws
 from tfbs_moe.evaluation.scores import Scores
 from tfbs_moe.numeric import varies
 from tfbs_moe.runtime import rng
+from tfbs_moe.statistics.hypothesis_tests import studentized_range
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval
 from tfbs_moe.statistics.hypothesis_tests.linear_models import one_way
 from tfbs_moe.statistics.hypothesis_tests.results import BETWEEN, RESULT_COLUMNS, Result, as_table, p_words, signed
@@ -140,12 +139,12 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
     df_error = sum(map(len, groups)) - len(groups)
     error = sum(((group - group.mean()) ** 2).sum() for group in groups) / df_error
     # scipy's tukey_hsd would compare every pair.
-    beyond = _studentized_range(level, len(groups), df_error)
+    beyond = studentized_range.quantile(level, len(groups), df_error)
     results = []
     for other in range(1, len(models)):
         difference = float(groups[0].mean() - groups[other].mean())
         scale = float(np.sqrt(error / 2 * (1 / len(groups[0]) + 1 / len(groups[other]))))
-        adjusted = float(stats.studentized_range.sf(abs(difference) / scale, len(groups), df_error))
+        adjusted = float(studentized_range.sf(abs(difference) / scale, len(groups), df_error)[0])
         sentence = (
             f"{dataset}: {models[0]} − {models[other]} = {signed(difference, 4)} over draws of one trained "
             f"model each ({p_words(adjusted)}). This is the paper's analysis; draws are not replicates."
@@ -162,11 +161,6 @@ def _tukey(values: Mapping[str, np.ndarray], dataset: str, unit: str, level: flo
             )
         )
     return results
-
-
-@cache
-def _studentized_range(level: float, groups: int, df_error: int) -> float:
-    return float(stats.studentized_range.ppf(level, groups, df_error))
 
 
 def _groups(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:

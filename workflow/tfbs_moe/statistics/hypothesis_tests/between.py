@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
 from tfbs_moe.numeric import varies
+from tfbs_moe.statistics.hypothesis_tests import studentized_range
 from tfbs_moe.statistics.hypothesis_tests.assumptions import homogeneity, normality_within, ranks_are_reported
 from tfbs_moe.statistics.hypothesis_tests.effects import eta_interval, probability_of_superiority
 from tfbs_moe.statistics.hypothesis_tests.results import (
@@ -87,8 +88,8 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
         difference = float(a.mean() - b.mean())
         scale = math.sqrt(errors.sum() / 2)
         q = abs(difference) / scale
-        half = _studentized_range(level, count, df) * scale
-        p = float(stats.studentized_range.sf(q, count, df))
+        half = studentized_range.quantile(level, count, df) * scale
+        p = float(studentized_range.sf(q, count, df)[0])
         bounds = (difference, difference - half, difference + half)
         results.append(
             common.completed(
@@ -101,20 +102,6 @@ def _games_howell(parts: dict[str, np.ndarray], common: Result, metric: str, lev
             )
         )
     return results
-
-
-def _studentized_range(level: float, groups: int, df: float) -> float:
-    """Return the quantile of the studentized range, which lies between that of one pair and Bonferroni's.
-
-    scipy's own search uses no bounds, and each of its steps is a two-dimensional integral.
-    """
-    pairs = math.comb(groups, 2)
-    lower, upper = (math.sqrt(2) * float(stats.t.isf((1 - level) / 2 / count, df)) for count in (1, pairs))
-    if pairs == 1:
-        return lower
-    return float(
-        optimize.brentq(lambda value: stats.studentized_range.cdf(value, groups, df) - level, lower, upper, xtol=1e-13)
-    )
 
 
 def _kruskal(groups: list[np.ndarray], common: Result, metric: str, level: float) -> list[Result]:

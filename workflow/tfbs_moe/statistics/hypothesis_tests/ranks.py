@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tfbs_moe.statistics.hypothesis_tests import studentized_range
+
 # Up to so many differences all signs are enumerated; above, scipy has its own table or a normal approximation.
 FEW = 13
 
@@ -156,17 +158,12 @@ def critical_difference(ranks: np.ndarray, level: float) -> float:
     """
     count, models = ranks.shape
     if _by_chance(ranks) is None:
-        return _studentised_range(level, models) * math.sqrt(models * (models + 1) / (12 * count))
+        return studentized_range.quantile(level, models, np.inf) * math.sqrt(models * (models + 1) / (12 * count))
     # Ties halve the steps between mean ranks.
     steps = count * (1 if (ranks == np.round(ranks)).all() else 2)
     possible = np.arange(1, steps * (models - 1) + 1) / steps
     shown = possible[_nemenyi_p(possible, ranks) <= 1 - level]
     return float(shown[0]) if len(shown) else math.inf
-
-
-@cache
-def _studentised_range(level: float, models: int) -> float:
-    return float(stats.studentized_range.ppf(level, models, np.inf))
 
 
 def nemenyi(values: np.ndarray) -> np.ndarray:
@@ -187,7 +184,7 @@ def _nemenyi_p(differences: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     chance = _by_chance(ranks)
     if chance is None:
         scale = math.sqrt(models * (models + 1) / (12 * count))
-        return np.asarray(stats.studentized_range.sf(differences / scale, models, np.inf))
+        return studentized_range.sf(differences / scale, models, np.inf)
     widths = chance.sums[:, -1] - chance.sums[:, 0]
     return np.array([chance.at_least(widths, 2 * count * difference) for difference in differences])
 
