@@ -182,7 +182,9 @@ def test_a_file_that_was_cut_or_blanked_is_named(tmp_path, name):
 
 
 def test_tables_go_round(tmp_path):
-    table = pd.DataFrame({"cell": ["NA", "K562"], "value": [0.1, np.nan], "n": [1, 2]})
+    # Names of digits alone stay names: the cell 697 is no number, nor is the experiment 001 the experiment 1.
+    names = {"experiment": ["001", "1e3"], "factor": ["1", "2"], "stratum": ["7", "7"]}
+    table = pd.DataFrame({"cell": ["NA", "697"], "value": [0.1, np.nan], "n": [1, 2], **names})
     for write, read, name in (
         (tables.write_tsv, tables.read_tsv, "t.tsv"),
         (tables.write_parquet, tables.read_parquet, "t.parquet"),

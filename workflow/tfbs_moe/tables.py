@@ -15,6 +15,11 @@ from tfbs_moe.files import atomic, read_text
 
 _AGAIN = "Delete it and rebuild it."
 _REASON_LENGTH = 300
+# Columns of names that a user gives, which may look like numbers: a cell 697, an experiment 001, a chromosome 1.
+_NAMES = (
+    "experiment", "factor", "factors", "cell", "stratum", "protocol", "model", "expert", "absent", "present",
+    "training", "most_used", "most_weight", "most_alike", "nearest_factor", "name", "chrom",
+)  # fmt: skip
 
 
 def write_tsv(table: pd.DataFrame, path: str | Path) -> None:
@@ -31,9 +36,10 @@ def write_tsv(table: pd.DataFrame, path: str | Path) -> None:
 def read_tsv(path: str | Path, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
     """Read a tab-separated table; InputError if it is missing, truncated, damaged or lacks one of ``columns``.
 
-    Only an empty field is a missing value: a factor or cell may be called NA or None.
+    Only an empty field is a missing value: a factor or cell may be called NA or None. Names are text (``_NAMES``).
     """
-    settings: dict[str, Any] = {"keep_default_na": False, "na_values": [""]} | options
+    settings: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "dtype": dict.fromkeys(_NAMES, str)}
+    settings |= options
     try:
         _check_whole(Path(path))
         table = pd.read_csv(path, sep="\t", **settings)
