@@ -217,6 +217,17 @@ def test_a_bootstrap_draws_pairs_as_one_and_keeps_classes(seed: int) -> None:
         assert counts[:, rows].var(axis=0).mean() == pytest.approx(1 - 1 / kinds, rel=0.1)
 
 
+def test_a_bootstrap_keeps_classes_where_positives_have_unlike_numbers_of_negatives() -> None:
+    """With 1.5 negatives per positive a resample had 55 to 65 negatives, and the baseline of AUPRC no width."""
+    pair = np.r_[np.arange(40), np.arange(40), np.arange(20), [-1, -1]]
+    label = np.r_[np.ones(40, bool), np.zeros(60, bool), [True, False]]
+    units = resampling_units(label, pair)
+    counts = np.concatenate(list(draw_counts(units, 500, np.random.default_rng(0)))).astype(int)
+    assert (counts[:, label].sum(axis=1) == 41).all() and (counts[:, ~label].sum(axis=1) == 61).all()
+    assert all((counts[:, pair == one] == counts[:, [one]]).all() for one in range(40))
+    assert counts.mean(axis=0) == pytest.approx(np.ones(102), abs=0.25) and units.sizes == (20, 20, 1, 1)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_losses_of_experts_and_gains_of_calibration_are_means_over_factors(seed: int) -> None:
     draw = np.random.default_rng(seed)

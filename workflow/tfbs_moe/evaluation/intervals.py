@@ -35,16 +35,19 @@ class Units:
 def resampling_units(label: np.ndarray, pair: np.ndarray) -> Units:
     """Group examples ``label`` (N,), bool, into the units of a bootstrap by ``pair`` (N,), int; -1 has no partner.
 
-    Shuffled negatives depend on their positives, so a pair is resampled as one; the others are resampled within class.
+    Shuffled negatives depend on their positives, so a pair is resampled as one, among pairs with as many negatives; the
+    others are resampled within class. Every resample has the classes' sizes.
     """
     # A separate number for each unpaired example.
     key = np.where(pair == UNPAIRED, -2 - np.arange(len(pair)), pair)
     _, group, members = np.unique(key, return_inverse=True, return_counts=True)
     paired = members[group] > 1
-    stratum = np.where(paired, 0, np.where(label, 1, 2))
+    # Pairs first, then rows without a partner: bound, unbound.
+    traits = np.stack([~paired, ~(paired | label), members[group], np.bincount(group, label)[group]], axis=1)
+    _, stratum = np.unique(traits, axis=0, return_inverse=True)
     unit = np.empty(len(pair), dtype=np.int64)
     sizes: list[int] = []
-    for value in range(3):
+    for value in range(stratum.max(initial=-1) + 1):
         rows = stratum == value
         names, numbers = np.unique(group[rows], return_inverse=True)
         unit[rows] = numbers + sum(sizes)
