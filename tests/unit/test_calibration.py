@@ -165,6 +165,8 @@ def test_a_test_set_is_judged_by_its_own_kind_of_negatives():
     row = found.iloc[0]
     assert row["log_loss_calibrated"] < row["log_loss"]
     assert row["ood_bound"] == np.mean(table["ood_p"][label == 1] < 0.05)
+    unknown = calibration_quality(table.assign(ood_p=np.nan), {("moe.g", 0): kinds}, IDENTITY).iloc[0]
+    assert unknown[["ood_p_bound", "ood_bound", "ood_p_unbound", "ood_unbound"]].isna().all()
     alone = calibration_quality(table, {("moe.g", 0): {"shuffles": kinds["shuffles"]}}, IDENTITY).iloc[0]
     assert alone["calibrated_on"] == "shuffles" and alone["log_loss_calibrated"] == pytest.approx(alone["log_loss"])
 

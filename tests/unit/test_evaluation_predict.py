@@ -58,7 +58,7 @@ def test_the_table_is_the_contract(dataset, folders):
         "row": "int32",
         "label": "uint8",
         "pair": "int32",
-        "seed": "int16",
+        "seed": "int64",
         "logit": "float32",
         "probability": "float32",
         "weight_A": "float32",
@@ -247,3 +247,9 @@ def test_a_logit_that_is_not_finite_is_refused(dataset, folders):
         model.head.bias.fill_(float("nan"))
     with pytest.raises(InputError, match="convnet.A gives a logit that is not finite"):
         predict_models({"convnet.A": model}, dataset.one_hot)
+
+
+def test_seeds_of_any_size_that_a_config_may_ask_for_are_told_apart(dataset, folders):
+    largest = 2**32 - 1
+    named = [(name, largest if seed else seed, folder) for name, seed, folder in folders]
+    assert set(predict_dataset(named, dataset)["seed"]) == {0, largest}

@@ -174,6 +174,8 @@ def calibration_quality(
         found["auroc"] = auroc(label, logit) if len(np.unique(label)) > 1 else np.nan
         for name, rows in (("bound", label == 1), ("unbound", label == 0)):
             found[f"ood_p_{name}"] = float(ood_p[rows].mean()) if rows.any() else np.nan
-            found[f"ood_{name}"] = float((ood_p[rows] < OOD_LEVEL).mean()) if rows.any() else np.nan
+            # A missing score is not below the level, which does not place its sequence in the distribution.
+            known_p = rows.any() and not np.isnan(ood_p[rows]).any()
+            found[f"ood_{name}"] = float((ood_p[rows] < OOD_LEVEL).mean()) if known_p else np.nan
         records.append({**identity, "model": model, "seed": seed, **found, "n": len(group)})
     return pd.DataFrame(records, columns=[*identity, "model", "seed", *QUALITY_COLUMNS])

@@ -352,7 +352,7 @@ def _table(dataset: Dataset, outputs: dict[tuple[str, int], Output]) -> pd.DataF
         "label": np.tile(dataset.label.astype(np.uint8), blocks),
         "pair": np.tile(dataset.pair.astype(np.int32), blocks),
         "model": np.repeat(np.array([name for name, _ in outputs], dtype=object), count),
-        "seed": np.repeat(np.array([seed for _, seed in outputs], dtype=np.int16), count),
+        "seed": np.repeat(np.array([seed for _, seed in outputs], dtype=np.int64), count),
         "logit": logit,
         "probability": np.where(is_logit, torch.sigmoid(torch.from_numpy(logit)).numpy(), np.float32(np.nan)),
     }
