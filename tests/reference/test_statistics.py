@@ -15,6 +15,7 @@ from metric_tables import MIXTURE, RIVALS, metrics, of_test
 from tfbs_moe.statistics.calibration import ood_evidence
 from tfbs_moe.statistics.factors import ComparisonSettings, compare_models
 from tfbs_moe.statistics.generalisation import compare_strata, factor_values, negatives_matrix, regress
+from tfbs_moe.statistics.hypothesis_tests.between import between_groups
 from tfbs_moe.statistics.hypothesis_tests.linear_models import repeated_measures
 from tfbs_moe.statistics.mixtures import ablation
 from tfbs_moe.statistics.pairwise import PAIRED, WILCOXON, paired_results
@@ -292,6 +293,20 @@ def test_strata_of_few_factors_have_no_welch_and_an_exact_rank_test() -> None:
         pairs = found[found["test"] == "Mann–Whitney"]
         exact = [stats.mannwhitneyu(a, b, method="exact").pvalue for a, b in combinations(groups, 2)]
         assert pairs["p"].to_numpy() == pytest.approx(exact) and pairs["effect_lower"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([0.8] * 3, [0.9] * 3), ([0.8] * 2, [0.9] * 8), ([0.5, 0.6, 0.6, 0.6], [0.7, 0.7, 0.8]), ([0.9, 0.9, 1], [1] * 3)],
+)
+def test_ties_between_few_factors_are_counted_over_every_split(first: list[float], second: list[float]) -> None:
+    """By scipy's normal approximation three against three, apart but for ties, had p = .047; a tenth of splits do."""
+    found = between_groups({"a": np.array(first, float), "b": np.array(second, float)}, "auroc", 0.95)
+    (p,) = (result.p for result in found if result.test == "Mann–Whitney")
+    ranks, size = stats.rankdata([*first, *second]), len(first)
+    sums = np.array([sum(chosen) for chosen in combinations(ranks, size)])
+    seen = ranks[:size].sum()
+    assert p == pytest.approx(min(1, 2 * min((sums <= seen).mean(), (sums >= seen).mean())))
 
 
 SHAPES = [(1, 2, 1), (1, 3, 2), (2, 2, 1), (2, 3, 2), (3, 2, 2), (3, 3, 1), (4, 3, 2)]
