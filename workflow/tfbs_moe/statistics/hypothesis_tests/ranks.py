@@ -11,25 +11,31 @@ from scipy import stats
 
 from tfbs_moe.statistics.hypothesis_tests import studentized_range
 
-# Up to so many differences all signs are enumerated; above, scipy has its own table or a normal approximation.
-FEW = 13
+# Up to so many differences other than 0 all signs are counted; above, p is scipy's, of a normal approximation.
+EXACT = 50
 
 
 def wilcoxon(differences: np.ndarray, zero_method: str = "wilcox") -> tuple[float, float]:
     """Return the statistic and two-sided p of ``scipy.stats.wilcoxon`` of differences (N,), finite and not all 0.
 
-    scipy tries all signs one by one where differences are tied or zero, which takes seconds per test. ``zero_method``
-    ``wilcox`` drops differences of 0; with ``pratt`` they have ranks, which count for no side.
+    The p is over all signs, whatever the ties. scipy tries signs one by one, which takes seconds, and from 14
+    differences on approximates where some are tied or 0: .026 for .0625 where five of 14 differ, all to one side.
+    ``zero_method`` ``wilcox`` drops differences of 0; with ``pratt`` they have ranks, which count for no side.
     """
-    if len(differences) > FEW:
+    if np.count_nonzero(differences) > EXACT:
         test = stats.wilcoxon(differences, zero_method=zero_method)
         return float(test.statistic), float(test.pvalue)
     ranked = differences if zero_method == "pratt" else differences[differences != 0]
-    rank = np.where(ranked == 0, 0.0, stats.rankdata(np.abs(ranked)))
-    above = rank[ranked > 0].sum()
-    sums = (np.arange(2 ** len(rank))[:, None] >> np.arange(len(rank)) & 1) @ rank
-    p = 2 * min((sums <= above).mean(), (sums >= above).mean())
-    return float(min(above, rank.sum() - above)), float(min(p, 1.0))
+    # Doubled midranks are integers.
+    rank = np.where(ranked == 0, 0, 2 * stats.rankdata(np.abs(ranked))).astype(np.int64)
+    above, total = int(rank[ranked > 0].sum()), int(rank.sum())
+    share = np.zeros(total + 1)
+    share[0] = 1.0
+    for each in rank[rank > 0]:
+        share[each:] += share[:-each].copy()
+        share /= 2
+    p = 2 * min(share[: above + 1].sum(), share[above:].sum())
+    return min(above, total - above) / 2, float(min(p, 1.0))
 
 
 # Beyond these, about a tenth of a second, orders are not enumerated.
