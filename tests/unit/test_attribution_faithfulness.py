@@ -212,6 +212,8 @@ def test_curve_over_shifts():
         ("shiftsmooth", {"n": 1, "base": "smoothgrad", "base_settings": {"draws": 4}}, 12),
         ("ism", {}, 300),
         ("deeplift_shap", {"shuffles": 10}, 20),
+        ("integrated_gradients", {"tolerance": None}, 48),
+        ("integrated_gradients", {"reference": "dinucleotide_shuffle", "shuffles": 5}, 400),
         ("random", {}, 0),
     ],
 )

@@ -118,6 +118,19 @@ def test_batches_are_bounded_and_change_nothing(name):
         np.testing.assert_allclose(reference.sum(1), 0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["deeplift_shap", "integrated_gradients"])
+def test_shuffled_references_depend_on_no_unknown_base_of_another_sequence(name):
+    X, settings = sequences(5), {"reference": "dinucleotide_shuffle", "shuffles": 3}
+    whole = attribute(Strided(), X, name, **settings)
+    X[1, :, 4:7] = 0
+    X[3, :, 9] = 0
+    reference = attribute(Strided(), X, name, **settings)
+    np.testing.assert_allclose(reference[[0, 2, 4]], whole[[0, 2, 4]], atol=2e-5)
+    for batch_size in (1, 13):
+        result = attribute(Strided(), X, name, batch_size=batch_size, **settings)
+        np.testing.assert_allclose(result, reference, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_no_sequence_gives_no_attribution(name):
     X = sequences(0)

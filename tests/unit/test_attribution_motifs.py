@@ -209,6 +209,21 @@ def test_matches_of_a_factor_come_with_their_control():
     assert matches_in_rows(X, rows, "JUN", seed=0, group="plants").empty
 
 
+def test_equal_matches_on_either_strand_are_both_best():
+    # The p-values of these two matches of this matrix differ in the last digits.
+    matrix = matrix_by_id("MA0079.5")
+    order = np.argsort(-matrix.probabilities, axis=0)
+    site = order[0]
+    weakest = np.argsort(matrix.probabilities.max(axis=0))[:3]
+    site[weakest] = order[1, weakest]
+    letters = np.zeros((1, LENGTH), dtype=int)
+    letters[0, 5 : 5 + len(site)] = site
+    letters[0, 60 : 60 + len(site)] = 3 - site[::-1]
+    X = np.eye(4, dtype=np.uint8)[letters].transpose(0, 2, 1)
+    best = best_matches(X, [matrix])
+    assert list(zip(best["start"], best["strand"], strict=True)) == [(5, "+"), (60, "-")]
+
+
 def test_no_match_is_no_site():
     X = np.zeros((2, 4, LENGTH), dtype=np.uint8)
     assert matrix_matches(X, [word_matrix()]).empty

@@ -18,6 +18,7 @@ from torch import nn
 
 from tfbs_moe.attribution.evaluation.agreement import cosine, rank_correlation
 from tfbs_moe.attribution.methods.adapter import adapt
+from tfbs_moe.attribution.methods.integrated_gradients import POINTS
 from tfbs_moe.attribution.methods.registry import attribute, logits, settings_of
 from tfbs_moe.attribution.methods.scorer import Scorer
 from tfbs_moe.attribution.methods.shiftsmooth import shifted, unshifted
@@ -145,7 +146,10 @@ def shift_curve(
 
 
 def passes(method: str, length: int, **settings: Any) -> int:
-    """Return how many modified copies of each sequence a method sends through the network: its cost."""
+    """Return how many modified copies of each sequence a method sends through the network: its cost.
+
+    Of integrated gradients with a tolerance it is the least: segments of the path are halved where they miss it.
+    """
     values = settings_of(method, **settings)
     shuffles = values.get("shuffles", 1) if values.get("reference") == "dinucleotide_shuffle" else 1
     if method.startswith("shiftsmooth"):
@@ -157,4 +161,7 @@ def passes(method: str, length: int, **settings: Any) -> int:
         return 0
     if method.startswith("deeplift"):
         return 2 * int(shuffles)
-    return int(values.get("draws", values.get("steps", 1))) * int(shuffles)
+    if method.startswith("integrated_gradients"):
+        # The ends of a segment are scored to check its integral.
+        return int(values["steps"]) * (POINTS + 2 * (values["tolerance"] is not None)) * int(shuffles)
+    return int(values.get("draws", 1))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
+from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle, shuffle_seeds, shuffled_by
 from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import UNKNOWN, codes_from_one_hot, one_hot_from_codes
 
@@ -37,13 +37,16 @@ def references(x: Tensor, kind: Reference, count: int, rng: np.random.Generator)
         )
     own = codes_from_one_hot(array)
     codes = np.repeat(own, count, axis=0)
+    # One seed per copy, in their order, so that a sequence's shuffles depend neither on those beside it nor on batches.
+    seeds = shuffle_seeds(len(codes), rng)
     whole = (codes != UNKNOWN).all(axis=1)
-    codes[whole] = dinucleotide_shuffle(codes[whole], rng)
+    codes[whole] = shuffled_by(codes[whole], seeds[whole])
     # Intervals between unknown bases are shuffled separately, or a base would land on an unknown one and be lost.
     for row in np.flatnonzero((own == UNKNOWN).any(axis=1)):
         copies = slice(row * count, (row + 1) * count)
+        draw = np.random.default_rng(seeds[copies])
         for stretch in _known_stretches(own[row]):
-            codes[copies, stretch] = dinucleotide_shuffle(codes[copies, stretch], rng)
+            codes[copies, stretch] = dinucleotide_shuffle(codes[copies, stretch], draw)
     shuffled = one_hot_from_codes(codes)
     return torch.from_numpy(shuffled).to(x).view(len(x), count, *x.shape[1:]) * known
 

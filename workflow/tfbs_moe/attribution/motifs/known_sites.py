@@ -10,6 +10,7 @@ from tfbs_moe.errors import InputError
 from tfbs_moe.sequence import check_one_hot
 
 P_VALUE = 1e-4
+_ROUNDING = 1e-9
 COLUMNS = ("sequence", "start", "end", "strand", "matrix", "score", "p")
 SOURCES = ("matrix", "shuffled_matrix")
 
@@ -47,7 +48,9 @@ def best_matches(X: np.ndarray, matrices: Sequence[Matrix], *, p: float = P_VALU
     matches = matrix_matches(X, matrices, p=p)
     if not len(matches):
         return matches
-    return matches[matches["p"] == matches.groupby("sequence")["p"].transform("min")].reset_index(drop=True)
+    # The p-values of a matrix and its reverse complement are sums in different orders, and differ by rounding.
+    least = matches.groupby("sequence")["p"].transform("min") * (1 + _ROUNDING)
+    return matches[matches["p"] <= least].reset_index(drop=True)
 
 
 def factor_matches(X: np.ndarray, factor: str, *, seed: int, group: str = GROUP, p: float = P_VALUE) -> pd.DataFrame:

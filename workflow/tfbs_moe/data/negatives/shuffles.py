@@ -14,11 +14,20 @@ def dinucleotide_shuffle(codes: np.ndarray, rng: np.random.Generator) -> np.ndar
     Every sequence with these is equally likely (see ``eulerian``). N counts as a base of its own. Each row has its own
     seed and so does not depend on later rows. It may equal its original (``unchanged``), as a homopolymer always does.
     """
+    _check_codes(codes)
+    return shuffled_by(codes, shuffle_seeds(len(codes), rng))
+
+
+def shuffle_seeds(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a seed for each of ``count`` shuffles, int64 (count,)."""
+    return rng.integers(_SEED_LIMIT, size=count)
+
+
+def shuffled_by(codes: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the shuffles of ``dinucleotide_shuffle`` by the given seeds, int64 (N,)."""
     # Imported here because numba takes most of a second, and block shuffles do without.
     from tfbs_moe.data.negatives.eulerian import euler_paths
 
-    _check_codes(codes)
-    seeds = rng.integers(_SEED_LIMIT, size=len(codes))
     return np.asarray(euler_paths(codes, seeds)) if codes.size else codes.copy()
 
 
