@@ -250,6 +250,8 @@ def windows_of(text: str, step: int) -> list[int]:
 def naive_tracks(model: Path, chromosomes: dict[str, str], step: int) -> tuple[dict, dict]:
     """Base by base: the score and the gradient of the first window in whose middle a base lies."""
     loaded = bundle.load(model)
+    # With a step above the window, a base between two windows is in the middle of none.
+    middle = min(step, WINDOW)
     scores, contributions = {}, {}
     for name, text in chromosomes.items():
         scores[name], contributions[name] = (np.full(len(text), np.nan) for _ in range(2))
@@ -260,12 +262,11 @@ def naive_tracks(model: Path, chromosomes: dict[str, str], step: int) -> tuple[d
         for row, start in enumerate(starts):
             if len(starts) > 1 and not X[row].any():
                 continue
-            first = start + WINDOW // 2 - step // 2
-            for at in range(max(first, 0), min(first + step, len(text))):
+            first = start + WINDOW // 2 - middle // 2
+            for at in range(max(first, 0), min(first + middle, len(text))):
                 if np.isnan(scores[name][at]):
                     scores[name][at] = probability[row]
-                    if 0 <= at - start < WINDOW:
-                        contributions[name][at] = values[row, at - start]
+                    contributions[name][at] = values[row, at - start]
     return scores, contributions
 
 

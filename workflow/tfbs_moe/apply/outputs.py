@@ -188,8 +188,10 @@ class Middles:
         """
         number = np.array([self._order[name] for name in chrom], dtype=np.int64)
         size = np.array([self._sizes[name] for name in chrom], dtype=np.int64)
-        first = np.asarray(start, np.int64) + length // 2 - self._step // 2
-        end = np.minimum(first + self._step, size)
+        # With a step above their length windows leave bases between them that none of them holds.
+        width = min(self._step, length)
+        first = np.asarray(start, np.int64) + length // 2 - width // 2
+        end = np.minimum(first + width, size)
         whole = zip(self._before, (number, start, end), strict=True)
         number_before, start_before, end_before = (np.r_[one, each][:-1] for one, each in whole)
         same = number_before == number
