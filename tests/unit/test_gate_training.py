@@ -20,13 +20,13 @@ from tfbs_moe.evaluation.model_list import identity_as_trained, read_list, train
 from tfbs_moe.models import bundle
 from tfbs_moe.models.registry import GATES
 from tfbs_moe.tables import read_tsv
-from tfbs_moe.training import evidence
-from tfbs_moe.training.evidence import Simulation
+from tfbs_moe.training import motif_evidence
 from tfbs_moe.training.examples import auroc
 from tfbs_moe.training.expert import train_expert
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
 from tfbs_moe.training.gate_inputs import GateExpert, hide, read_gate_inputs, write_gate_inputs
+from tfbs_moe.training.motif_evidence import Simulation
 
 OTHER = np.array([0, 1, 1, 2, 3, 0])
 GATE_SETTINGS = {"optimizer": "adamw", "learning_rate": 0.01, "batch_size": 64, "max_epochs": 6, "patience": 6}
@@ -164,7 +164,7 @@ def test_epochs_after_a_gate_with_nothing_to_train_count_from_one(
 def test_a_motif_gate_learns_its_evidence_after_what_the_attention_gate_learns(
     study: tuple[list[GateExpert], dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "_FACTORS", 8)
+    monkeypatch.setattr(motif_evidence, "_FACTORS", 8)
     gate_inputs = looked(study, tmp_path / "gate_inputs")
     simulation = Simulation({name: _read(study, name, 1) for name in "AB"}, ["factor A", "factor B"])
     plain = trained(study, gate_inputs, tmp_path / "plain", gate="attention")

@@ -50,6 +50,7 @@ def checkout_file(path):
 
 PUBLISHED = checkout_file("resources/published.tsv")
 PUBLISHED_DRAWS = checkout_file("resources/published_draws.tsv")
+SCHEMA = checkout_file(f"{LIBRARY.name}/schemas/config.schema.yaml")
 
 DOCUMENTS = document_files(STUDY)
 
@@ -91,11 +92,6 @@ wildcard_constraints:
     fold="[0-9]+",
     factor_fold="[0-9]+",
     model=any_of(model for protocol in STUDY.protocols for model in STUDY.explained(protocol)),
-
-
-def library_file(path):
-    """Return a library file as an input; see checkout_file."""
-    return checkout_file(f"{LIBRARY.name}/{path}")
 
 
 @cache

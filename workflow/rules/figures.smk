@@ -14,7 +14,6 @@ for batch, names in FIGURE_BATCHES.items():
             files=lambda wildcards, names=names: figure_inputs(names),
             config=rules.run_config.output.config,
             published=PUBLISHED,
-            catalogue=library_file("tfbs_moe/figures/catalogue.yaml"),
         output:
             [
                 report(

@@ -20,11 +20,7 @@ rule build_report:
         attributions=lambda wildcards: ATTRIBUTION_FILES,
         config=rules.run_config.output.config,
         published=PUBLISHED,
-        catalogue=library_file("tfbs_moe/figures/catalogue.yaml"),
-        templates=[
-            library_file(f"tfbs_moe/report/templates/{name}") for name in ("index.html.j2", "style.css", "script.js")
-        ],
-        schema=library_file("schemas/config.schema.yaml"),
+        schema=SCHEMA,
     output:
         report(
             f"{RUN}/report/index.html",
@@ -58,7 +54,7 @@ rule write_documents:
         models=rules.build_report.input.models,
         config=rules.run_config.output.config,
         published=PUBLISHED,
-        schema=library_file("schemas/config.schema.yaml"),
+        schema=SCHEMA,
     output:
         [f"{RUN}/{path}" for path in DOCUMENTS if path != METHODS],
         report(

@@ -6,10 +6,10 @@ from tfbs_moe.data.dataset import read_dataset
 from tfbs_moe.genome.assemblies import study_genome
 from tfbs_moe.models.registry import register_own
 from tfbs_moe.runtime import configure_torch, named_seed, select_device, step
-from tfbs_moe.training.evidence import Simulation
 from tfbs_moe.training.fine_tune import FineTuning
 from tfbs_moe.training.gate import train_gate
 from tfbs_moe.training.gate_inputs import read_gate_inputs
+from tfbs_moe.training.motif_evidence import Simulation
 
 params, wildcards = snakemake.params, snakemake.wildcards
 with step(snakemake.log[0]):

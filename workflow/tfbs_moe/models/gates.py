@@ -265,7 +265,7 @@ class AttentionGate(Gate):
 class MotifGateParameters(AttentionGateParameters):
     """Hyper-parameters of the attention gate with evidence of the factor's motif."""
 
-    # ``learned`` from simulated factors (``training.evidence``), or ``unit``: the occupancy itself.
+    # ``learned`` from simulated factors (``training.motif_evidence``), or ``unit``: the occupancy itself.
     evidence: Literal["learned", "unit"] = "learned"
 
 

@@ -21,11 +21,11 @@ from tfbs_moe.provenance import digest
 from tfbs_moe.runtime import named_seed
 from tfbs_moe.training.checkpoint import FILE as CHECKPOINT
 from tfbs_moe.training.checkpoint import remove_checkpoint
-from tfbs_moe.training.evidence import Simulation, fit_evidence
 from tfbs_moe.training.examples import Rows, auroc, make_rows
 from tfbs_moe.training.fine_tune import FineTuning, fine_tune
 from tfbs_moe.training.gate_inputs import GateInputs, hide
 from tfbs_moe.training.loop import Fitted, Predict, fit
+from tfbs_moe.training.motif_evidence import Simulation, fit_evidence
 from tfbs_moe.training.record import is_finished, machine_record, module_digest, untrained, write_result
 from tfbs_moe.training.settings import TrainingSettings, read_settings
 

@@ -17,8 +17,8 @@ from tfbs_moe.errors import LeftOutError
 from tfbs_moe.models.gates import MotifGate
 from tfbs_moe.models.registry import build, build_gate
 from tfbs_moe.sequence import codes_from_one_hot
-from tfbs_moe.training import evidence
-from tfbs_moe.training.evidence import Simulation, fit_evidence, plant, simulate
+from tfbs_moe.training import motif_evidence
+from tfbs_moe.training.motif_evidence import Simulation, fit_evidence, plant, simulate
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +71,16 @@ def test_simulated_factors_are_of_families_that_the_experts_do_not_know(simulati
 def test_the_evidence_is_of_maximum_likelihood(
     gate: MotifGate, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "_FACTORS", 40)
+    monkeypatch.setattr(motif_evidence, "_FACTORS", 40)
     experts = {name: build("convnet", WINDOW, HYPERPARAMETERS, seed=seed) for seed, name in enumerate("AB")}
     seen: dict[str, np.ndarray] = {}
-    fitted = evidence._maximise
+    fitted = motif_evidence._maximise
 
     def spy(gate: MotifGate, *given: torch.Tensor) -> None:
         seen.update(zip(("logit", "z", "label"), (each.numpy() for each in given), strict=True))
         fitted(gate, *given)
 
-    monkeypatch.setattr(evidence, "_maximise", spy)
+    monkeypatch.setattr(motif_evidence, "_maximise", spy)
     state = torch.random.get_rng_state()
     found = fit_evidence(gate, experts, torch.tensor([[True, False], [False, True]]), simulation, 0)
     assert state.equal(torch.random.get_rng_state())
