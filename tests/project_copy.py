@@ -96,6 +96,7 @@ def compile_kernels() -> None:
     """
     from tfbs_moe.data.negatives.shuffles import dinucleotide_shuffle
     from tfbs_moe.evaluation.metrics import MetricSettings, Ranked, ranking_metrics
+    from tfbs_moe.models.expert import Batch
     from tfbs_moe.models.registry import build
     from tfbs_moe.sequence import one_hot_from_codes
 
@@ -110,6 +111,6 @@ def compile_kernels() -> None:
         model.predict(one_hot_from_codes(sequences))
         direct = model.direct_gradients()
         assert direct is not None
-        direct(sequences, np.zeros(1, np.float32), np.zeros(1, np.int64), np.zeros(0, np.bool_), 1.0, 0)
+        direct(Batch(sequences, np.zeros(1, np.float32), np.zeros(1, np.int64), np.zeros(0, np.bool_), 1.0, 0))
     finally:
         os.close(lock)

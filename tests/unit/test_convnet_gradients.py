@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from planted_rows import CPU, HYPERPARAMETERS, TRAIN, VALIDATION
 from tfbs_moe.models.convnet import ConvNet
 from tfbs_moe.models.convnet_gradients import Dropout, draw_mask
+from tfbs_moe.models.expert import Batch
 from tfbs_moe.models.registry import build
 from tfbs_moe.sequence import UNKNOWN, one_hot_from_codes, reverse_complement
 from tfbs_moe.training.examples import make_rows
@@ -60,7 +61,7 @@ def test_a_direct_pass_has_the_loss_and_gradients_of_the_layers(changes: dict, t
         one_hot[flipped] = reverse_complement(one_hot[flipped])
     direct = model.direct_gradients()
     assert direct is not None
-    loss = direct(codes(30), LABELS, ROWS, flipped, 2.5, 4)
+    loss = direct(Batch(codes(30), LABELS, ROWS, flipped, 2.5, 4))
     found = [parameter.grad.clone() for parameter in model.parameters()]
     model.zero_grad()
     model.dropout = Multiply(drawn_masks(4, len(ROWS), model.embedding_size, direct.dropout))
@@ -131,7 +132,7 @@ def test_a_filter_that_holds_no_number_makes_the_loss_none() -> None:
     with torch.no_grad():
         model.scan.convolution.bias[2] = -100
         model.scan.convolution.weight[2, 0, 0] = torch.nan
-    assert np.isnan(model.direct_gradients()(codes(30), LABELS, ROWS, np.zeros(0, np.bool_), 1.0, 0))
+    assert np.isnan(model.direct_gradients()(Batch(codes(30), LABELS, ROWS, np.zeros(0, np.bool_), 1.0, 0)))
     with torch.no_grad():
         assert model(torch.from_numpy(one_hot_from_codes(codes(30))).float()).isnan().all()
 

@@ -8,12 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from tfbs_moe.models.expert import ALPHABET_SIZE, BatchMask, DirectGradients, Expert, ExpertParameters, pad_neutral
+from tfbs_moe.models.expert import (
+    ALPHABET_SIZE,
+    Batch,
+    BatchMask,
+    DirectGradients,
+    Expert,
+    ExpertParameters,
+    pad_neutral,
+)
 
 
 class MotifScan(nn.Module):
@@ -157,18 +164,8 @@ class _DirectGradients:
             parameter.grad = gradient
         self.gradients = Weights(*(gradient.numpy() for gradient in shaped))
 
-    def __call__(
-        self,
-        codes: np.ndarray,
-        labels: np.ndarray,
-        rows: np.ndarray,
-        turned: np.ndarray,
-        positive_weight: float,
-        seed: int,
-    ) -> float:
+    def __call__(self, batch: Batch) -> float:
         from tfbs_moe.models.convnet_gradients import loss_and_gradients
 
         self.all_gradients.zero_()
-        return loss_and_gradients(
-            codes, labels, rows, turned, positive_weight, seed, self.dropout, self.epsilon, self.weights, self.gradients
-        )
+        return loss_and_gradients(batch, self.dropout, self.epsilon, self.weights, self.gradients)

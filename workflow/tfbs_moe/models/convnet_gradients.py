@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from tfbs_moe.models.expert import Batch
 from tfbs_moe.models.lookup_convolution import (
     EVEN,
     NONE,
@@ -51,24 +52,12 @@ class Dropout(NamedTuple):
 
 # Sums of float32 may be taken in any order, which is what lets loops use vectors; the order depends on the processor.
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})
-def loss_and_gradients(
-    codes: np.ndarray,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    turned: np.ndarray,
-    positive_weight: float,
-    seed: int,
-    dropout: Dropout,
-    epsilon: float,
-    weights: Weights,
-    gradients: Weights,
-) -> float:
-    """Return the mean loss of the sequences ``rows`` (n,), and add its gradients to ``gradients``, zeros.
+def loss_and_gradients(batch: Batch, dropout: Dropout, epsilon: float, weights: Weights, gradients: Weights) -> float:
+    """Return the mean loss of a batch, and add its gradients to ``gradients``, zeros.
 
-    ``codes``, uint8 (N, L), are of bases or unknown, 0 to 4; ``labels`` float32 (N,). Sequences with ``turned``, bool
-    (N,), are reverse-complemented; empty, none are. Positives weigh ``positive_weight`` in the loss. ``seed`` is
-    that of dropout, ``epsilon`` that of the layer normalisation.
+    ``epsilon`` is that of the layer normalisation.
     """
+    codes, labels, rows, turned, positive_weight, seed = batch
     beside, size = weights.filters.shape[2] - 1, len(weights.norm)
     length = codes.shape[1] + 2 * beside
     filters = read_filters(weights.filters, weights.filters_bias, length)

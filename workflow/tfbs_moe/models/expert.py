@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,24 +40,22 @@ PREDICTION_BATCH = 1024
 Sequences = Sequence[str] | np.ndarray | torch.Tensor
 
 
+class Batch(NamedTuple):
+    """Sequences of a training set, and how they are learned from in one step."""
+
+    codes: np.ndarray  # uint8 (N, L), 0 to 4 as in ``sequence``
+    labels: np.ndarray  # float32 (N,)
+    rows: np.ndarray  # int64 (n,), those of the batch
+    turned: np.ndarray  # bool (N,), those to reverse-complement; empty, none
+    positive_weight: float  # of a positive in the loss
+    seed: int  # of dropout, below 2^63
+
+
 class DirectGradients(Protocol):
     """A batch's loss and gradients without autograd."""
 
-    def __call__(
-        self,
-        codes: np.ndarray,
-        labels: np.ndarray,
-        rows: np.ndarray,
-        turned: np.ndarray,
-        positive_weight: float,
-        seed: int,
-    ) -> float:
-        """Set the gradients of all weights for the mean loss of the sequences ``rows`` (n,), and return that.
-
-        ``codes`` uint8 (N, L) are 0 to 4 as in ``sequence``, ``labels`` float32 (N,). Sequences with ``turned``, bool
-        (N,), are reverse-complemented; empty, none are. Positives weigh ``positive_weight``. ``seed``, below 2^63, is
-        that of dropout in this batch.
-        """
+    def __call__(self, batch: Batch) -> float:
+        """Set the gradients of all weights for the mean loss of a batch, and return that."""
 
 
 @dataclass(frozen=True)

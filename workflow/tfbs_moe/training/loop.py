@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from tfbs_moe.errors import LeftOutError
-from tfbs_moe.models.expert import DirectGradients
+from tfbs_moe.models.expert import Batch, DirectGradients
 from tfbs_moe.runtime import named_seed, torch_rng
 from tfbs_moe.training.checkpoint import (
     SignalWatch,
@@ -255,7 +255,7 @@ class _Training:
         flipped = np.zeros(0, np.bool_) if turned is None else turned.numpy()
         weight = 1.0 if self.positive_weight is None else float(self.positive_weight)
         seed = named_seed(self.seed, "dropout", self.progress.epoch, self.progress.batch)
-        return self.direct(self.train.codes, self.train.labels.numpy(), rows.numpy(), flipped, weight, seed)
+        return self.direct(Batch(self.train.codes, self.train.labels.numpy(), rows.numpy(), flipped, weight, seed))
 
     def _step(self) -> None:
         """Change the weights by their gradients."""
